@@ -1,0 +1,1 @@
+"""Adaptive patching: small patches where there is detail; quadtree and octree are one 2^d-tree."""
