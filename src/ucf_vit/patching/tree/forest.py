@@ -15,8 +15,8 @@ class Forest:
 
     A root is the largest block of side `min_leaf * 2**depth` that divides all sides of the tile, so that a
     tile need not be a power of two: 48 x 32 with smallest leaves of 2 has 3 x 2 roots of side 16. Cells are
-    the smallest leaves. Nodes of a level, and cells, are numbered in Z-order: root by root in row-major order,
-    and within a root so that the children of node n are `branches * n` and those that follow.
+    the smallest leaves. Leaves are in Z-order (Morton 1966): root by root in row-major order, and within a
+    node the children in row-major order.
 
     Args:
         space: sides of the tile in pixels, 2 entries for images and 3 for volumes.
@@ -33,10 +33,9 @@ class Forest:
             raise UserError(
                 f"a tile has 2 sides (images) or 3 (volumes), not {len(self.space)}: {self.space}"
             )
-        if self.min_leaf < 1 or any(side < 1 or side % self.min_leaf for side in self.space):
-            near = [
-                max(1, round(side / max(self.min_leaf, 1))) * max(self.min_leaf, 1) for side in self.space
-            ]
+        leaf = max(self.min_leaf, 1)
+        if self.min_leaf < 1 or any(side < 1 or side % leaf for side in self.space):
+            near = [leaf * max(1, round(side / leaf)) for side in self.space]
             raise UserError(
                 f"the smallest leaf, {self.min_leaf} pixels a side, does not divide the tile "
                 f"{list(self.space)}; take the tile {near} or another min_leaf"
@@ -99,12 +98,12 @@ class Forest:
         """
         if length < self.num_roots:
             raise UserError(
-                f"the tile {list(self.space)} has {self.num_roots} roots of side {self.root} (the smallest leaf, "
-                f"{self.min_leaf}, doubled as often as the sides allow), more than {length} tokens; take sides "
-                "that can be halved more often, another min_leaf, or more tokens"
+                f"the tile {list(self.space)} has {self.num_roots} roots of side {self.root} (min_leaf "
+                f"{self.min_leaf}, doubled as often as all sides allow), more than {length} tokens; take "
+                "sides that can be halved more often, another min_leaf, or more tokens"
             )
         return min((length - self.num_roots) // (self.branches - 1), self.num_inner)
 
     def reachable(self, length: int) -> int:
-        """The largest number of leaves the tile can have that is not above `length`; UserError as `splits`."""
+        """The largest number of leaves, up to `length`, that the tile can have. UserError as `splits`."""
         return self.num_roots + self.splits(length) * (self.branches - 1)

@@ -1,0 +1,84 @@
+"""Square and cubic blocks out of images and into them, and their resampling."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def take_blocks(image: Tensor, row: Tensor, start: Tensor, side: int) -> Tensor:
+    """Blocks `[M, C, side, ...]` of images `[R, C, *S]`, the block m from image `row[m]` at `start[m]`.
+
+    `start` `[M, d]` is in multiples of `side`, which divides the sides of the image. Whole rows of pixels are
+    copied: several times faster than indexing pixels.
+    """
+    lines = image.reshape(-1, side)
+    numbers = _line_numbers(image.shape, row, start, side)
+    return lines.index_select(0, numbers.flatten()).view(len(row), image.shape[1], *[side] * start.shape[1])
+
+
+def put_blocks(image: Tensor, row: Tensor, start: Tensor, blocks: Tensor) -> None:
+    """Write blocks into a contiguous image, in place; the inverse of `take_blocks`."""
+    side = blocks.shape[-1]
+    numbers = _line_numbers(image.shape, row, start, side)
+    image.view(-1, side).index_copy_(0, numbers.flatten(), blocks.reshape(-1, side))
+
+
+def _line_numbers(shape: torch.Size, row: Tensor, start: Tensor, side: int) -> Tensor:
+    """Numbers `[M, C * side**(d - 1)]` of the lines of `side` pixels that make up the blocks."""
+    space = [*shape[2:-1], shape[-1] // side]
+    strides = [math.prod(space[axis + 1 :]) for axis in range(len(space))]
+    first = row * (shape[1] * math.prod(space)) + start[:, -1] // side
+    offsets = torch.arange(shape[1], device=row.device) * math.prod(space)
+    for axis, stride in enumerate(strides[:-1]):
+        first = first + start[:, axis] * stride
+        offsets = (offsets[:, None] + torch.arange(side, device=row.device) * stride).flatten()
+    return first[:, None] + offsets
+
+
+def halve(image: Tensor) -> Tensor:
+    """Means over blocks of 2 a side, `[R, C, *S]` to `[R, C, *(S / 2)]`."""
+    for axis in range(2, image.ndim):
+        before = (slice(None),) * axis
+        image = image[(*before, slice(0, None, 2))] + image[(*before, slice(1, None, 2))]
+    return image.mul_(0.5 ** (image.ndim - 2))
+
+
+def resample(blocks: Tensor, side: int, undo: bool = False) -> Tensor:
+    """Blocks `[M, C, s, ...]` brought to `side`: area average down, linear interpolation up.
+
+    With `undo`, down is the least-squares inverse of the interpolation up instead, so that what was brought
+    up comes back as it was.
+    """
+    before, dims = blocks.shape[-1], blocks.ndim - 2
+    if before == side:
+        return blocks
+    matrix = _resampling(before, side, undo, blocks.device).to(blocks.dtype)
+    if before**dims <= 64:
+        whole = matrix
+        for _ in range(dims - 1):
+            whole = torch.kron(whole, matrix)
+        return (blocks.flatten(2) @ whole.T).view(*blocks.shape[:2], *[side] * dims)
+    for _ in range(dims):
+        blocks = (blocks @ matrix.T).movedim(-1, 2)
+    return blocks
+
+
+@lru_cache(maxsize=256)
+def _resampling(before: int, after: int, undo: bool, device: torch.device) -> Tensor:
+    """Weights `[after, before]` of resampling along one axis."""
+    if after > before:
+        identity = torch.eye(before, dtype=torch.float64)[:, None]
+        weights = F.interpolate(identity, size=after, mode="linear")[:, 0].T
+    elif undo:
+        weights = torch.linalg.pinv(_resampling(after, before, False, torch.device("cpu")).double())
+    else:
+        edges = torch.arange(after + 1, dtype=torch.float64) * before / after
+        low, high = edges[:-1, None], edges[1:, None]
+        pixel = torch.arange(before, dtype=torch.float64)
+        weights = (torch.minimum(high, pixel + 1) - torch.maximum(low, pixel)).clamp_min(0) * after / before
+    return weights.to(device, torch.float32)

@@ -1,0 +1,100 @@
+"""Detail of an image: its edges as Canny finds them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Generator, Tensor
+
+from ucf_vit.core.errors import UserError
+from ucf_vit.patching.tree.intensity import normalise
+from ucf_vit.patching.tree.per_sample import PerSample, between, kernel_sides, one_of
+
+Plane = NDArray[Any]
+"""`[H, W]`."""
+
+
+class Canny(PerSample):
+    """Edges (1, elsewhere 0; uint8) of 2D images after Gaussian smoothing (Canny, 1986, as in OpenCV).
+
+    A uint8 image is taken as it is, another one in 8 bits of its robust range (`normalise`). Where one map
+    serves all channels, each pixel has the gradient of the channel in which it is steepest.
+
+    `smoothing`: sides of the kernel, one of which is drawn per sample. `canny_low`, `canny_high`: thresholds
+    on |dx| + |dy| of Sobel's 3 x 3 kernels, four times the height of a sharp step; one entry is
+    fixed, between two a value is drawn per sample. Computed on the CPU.
+    """
+
+    def __init__(
+        self,
+        dims: int = 2,
+        smoothing: Sequence[int] = (3,),
+        canny_low: Sequence[float] = (50,),
+        canny_high: Sequence[float] = (100,),
+    ) -> None:
+        _refuse_volumes(dims)
+        self.smoothing = kernel_sides(smoothing)
+        self.low, self.high = _limits("canny_low", canny_low), _limits("canny_high", canny_high)
+        if self.low[-1] > self.high[0]:
+            raise UserError(
+                f"canny_low {list(canny_low)} must not reach above canny_high {list(canny_high)}: "
+                "edges start above the high threshold and go on above the low one"
+            )
+
+    def map(self, image: Tensor, rng: Generator | None, separate: bool) -> Tensor:
+        """The edges `[T, H, W]` of one sample `[C, H, W]`."""
+        _refuse_volumes(image.ndim - 1)
+        side = one_of(self.smoothing, rng)
+        low, high = between(self.low, rng), between(self.high, rng)
+        gradients = [_gradient(plane, side) for plane in _eight_bits(image)]
+        if not separate:
+            gradients = [_steepest(gradients)]
+        edges = np.stack([cv2.Canny(dx, dy, low, high) for dx, dy in gradients])
+        return torch.from_numpy(np.minimum(edges, 1, out=edges)).to(image.device)
+
+
+def _eight_bits(image: Tensor) -> Iterator[Plane]:
+    if image.dtype == torch.uint8:
+        yield from image.cpu().numpy()
+    else:
+        for plane in normalise(image).cpu().numpy():
+            yield cv2.addWeighted(plane, 255.0, plane, 0.0, 0.0, dtype=cv2.CV_8U)
+
+
+def _gradient(plane: Plane, side: int) -> tuple[Plane, Plane]:
+    """Sobel's dx and dy (int16) of a uint8 plane smoothed with a kernel of `side` pixels."""
+    smooth = cv2.GaussianBlur(plane, (side, side), 0) if side > 1 else plane
+    dx, dy = cv2.spatialGradient(smooth, ksize=3, borderType=cv2.BORDER_REPLICATE)
+    return dx, dy
+
+
+def _steepest(gradients: Sequence[tuple[Plane, Plane]]) -> tuple[Plane, Plane]:
+    """Pixel by pixel, the gradient of largest |dx| + |dy|; overwrites the first.
+
+    This is what `cv2.Canny` does with several channels, in a fifth of the time.
+    """
+    (dx, dy), *others = gradients
+    height = np.abs(dx) + np.abs(dy)
+    for other_dx, other_dy in others:
+        other_height = np.abs(other_dx) + np.abs(other_dy)
+        steeper = (other_height > height).view(np.uint8)
+        cv2.copyTo(other_dx, steeper, dx)
+        cv2.copyTo(other_dy, steeper, dy)
+        np.maximum(height, other_height, out=height)
+    return dx, dy
+
+
+def _limits(key: str, values: Sequence[float]) -> tuple[float, ...]:
+    if len(values) not in (1, 2) or not 0 <= values[0] <= values[-1]:
+        raise UserError(f"{key} {list(values)}: expected one threshold >= 0, or two in rising order")
+    return tuple(values)
+
+
+def _refuse_volumes(dims: int) -> None:
+    if dims != 2:
+        raise UserError("detail: canny finds edges in images only; for volumes choose gradient or variance")

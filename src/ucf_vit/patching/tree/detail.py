@@ -1,0 +1,85 @@
+"""Where an image has detail: what the trees of adaptive patching grow by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from ucf_vit.core import plugins
+from ucf_vit.core.errors import UserError
+from ucf_vit.core.registry import Registry, nearest
+from ucf_vit.patching.tree.canny import Canny
+from ucf_vit.patching.tree.gradient import Gradient
+from ucf_vit.patching.tree.variance import Variance
+
+
+class Detail(Protocol):
+    """How much there is to see at each pixel."""
+
+    def __call__(self, image: Tensor, keys: Tensor | None, separate: bool) -> Tensor:
+        """Maps `[B, T, *S]`, uint8 or float32 and >= 0, of `image` `[B, C, *S]`, float or uint8.
+
+        T is C if `separate`, else 1. `keys` `[B]` int64 seed whatever is drawn per sample; None (evaluation)
+        stands for the middle of what could be drawn.
+        """
+
+
+DETAILS: Registry[Detail] = Registry("detail")
+"""Details by the name that a config uses."""
+DETAILS.register("canny")(Canny)
+DETAILS.register("gradient")(Gradient)
+DETAILS.register("variance")(Variance)
+
+
+def resolve_detail(name: str, dims: int, options: Mapping[str, Any]) -> Detail:
+    """The detail that `name` stands for, for images (`dims` 2) or volumes (3).
+
+    "auto" is canny for images and gradient for volumes; "path/to/file.py:function" is a function of the
+    user's own, called as `Detail` is. `options` (`smoothing`, `canny_low`, `canny_high`) go to those that
+    take them. Raises UserError for an unknown name or option values that cannot be.
+    """
+    if plugins.in_file(name):
+        return InFile(name)
+    if name == "auto":
+        name = "canny" if dims == 2 else "gradient"
+    if name not in DETAILS:
+        known = ["auto", *DETAILS]
+        raise UserError(
+            f"no detail named {name!r}{nearest(name, known)}; known: {', '.join(known)}, "
+            "or path/to/file.py:function"
+        )
+    return DETAILS.build(name, {**options, "dims": dims})
+
+
+class InFile:
+    """A user's function `path/to/file.py:function`, its maps checked. Found again by name in other processes.
+
+    Raises UserError if the maps are of another shape than `Detail` asks for, not finite, or negative.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._function: Detail = plugins.load(name, "detail")
+        if not callable(self._function):
+            raise UserError(f"detail {name}: not a function; expected function(image, keys, separate)")
+
+    def __reduce__(self) -> tuple[type[InFile], tuple[str]]:
+        return InFile, (self.name,)
+
+    def __call__(self, image: Tensor, keys: Tensor | None, separate: bool) -> Tensor:
+        """As `Detail`."""
+        maps = self._function(image, keys, separate)
+        expected = [image.shape[0], image.shape[1] if separate else 1, *image.shape[2:]]
+        if not isinstance(maps, Tensor) or list(maps.shape) != expected:
+            got = list(maps.shape) if isinstance(maps, Tensor) else type(maps).__name__
+            raise UserError(f"detail {self.name}: expected a tensor of shape {expected}, got {got}")
+        maps = maps if maps.dtype == torch.uint8 else maps.float()
+        least, most = maps.aminmax()
+        if not torch.isfinite(least + most):
+            raise UserError(f"detail {self.name}: {int((~maps.isfinite()).sum())} values are NaN or infinite")
+        if least < 0:
+            raise UserError(f"detail {self.name}: expected values >= 0, the least is {least.item():.6g}")
+        return maps

@@ -1,0 +1,176 @@
+"""From a map of detail to leaves, for a whole batch at once.
+
+The rule is greedy: split the leaf that holds most detail until there are enough leaves. A child never holds
+more than its parent, so what the greedy loop splits are the K nodes with most detail of all nodes that can be
+split, with ties in favour of the coarser node and then of the first in row-major order. No loop is needed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ucf_vit.core.errors import UserError
+from ucf_vit.core.seeds import generator
+from ucf_vit.patching.tree.forest import Forest
+from ucf_vit.patching.tree.leaves import Leaves, z_order
+
+
+def grow(detail: Tensor, forest: Forest, length: int, threshold: float | None = None) -> Leaves:
+    """Split the leaf with most detail until there are `length` leaves.
+
+    `detail` `[N, *S]`, integer or float, is not negative; each of the N trees is grown by itself. With
+    `threshold`, only leaves that hold more than that are split. There are exactly `length` leaves, all valid,
+    unless the threshold or the number of cells ends it before, or no number of splits gives `length` (a split
+    makes 2**d - 1 more): then the rest is not valid. UserError as `Forest.splits`.
+    """
+    totals = node_totals(detail, forest)
+    split = _most(totals, forest.splits(length))
+    if threshold is not None:
+        split &= totals > threshold
+    leaves = _leaves_of(split, forest)
+    if threshold is None and leaves.length == length:
+        return replace(leaves, valid=None)
+    return _fitted(leaves, length)
+
+
+def grow_and_drop(
+    detail: Tensor, forest: Forest, length: int, threshold: float, keys: Tensor | None = None
+) -> Leaves:
+    """Split every leaf that holds more than `threshold`; of too many leaves, keep `length` at random.
+
+    The rule of Zhang et al. 2024 (adaptive patch framework). What is dropped leaves holes in the image; it is
+    a function of `keys` `[N]` int64 (None: the same for all).
+    """
+    leaves = _leaves_of(node_totals(detail, forest) > threshold, forest)
+    if leaves.length <= length:
+        return _fitted(leaves, length)
+    kept = torch.zeros_like(leaves.level, dtype=torch.bool)
+    for row, there in enumerate((leaves.size > 0).sum(dim=1).tolist()):
+        stream = generator(0 if keys is None else int(keys[row]), "drop")
+        kept[row, torch.randperm(there, generator=stream)[:length].to(kept.device)] = True
+    numbers, valid = _row_numbers(kept)
+    start = leaves.start.gather(1, numbers[..., None].expand(-1, -1, forest.dims))
+    return _fitted(Leaves(forest, start, leaves.level.gather(1, numbers), valid), length)
+
+
+def node_totals(detail: Tensor, forest: Forest) -> Tensor:
+    """Detail of all nodes that can be split, `[N, num_inner]`: coarse levels first, each in row-major order.
+
+    Integers are summed as integers, and floats so that no child can exceed its parent. Raises UserError if
+    the map has another shape than the tile.
+    """
+    if detail.ndim != 1 + forest.dims or tuple(detail.shape[1:]) != forest.space:
+        raise UserError(
+            f"the detail map has shape {list(detail.shape)}; expected [trees, *{list(forest.space)}]"
+        )
+    if not detail.dtype.is_floating_point:
+        largest = torch.iinfo(detail.dtype).max if detail.dtype != torch.bool else 1
+        detail = detail.to(torch.int32 if largest * detail[0].numel() < 2**31 else torch.int64)
+    elif detail.dtype in (torch.float16, torch.bfloat16):
+        detail = detail.float()
+    levels: list[Tensor] = []
+    totals = _pool(detail, forest.min_leaf)
+    for _ in range(forest.depth):
+        totals = _pool(totals, 2)
+        levels.append(totals.flatten(1))
+    return torch.cat(levels[::-1], dim=1) if levels else totals.new_empty(len(detail), 0)
+
+
+def _pool(x: Tensor, factor: int) -> Tensor:
+    """Sums over blocks of `factor` a side, `[N, *S]` to `[N, *(S / factor)]`."""
+    while factor > 1 and factor % 2 == 0:
+        for axis in range(1, x.ndim):
+            before = (slice(None),) * axis
+            x = x[(*before, slice(0, None, 2))] + x[(*before, slice(1, None, 2))]
+        factor //= 2
+    if factor > 1:
+        blocks = [side for n in x.shape[1:] for side in (n // factor, factor)]
+        x = x.reshape(len(x), *blocks).sum(dim=tuple(range(2, 2 * x.ndim - 1, 2)), dtype=x.dtype)
+    return x
+
+
+def _most(totals: Tensor, count: int) -> Tensor:
+    """Which nodes are the `count` first in the order of falling totals, ties by number, `[N, num_inner]`."""
+    if count == 0:
+        return torch.zeros_like(totals, dtype=torch.bool)
+    least = totals.topk(count, dim=1, sorted=False).values.amin(dim=1, keepdim=True)
+    above, equal = totals > least, totals == least
+    room = count - above.sum(dim=1, keepdim=True)
+    return above | (equal & (equal.cumsum(dim=1, dtype=torch.int32) <= room))
+
+
+def _leaves_of(split: Tensor, forest: Forest) -> Leaves:
+    """Leaves of trees in which the nodes `split` `[N, num_inner]` bool are split, in Z-order.
+
+    As many as the largest of the trees has; those that a smaller one lacks are not valid.
+    """
+    parents, there = _row_numbers(split)
+    levels, places = _locate(parents, forest)
+    corners = torch.cartesian_prod(*[torch.arange(2, device=split.device)] * forest.dims)
+    children = (2 * places[:, :, None] + corners).flatten(1, 2)
+    roots, _ = _row_numbers(split.new_ones(len(split), forest.num_roots))
+    level = torch.cat(
+        [torch.zeros_like(roots), (levels + 1).repeat_interleave(forest.branches, dim=1)], dim=1
+    )
+    place = torch.cat([_locate(roots, forest)[1], children], dim=1)
+    there = F.pad(there.repeat_interleave(forest.branches, dim=1), (forest.num_roots, 0), value=True)
+    leaf = there & ~_look_up(split, level, place, forest)
+    cells = place << (forest.depth - level)[..., None]
+    order = z_order(cells, forest).masked_fill_(~leaf, forest.num_cells).argsort(dim=1)
+    order = order[:, : forest.num_roots + parents.shape[1] * (forest.branches - 1)]
+    start = (cells * forest.min_leaf).gather(1, order[..., None].expand(-1, -1, forest.dims))
+    return Leaves(forest, start, level.gather(1, order), leaf.gather(1, order))
+
+
+def _row_numbers(mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Column numbers of the True entries of each row, `[N, K]`, and which of the K there are."""
+    counts = mask.sum(dim=1)
+    columns = mask.nonzero()[:, 1]
+    there = torch.arange(int(counts.amax()), device=mask.device) < counts[:, None]
+    return torch.zeros_like(there, dtype=torch.int64).masked_scatter_(there, columns), there
+
+
+def _locate(nodes: Tensor, forest: Forest) -> tuple[Tensor, Tensor]:
+    """Level `[N, K]` of nodes given by number, and coordinates `[N, K, d]` on the grid of that level."""
+    firsts = _first_nodes(forest, nodes.device)
+    level = torch.bucketize(nodes, firsts[1:], right=True)
+    rest = nodes - firsts[level]
+    place = torch.empty(*nodes.shape, forest.dims, dtype=torch.int64, device=nodes.device)
+    for axis in range(forest.dims - 1, -1, -1):
+        side = forest.grid[axis] << level
+        place[..., axis] = rest % side
+        rest = rest // side
+    return level, place
+
+
+def _look_up(split: Tensor, level: Tensor, place: Tensor, forest: Forest) -> Tensor:
+    """Whether nodes given by level `[N, K]` and coordinates `[N, K, d]` are split."""
+    if not forest.depth:
+        return torch.zeros_like(level, dtype=torch.bool)
+    number = torch.zeros_like(level)
+    for axis, count in enumerate(forest.grid):
+        number = number * (count << level) + place[..., axis]
+    inner = level < forest.depth
+    number = (number + _first_nodes(forest, level.device)[level]) * inner
+    return split.gather(1, number) & inner
+
+
+def _first_nodes(forest: Forest, device: torch.device) -> Tensor:
+    """Number of the first node of each level, smallest leaves included, `[depth + 1]`."""
+    return torch.tensor([forest.first_node(level) for level in range(forest.depth + 1)], device=device)
+
+
+def _fitted(leaves: Leaves, length: int) -> Leaves:
+    """The same leaves, and more that are not valid up to `length`."""
+    missing = length - leaves.length
+    valid = leaves.valid if leaves.valid is not None else torch.ones_like(leaves.level, dtype=torch.bool)
+    return replace(
+        leaves,
+        start=F.pad(leaves.start, (0, 0, 0, missing)),
+        level=F.pad(leaves.level, (0, missing)),
+        valid=F.pad(valid, (0, missing)),
+    )

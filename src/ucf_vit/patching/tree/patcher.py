@@ -1,0 +1,97 @@
+"""Adaptive patching of a batch of images: detail, trees, tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from ucf_vit.core.errors import UserError
+from ucf_vit.patching.tree.cut import cut
+from ucf_vit.patching.tree.detail import resolve_detail
+from ucf_vit.patching.tree.forest import Forest
+from ucf_vit.patching.tree.grow import grow, grow_and_drop
+from ucf_vit.patching.tree.leaves import Leaves
+from ucf_vit.patching.tree.patches import Patches
+
+
+class AdaptivePatcher:
+    """Images or volumes to `fixed_length` tokens, small where there is detail (Zhang et al. 2024).
+
+    Args:
+        tile_size: sides of an image in pixels, 2 entries for images and 3 for volumes.
+        patch_size: side of a token in pixels.
+        fixed_length: L, tokens per tree.
+        min_leaf: side of the smallest leaf in pixels.
+        split_rule: "length": split the leaf with most detail until there are L; "threshold": split leaves
+            that hold more than `split_threshold`, and what is missing to L is not valid.
+        split_threshold: sum of detail over a leaf: edge pixels for canny, see the detail for others.
+        split_overflow: what the threshold rule does when it would make more than L leaves. "coarsen": split
+            those with most detail until there are L; "drop": leave out leaves at random, as published.
+        separate_channels: one tree per channel, each token of one channel.
+        detail, detail_smoothing, canny_low, canny_high: see `resolve_detail`.
+
+    Raises UserError where the tile has no tree of that length.
+    """
+
+    def __init__(
+        self,
+        *,
+        tile_size: Sequence[int],
+        patch_size: int,
+        fixed_length: int,
+        min_leaf: int = 2,
+        split_rule: Literal["length", "threshold"] = "length",
+        split_threshold: float = 0.0,
+        split_overflow: Literal["coarsen", "drop"] = "coarsen",
+        separate_channels: bool = False,
+        detail: str = "auto",
+        detail_smoothing: Sequence[int] = (3,),
+        canny_low: Sequence[float] = (50.0,),
+        canny_high: Sequence[float] = (150.0,),
+    ) -> None:
+        self.forest = Forest(tuple(tile_size), min_leaf)
+        self.forest.splits(fixed_length)
+        self.patch_size = patch_size
+        self.length = fixed_length
+        self.threshold = split_threshold if split_rule == "threshold" else None
+        self.drops = split_overflow == "drop"
+        self.separate_channels = separate_channels
+        options = {"smoothing": detail_smoothing, "canny_low": canny_low, "canny_high": canny_high}
+        self.detail = resolve_detail(detail, self.forest.dims, options)
+
+    def __call__(self, image: Tensor, keys: Tensor | None = None) -> Patches:
+        """Patches of images `[B, C, *S]`; see `grow` for `keys` `[B]` and errors."""
+        return self.cut(image, self.grow(image, keys))
+
+    @torch.no_grad()
+    def grow(self, image: Tensor, keys: Tensor | None = None) -> Leaves:
+        """Leaves of images `[B, C, *S]`, on their device.
+
+        What is random is a function of `keys` `[B]`; without them it has its middle value. Raises UserError
+        if the images are of another size than the tile.
+        """
+        self._check(image)
+        detail = self.detail(image, keys, self.separate_channels)
+        trees = detail.shape[1]
+        detail = detail.flatten(0, 1)
+        if self.threshold is None or not self.drops:
+            leaves = grow(detail, self.forest, self.length, self.threshold)
+        else:
+            tree_keys = None if keys is None else keys.repeat_interleave(trees)
+            leaves = grow_and_drop(detail, self.forest, self.length, self.threshold, tree_keys)
+        return replace(leaves, trees=trees)
+
+    def cut(self, image: Tensor, leaves: Leaves) -> Patches:
+        """Patches of images `[B, C, *S]` along leaves that were grown before."""
+        return Patches(cut(image, leaves, self.patch_size), leaves)
+
+    def _check(self, image: Tensor) -> None:
+        if image.ndim != 2 + self.forest.dims or tuple(image.shape[2:]) != self.forest.space:
+            raise UserError(
+                f"adaptive patching is set up for tiles {list(self.forest.space)} and got images of shape "
+                f"{list(image.shape)}; expected [batch, channels, *{list(self.forest.space)}]: check tile_size"
+            )
