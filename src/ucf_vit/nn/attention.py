@@ -30,12 +30,16 @@ class Attention(nn.Module):
         self.proj = nn.Linear(dim, dim)
         self.drop = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor, first: int | None = None) -> Tensor:
-        """Attend over all tokens of each sample; with `first`, only for the first so many of them."""
+    def forward(self, x: Tensor, first: int | None = None, valid: Tensor | None = None) -> Tensor:
+        """Attend over all tokens of each sample, or over its `valid` ones, `[B, L]` bool.
+
+        With `first`, only for the first so many tokens.
+        """
         asking = x if first is None else x[:, :first]
         q, k, v = self._heads(self.q(asking)), self._heads(self.k(x)), self._heads(self.v(x))
         dropout = self.dropout if self.training else 0.0
-        mixed = attend(q, k, v, dropout=dropout, backend=self.backend)
+        mask = None if valid is None else valid[:, None, None, :]
+        mixed = attend(q, k, v, mask, dropout=dropout, backend=self.backend)
         return self.drop(self.proj(mixed.transpose(1, 2).flatten(2)))
 
     def _heads(self, x: Tensor) -> Tensor:

@@ -32,11 +32,12 @@ class Block(nn.Module):
         self.mlp = Mlp(dim, int(dim * mlp_ratio), dropout)
         self.drop_path = DropPath(drop_path)
 
-    def forward(self, x: Tensor, first: int | None = None) -> Tensor:
+    def forward(self, x: Tensor, first: int | None = None, valid: Tensor | None = None) -> Tensor:
         """Mix tokens, then channels, each added to what came in.
 
-        With `first`, only the first so many tokens come out, `[B, first, D]`; all are attended to.
+        With `first`, only the first so many tokens come out, `[B, first, D]`; all are attended to, or those
+        that are `valid`, `[B, L]` bool.
         """
         residual = x if first is None else x[:, :first]
-        x = residual + self.drop_path(self.attn(self.norm1(x), first))
+        x = residual + self.drop_path(self.attn(self.norm1(x), first, valid))
         return x + self.drop_path(self.mlp(self.norm2(x)))

@@ -11,10 +11,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from ucf_vit.core.errors import UserError
-from ucf_vit.core.registry import nearest
+from ucf_vit.nn.box_positions import Boxes
 from ucf_vit.nn.init import normal_
-from ucf_vit.nn.positions import sincos
+from ucf_vit.nn.positions import check_kind, sincos
 
 
 class PatchEmbed(nn.Linear):
@@ -34,9 +33,7 @@ class Positions(nn.Module):
 
     def __init__(self, grid: Sequence[int], dim: int, kind: str) -> None:
         super().__init__()
-        if kind not in ("learned", "sincos"):
-            hint = nearest(kind, ["learned", "sincos"])
-            raise UserError(f"pos_embed {kind!r} is unknown{hint}; use 'learned' or 'sincos'")
+        check_kind(kind)
         self.grid = tuple(grid)
         table = torch.empty(math.prod(grid), dim)
         if kind == "learned":
@@ -51,8 +48,11 @@ class Positions(nn.Module):
         else:
             self.table.copy_(sincos(self.grid, self.table.shape[1]))
 
-    def forward(self, tokens: Tensor, places: Tensor | None = None) -> Tensor:
-        """Tokens `[B, N, D]` of the cells `places` `[B, N]` (default: all L in order) to `[B, N, D]`."""
+    def forward(self, tokens: Tensor, places: Tensor | None = None, *, boxes: Boxes | None = None) -> Tensor:
+        """Tokens `[B, N, D]` of the cells `places` `[B, N]` (default: all L in order) to `[B, N, D]`.
+
+        `boxes` does not matter here; see `BoxPositions`.
+        """
         return tokens + (self.table if places is None else self.table[places])
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 from ucf_vit.nn.block import Block
 
@@ -34,17 +35,26 @@ class Encoder(nn.Module):
         self.norm = nn.LayerNorm(dim, eps=norm_eps)
 
     def forward(
-        self, x: Tensor, taps: Sequence[int] = (), first: int | None = None
+        self,
+        x: Tensor,
+        taps: Sequence[int] = (),
+        first: int | None = None,
+        valid: Tensor | None = None,
     ) -> tuple[Tensor, list[Tensor]]:
         """`[B, L, D]` to the normalised end result and the results of the blocks `taps`, not normalised.
 
         With `first`, the end result holds only the first so many tokens, and the last block computes no more:
         what a classifier reads from its class token comes for a sixth of that block's cost.
+
+        With `valid` `[B, N]` bool, the last N tokens are attended to only where it is true; those before,
+        such as a class token, always. What comes out for the others means nothing.
         """
+        if valid is not None:
+            valid = pad(valid, (x.shape[1] - valid.shape[1], 0), value=True)
         inner: dict[int, Tensor] = {}
         last = len(self.blocks) - 1
         for i, block in enumerate(self.blocks):
-            x = block(x, first if i == last else None)
+            x = block(x, first if i == last else None, valid)
             if i in taps:
                 inner[i] = x
         return self.norm(x), [inner[i] for i in taps]

@@ -9,28 +9,43 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ucf_vit.core.errors import UserError
+from ucf_vit.core.registry import nearest
+
+
+def check_kind(kind: str) -> None:
+    """Raise UserError if `kind` is neither "learned" nor "sincos"."""
+    if kind not in ("learned", "sincos"):
+        hint = nearest(kind, ["learned", "sincos"])
+        raise UserError(f"pos_embed {kind!r} is unknown{hint}; use 'learned' or 'sincos'")
+
 
 def sincos(grid: Sequence[int], dim: int) -> Tensor:
-    """Sine–cosine table `[N, dim]` of a 1D, 2D or 3D grid, tokens in row-major order, float64.
+    """Sine–cosine table `[N, dim]` of a 1D, 2D or 3D grid, tokens in row-major order, float64."""
+    places = torch.cartesian_prod(*(torch.arange(n, dtype=torch.float64) for n in grid))
+    return sincos_at(places.reshape(-1, len(grid)), dim)
+
+
+def sincos_at(places: Tensor, dim: int) -> Tensor:
+    """Sines and cosines `[..., dim]` of places `[..., d]` in 1D, 2D or 3D, in the type of `places`.
 
     The sine–cosine pairs are dealt out to the axes, in the order w, h in 2D (as published with MAE, He et al.
     2022) and h, w, d in 3D; the first axes get one pair more where the number of pairs does not divide.
     The columns of an axis with n pairs are [sin(x ω) | cos(x ω)], ω_k = 10000^(-k/n). An odd `dim` ends
     in a column of zeros.
     """
-    axes = list(range(len(grid)))
-    if len(grid) == 2:
+    dims = places.shape[-1]
+    axes = list(range(dims))
+    if dims == 2:
         axes.reverse()
-    pairs, extra = divmod(dim // 2, len(grid))
-    counts = [pairs + (i < extra) for i in range(len(grid))]
-    places = torch.cartesian_prod(*(torch.arange(n, dtype=torch.float64) for n in grid))
-    places = places.reshape(-1, len(grid))
+    pairs, extra = divmod(dim // 2, dims)
+    counts = [pairs + (i < extra) for i in range(dims)]
     columns = []
     for axis, count in zip(axes, counts, strict=True):
-        omega = 1e4 ** (-torch.arange(count, dtype=torch.float64) / count)
-        angles = places[:, axis, None] * omega
+        omega = 1e4 ** (-torch.arange(count, dtype=places.dtype, device=places.device) / count)
+        angles = places[..., axis, None] * omega
         columns += [angles.sin(), angles.cos()]
-    return F.pad(torch.cat(columns, dim=1), (0, dim % 2))
+    return F.pad(torch.cat(columns, dim=-1), (0, dim % 2))
 
 
 def interpolate(table: Tensor, old: Sequence[int], new: Sequence[int]) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from ucf_vit.nn.box_positions import RowTable
 from ucf_vit.nn.embed import ClassToken, MaskToken, Positions
 
 
@@ -20,7 +21,9 @@ def adamw(
     for module in task.modules():
         for parameter in module.parameters(recurse=False):
             if parameter.requires_grad:
-                whole = parameter.ndim < 2 or isinstance(module, ClassToken | MaskToken | Positions)
+                whole = parameter.ndim < 2 or isinstance(
+                    module, ClassToken | MaskToken | Positions | RowTable
+                )
                 (kept if whole else decayed).append(parameter)
     groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": kept, "weight_decay": 0.0}]
     return torch.optim.AdamW([group for group in groups if group["params"]], lr=lr, betas=betas, fused=True)

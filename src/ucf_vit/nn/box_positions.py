@@ -1,0 +1,86 @@
+"""Positions of patches of any place and size."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ucf_vit.nn.init import normal_
+from ucf_vit.nn.positions import check_kind, sincos_at
+
+
+class Boxes(Protocol):
+    """Where N patches of each of B samples lie, in pixels."""
+
+    @property
+    def center(self) -> Tensor:
+        """Centres, `[B, N, d]` float32; the first pixel reaches from 0 to 1."""
+
+    @property
+    def size(self) -> Tensor:
+        """Sides, `[B, N]`."""
+
+    @property
+    def channel(self) -> Tensor:
+        """Channel of a patch that has but one, `[N]` int64."""
+
+
+class BoxPositions(nn.Module):
+    """Adds centre, size and channel of its patch to every token.
+
+    The centre enters as the sines and cosines of a grid of `patch_size` cells, so that a patch that is such a
+    cell gets the row that `Positions` has for it, and no row is larger than those, however large the tile;
+    with kind "learned" they pass through a Linear. Size and, where `channels` is above 1, channel have
+    learned tables of their own.
+    Raises UserError if `kind` is neither "learned" nor "sincos".
+    """
+
+    def __init__(self, dim: int, kind: str, patch_size: int, channels: int = 1) -> None:
+        super().__init__()
+        check_kind(kind)
+        self.dim = dim
+        self.patch_size = patch_size
+        self.size = SizeTable(dim)
+        self.channel = RowTable(channels, dim) if channels > 1 else None
+        self.linear = nn.Linear(dim, dim) if kind == "learned" else None
+
+    def forward(self, tokens: Tensor, places: Tensor | None = None, *, boxes: Boxes) -> Tensor:
+        """Tokens `[B, N, D]` of the boxes `places` `[B, N]` (default: all in order) to `[B, N, D]`."""
+        center, size, channel = boxes.center, boxes.size, boxes.channel.expand_as(boxes.size)
+        if places is not None:
+            center = center.gather(1, places[..., None].expand(-1, -1, center.shape[-1]))
+            size, channel = size.gather(1, places), channel.gather(1, places)
+        rows = self.size(size / self.patch_size)
+        centre = sincos_at(center / self.patch_size - 0.5, self.dim).to(rows.dtype)
+        rows = rows + (centre if self.linear is None else self.linear(centre))
+        return tokens + (rows if self.channel is None else rows + self.channel(channel))
+
+
+class RowTable(nn.Module):
+    """A learned table `[rows, D]`, small at first."""
+
+    def __init__(self, rows: int, dim: int) -> None:
+        super().__init__()
+        self.table = nn.Parameter(torch.empty(rows, dim))
+
+    def reset_parameters(self) -> None:
+        """Draw the table."""
+        normal_(self.table, std=0.02)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """Row numbers `[...]` int64 to `[..., D]`."""
+        return F.embedding(rows, self.table)
+
+
+class SizeTable(RowTable):
+    """One row per doubling of the size, from 1 / 256 of a patch to 128 patches, whatever the tile."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__(16, dim)
+
+    def forward(self, size: Tensor) -> Tensor:
+        """Sizes `[...]` in patches to `[..., D]`; 0 counts as the smallest."""
+        return super().forward((size.log2().round() + 8).clamp(0, 15).long())

@@ -1,0 +1,27 @@
+from torch import nn
+
+from ucf_vit.nn.block import Block
+from ucf_vit.nn.box_positions import BoxPositions
+from ucf_vit.nn.embed import ClassToken, MaskToken, Positions
+from ucf_vit.train.optimizer import adamw
+
+
+def test_only_matrices_are_decayed():
+    modules = nn.ModuleDict(
+        {
+            "block": Block(8, 2, 2.0, 0.0, 0.0, "auto", 1e-6),
+            "positions": Positions((2, 2), 8, "learned"),
+            "boxes": BoxPositions(8, "learned", 4, channels=2),
+            "class_token": ClassToken(8),
+            "mask_token": MaskToken(4, 8),
+        }
+    )
+    optimizer = adamw(modules, lr=1.0, betas=(0.9, 0.95), weight_decay=0.1)
+    decay = {id(p): group["weight_decay"] for group in optimizer.param_groups for p in group["params"]}
+    decayed = {name for name, p in modules.named_parameters() if decay[id(p)]}
+    assert decayed == {
+        *(f"block.attn.{part}.weight" for part in ("q", "k", "v", "proj")),
+        "block.mlp.fc1.weight",
+        "block.mlp.fc2.weight",
+        "boxes.linear.weight",
+    }
