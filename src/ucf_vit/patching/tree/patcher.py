@@ -93,5 +93,5 @@ class AdaptivePatcher:
         if image.ndim != 2 + self.forest.dims or tuple(image.shape[2:]) != self.forest.space:
             raise UserError(
                 f"adaptive patching is set up for tiles {list(self.forest.space)} and got images of shape "
-                f"{list(image.shape)}; expected [batch, channels, *{list(self.forest.space)}]: check tile_size"
+                f"{list(image.shape)}, not [batch, channels, *{list(self.forest.space)}]: check tile_size"
             )

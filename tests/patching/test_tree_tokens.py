@@ -1,0 +1,160 @@
+from itertools import product
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_tree_grow import boxes, forests
+from tree_oracle import region
+
+from ucf_vit.core.errors import UserError
+from ucf_vit.patching.tree.cut import cut, cut_labels
+from ucf_vit.patching.tree.forest import Forest
+from ucf_vit.patching.tree.grow import grow, grow_and_drop
+from ucf_vit.patching.tree.paste import paste, paste_labels, place
+
+LINEAR = {2: "bilinear", 3: "trilinear"}
+
+
+@st.composite
+def grown(draw):
+    """Leaves of two images (with one or more trees each), an image, and a patch size."""
+    forest = draw(forests())
+    rng = torch.Generator().manual_seed(draw(st.integers(0, 2**31)))
+    channels = draw(st.integers(1, 3))
+    trees = draw(st.sampled_from([1, channels]))
+    detail = torch.rand(2 * trees, *forest.space, generator=rng) ** 8
+    length = draw(st.integers(forest.num_roots, forest.num_cells + 2))
+    rule = draw(st.sampled_from(["length", "threshold", "drop"]))
+    if rule == "drop":
+        leaves = grow_and_drop(detail, forest, length, 0.5)
+    else:
+        leaves = grow(detail, forest, length, 1.0 if rule == "threshold" else None)
+    leaves = type(leaves)(leaves.forest, leaves.start, leaves.level, leaves.valid, trees)
+    image = torch.randn(2, channels, *forest.space, generator=rng)
+    return leaves, image, draw(st.sampled_from([1, 2, 3, 4, 8]))
+
+
+def one_by_one(image, leaves, patch):
+    """Every leaf cropped and resized on its own."""
+    dims = leaves.forest.dims
+    rows = image.reshape(len(leaves.level), -1, *leaves.forest.space)
+    tokens = torch.zeros(*leaves.level.shape, rows.shape[1], *[patch] * dims)
+    for tree in range(len(rows)):
+        for number, leaf in enumerate(boxes(leaves, tree)):
+            crop = rows[tree][(slice(None), *region(leaf))][None]
+            if leaf[1] < patch:
+                crop = F.interpolate(crop, size=[patch] * dims, mode=LINEAR[dims])
+            elif leaf[1] > patch:
+                crop = area(crop, patch)
+            tokens[tree, number] = crop[0]
+    return tokens.view(len(image), -1, *tokens.shape[2:])
+
+
+def area(crop, patch):
+    """Exact area average, also where the patch does not divide the leaf."""
+    fine = crop
+    for axis in range(2, crop.ndim):
+        fine = fine.repeat_interleave(patch, dim=axis)
+    side = crop.shape[-1]
+    return (F.avg_pool2d if crop.ndim == 4 else F.avg_pool3d)(fine, side)
+
+
+@given(grown())
+@settings(deadline=None, max_examples=100)
+def test_tokens_are_every_leaf_resized(case):
+    leaves, image, patch = case
+    torch.testing.assert_close(cut(image, leaves, patch), one_by_one(image, leaves, patch), atol=1e-5, rtol=0)
+
+
+@given(grown())
+@settings(deadline=None, max_examples=100)
+def test_pasted_tokens_are_the_image_where_leaves_fit_a_patch(case):
+    leaves, image, patch = case
+    back = paste(cut(image, leaves, patch), leaves)
+    assert back.shape == image.shape
+    rows, tiles = back.view(-1, *image.shape[2:]), image.reshape(len(leaves.level), -1, *image.shape[2:])
+    rows = rows.view(tiles.shape)
+    covered = torch.zeros(len(leaves.level), *leaves.forest.space, dtype=torch.bool)
+    for tree in range(len(tiles)):
+        for leaf in boxes(leaves, tree):
+            here = (tree, slice(None), *region(leaf))
+            covered[tree][region(leaf)] = True
+            if leaf[1] <= patch:
+                torch.testing.assert_close(rows[here], tiles[here], atol=2e-5, rtol=0)
+            elif leaf[1] % patch == 0:
+                mean = tuple(range(1, tiles.ndim - 1))
+                torch.testing.assert_close(rows[here].mean(mean), tiles[here].mean(mean), atol=2e-5, rtol=0)
+    assert (rows.movedim(1, -1)[~covered] == 0).all()
+
+
+@given(grown())
+@settings(deadline=None, max_examples=60)
+def test_labels_by_majority_and_back(case):
+    leaves, image, patch = case
+    label = (image[:, 0] * 2).round().clamp(-1, 2).long() + 1
+    tokens = cut_labels(label, leaves, patch, 4)
+    back = paste_labels(tokens, leaves)
+    per_tree = tokens.view(len(leaves.level), leaves.length, *tokens.shape[2:])
+    for tree in range(len(per_tree)):
+        sample, number = divmod(tree, leaves.trees)
+        for k, leaf in enumerate(boxes(leaves, tree)):
+            crop = label[sample][region(leaf)].numpy()
+            if leaf[1] <= patch:
+                np.testing.assert_array_equal(back[sample, number][region(leaf)], crop)
+            elif leaf[1] % patch == 0:
+                step = leaf[1] // patch
+                for corner in product(range(patch), repeat=crop.ndim):
+                    block = crop[tuple(slice(c * step, c * step + step) for c in corner)]
+                    assert per_tree[(tree, k, *corner)] == np.bincount(block.ravel()).argmax()
+
+
+def test_channels_of_a_token_stay_apart():
+    """A constant image of (10, 20, 30) gives tokens of 10, 20 and 30."""
+    image = torch.tensor([10.0, 20.0, 30.0])[None, :, None, None].expand(1, 3, 32, 32).contiguous()
+    tokens = cut(image, grow(torch.rand(1, 32, 32), Forest((32, 32)), 61), 4)
+    assert tokens.shape == (1, 61, 3, 4, 4)
+    torch.testing.assert_close(tokens, torch.tensor([10.0, 20.0, 30.0])[:, None, None].expand_as(tokens))
+
+
+@pytest.mark.parametrize("space", [(32, 48), (16, 16, 32)])
+def test_place_is_the_mean_over_each_cell(space):
+    forest, side = Forest(space), 8
+    rng = torch.Generator().manual_seed(1)
+    detail = torch.rand(2 * 2, *space, generator=rng)
+    detail[..., 16:] = 0
+    leaves = grow(detail, forest, forest.reachable(90))
+    leaves = type(leaves)(forest, leaves.start, leaves.level, leaves.valid, trees=2)
+    assert {4, 8, 16} <= set(leaves.size.flatten().tolist())
+    features = torch.randn(2, 2 * leaves.length, 5, generator=rng, requires_grad=True)
+    placed = place(features, leaves, side)
+    pixels = paste(features.view(2, -1, 5, *[1] * forest.dims), leaves)
+    pool = F.avg_pool2d if forest.dims == 2 else F.avg_pool3d
+    want = pool(pixels, side).unflatten(1, (2, 5)).mean(dim=1).movedim(1, -1)
+    torch.testing.assert_close(placed, want, atol=1e-5, rtol=0)
+    weight = torch.randn(want.shape, generator=rng)
+    got = torch.autograd.grad((placed * weight).sum(), features, retain_graph=True)[0]
+    torch.testing.assert_close(
+        got, torch.autograd.grad((want * weight).sum(), features)[0], atol=1e-5, rtol=0
+    )
+
+
+def test_place_leaves_holes_empty():
+    forest = Forest((16, 16))
+    detail = torch.zeros(1, 16, 16)
+    detail[:, :8] = 1
+    leaves = grow_and_drop(detail, forest, 5, 0.0)
+    placed = place(torch.ones(1, 5, 3), leaves, 8)
+    share = (leaves.size.float() ** 2).sum() / 16**2
+    assert placed.mean() == pytest.approx(float(share))
+
+
+def test_errors_name_the_shapes():
+    forest = Forest((16, 16))
+    leaves = grow(torch.rand(2, 16, 16), forest, 13)
+    with pytest.raises(UserError, match=r"expected \[2, channels, \*\[16, 16\]\]"):
+        cut(torch.rand(3, 1, 16, 16), leaves, 4)
+    with pytest.raises(UserError, match="cells of 12 pixels"):
+        place(torch.rand(2, 13, 3), leaves, 12)
