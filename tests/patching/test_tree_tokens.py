@@ -125,9 +125,10 @@ def test_place_is_the_mean_over_each_cell(space):
     rng = torch.Generator().manual_seed(1)
     detail = torch.rand(2 * 2, *space, generator=rng)
     detail[..., 16:] = 0
-    leaves = grow(detail, forest, forest.reachable(90))
+    leaves = grow(detail, forest, forest.reachable(60))
     leaves = type(leaves)(forest, leaves.start, leaves.level, leaves.valid, trees=2)
-    assert {4, 8, 16} <= set(leaves.size.flatten().tolist())
+    sizes = set(leaves.size.flatten().tolist())
+    assert min(sizes) < side and max(sizes) > side
     features = torch.randn(2, 2 * leaves.length, 5, generator=rng, requires_grad=True)
     placed = place(features, leaves, side)
     pixels = paste(features.view(2, -1, 5, *[1] * forest.dims), leaves)

@@ -25,7 +25,7 @@ def cut(image: Tensor, leaves: Leaves, patch_size: int) -> Tensor:
     tokens = image.new_zeros(rows * leaves.length, channels * patch_size**dims)
     halvings = 0
     for side, tree, leaf in of_each_size(leaves):
-        while side >> halvings >= 2 * patch_size and (side >> halvings) % 2 == 0:
+        while (side >> halvings) % (2 * patch_size) == 0:
             image = halve(image)
             halvings += 1
         blocks = take_blocks(image, tree, leaves.start[tree, leaf] >> halvings, side >> halvings)
