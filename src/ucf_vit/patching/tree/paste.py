@@ -50,7 +50,7 @@ def place(features: Tensor, leaves: Leaves, side: int) -> Tensor:
     cells = torch.cartesian_prod(*(torch.arange(n, device=features.device) for n in grid))
     first = z_order(cells << (forest.depth - level), forest)
     flat = features.reshape(len(leaves.level), leaves.length, -1)
-    around = torch.searchsorted(leaves.first, first.expand(len(flat), -1), right=True).sub_(1).clamp_min_(0)
+    around = torch.searchsorted(leaves.first, first.repeat(len(flat), 1), right=True).sub_(1).clamp_min_(0)
     large = leaves.level <= level if leaves.valid is None else (leaves.level <= level) & leaves.valid
     end = leaves.first + forest.branches ** (forest.depth - leaves.level)
     covered = large.gather(1, around) & (first < end.gather(1, around))
