@@ -80,24 +80,6 @@ def test_a_linear_decoder_has_no_heads():
     good(model__linear_decoder=True, model__decoder_num_heads=7)
 
 
-@given(st.integers(1, 10_000), st.booleans())
-def test_lengths_of_trees(length, two):
-    tile = [32, 32] if two else [32, 32, 32]
-    change = {"model__tile_size": tile, "model__fixed_length": length}
-    good(**change)
-    text = message(**change, model__adaptive_patching=True)
-    if (length - 1) % (3 if two else 7) == 0:
-        assert text == (
-            "config: model.adaptive_patching = true: not available in this version; the only value for now is false"
-        )
-    else:
-        what = "3n + 1 tokens (quadtree)" if two else "7n + 1 tokens (octree)"
-        assert text.startswith(f"config: model.fixed_length = {length}: expected {what}, such as ")
-        for better in map(int, text.split("such as ")[1].split(" or ")):
-            from_error = message(**{**change, "model__fixed_length": better}, model__adaptive_patching=True)
-            assert "not available in this version" in from_error
-
-
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
@@ -132,9 +114,9 @@ def test_keys_that_do_not_fit_together(change, expected):
     assert f"config: {expected}" in message(**change) or expected in message(**change)
 
 
-@pytest.mark.parametrize("task", ["unetr", "classification"])
+@pytest.mark.parametrize("task", ["unetr", "classification", "sap"])
 def test_classes_are_needed(task):
-    config = values(trainer__task=task)
+    config = values(trainer__task=task, model__adaptive_patching=True)
     del config["model"]["num_classes"]
     with pytest.raises(
         ConfigError, match=f"data.num_classes: missing; task {task} needs the number of classes"
@@ -235,7 +217,6 @@ def test_a_source_in_a_file():
     ("key", "value"),
     [
         ("model__use_varemb", True),
-        ("model__adaptive_patching", True),
         ("parallelism__mode", "fsdp"),
         ("parallelism__fsdp_size", 2),
         ("parallelism__tensor_par_size", 2),

@@ -8,7 +8,9 @@ from ucf_vit.config import load
 from ucf_vit.core.errors import ConfigError
 
 HERE = Path(__file__).parent
-MAE, UNETR, VIT = (HERE / f"established_{name}.yaml" for name in ("mae", "unetr", "classification"))
+MAE, UNETR, VIT, SAP = (
+    HERE / f"established_{name}.yaml" for name in ("mae", "unetr", "classification", "sap")
+)
 
 
 def test_a_masked_autoencoder():
@@ -37,6 +39,21 @@ def test_a_classifier():
     assert run.task == "classification"
     assert run.num_classes == 1000 and run.model.lr == 3e-4 and run.model.max_steps == 100_000
     assert run.trainer.data_type == "bfloat16"
+
+
+def test_symmetric_adaptive_patching():
+    run = load(SAP, task="sap")
+    assert run.task == "sap" and run.num_classes == 4
+    assert run.spatial_tile == (512, 512) and run.model.fixed_length == 1024 and run.grid == (1024,)
+    assert run.model.use_adaptive_pos_emb and not run.model.separate_channels
+
+
+@pytest.mark.parametrize("path", [MAE, UNETR, VIT])
+def test_each_with_adaptive_patching(path):
+    run = load(path, ["model.adaptive_patching=true"])
+    assert run.model.adaptive_patching and run.grid == (run.model.fixed_length,)
+    channels = load(path, ["model.adaptive_patching=true", "model.separate_channels=true"])
+    assert channels.grid == (channels.in_channels * channels.model.fixed_length,)
 
 
 @pytest.mark.parametrize(("path", "task"), [(MAE, "masked"), (UNETR, "unetr"), (VIT, "classification")])

@@ -60,10 +60,11 @@ def test_every_key_is_explained(name):
 def test_one_key():
     assert explain("model.fixed_length") == (
         "model.fixed_length\n"
-        "  Tokens per tile with adaptive patching: 3n + 1 in 2D (quadtree), 7n + 1 in 3D (octree).\n"
+        "  Adaptive patching: tokens per tree. A tile of one root has 3n + 1 in 2D (quadtree), 7n + 1 in 3D\n"
+        "  (octree); one of R roots, since its sides are no powers of two, R + 3n or R + 7n.\n"
         "  type:    whole number >= 1\n"
         "  unit:    tokens\n"
-        "  default: 196 in 2D, 512 in 3D"
+        "  default: the most up to 196 in 2D, 512 in 3D"
     )
     assert (
         explain("model.net.init_args.fixed_length")

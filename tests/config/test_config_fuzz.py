@@ -92,7 +92,7 @@ def test_mutated_values(config):
 
 
 @quiet
-@given(mutants(), st.sampled_from(["masked", "unetr", "classification"]))
+@given(mutants(), st.sampled_from(["masked", "unetr", "sap", "classification"]))
 def test_mutated_files(config, task):
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "run.yaml"

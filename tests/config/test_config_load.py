@@ -19,7 +19,7 @@ def test_a_short_config_gets_every_default(small):
     assert run.task == "unetr" and run.trainer.task == "unetr"
     assert run.datasets == ("ct1", "ct2")
     assert run.model.lr == 1e-4 and run.model.max_steps is None
-    assert run.model.twoD is False and run.model.fixed_length == 512
+    assert run.model.twoD is False and run.model.fixed_length == 508
     assert run.model.num_classes == run.data.num_classes == run.num_classes == 3
     data = run.data
     assert data.dict_start_idx == {"ct1": 0, "ct2": 0}

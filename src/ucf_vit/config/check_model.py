@@ -22,13 +22,15 @@ def dimensions(run: Run) -> Iterator[Problem]:
 
 
 def patches(run: Run) -> Iterator[Problem]:
-    """The patch divides every side of the tile that the network sees."""
+    """The patch divides every side of the tile that the network sees, where that has a grid."""
+    if run.model.adaptive_patching and run.task != "unetr":
+        return
     sides, patch = run.spatial_tile, run.model.patch_size
     if any(side % patch for side in sides):
         near = [max(patch, (side + patch // 2) // patch * patch) for side in sides]
-        better = f"take patch_size {_divisor(gcd(*sides), patch)} or the tile {near}"
+        better = f"take patch_size {nearest(divisors(gcd(*sides)), patch)} or the tile {near}"
         message = f"patch_size {patch} does not divide every side of the tile {list(sides)}; {better}"
-        yield _pair(run, "patch_size", "tile_size", message)
+        yield pair(run, "patch_size", "tile_size", message)
 
 
 def heads(run: Run) -> Iterator[Problem]:
@@ -41,19 +43,24 @@ def heads(run: Run) -> Iterator[Problem]:
         ]
     for name, count, width_name, width in pairs:
         if width % count:
-            message = (
-                f"{name} {count} does not divide {width_name} {width}; take {name} {_divisor(width, count)} "
+            better = (
+                f"{name} {nearest(divisors(width), count)} or {width_name} {(width // count + 1) * count}"
             )
-            yield _pair(run, name, width_name, f"{message}or {width_name} {(width // count + 1) * count}")
+            message = f"{name} {count} does not divide {width_name} {width}; take {better}"
+            yield pair(run, name, width_name, message)
 
 
-def _divisor(number: int, near: int) -> int:
-    """The divisor of `number` nearest to `near`, up to some thousands."""
-    divisors = [d for d in range(1, min(number, 4096) + 1) if number % d == 0]
-    return min(divisors, key=lambda divisor: abs(divisor - near))
+def divisors(number: int) -> list[int]:
+    """The divisors of `number` up to some thousands."""
+    return [d for d in range(1, min(number, 4096) + 1) if number % d == 0]
 
 
-def _pair(run: Run, name: str, other: str, message: str) -> Problem:
+def nearest(numbers: list[int], wanted: int) -> int:
+    """That of `numbers` nearest to `wanted`."""
+    return min(numbers, key=lambda number: abs(number - wanted))
+
+
+def pair(run: Run, name: str, other: str, message: str) -> Problem:
     """A problem of two keys, shown at that which was overridden or, failing that, written."""
     shown = run.written("model", name, other)
     return Problem(("model", shown), message, getattr(run.model, shown))
@@ -67,13 +74,3 @@ def schedule(run: Run) -> Iterator[Problem]:
         yield Problem(("model", "warmup_steps"), message, model.warmup_steps)
     if model.eta_min > model.lr:
         yield Problem(("model", "eta_min"), f"expected at most model.lr = {model.lr}", model.eta_min)
-
-
-def tree_length(run: Run) -> Iterator[Problem]:
-    """A split replaces a leaf by 4 (quadtree) or 8 (octree): 3n + 1 or 7n + 1 leaves."""
-    length, more = run.model.fixed_length, 3 if run.model.twoD else 7
-    if run.model.adaptive_patching and length is not None and length % more != 1:
-        below = max(1, (length - 1) // more * more + 1)
-        what = "3n + 1 tokens (quadtree)" if run.model.twoD else "7n + 1 tokens (octree)"
-        message = f"expected {what}, such as {below} or {below + more}"
-        yield Problem(("model", "fixed_length"), message, length)

@@ -24,7 +24,7 @@ def classes_for_task(run: Run) -> Iterator[Problem]:
         return
     path = ("data", "num_classes")
     if count is None:
-        counted = "classes, background included" if run.task == "unetr" else "classes"
+        counted = "classes, background included" if run.task in ("unetr", "sap") else "classes"
         yield Problem(path, f"missing; task {run.task} needs the number of {counted}")
     else:
         yield Problem(path, f"expected 2 or more for task {run.task}; count the background as a class", count)
@@ -43,8 +43,8 @@ def sizes(run: Run) -> Iterator[Problem]:
 
 
 def pretrained(run: Run) -> Iterator[Problem]:
-    """A UNETR that starts from a masked autoencoder needs to know which."""
-    if run.task == "unetr" and run.trainer.use_pretrained_mae_model and not run.trainer.mae_checkpoint_path:
+    """A network that starts from a masked autoencoder needs to know which."""
+    if run.trainer.use_pretrained_mae_model and not run.trainer.mae_checkpoint_path:
         message = "missing; expected the output directory of the masked autoencoder's run, since "
         yield Problem(
             ("trainer", "mae_checkpoint_path"), message + "trainer.use_pretrained_mae_model is true"

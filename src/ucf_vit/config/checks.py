@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from ucf_vit.config import check_data, check_model, check_run
+from ucf_vit.config import check_adaptive, check_data, check_model, check_run
 from ucf_vit.config.problems import Problem
 from ucf_vit.config.run import Run
 
@@ -22,7 +22,11 @@ CHECKS: tuple[Check, ...] = (
     check_model.patches,
     check_model.heads,
     check_model.schedule,
-    check_model.tree_length,
+    check_adaptive.sap,
+    check_adaptive.leaves,
+    check_adaptive.detail,
+    check_adaptive.canny,
+    check_adaptive.placement,
     check_data.resizing,
     check_data.source,
     check_data.ranges,

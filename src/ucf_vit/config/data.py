@@ -95,6 +95,11 @@ class Data(Section):
     num_workers: Whole = key(
         2, "Processes per rank that read data; 0: read in the training process.", "processes", ge=0
     )
+    patching_in: Literal["loader", "device"] = key(
+        "loader",
+        "Adaptive patching: where trees grow: in the processes that read data, or where the model is. Tokens "
+        "are cut where the model is, and are the same either way.",
+    )
     pin_memory: bool = key(True, "Page-locked batches for faster copies; used with CUDA or ROCm only.")
     single_channel: bool = key(False, "Batches of one variable each, for a model with one input channel.")
     tile_overlap: Number = key(

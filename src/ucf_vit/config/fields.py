@@ -48,4 +48,5 @@ def _read_whole(value: Any) -> Any:
 Number = Annotated[float, BeforeValidator(_read_number)]
 Whole = Annotated[int, BeforeValidator(_read_whole), Field(le=LARGEST)]
 Count = Annotated[Whole, Field(ge=1), WithJsonSchema({"type": "integer", "limits": {"ge": 1}})]
+Level = Annotated[Number, Field(ge=0), WithJsonSchema({"type": "number", "limits": {"ge": 0}})]
 Index = Annotated[Number, Field(ge=0, le=1), WithJsonSchema({"type": "number", "limits": {"ge": 0, "le": 1}})]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from ucf_vit.config.fields import REQUIRED, Count, Number, Section, Whole, key
+from ucf_vit.config.fields import REQUIRED, Count, Level, Number, Section, Whole, key
 
 
 class Model(Section):
@@ -44,7 +44,13 @@ class Model(Section):
     twoD: bool | None = key(  # noqa: N815
         None, "The network sees 2D tiles.", derived="true if tile_size has 2 entries"
     )
-    patch_size: Whole = key(16, "Side of a patch; divides every side of the tile.", "pixels", ge=1)
+    patch_size: Whole = key(
+        16,
+        "Side of a patch; divides every side of the tile. With adaptive patching leaves of all sizes are "
+        "brought to it, and it has to divide the tile in a UNETR alone.",
+        "pixels",
+        ge=1,
+    )
     embed_dim: Whole = key(768, "Width of the encoder's tokens.", "features", ge=1)
     depth: Whole = key(12, "Blocks of the encoder.", "blocks", ge=1)
     num_heads: Whole = key(12, "Attention heads of the encoder; divide embed_dim.", "heads", ge=1)
@@ -68,15 +74,72 @@ class Model(Section):
     )
     fixed_length: Whole | None = key(
         None,
-        "Tokens per tile with adaptive patching: 3n + 1 in 2D (quadtree), 7n + 1 in 3D (octree).",
+        "Adaptive patching: tokens per tree. A tile of one root has 3n + 1 in 2D (quadtree), 7n + 1 in 3D "
+        "(octree); one of R roots, since its sides are no powers of two, R + 3n or R + 7n.",
         "tokens",
         ge=1,
-        derived="196 in 2D, 512 in 3D",
+        derived="the most up to 196 in 2D, 512 in 3D",
+    )
+    min_leaf: Whole = key(
+        2, "Adaptive patching: side of the smallest leaf; divides every side of the tile.", "pixels", ge=1
+    )
+    split_rule: Literal["length", "threshold"] = key(
+        "length",
+        "Adaptive patching: length: split the leaf with most detail until there are fixed_length; threshold: "
+        "split leaves with more detail than split_threshold; what is missing to fixed_length is masked.",
+    )
+    split_threshold: Number = key(
+        0.0,
+        "Split rule threshold: detail of a leaf, summed over its pixels.",
+        "detail; canny: edge pixels",
+        ge=0,
+    )
+    split_overflow: Literal["coarsen", "drop"] = key(
+        "coarsen",
+        "Split rule threshold, where it would make too many leaves: coarsen: split only those with most "
+        "detail; drop: leave leaves out at random, and with them parts of the tile.",
     )
     separate_channels: bool = key(
-        False, "With adaptive patching: one tree per channel rather than one for all."
+        False,
+        "Adaptive patching: one tree per channel, each of fixed_length tokens, rather than one for all.",
     )
-    use_adaptive_pos_emb: bool = key(False, "With adaptive patching: embed centre and size of each patch.")
+    use_adaptive_pos_emb: bool = key(
+        True, "Adaptive patching: embed centre and size of each patch, beside its place in the sequence."
+    )
+    detail: str = key(
+        "auto",
+        "Adaptive patching: what counts as detail: canny (edges), gradient (its magnitude), variance (over a "
+        "neighbourhood), or path/to/file.py:function; auto: canny for 2D tiles, gradient for volumes.",
+        min_length=1,
+    )
+    detail_smoothing: list[Count] = key(
+        [3],
+        "Adaptive patching: sides of the blur before detail is looked for, odd numbers, 1: none. Of several, "
+        "one is drawn for each training sample.",
+        "pixels",
+        min_length=1,
+    )
+    canny_low: list[Level] = key(
+        [50.0],
+        "Detail canny: gradient from which pixels next to an edge belong to it; of two, a number between "
+        "them is drawn for each training sample.",
+        "levels of 0 to 255",
+        min_length=1,
+        max_length=2,
+    )
+    canny_high: list[Level] = key(
+        [150.0],
+        "Detail canny: gradient from which a pixel is an edge; of two, a number between them is drawn for "
+        "each training sample.",
+        "levels of 0 to 255",
+        min_length=1,
+        max_length=2,
+    )
+    token_placement: Literal["boxes", "square"] = key(
+        "boxes",
+        "UNETR with adaptive patching: how tokens come back to the grid: boxes: each to the cells that its "
+        "leaf covers; square: the token's number is the cell's, wherever its leaf lies.",
+    )
 
     loss_fn: Literal["maskMSE", "MSE"] = key(
         "maskMSE", "Loss of the masked autoencoder: over the masked patches, or over all."

@@ -9,6 +9,8 @@ from ucf_vit.config.data import Data
 from ucf_vit.config.model import Model
 from ucf_vit.config.run import Run
 from ucf_vit.config.trainer import TaskName, Trainer
+from ucf_vit.core.errors import UserError
+from ucf_vit.patching.tree.forest import Forest
 
 BUFFER = 100
 FIXED_LENGTH = {2: 196, 3: 512}
@@ -34,11 +36,23 @@ def _trainer(trainer: Trainer, task: TaskName, name: str) -> Trainer:
 
 def _model(model: Model, num_classes: int | None, task: TaskName) -> Model:
     flat = len(model.tile_size) == 2 if model.twoD is None else model.twoD
-    length = FIXED_LENGTH[2 if flat else 3] if model.fixed_length is None else model.fixed_length
+    space = tuple(model.tile_size[:2] if flat else model.tile_size)
+    length = _length(space, model.min_leaf) if model.fixed_length is None else model.fixed_length
     filled: dict[str, Any] = {"twoD": flat, "fixed_length": length, "num_classes": num_classes}
+    if model.detail == "auto":
+        filled["detail"] = "canny" if flat else "gradient"
     if model.pos_embed == "auto":
         filled["pos_embed"] = "sincos" if task == "masked" else "learned"
     return model.model_copy(update=filled)
+
+
+def _length(space: tuple[int, ...], min_leaf: int) -> int:
+    """The most tokens up to what is usual; a tile that has none of these is for the checks."""
+    usual = FIXED_LENGTH[len(space)]
+    try:
+        return Forest(space, min_leaf).reachable(usual)
+    except UserError:
+        return usual
 
 
 def _data(data: Data, model: Model) -> Data:

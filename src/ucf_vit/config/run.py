@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 from pydantic import PrivateAttr
 
@@ -50,7 +51,7 @@ class Run(Section):
         if self.model.num_classes is not None or self.data.num_classes is not None:
             return "classification"
         message = "missing, and neither model.feature_size, model.mask_ratio nor num_classes tells it; "
-        raise self.error("trainer.task", message + "expected one of masked, unetr, classification")
+        raise self.error("trainer.task", message + f"expected one of {', '.join(get_args(TaskName))}")
 
     @property
     def num_classes(self) -> int:
@@ -71,8 +72,12 @@ class Run(Section):
 
     @property
     def grid(self) -> tuple[int, ...]:
-        """Patches of a tile along each of its axes."""
-        return tuple(side // self.model.patch_size for side in self.spatial_tile)
+        """Patches of a tile along each of its axes; adaptive ones, which have no grid, all in a row."""
+        model = self.model
+        if model.adaptive_patching:
+            trees = self.in_channels if model.separate_channels else 1
+            return (trees * (model.fixed_length or 0),)
+        return tuple(side // model.patch_size for side in self.spatial_tile)
 
     @property
     def datasets(self) -> tuple[str, ...]:

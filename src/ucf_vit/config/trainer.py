@@ -6,7 +6,7 @@ from typing import Literal
 
 from ucf_vit.config.fields import Number, Section, Whole, key
 
-TaskName = Literal["masked", "unetr", "classification"]
+TaskName = Literal["masked", "unetr", "sap", "classification"]
 
 
 class Trainer(Section):
@@ -14,9 +14,9 @@ class Trainer(Section):
 
     task: TaskName | None = key(
         None,
-        "What to train: a masked autoencoder, a UNETR for segmentation, or a classifier. If it is not given, "
-        "the training script decides; otherwise model.feature_size in the file means unetr, else "
-        "model.mask_ratio means masked, else num_classes means classification.",
+        "What to train: a masked autoencoder, a UNETR or SAP (on adaptive patches) for segmentation, or a "
+        "classifier. If it is not given, the training script decides; otherwise model.feature_size in the "
+        "file means unetr, else model.mask_ratio means masked, else num_classes means classification.",
         derived="from the script or the model's keys",
     )
     max_epochs: Whole = key(100, "Passes over the training data.", "epochs", ge=1)
@@ -43,7 +43,7 @@ class Trainer(Section):
     )
     resume_from_checkpoint: bool = key(False, "Continue the run in checkpoint_path where it stopped.")
     overwrite: bool = key(False, "Start anew even if checkpoint_path holds a run already.")
-    use_pretrained_mae_model: bool = key(False, "Start the encoder of a UNETR from a masked autoencoder.")
+    use_pretrained_mae_model: bool = key(False, "Start the encoder from that of a masked autoencoder.")
     mae_checkpoint_path: str = key("", "Output directory of the masked autoencoder's run.")
     mae_checkpoint_filename: str = key(
         "", "Which of its checkpoints, e.g. best or last_odd.", derived="the newest valid one"

@@ -1,0 +1,114 @@
+"""Checks of adaptive patching: trees that the tile can have, and where they see detail."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import gcd, prod
+
+from ucf_vit.config.check_model import divisors, nearest, pair
+from ucf_vit.config.problems import Problem
+from ucf_vit.config.run import Run
+from ucf_vit.core.errors import UserError
+from ucf_vit.core.registry import nearest as meant
+from ucf_vit.patching.tree.forest import Forest
+
+DETAILS = ["canny", "gradient", "variance"]
+
+
+def sap(run: Run) -> Iterator[Problem]:
+    """SAP knows adaptive patches alone."""
+    if run.task == "sap" and not run.model.adaptive_patching:
+        message = "task sap works on adaptive patches; set it to true, or train task unetr"
+        yield Problem(("model", "adaptive_patching"), message, False)
+
+
+def leaves(run: Run) -> Iterator[Problem]:
+    """The tile has trees of fixed_length leaves."""
+    model, length = run.model, run.model.fixed_length or 0
+    if not model.adaptive_patching:
+        return
+    try:
+        forest = Forest(run.spatial_tile, model.min_leaf)
+    except UserError as error:
+        yield pair(run, "min_leaf", "tile_size", str(error))
+        return
+    if forest.num_roots > length:
+        yield pair(run, "tile_size", "fixed_length", _too_many_roots(forest, length))
+    elif model.split_rule == "length" and forest.reachable(length) != length:
+        yield Problem(("model", "fixed_length"), _other_lengths(forest, length), length)
+
+
+def _too_many_roots(forest: Forest, length: int) -> str:
+    """With a tile and a smallest leaf that have fewer."""
+    space, step = forest.space, forest.min_leaf
+    tile = space
+    while Forest(tile, forest.min_leaf).num_roots > length:
+        step *= 2
+        tile = tuple(step * max(1, round(side / step)) for side in space)
+    fewer = [leaf for leaf in divisors(gcd(*space)) if Forest(space, leaf).num_roots <= length]
+    leaf = f", min_leaf {nearest(fewer, forest.min_leaf)}" if fewer else ""
+    return (
+        f"the tile {list(space)} has {forest.num_roots} roots of side {forest.root} (min_leaf "
+        f"{forest.min_leaf}, doubled as often as all sides allow), more than fixed_length {length}; take the "
+        f"tile {list(tile)}{leaf} or fixed_length {forest.num_roots}"
+    )
+
+
+def _other_lengths(forest: Forest, length: int) -> str:
+    more, below = forest.branches - 1, forest.reachable(length)
+    roots = "1 root" if forest.num_roots == 1 else f"{forest.num_roots} roots of side {forest.root}"
+    better = str(below) if below == forest.num_cells else f"{below} or {below + more}"
+    return (
+        f"expected {forest.num_roots} + {more}n tokens, up to {forest.num_cells}, since the tile "
+        f"{list(forest.space)} has {roots} and a split makes {more} more; such as {better}"
+    )
+
+
+def detail(run: Run) -> Iterator[Problem]:
+    """Detail is known or a function in a file, fits the tiles, and is smoothed by odd kernels."""
+    name, path = run.model.detail, ("model", "detail")
+    file, _, function = name.rpartition(":")
+    if name not in DETAILS and not (file.endswith(".py") and function.isidentifier()):
+        known = ", ".join(["auto", *DETAILS])
+        message = f"expected one of {known}, or path/to/file.py:function{meant(name, DETAILS)}"
+        yield Problem(path, message, name)
+    if not run.model.adaptive_patching:
+        return
+    if name == "canny" and len(run.spatial_tile) == 3:
+        message = (
+            "finds edges in 2D tiles alone; take gradient or variance, or set model.twoD=true for slices"
+        )
+        yield Problem(path, message, name)
+    sides = run.model.detail_smoothing
+    if any(side % 2 == 0 for side in sides):
+        message = (
+            f"a blur has a middle; expected odd numbers, such as {[side // 2 * 2 + 1 for side in sides]}"
+        )
+        yield Problem(("model", "detail_smoothing"), message, sides)
+
+
+def canny(run: Run) -> Iterator[Problem]:
+    """Ranges begin before they end, and the low one ends before the high one begins."""
+    low, high = run.model.canny_low, run.model.canny_high
+    for name, levels in (("canny_low", low), ("canny_high", high)):
+        if levels[0] > levels[-1]:
+            yield Problem(("model", name), f"expected the smaller first: {levels[::-1]}", levels)
+    if max(low) > min(high):
+        message = f"expected at most {min(high):g}, where model.canny_high begins"
+        yield Problem(("model", "canny_low"), message, low)
+
+
+def placement(run: Run) -> Iterator[Problem]:
+    """Tokens that are numbered like cells are as many as these."""
+    model, name = run.model, "token_placement"
+    if not (run.task == "unetr" and model.adaptive_patching and model.token_placement == "square"):
+        return
+    cells = prod(side // model.patch_size for side in run.spatial_tile)
+    if model.separate_channels:
+        message = "has one token for each cell, but separate_channels gives one for each channel; take boxes"
+        yield Problem(("model", name), message, model.token_placement)
+    elif model.fixed_length != cells:
+        message = (
+            f"expected as many tokens as the tile has cells of patch_size, {cells}, for token_placement "
+        )
+        yield Problem(("model", "fixed_length"), message + "square; or take boxes", model.fixed_length)

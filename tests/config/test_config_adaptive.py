@@ -1,0 +1,164 @@
+# ruff: noqa: E501
+"""Adaptive patching in a config: what is checked, and what follows."""
+
+import inspect
+import json
+from math import prod
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from test_config_checks import good, message
+
+from ucf_vit.config import Model, load
+from ucf_vit.config.check_adaptive import DETAILS
+from ucf_vit.core.errors import ConfigError
+from ucf_vit.patching.tree.patcher import AdaptivePatcher
+
+sides = st.lists(st.integers(1, 300), min_size=2, max_size=3)
+
+
+def adaptive(**changes):
+    return {"model__adaptive_patching": True, "trainer__task": "sap"} | {
+        f"model__{key}": value for key, value in changes.items()
+    }
+
+
+def roots_of(tile, leaf):
+    """Blocks of the largest side leaf * 2**k that divides all sides; and the smallest leaves."""
+    root = leaf
+    while all(side % (2 * root) == 0 for side in tile):
+        root *= 2
+    return prod(side // root for side in tile), prod(side // leaf for side in tile)
+
+
+@given(st.integers(1, 2000), st.sampled_from([[32, 32], [48, 32], [64, 64], [16, 16, 16], [24, 16, 8]]))
+def test_a_length_that_no_tree_of_the_tile_has_is_refused_with_near_ones(length, tile):
+    more = 2 ** len(tile) - 1
+    roots, cells = roots_of(tile, 2)
+    change = adaptive(tile_size=tile, fixed_length=length)
+    good(model__tile_size=tile, model__fixed_length=length, model__patch_size=4)
+    if roots <= length <= cells and (length - roots) % more == 0:
+        run = good(**change)
+        assert run.grid == (length,)
+        assert good(**change, model__separate_channels=True).grid == (2 * length,)
+        return
+    text = message(**change)
+    if length < roots:
+        assert f"model.tile_size = {tile}: the tile {tile} has {roots} roots of side" in text
+        return
+    assert f"model.fixed_length = {length}: expected {roots} + {more}n tokens, up to {cells}, since" in text
+    for better in map(int, text.split("such as ")[1].split(" or ")):
+        good(**adaptive(tile_size=tile, fixed_length=better))
+    good(**change, model__split_rule="threshold")
+
+
+@given(sides, st.integers(1, 16))
+def test_tiles_of_any_sides_get_the_usual_length_or_a_way_to_get_it(tile, leaf):
+    usual, more = (196, 3) if len(tile) == 2 else (512, 7)
+    change = adaptive(tile_size=tile, min_leaf=leaf)
+    if any(side % leaf for side in tile):
+        assert f"the smallest leaf, {leaf} pixels a side, does not divide the tile {tile}" in message(
+            **change
+        )
+        return
+    roots, cells = roots_of(tile, leaf)
+    if roots <= usual:
+        length = good(**change).model.fixed_length
+        assert (length - roots) % more == 0 and min(usual - more, cells - 1) < length <= min(usual, cells)
+        return
+    text = message(**change)
+    wider = json.loads(text.split("take the tile ")[1].split("]")[0] + "]")
+    good(**adaptive(tile_size=wider, min_leaf=leaf))
+    good(**change, model__fixed_length=int(text.split("or fixed_length ")[1]))
+    if "], min_leaf " in text:
+        good(**adaptive(tile_size=tile, min_leaf=int(text.split("], min_leaf ")[1].split()[0])))
+
+
+def test_a_tile_of_too_many_roots():
+    assert message(**adaptive(tile_size=[196, 196])) == (
+        "config: model.tile_size = [196, 196]: the tile [196, 196] has 2401 roots of side 4 (min_leaf 2, "
+        "doubled as often as all sides allow), more than fixed_length 196; take the tile [192, 192], min_leaf 7 "
+        "or fixed_length 2401"
+    )
+
+
+def test_the_patch_need_not_divide_the_tile_but_in_a_unetr():
+    change = adaptive(patch_size=10)
+    for task in ("sap", "masked", "classification"):
+        assert good(**change | {"trainer__task": task}).grid == (196,)
+    assert "patch_size 10 does not divide every side of the tile [32, 32]" in message(
+        **change | {"trainer__task": "unetr"}
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"detail": "cany"}, "model.detail = 'cany': expected one of auto, canny, gradient, variance, or "
+         "path/to/file.py:function (did you mean 'canny'?)"),
+        ({"detail": "mine.py"}, "model.detail = 'mine.py': expected one of"),
+        ({"detail": "canny", "tile_size": [16] * 3}, "model.detail = 'canny': finds edges in 2D tiles alone; take"),
+        ({"detail_smoothing": [3, 4]}, "model.detail_smoothing = [3, 4]: a blur has a middle; expected odd numbers, "
+         "such as [3, 5]"),
+        ({"detail_smoothing": []}, "model.detail_smoothing = []: expected a list of 1 or more, each a whole number"),
+        ({"canny_low": [50, 40]}, "model.canny_low = [50.0, 40.0]: expected the smaller first: [40.0, 50.0]"),
+        ({"canny_high": [300, 200]}, "model.canny_high = [300.0, 200.0]: expected the smaller first"),
+        ({"canny_low": [50, 200], "canny_high": [100, 300]}, "model.canny_low = [50.0, 200.0]: expected at most 100"),
+        ({"canny_low": [-1]}, "model.canny_low.0 = -1: expected a number >= 0"),
+        ({"canny_low": [1, 2, 3]}, "model.canny_low = [1, 2, 3]: expected a list of 1 to 2, each a number >= 0"),
+        ({"split_threshold": -1}, "model.split_threshold = -1: expected a number >= 0"),
+        ({"adaptive_patching": False}, "model.adaptive_patching = false: task sap works on adaptive patches; set"),
+    ],
+)  # fmt: skip
+def test_keys_that_do_not_fit_together(change, expected):
+    assert f"config: {expected}" in message(**adaptive(**change))
+
+
+def test_where_detail_is_looked_for():
+    assert good(**adaptive()).model.detail == "canny"
+    assert good(**adaptive(tile_size=[16, 16, 16])).model.detail == "gradient"
+    assert good(**adaptive(tile_size=[16, 16, 40], twoD=True)).model.detail == "canny"
+    assert good(**adaptive(detail="here/mine.py:edges")).model.detail == "here/mine.py:edges"
+
+
+def test_tokens_in_a_square():
+    change = adaptive(token_placement="square", fixed_length=16) | {"trainer__task": "unetr"}
+    assert good(**change).model.token_placement == "square"
+    assert "fixed_length = 196: expected as many tokens as the tile has cells of patch_size, 16" in message(
+        **change | {"model__fixed_length": 196}
+    )
+    assert "square': has one token for each cell, but separate_channels gives" in message(
+        **change, model__separate_channels=True
+    )
+    good(**change | {"model__adaptive_patching": False, "model__fixed_length": 7})
+    good(**change | {"trainer__task": "masked", "model__fixed_length": 7})
+
+
+def test_without_adaptive_patching_its_keys_do_no_harm():
+    for task in ("unetr", "masked", "classification"):
+        change = {"fixed_length": 5, "min_leaf": 3, "separate_channels": True, "detail_smoothing": [2]}
+        assert good(**adaptive(**change, adaptive_patching=False) | {"trainer__task": task}).grid == (4, 4)
+
+
+def test_the_task_sap_is_never_guessed(small):
+    overrides = ["model.adaptive_patching=true", "model.fixed_length=501"]
+    assert load(small, overrides).task == "unetr"
+    assert load(small, overrides, task="sap").task == "sap"
+    assert load(small, [*overrides, "trainer.task=sap"]).model.pos_embed == "learned"
+    with pytest.raises(ConfigError, match="task sap works on adaptive patches"):
+        load(small, task="sap")
+
+
+def test_the_same_options_as_the_library_has():
+    options = inspect.signature(AdaptivePatcher).parameters
+    given = good(**adaptive()).model.model_dump()
+    assert set(options) <= set(given)
+    assert AdaptivePatcher(**{name: given[name] for name in options}).length == 196
+    for name, option in options.items():
+        field = Model.model_fields[name]
+        if option.default is not inspect.Parameter.empty:
+            default = tuple(field.default) if isinstance(field.default, list) else field.default
+            assert default == option.default, name
+    detail = pytest.importorskip("ucf_vit.patching.tree.detail")
+    assert list(detail.DETAILS) == DETAILS
