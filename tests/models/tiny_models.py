@@ -1,15 +1,22 @@
 """Every registered network in tiny form, over 2D and 3D, odd shapes and all options.
 
-A new network is covered as soon as it is registered; `run` gives it what its `forward` wants beside an image.
+A new network is covered as soon as it is registered; `run` gives it what its `forward` wants beside an image,
+or in place of it.
 """
 
 import inspect
 import itertools
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
 from ucf_vit.models import MODELS
+from ucf_vit.models.inputs import TreeInput
+from ucf_vit.patching.tree.cut import cut
+from ucf_vit.patching.tree.forest import Forest
+from ucf_vit.patching.tree.grow import grow
+from ucf_vit.patching.tree.patches import Patches
 
 DEFAULTS = {
     "in_channels": 2,
@@ -24,6 +31,7 @@ DEFAULTS = {
     "mlp_ratio_decoder": 2.0,
     "feature_size": 2,
     "mask_ratio": 0.5,
+    "fixed_length": 32,
 }
 
 SHAPES = [
@@ -54,6 +62,36 @@ CASES = [(name, DEFAULTS | shape) for name, shape in itertools.product(MODELS, S
 ]
 
 
+ADAPTIVE = [
+    DEFAULTS
+    | shape
+    | {"adaptive_patching": True, "separate_channels": separate, "use_adaptive_pos_emb": boxes}
+    for shape, separate, boxes in itertools.product(
+        (
+            {"tile_size": (16, 24), "patch_size": 4, "fixed_length": 23},
+            {"tile_size": (8, 8, 16), "patch_size": 4, "fixed_length": 24},
+        ),
+        (False, True),
+        (True, False),
+    )
+]
+ADAPTIVE_CASES = list(itertools.product(MODELS, ADAPTIVE)) + [
+    (name, ADAPTIVE[number] | options)
+    for name, number, options in itertools.product(
+        MODELS,
+        (0, 7),
+        (
+            {"class_token": False, "pos_embed": "learned"},
+            {"class_token": True, "pos_embed": "sincos", "embed_dim": 20, "num_heads": 5},
+            {"linear_decoder": True},
+            {"skip_connection": False, "patch_size": 2},
+            {"depth": 5, "feature_size": 3, "num_classes": 1},
+        ),
+    )
+    if options.keys() <= inspect.signature(MODELS[name]).parameters.keys() | DEFAULTS.keys()
+]
+
+
 def case_id(case: object) -> str:
     if isinstance(case, str):
         return case
@@ -71,9 +109,32 @@ def image_for(options: dict, batch: int = 2) -> Tensor:
     return torch.randn(batch, options["in_channels"], *options["tile_size"])
 
 
-def run(model: nn.Module, image: Tensor) -> Tensor:
-    """The model's first result, with the same fixed noise for every sample where it asks for noise."""
-    if "noise" in inspect.signature(model.forward).parameters:
+def patches_for(model: nn.Module, image: Tensor, threshold: float | None = None) -> Patches | None:
+    """The patches that an adaptive model wants, from trees whose detail is the size of values.
+
+    Where it wants more than the tile can have, and with a threshold, the rest is padding.
+    """
+    if not isinstance(model.input, TreeInput):
+        return None
+    trees, space = model.input.trees, image.shape[2:]
+    detail = image.abs().unflatten(1, (trees, -1)).mean(2).flatten(0, 1).float()
+    leaves = replace(grow(detail, Forest(tuple(space), 1), model.input.length, threshold), trees=trees)
+    return Patches(cut(image, leaves, model.input.patch_size), leaves)
+
+
+def run(model: nn.Module, image: Tensor, patches: Patches | None = None) -> Tensor:
+    """The model's first result, with the same fixed noise for every sample where it asks for noise.
+
+    An adaptive model gets patches: those of the image if none are given.
+    """
+    wanted = inspect.signature(model.forward).parameters
+    patches = patches_for(model, image) if patches is None else patches
+    if patches is None:
+        given = [image]
+    else:
+        given = [image, patches] if {"image", "patches"} <= wanted.keys() else [patches]
+    if "noise" in wanted:
         noise = torch.rand(model.num_tokens, generator=torch.Generator().manual_seed(0))
-        return model(image, noise.expand(len(image), -1))[0]
-    return model(image)
+        given.append(noise.expand(len(image), -1))
+    result = model(*given)
+    return result[0] if isinstance(result, tuple) else result

@@ -8,12 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from ucf_vit.core.errors import UserError
+from ucf_vit.models.inputs import input_for
 from ucf_vit.models.registry import MODELS
-from ucf_vit.nn.embed import ClassToken, MaskToken, PatchEmbed, Positions
+from ucf_vit.nn.embed import ClassToken, MaskToken, PatchEmbed
 from ucf_vit.nn.encoder import Encoder
 from ucf_vit.nn.heads import Head
 from ucf_vit.nn.init import init_weights
-from ucf_vit.patching.uniform import PatchGrid
+from ucf_vit.patching.tree.patches import Patches
 
 
 @MODELS.register("mae")
@@ -37,6 +38,10 @@ class MAE(nn.Module):
         mask_ratio: share of patches that are removed, in [0, 1).
         class_token: carry a class token, as a VIT that starts from this encoder may want.
         pos_embed: "learned" or "sincos", for both halves.
+        adaptive_patching: take `Patches` cut along trees in place of images; the patches of a tile then need
+            not divide it.
+        fixed_length, separate_channels: tokens per tree; one tree per channel instead of one for all.
+        use_adaptive_pos_emb: positions from centre and size of each leaf, not from the place in the sequence.
         attention: a backend of `ucf_vit.nn.attention_backends`.
     """
 
@@ -60,20 +65,33 @@ class MAE(nn.Module):
         mask_ratio: float = 0.75,
         class_token: bool = True,
         pos_embed: str = "sincos",
+        adaptive_patching: bool = False,
+        fixed_length: int | None = None,
+        separate_channels: bool = False,
+        use_adaptive_pos_emb: bool = True,
         attention: str = "auto",
     ) -> None:
         super().__init__()
-        self.grid = PatchGrid(in_channels, tuple(tile_size), patch_size)
+        self.input = input_for(
+            in_channels,
+            tile_size,
+            patch_size,
+            adaptive_patching,
+            fixed_length,
+            separate_channels,
+            use_adaptive_pos_emb,
+        )
+        self.mask_ratio = mask_ratio
         self.num_kept = _num_kept(self.num_tokens, mask_ratio)
-        self.embed = PatchEmbed(self.grid.patch_dim, embed_dim)
+        self.embed = PatchEmbed(self.input.patch_dim, embed_dim)
         self.mask_token = MaskToken(self.num_tokens, embed_dim) if linear_decoder else None
-        self.positions = Positions(self.grid.shape, embed_dim, pos_embed)
+        self.positions = self.input.positions(embed_dim, pos_embed)
         self.class_token = ClassToken(embed_dim) if class_token else None
         self.drop = nn.Dropout(drop_rate)
         self.encoder = Encoder(embed_dim, depth, num_heads, mlp_ratio, drop_rate, drop_path, attention)
         self.decoder: nn.Module
         if linear_decoder:
-            self.decoder = LinearDecoder(embed_dim, self.grid.patch_dim)
+            self.decoder = LinearDecoder(embed_dim, self.input.patch_dim)
         else:
             blocks = Encoder(
                 decoder_embed_dim,
@@ -83,71 +101,102 @@ class MAE(nn.Module):
                 drop_rate,
                 attention=attention,
             )
-            places = Positions(self.grid.shape, decoder_embed_dim, pos_embed)
-            self.decoder = Decoder(embed_dim, decoder_embed_dim, self.grid.patch_dim, places, blocks)
+            self.decoder = Decoder(
+                embed_dim,
+                decoder_embed_dim,
+                self.input.patch_dim,
+                self.num_tokens,
+                self.input.positions(decoder_embed_dim, pos_embed),
+                blocks,
+            )
         init_weights(self)
 
     @property
     def num_tokens(self) -> int:
-        """L, the number of patches of one image."""
-        return self.grid.num_tokens
+        """Tokens of one image: L patches, or `T * L` of T trees."""
+        return self.input.num_tokens
 
-    def patches(self, image: Tensor) -> Tensor:
-        """Image `[B, C, *S]` to what is to be predicted, `[B, L, C * p**d]`."""
-        return self.grid.split(image)
+    def patches(self, image: Tensor | Patches) -> Tensor:
+        """Image `[B, C, *S]`, or its patches, to what is to be predicted, `[B, L, patch_dim]`."""
+        return self.input.split(image).values
 
-    def image(self, tokens: Tensor) -> Tensor:
-        """Inverse of `patches`."""
-        return self.grid.join(tokens)
+    def image(self, tokens: Tensor, patches: Patches | None = None) -> Tensor:
+        """Inverse of `patches`; with adaptive patching, tokens are put where `patches` lie."""
+        return self.input.join(tokens, patches)
 
-    def forward(self, image: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, image: Tensor | Patches, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Predict removed patches: those beyond the `L * (1 - mask_ratio)` of lowest noise.
 
-        Image `[B, C, *S]`, noise `[B, L]` to the prediction `[B, L, C * p**d]` and the mask `[B, L]`, 1 for
-        removed patches. Raises UserError if the image has another shape than the model was built for.
+        Image `[B, C, *S]`, or patches, and noise `[B, L]` to the prediction `[B, L, patch_dim]` and the mask
+        `[B, L]`, 1 for removed patches; padding is not counted. Raises UserError if the image has another
+        shape than the model was built for.
         """
-        kept = noise.argsort(dim=1, stable=True)[:, : self.num_kept]
+        values, boxes, valid = self.input.split(image)
+        kept = self._kept(noise, valid)
         mask = torch.ones_like(noise).scatter(1, kept, 0.0)
-        patches = self.patches(image)
-        tokens = self.embed(patches.gather(1, kept[..., None].expand(-1, -1, patches.shape[-1])))
-        if self.mask_token is None:
-            tokens = self.positions(tokens, kept)
+        tokens = self.embed(values.gather(1, kept[..., None].expand(-1, -1, values.shape[-1])))
+        seen = valid
+        if self.mask_token is not None:
+            tokens = self.positions(self.mask_token(tokens, kept), boxes=boxes)
         else:
-            tokens = self.positions(self.mask_token(tokens, kept))
+            tokens = self.positions(tokens, kept, boxes=boxes)
+            seen = None if valid is None else valid.gather(1, kept)
         if self.class_token is not None:
             tokens = self.class_token(tokens)
-        latent, _ = self.encoder(self.drop(tokens))
-        return self.decoder(latent, kept, self.num_tokens), mask
+        latent, _ = self.encoder(self.drop(tokens), valid=seen)
+        prediction = self.decoder(latent, kept, self.num_tokens, boxes, valid)
+        return prediction, mask if valid is None else mask * valid
+
+    def _kept(self, noise: Tensor, valid: Tensor | None) -> Tensor:
+        """Numbers of the tokens that stay, `[B, N]`, the same N for every sample.
+
+        Of each sample's valid tokens the same share stays, at least one; padding fills up to N.
+        """
+        if valid is None:
+            return noise.argsort(dim=1, stable=True)[:, : self.num_kept]
+        rank = noise.masked_fill(~valid, torch.inf).argsort(dim=1, stable=True).argsort(dim=1)
+        share = (valid.sum(dim=1, keepdim=True).double() * (1 - self.mask_ratio)).long().clamp_min(1)
+        removed = valid & (rank >= share)
+        return (rank + removed * self.num_tokens).argsort(dim=1)[:, : self.num_kept]
 
 
 class Decoder(nn.Module):
     """The narrow transformer that predicts all patches from the encoded ones."""
 
-    def __init__(self, in_dim: int, dim: int, out_dim: int, positions: Positions, blocks: Encoder) -> None:
+    def __init__(
+        self, in_dim: int, dim: int, out_dim: int, num_tokens: int, positions: nn.Module, blocks: Encoder
+    ) -> None:
         super().__init__()
         self.embed = nn.Linear(in_dim, dim)
-        self.mask_token = MaskToken(len(positions.table), dim)
+        self.mask_token = MaskToken(num_tokens, dim)
         self.positions = positions
         self.encoder = blocks
         self.head = Head(dim, out_dim)
 
-    def forward(self, latent: Tensor, kept: Tensor, num_tokens: int) -> Tensor:
+    def forward(
+        self,
+        latent: Tensor,
+        kept: Tensor,
+        num_tokens: int,
+        boxes: Patches | None = None,
+        valid: Tensor | None = None,
+    ) -> Tensor:
         """Latent `[B, (1 +) N, D]` of the cells `kept` `[B, N]` to `[B, L, out_dim]`.
 
         A class token goes along and is dropped at the end.
         """
         tokens = self.embed(latent)
         extra, seen = tokens.split([tokens.shape[1] - kept.shape[1], kept.shape[1]], dim=1)
-        tokens = torch.cat([extra, self.positions(self.mask_token(seen, kept))], dim=1)
-        tokens, _ = self.encoder(tokens)
+        tokens = self.positions(self.mask_token(seen, kept), boxes=boxes)
+        tokens, _ = self.encoder(torch.cat([extra, tokens], dim=1), valid=valid)
         return self.head(tokens[:, -num_tokens:])
 
 
 class LinearDecoder(Head):
     """One Linear per token of the whole grid, `[B, (1 +) L, D]` to `[B, L, out_dim]`."""
 
-    def forward(self, latent: Tensor, kept: Tensor, num_tokens: int) -> Tensor:
-        """The encoder has seen every cell, so `kept` does not matter."""
+    def forward(self, latent: Tensor, kept: Tensor, num_tokens: int, *unused: object) -> Tensor:
+        """The encoder has seen every cell, so only the number of tokens matters."""
         return super().forward(latent[:, -num_tokens:])
 
 

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from typing import Literal
 
 from torch import Tensor, nn
 
+from ucf_vit.core.errors import UserError
+from ucf_vit.models.inputs import TreeInput, input_for
 from ucf_vit.models.registry import MODELS
-from ucf_vit.nn.embed import PatchEmbed, Positions
+from ucf_vit.nn.embed import PatchEmbed
 from ucf_vit.nn.encoder import Encoder
 from ucf_vit.nn.heads import Head
 from ucf_vit.nn.init import init_weights
 from ucf_vit.nn.unet import UnetDecoder
+from ucf_vit.patching.tree.paste import place
+from ucf_vit.patching.tree.patches import Patches
 from ucf_vit.patching.uniform import PatchGrid
 
 
@@ -34,6 +40,12 @@ class UNETR(nn.Module):
         skip_connection: feed inner blocks and the image into the decoder; without, it sees the last alone.
         linear_decoder: one Linear per token predicts its p**d pixels; no convolutions.
         pos_embed: "learned" or "sincos".
+        adaptive_patching: the encoder takes `Patches` cut along trees; its features of leaves are placed on
+            the grid of patches for the decoder.
+        fixed_length, separate_channels: tokens per tree; one tree per channel instead of one for all.
+        use_adaptive_pos_emb: positions from centre and size of each leaf, not from the place in the sequence.
+        token_placement: "boxes": a cell of the grid gets the features of the leaves that lie there; "square":
+            the sequence is the grid row by row, wherever the leaves lie, as in the published adaptive UNETR.
         attention: a backend of `ucf_vit.nn.attention_backends`.
     """
 
@@ -54,12 +66,29 @@ class UNETR(nn.Module):
         skip_connection: bool = True,
         linear_decoder: bool = False,
         pos_embed: str = "learned",
+        adaptive_patching: bool = False,
+        fixed_length: int | None = None,
+        separate_channels: bool = False,
+        use_adaptive_pos_emb: bool = True,
+        token_placement: Literal["boxes", "square"] = "boxes",
         attention: str = "auto",
     ) -> None:
         super().__init__()
         self.grid = PatchGrid(in_channels, tuple(tile_size), patch_size)
-        self.embed = PatchEmbed(self.grid.patch_dim, embed_dim)
-        self.positions = Positions(self.grid.shape, embed_dim, pos_embed)
+        self.input = input_for(
+            in_channels,
+            tile_size,
+            patch_size,
+            adaptive_patching,
+            fixed_length,
+            separate_channels,
+            use_adaptive_pos_emb,
+        )
+        if isinstance(self.input, TreeInput) and token_placement == "square":
+            _check_square(self.input, self.grid)
+        self.token_placement = token_placement
+        self.embed = PatchEmbed(self.input.patch_dim, embed_dim)
+        self.positions = self.input.positions(embed_dim, pos_embed)
         self.drop = nn.Dropout(drop_rate)
         self.encoder = Encoder(
             embed_dim, depth, num_heads, mlp_ratio, drop_rate, drop_path, attention, norm_eps=1e-5
@@ -76,11 +105,36 @@ class UNETR(nn.Module):
             self.taps = self.decoder.taps(depth)
         init_weights(self)
 
-    def forward(self, image: Tensor) -> Tensor:
-        """Image `[B, C, *S]` to logits `[B, K, *S]`; raises UserError if the image has another shape."""
-        tokens = self.drop(self.positions(self.embed(self.grid.split(image))))
-        tokens, inner = self.encoder(tokens, self.taps)
+    def forward(self, image: Tensor, patches: Patches | None = None) -> Tensor:
+        """Image `[B, C, *S]`, with adaptive patching also its patches, to logits `[B, K, *S]`.
+
+        Raises UserError if the shape of one is another than the model's.
+        """
+        self.grid.check(image)
+        values, boxes, valid = self.input.split(image if patches is None else patches)
+        tokens = self.drop(self.positions(self.embed(values), boxes=boxes))
+        tokens, inner = self.encoder(tokens, self.taps, valid=valid)
+        last, *maps = (self._on_grid(x, boxes) for x in (tokens, *inner))
         if isinstance(self.decoder, Head):
-            return self.grid.join(self.decoder(tokens))
-        last, *maps = (x.unflatten(1, self.grid.shape) for x in (tokens, *inner))
+            return self.grid.join(self.decoder(last.flatten(1, -2)))
         return self.decoder(image, maps, last)
+
+    def _on_grid(self, tokens: Tensor, patches: Patches | None) -> Tensor:
+        """Tokens `[B, L, D]` to `[B, *G, D]`."""
+        if patches is not None and self.token_placement == "boxes":
+            return place(tokens, patches.leaves, self.grid.patch_size)
+        if patches is not None and patches.valid is not None:
+            tokens = tokens.masked_fill(~patches.valid[..., None], 0)
+        return tokens.unflatten(1, self.grid.shape)
+
+
+def _check_square(tokens: TreeInput, grid: PatchGrid) -> None:
+    """Raise UserError if the tokens of an image are not as many as the patches of the grid."""
+    cells = math.prod(grid.shape)
+    if tokens.separate_channels:
+        raise UserError("token_placement 'square' has no place for separate_channels; use 'boxes'")
+    if tokens.length != cells:
+        raise UserError(
+            f"token_placement 'square' needs a token for each patch of the tile: take fixed_length {cells}, "
+            f"not {tokens.length}, or token_placement 'boxes'"
+        )

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from ucf_vit.models.inputs import input_for
 from ucf_vit.models.registry import MODELS
-from ucf_vit.nn.embed import ClassToken, PatchEmbed, Positions
+from ucf_vit.nn.embed import ClassToken, PatchEmbed
 from ucf_vit.nn.encoder import Encoder
 from ucf_vit.nn.heads import Head
 from ucf_vit.nn.init import init_weights
-from ucf_vit.patching.uniform import PatchGrid
+from ucf_vit.patching.tree.patches import Patches
 
 
 @MODELS.register("vit")
@@ -28,6 +29,10 @@ class VIT(nn.Module):
         drop_path: stochastic depth of the last block; rises linearly from 0.
         class_token: classify from a class token; without one, from the mean of all tokens.
         pos_embed: "learned" or "sincos".
+        adaptive_patching: take `Patches` cut along trees in place of images; the patches of a tile then need
+            not divide it.
+        fixed_length, separate_channels: tokens per tree; one tree per channel instead of one for all.
+        use_adaptive_pos_emb: positions from centre and size of each leaf, not from the place in the sequence.
         attention: a backend of `ucf_vit.nn.attention_backends`.
     """
 
@@ -46,22 +51,44 @@ class VIT(nn.Module):
         drop_path: float = 0.0,
         class_token: bool = True,
         pos_embed: str = "learned",
+        adaptive_patching: bool = False,
+        fixed_length: int | None = None,
+        separate_channels: bool = False,
+        use_adaptive_pos_emb: bool = True,
         attention: str = "auto",
     ) -> None:
         super().__init__()
-        self.grid = PatchGrid(in_channels, tuple(tile_size), patch_size)
-        self.embed = PatchEmbed(self.grid.patch_dim, embed_dim)
-        self.positions = Positions(self.grid.shape, embed_dim, pos_embed)
+        self.input = input_for(
+            in_channels,
+            tile_size,
+            patch_size,
+            adaptive_patching,
+            fixed_length,
+            separate_channels,
+            use_adaptive_pos_emb,
+        )
+        self.embed = PatchEmbed(self.input.patch_dim, embed_dim)
+        self.positions = self.input.positions(embed_dim, pos_embed)
         self.class_token = ClassToken(embed_dim) if class_token else None
         self.drop = nn.Dropout(drop_rate)
         self.encoder = Encoder(embed_dim, depth, num_heads, mlp_ratio, drop_rate, drop_path, attention)
         self.head = Head(embed_dim, num_classes)
         init_weights(self)
 
-    def forward(self, image: Tensor) -> Tensor:
-        """Image `[B, C, *S]` to logits `[B, K]`; raises UserError if the image has another shape."""
-        tokens = self.positions(self.embed(self.grid.split(image)))
+    def forward(self, image: Tensor | Patches) -> Tensor:
+        """Image `[B, C, *S]`, or patches, to logits `[B, K]`; raises UserError if its shape is another."""
+        values, boxes, valid = self.input.split(image)
+        tokens = self.positions(self.embed(values), boxes=boxes)
         if self.class_token is not None:
             tokens = self.class_token(tokens)
-        tokens, _ = self.encoder(self.drop(tokens), first=1 if self.class_token is not None else None)
-        return self.head(tokens.mean(dim=1))
+        first = 1 if self.class_token is not None else None
+        tokens, _ = self.encoder(self.drop(tokens), first=first, valid=valid)
+        return self.head(_mean(tokens, valid if first is None else None))
+
+
+def _mean(tokens: Tensor, valid: Tensor | None) -> Tensor:
+    """Mean of the valid ones of tokens `[B, L, D]`."""
+    if valid is None:
+        return tokens.mean(dim=1)
+    weight = (valid / valid.sum(dim=1, keepdim=True)).to(tokens.dtype)
+    return (weight[:, None] @ tokens)[:, 0]

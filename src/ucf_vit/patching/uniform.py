@@ -79,8 +79,8 @@ class PatchGrid:
         """Values of one patch, `C * p**d`."""
         return self.in_channels * self.patch_size ** len(self.tile_size)
 
-    def split(self, image: Tensor) -> Tensor:
-        """`[B, C, *S]` to `[B, L, C * p**d]`; raises UserError if the image is not of this grid's shape."""
+    def check(self, image: Tensor) -> None:
+        """Raise UserError if the image is not of this grid's shape, `[B, C, *S]`."""
         expected = (self.in_channels, *self.tile_size)
         if tuple(image.shape[1:]) != expected:
             raise UserError(
@@ -88,6 +88,10 @@ class PatchGrid:
                 f"and got a batch of shape {list(image.shape)}; expected [batch, *{list(expected)}]. "
                 "Check in_channels (variables, single_channel) and tile_size"
             )
+
+    def split(self, image: Tensor) -> Tensor:
+        """`[B, C, *S]` to `[B, L, C * p**d]`; raises UserError as `check`."""
+        self.check(image)
         return patchify(image, self.patch_size)
 
     def join(self, tokens: Tensor) -> Tensor:
