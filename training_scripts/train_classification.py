@@ -12,6 +12,7 @@ from ucf_vit.cli.main import guarded
 from ucf_vit.config import load
 from ucf_vit.models import VIT
 from ucf_vit.tasks import Classification
+from ucf_vit.train.build import build_patcher
 from ucf_vit.train.launch import start
 from ucf_vit.train.run import train_task
 
@@ -35,9 +36,13 @@ def main(path: str, *overrides: str) -> None:
             drop_path=net.drop_path,
             class_token=net.class_token,
             pos_embed=net.pos_embed,
+            adaptive_patching=net.adaptive_patching,
+            fixed_length=net.fixed_length,
+            separate_channels=net.separate_channels,
+            use_adaptive_pos_emb=net.use_adaptive_pos_emb,
             attention=net.attention,
         )
-        train_task(Classification(model), run, world)
+        train_task(Classification(model, patcher=build_patcher(run)), run, world)
 
 
 if __name__ == "__main__":

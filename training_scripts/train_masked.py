@@ -12,6 +12,7 @@ from ucf_vit.cli.main import guarded
 from ucf_vit.config import load
 from ucf_vit.models import MAE
 from ucf_vit.tasks import MaskedAutoencoding
+from ucf_vit.train.build import build_patcher
 from ucf_vit.train.launch import start
 from ucf_vit.train.run import train_task
 
@@ -40,9 +41,15 @@ def main(path: str, *overrides: str) -> None:
             mask_ratio=net.mask_ratio,
             class_token=net.class_token,
             pos_embed=net.pos_embed,
+            adaptive_patching=net.adaptive_patching,
+            fixed_length=net.fixed_length,
+            separate_channels=net.separate_channels,
+            use_adaptive_pos_emb=net.use_adaptive_pos_emb,
             attention=net.attention,
         )
-        task = MaskedAutoencoding(model, loss_fn=net.loss_fn, norm_pix_loss=net.norm_pix_loss)
+        task = MaskedAutoencoding(
+            model, loss_fn=net.loss_fn, norm_pix_loss=net.norm_pix_loss, patcher=build_patcher(run)
+        )
         train_task(task, run, world)
 
 

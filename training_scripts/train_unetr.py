@@ -12,6 +12,7 @@ from ucf_vit.cli.main import guarded
 from ucf_vit.config import load
 from ucf_vit.models import UNETR
 from ucf_vit.tasks import Segmentation
+from ucf_vit.train.build import build_patcher
 from ucf_vit.train.launch import start
 from ucf_vit.train.run import train_task
 
@@ -37,10 +38,19 @@ def main(path: str, *overrides: str) -> None:
             skip_connection=net.skip_connection,
             linear_decoder=net.linear_decoder,
             pos_embed=net.pos_embed,
+            adaptive_patching=net.adaptive_patching,
+            fixed_length=net.fixed_length,
+            separate_channels=net.separate_channels,
+            use_adaptive_pos_emb=net.use_adaptive_pos_emb,
+            token_placement=net.token_placement,
             attention=net.attention,
         )
         task = Segmentation(
-            model, run.num_classes, run.spatial_tile, overlap=run.trainer.sliding_window_overlap
+            model,
+            run.num_classes,
+            run.spatial_tile,
+            overlap=run.trainer.sliding_window_overlap,
+            patcher=build_patcher(run),
         )
         train_task(task, run, world)
 

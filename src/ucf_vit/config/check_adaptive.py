@@ -99,9 +99,12 @@ def canny(run: Run) -> Iterator[Problem]:
 
 
 def placement(run: Run) -> Iterator[Problem]:
-    """Tokens that are numbered like cells are as many as these."""
+    """Cells of patch_size are leaves or made of whole ones; tokens numbered like cells are as many."""
     model, name = run.model, "token_placement"
-    if not (run.task == "unetr" and model.adaptive_patching and model.token_placement == "square"):
+    if run.task != "unetr" or not model.adaptive_patching:
+        return
+    if model.token_placement == "boxes":
+        yield from _cells(run)
         return
     cells = prod(side // model.patch_size for side in run.spatial_tile)
     if model.separate_channels:
@@ -112,3 +115,15 @@ def placement(run: Run) -> Iterator[Problem]:
             f"expected as many tokens as the tile has cells of patch_size, {cells}, for token_placement "
         )
         yield Problem(("model", "fixed_length"), message + "square; or take boxes", model.fixed_length)
+
+
+def _cells(run: Run) -> Iterator[Problem]:
+    """A leaf lies within a cell of the decoder's grid or covers whole ones."""
+    try:
+        sizes = Forest(run.spatial_tile, run.model.min_leaf).sizes
+    except UserError:
+        return
+    if run.model.patch_size not in sizes:
+        known = ", ".join(map(str, sorted(sizes)))
+        message = f"leaves can't be placed on cells of this side; expected one of their sides: {known}"
+        yield Problem(("model", "patch_size"), message, run.model.patch_size)

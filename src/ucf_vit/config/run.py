@@ -61,6 +61,13 @@ class Run(Section):
         return self.model.num_classes
 
     @property
+    def fixed_length(self) -> int:
+        """Tokens per tree with adaptive patching, as `load` has filled it in."""
+        if self.model.fixed_length is None:
+            raise self.error("model.fixed_length", "missing; adaptive patching needs the tokens per tree")
+        return self.model.fixed_length
+
+    @property
     def in_channels(self) -> int:
         """Channels of the images that the network sees."""
         return 1 if self.data.single_channel else len(self.model.default_vars)
@@ -76,7 +83,7 @@ class Run(Section):
         model = self.model
         if model.adaptive_patching:
             trees = self.in_channels if model.separate_channels else 1
-            return (trees * (model.fixed_length or 0),)
+            return (trees * self.fixed_length,)
         return tuple(side // model.patch_size for side in self.spatial_tile)
 
     @property

@@ -4,5 +4,15 @@ from ucf_vit.tasks.classification import Classification
 from ucf_vit.tasks.masked import MaskedAutoencoding
 from ucf_vit.tasks.segmentation import Segmentation
 from ucf_vit.tasks.task import TASKS, Loss, Panel, Task
+from ucf_vit.tasks.token_segmentation import TokenSegmentation
 
-__all__ = ["TASKS", "Classification", "Loss", "MaskedAutoencoding", "Panel", "Segmentation", "Task"]
+__all__ = [
+    "TASKS",
+    "Classification",
+    "Loss",
+    "MaskedAutoencoding",
+    "Panel",
+    "Segmentation",
+    "Task",
+    "TokenSegmentation",
+]

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from ucf_vit.core.errors import UserError
 from ucf_vit.data.batch import Batch
+from ucf_vit.patching.tree.patcher import AdaptivePatcher
 from ucf_vit.tasks.task import TASKS, Direction, Loss, Panel, Task, total
 
 
@@ -18,21 +19,22 @@ class Classification(Task):
     metric_names: tuple[str, ...] = ("loss", "top1", "top5")
     best: tuple[str, Direction] = ("top1", "max")
 
-    def __init__(self, model: nn.Module, label_smoothing: float = 0.0) -> None:
-        super().__init__()
-        self.model = model
+    def __init__(
+        self, model: nn.Module, label_smoothing: float = 0.0, patcher: AdaptivePatcher | None = None
+    ) -> None:
+        super().__init__(model, patcher)
         self.label_smoothing = label_smoothing
 
     def forward(self, batch: Batch) -> Loss:
         """Mean cross-entropy, and the accuracy of this batch."""
-        logits = self.predict(batch.image).float()
+        logits = self.predict(batch.image, self.patches_of(batch)).float()
         label = class_label(batch)
         loss = F.cross_entropy(logits, label, label_smoothing=self.label_smoothing)
         return Loss(loss, {"top1": (logits.argmax(dim=1) == label).float().mean().detach()})
 
     def evaluate(self, batch: Batch) -> dict[str, Tensor]:
         """Cross-entropy and whether the right class is the first, or among the first five."""
-        logits = self.predict(batch.image).float()
+        logits = self.predict(batch.image, self.patches_of(batch)).float()
         label = class_label(batch)
         ranked = logits.topk(min(5, logits.shape[1]), dim=1).indices == label[:, None]
         return {
@@ -43,7 +45,8 @@ class Classification(Task):
 
     def pictures(self, batch: Batch) -> list[Panel]:
         """The first image with its class and the predicted one."""
-        probability = self.predict(batch.image[:1]).float().softmax(dim=1)[0]
+        logits = self.predict(batch.image, self.patches_of(batch)).float()
+        probability = logits.softmax(dim=1)[0]
         best = int(torch.argmax(probability))
         title = f"class {int(class_label(batch)[0])}, predicted {best} ({float(probability[best]):.0%})"
         return [Panel(title, batch.image[0].float().mean(dim=0).cpu().numpy())]

@@ -10,6 +10,8 @@ from torch import Tensor
 from ucf_vit.core.seeds import rand_per_sample
 from ucf_vit.data.batch import Batch
 from ucf_vit.models.mae import MAE
+from ucf_vit.patching.tree.patcher import AdaptivePatcher
+from ucf_vit.patching.tree.patches import Patches
 from ucf_vit.tasks.task import TASKS, Loss, Panel, Task, total
 
 
@@ -21,11 +23,16 @@ class MaskedAutoencoding(Task):
     each target patch is normalised by its own mean and variance.
     """
 
+    model: MAE
+
     def __init__(
-        self, model: MAE, loss_fn: Literal["MSE", "maskMSE"] = "maskMSE", norm_pix_loss: bool = False
+        self,
+        model: MAE,
+        loss_fn: Literal["MSE", "maskMSE"] = "maskMSE",
+        norm_pix_loss: bool = False,
+        patcher: AdaptivePatcher | None = None,
     ) -> None:
-        super().__init__()
-        self.model: MAE = model
+        super().__init__(model, patcher)
         self.loss_fn = loss_fn
         self.norm_pix_loss = norm_pix_loss
 
@@ -44,8 +51,8 @@ class MaskedAutoencoding(Task):
     def pictures(self, batch: Batch) -> list[Panel]:
         """Input, input without the removed patches, and reconstruction, of the first channel."""
         batch = self.draw(batch).to(batch.image.device)
-        prediction, mask = self.model(batch.image, batch.drawn["noise"])
-        target = self.model.patches(batch.image)
+        patches = self.patches_of(batch)
+        prediction, mask, target = self._reconstruct(batch, patches)
         if self.norm_pix_loss:
             mean, std = _patch_statistics(target)
             prediction = prediction * std + mean
@@ -56,20 +63,29 @@ class MaskedAutoencoding(Task):
             "reconstruction": target * (1 - hidden) + prediction * hidden,
         }
         return [
-            Panel(title, self.model.image(tokens)[0, 0].float().cpu().numpy())
+            Panel(title, self.model.image(tokens.float(), patches)[0, 0].cpu().numpy())
             for title, tokens in shown.items()
         ]
 
     def _per_sample(self, batch: Batch) -> Tensor:
-        prediction, mask = self.model(batch.image, batch.drawn["noise"])
-        target = self.model.patches(batch.image)
+        patches = self.patches_of(batch)
+        prediction, mask, target = self._reconstruct(batch, patches)
         if self.norm_pix_loss:
             mean, std = _patch_statistics(target)
             target = (target - mean) / std
         error = (prediction.float() - target.float()).square().mean(dim=-1)
-        if self.loss_fn == "MSE":
-            return error.mean(dim=1)
-        return (error * mask).sum(dim=1) / mask.sum(dim=1)
+        valid = None if patches is None else patches.valid
+        if self.loss_fn == "maskMSE":
+            counts = mask
+        else:
+            counts = torch.ones_like(mask) if valid is None else valid.to(mask.dtype)
+        return (error * counts).sum(dim=1) / counts.sum(dim=1)
+
+    def _reconstruct(self, batch: Batch, patches: Patches | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Prediction `[B, L, patch_dim]`, mask `[B, L]` of what was removed, and target as the prediction."""
+        image = batch.image if patches is None else patches
+        prediction, mask = self.model(image, batch.drawn["noise"])
+        return prediction, mask, self.model.patches(image)
 
 
 def _patch_statistics(target: Tensor) -> tuple[Tensor, Tensor]:

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 from ucf_vit.core.errors import UserError
 from ucf_vit.data.batch import Batch
+from ucf_vit.patching.tree.patcher import AdaptivePatcher
+from ucf_vit.patching.tree.patches import Patches
 from ucf_vit.tasks.task import TASKS, Direction, Loss, Panel, Task, total
 
 
@@ -34,9 +36,9 @@ class Segmentation(Task):
         tile_size: Sequence[int],
         overlap: float = 0.5,
         windows: int = 4,
+        patcher: AdaptivePatcher | None = None,
     ) -> None:
-        super().__init__()
-        self.model = model
+        super().__init__(model, patcher)
         self.num_classes = num_classes
         self.tile_size = tuple(tile_size)
         self.overlap = overlap
@@ -46,8 +48,12 @@ class Segmentation(Task):
 
     def forward(self, batch: Batch) -> Loss:
         """Mean over samples of cross-entropy + soft Dice loss."""
-        logits = self.predict(batch.image).float()
+        logits = self.predict(batch.image, self.patches_of(batch)).float()
         return Loss(segmentation_loss(logits, voxel_label(batch)).mean())
+
+    def predict(self, image: Tensor, patches: Patches | None = None) -> Tensor:
+        """Logits `[B, K, *S]` of tiles `[B, C, *S]`; the model gets the image beside its patches."""
+        return self.model(image) if patches is None else self.model(image, patches)
 
     def evaluate(self, batch: Batch) -> dict[str, Tensor]:
         """Loss and Dice per foreground class of whole items; a class absent from an item does not count."""
@@ -79,21 +85,32 @@ class Segmentation(Task):
         from monai.inferers import sliding_window_inference
 
         logits = sliding_window_inference(
-            image, self.tile_size, self.windows, self.predict, overlap=self.overlap, mode="gaussian"
+            image, self.tile_size, self.windows, self._tile, overlap=self.overlap, mode="gaussian"
         )
         return torch.as_tensor(logits).float()
 
+    def _tile(self, image: Tensor) -> Tensor:
+        return self.predict(image, None if self.patcher is None else self.patcher(image))
 
-def segmentation_loss(logits: Tensor, label: Tensor) -> Tensor:
+
+def segmentation_loss(logits: Tensor, label: Tensor, counts: Tensor | None = None) -> Tensor:
     """Cross-entropy + (1 - soft Dice) per sample, `[B]`; logits `[B, K, *S]`, label `[B, *S]`.
+
+    `counts` `[B, *S]` bool says which pixels do (default: all).
 
     The Dice part follows Milletari et al. 2016 (V-Net) without squares in the denominator, averaged over the
     classes that the sample's label holds: an absent class can only lower it to zero, which drives the network
     to forget rare classes; cross-entropy already counts its false positives.
     """
-    entropy = F.cross_entropy(logits, label, reduction="none").flatten(1).mean(dim=1)
+    entropy = F.cross_entropy(logits, label, reduction="none").flatten(1)
     probability = logits.softmax(dim=1).flatten(2)
     target = F.one_hot(label.flatten(1), logits.shape[1]).movedim(-1, 1).to(probability.dtype)
+    if counts is None:
+        entropy = entropy.mean(dim=1)
+    else:
+        share = counts.flatten(1).to(entropy.dtype)
+        entropy = (entropy * share).sum(dim=1) / share.sum(dim=1)
+        probability, target = probability * share[:, None], target * share[:, None]
     overlap = (probability * target).sum(dim=2)
     size = probability.sum(dim=2) + target.sum(dim=2)
     present = target.any(dim=2)

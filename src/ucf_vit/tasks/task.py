@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 from ucf_vit.core.registry import Registry
 from ucf_vit.data.batch import Batch
+from ucf_vit.patching.tree.patcher import AdaptivePatcher
+from ucf_vit.patching.tree.patches import Patches
 
 Direction = Literal["min", "max"]
 
@@ -49,6 +51,13 @@ class Task(nn.Module):
     """Whether `evaluate` wants whole held-out items (batches of one) instead of batches of tiles."""
 
     model: nn.Module
+    patcher: AdaptivePatcher | None
+    """Makes what the model sees of an image with adaptive patching; None: the model takes images."""
+
+    def __init__(self, model: nn.Module, patcher: AdaptivePatcher | None = None) -> None:
+        super().__init__()
+        self.model = model
+        self.patcher = patcher
 
     def draw(self, batch: Batch) -> Batch:
         """The batch with every random tensor that `forward` needs; the same batch where it needs none."""
@@ -66,12 +75,22 @@ class Task(nn.Module):
         """Panels that show what the model does on the first sample of a batch."""
         raise NotImplementedError(f"{type(self).__name__} has no pictures")
 
-    def predict(self, image: Tensor) -> Tensor:
-        """The model's output for images `[B, C, *S]`."""
-        return self.model(image)
+    def patches_of(self, batch: Batch) -> Patches | None:
+        """Adaptive patches of a batch, along its leaves if it has them; None where the model takes images."""
+        return None if self.patcher is None else adaptive_patches(self.patcher, batch)
+
+    def predict(self, image: Tensor, patches: Patches | None = None) -> Tensor:
+        """The model's output for images `[B, C, *S]`, or for their patches where there are any."""
+        return self.model(image if patches is None else patches)
 
 
 TASKS: Registry[Task] = Registry("task")
+
+
+def adaptive_patches(patcher: AdaptivePatcher, batch: Batch) -> Patches:
+    """Patches of a batch, along the leaves that its loader has grown or along new ones."""
+    leaves = patcher.grow(batch.image, batch.keys) if batch.leaves is None else batch.leaves
+    return patcher.cut(batch.image, leaves)
 
 
 def total(values: Tensor) -> Tensor:

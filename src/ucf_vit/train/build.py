@@ -17,6 +17,7 @@ from ucf_vit.data.sources import resolve
 from ucf_vit.data.stream import Stream, volumes
 from ucf_vit.models import MODELS
 from ucf_vit.parallel.world import World
+from ucf_vit.patching.tree.patcher import AdaptivePatcher
 from ucf_vit.tasks import TASKS, Task
 from ucf_vit.train.hooks.hook import Hook
 from ucf_vit.train.hooks.jsonl import JsonlHook
@@ -24,7 +25,7 @@ from ucf_vit.train.hooks.pictures import PicturesHook
 from ucf_vit.train.hooks.progress import ProgressHook
 from ucf_vit.train.hooks.report import ReportHook
 
-NETWORKS = {"masked": "mae", "unetr": "unetr", "classification": "vit"}
+NETWORKS = {"masked": "mae", "unetr": "unetr", "sap": "sap", "classification": "vit"}
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,28 @@ def build_task(run: Run) -> Task:
         "overlap": run.trainer.sliding_window_overlap,
     }
     model = MODELS.build(NETWORKS[run.task], options)
-    return TASKS.build(run.task, options | {"model": model})
+    return TASKS.build(run.task, options | {"model": model, "patcher": build_patcher(run)})
+
+
+def build_patcher(run: Run) -> AdaptivePatcher | None:
+    """What cuts images into adaptive tokens; None where the model takes images."""
+    net = run.model
+    if not net.adaptive_patching:
+        return None
+    return AdaptivePatcher(
+        tile_size=run.spatial_tile,
+        patch_size=net.patch_size,
+        fixed_length=run.fixed_length,
+        min_leaf=net.min_leaf,
+        split_rule=net.split_rule,
+        split_threshold=net.split_threshold,
+        split_overflow=net.split_overflow,
+        separate_channels=net.separate_channels,
+        detail=net.detail,
+        detail_smoothing=net.detail_smoothing,
+        canny_low=net.canny_low,
+        canny_high=net.canny_high,
+    )
 
 
 def build_data(run: Run, world: World, task: Task) -> Data:
@@ -67,6 +89,7 @@ def build_data(run: Run, world: World, task: Task) -> Data:
         "pin_memory": data.pin_memory,
         "on_error": data.on_error,
         "max_errors": data.max_errors,
+        "patcher": task.patcher if data.patching_in == "loader" else None,
         **share,
     }
     train = Stream(

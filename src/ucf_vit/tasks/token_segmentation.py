@@ -1,0 +1,56 @@
+"""Segmentation in token space (SAP): adaptive tokens in, a map of classes for every token out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from ucf_vit.core.errors import UserError
+from ucf_vit.data.batch import Batch
+from ucf_vit.patching.tree.cut import cut_labels
+from ucf_vit.patching.tree.paste import paste
+from ucf_vit.patching.tree.patcher import AdaptivePatcher
+from ucf_vit.patching.tree.patches import Patches
+from ucf_vit.tasks.segmentation import Segmentation, segmentation_loss, voxel_label
+from ucf_vit.tasks.task import TASKS, Loss, adaptive_patches
+
+
+@TASKS.register("sap")
+class TokenSegmentation(Segmentation):
+    """Loss of class maps of tokens against the labels cut along the same leaves; Dice at full resolution.
+
+    Every token counts the same in the loss, whatever the size of its leaf, so that detail weighs more than
+    its area. For evaluation the maps are pasted back and compared with labels that were never cut. Raises
+    UserError without a patcher.
+    """
+
+    patcher: AdaptivePatcher
+
+    def __init__(
+        self,
+        model: nn.Module,
+        num_classes: int,
+        tile_size: Sequence[int],
+        overlap: float = 0.5,
+        windows: int = 4,
+        patcher: AdaptivePatcher | None = None,
+    ) -> None:
+        if patcher is None:
+            raise UserError("task sap works on adaptive tokens: set model.adaptive_patching=true")
+        super().__init__(model, num_classes, tile_size, overlap, windows, patcher)
+
+    def forward(self, batch: Batch) -> Loss:
+        """Mean over samples of cross-entropy + soft Dice loss over all pixels of all tokens."""
+        patches = adaptive_patches(self.patcher, batch)
+        logits = self.model(patches).float().movedim(2, 1)
+        label = cut_labels(voxel_label(batch), patches.leaves, logits.shape[-1], self.num_classes)
+        valid = patches.valid
+        counts = None if valid is None else valid.view(*valid.shape, *[1] * (label.ndim - 2)).expand_as(label)
+        return Loss(segmentation_loss(logits, label, counts).mean())
+
+    def predict(self, image: Tensor, patches: Patches | None = None) -> Tensor:
+        """Logits `[B, K, *S]` of tiles `[B, C, *S]`, pasted from tokens; with several trees, their mean."""
+        patches = self.patcher(image) if patches is None else patches
+        pasted = paste(self.model(patches).float(), patches.leaves)
+        return pasted.unflatten(1, (patches.leaves.trees, -1)).mean(dim=1)
