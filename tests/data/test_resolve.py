@@ -65,7 +65,7 @@ def test_in_a_file(file, scratch):
 def test_a_source_in_a_file_is_made_again_in_another_process(file, scratch):
     data = build_dataset("n", f"{file}:Numbers", "x", tile_size=(4, 4), labels=False, scratch=scratch)
     packed = pickle.dumps(data)
-    for name in [name for name in sys.modules if name.startswith("ucf_vit_source_")]:
+    for name in [name for name in sys.modules if name.startswith("ucf_vit_plugin_")]:
         del sys.modules[name]
     again = pickle.loads(packed)
     assert [item.key for item in again.source.items()] == list("01234")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Generator, Tensor
 
 from ucf_vit.core.errors import UserError
-from ucf_vit.patching.tree.intensity import normalise
+from ucf_vit.patching.tree.intensity import RobustScale
 from ucf_vit.patching.tree.per_sample import PerSample, between, kernel_sides, one_of
 
 Plane = NDArray[Any]
@@ -22,12 +22,12 @@ Plane = NDArray[Any]
 class Canny(PerSample):
     """Edges (1, elsewhere 0; uint8) of 2D images after Gaussian smoothing (Canny, 1986, as in OpenCV).
 
-    A uint8 image is taken as it is, another one in 8 bits of its robust range (`normalise`). Where one map
+    A uint8 image is taken as it is, another one in 8 bits of its robust range (`RobustScale`). Where one map
     serves all channels, each pixel has the gradient of the channel in which it is steepest.
 
     `smoothing`: sides of the kernel, one of which is drawn per sample. `canny_low`, `canny_high`: thresholds
-    on |dx| + |dy| of Sobel's 3 x 3 kernels, four times the height of a sharp step; one entry is
-    fixed, between two a value is drawn per sample. Computed on the CPU.
+    on |dx| + |dy| of Sobel's 3 x 3 kernels (four times the height of a sharp step, in 8-bit units); one entry
+    is fixed, between two a value is drawn per sample. Computed on the CPU.
     """
 
     def __init__(
@@ -51,18 +51,17 @@ class Canny(PerSample):
         _refuse_volumes(image.ndim - 1)
         side = one_of(self.smoothing, rng)
         low, high = between(self.low, rng), between(self.high, rng)
-        gradients = [_gradient(plane, side) for plane in _eight_bits(image)]
-        if not separate:
-            gradients = [_steepest(gradients)]
-        edges = np.stack([cv2.Canny(dx, dy, low, high) for dx, dy in gradients])
-        return torch.from_numpy(np.minimum(edges, 1, out=edges)).to(image.device)
+        gradients = (_gradient(plane, side) for plane in _eight_bits(image.cpu()))
+        chosen = gradients if separate else [_steepest(gradients)]
+        edges = np.stack([cv2.Canny(dx, dy, low, high) for dx, dy in chosen])
+        return torch.from_numpy(edges).bitwise_and_(1).to(image.device)
 
 
 def _eight_bits(image: Tensor) -> Iterator[Plane]:
     if image.dtype == torch.uint8:
-        yield from image.cpu().numpy()
+        yield from image.numpy()
     else:
-        for plane in normalise(image).cpu().numpy():
+        for plane in RobustScale.of(image)(image).numpy():
             yield cv2.addWeighted(plane, 255.0, plane, 0.0, 0.0, dtype=cv2.CV_8U)
 
 
@@ -73,14 +72,14 @@ def _gradient(plane: Plane, side: int) -> tuple[Plane, Plane]:
     return dx, dy
 
 
-def _steepest(gradients: Sequence[tuple[Plane, Plane]]) -> tuple[Plane, Plane]:
+def _steepest(gradients: Iterator[tuple[Plane, Plane]]) -> tuple[Plane, Plane]:
     """Pixel by pixel, the gradient of largest |dx| + |dy|; overwrites the first.
 
-    This is what `cv2.Canny` does with several channels, in a fifth of the time.
+    This is what `cv2.Canny` does with several channels, in a quarter of the time.
     """
-    (dx, dy), *others = gradients
+    dx, dy = next(gradients)
     height = np.abs(dx) + np.abs(dy)
-    for other_dx, other_dy in others:
+    for other_dx, other_dy in gradients:
         other_height = np.abs(other_dx) + np.abs(other_dy)
         steeper = (other_height > height).view(np.uint8)
         cv2.copyTo(other_dx, steeper, dx)

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from ucf_vit.patching.tree.intensity import normalise
 from ucf_vit.patching.tree.per_sample import PerSample, kernel_sides, one_of
+from ucf_vit.patching.tree.slabs import FlatGrid, local_map
 
 
 class Gradient(PerSample):
     """Magnitude of the gradient (central differences, float32) after Gaussian smoothing, in 2D and 3D.
 
-    All directions count alike. Unit: the channel's robust range (`normalise`) per pixel. Where one map
+    All directions count alike. Unit: the channel's robust range (`RobustScale`) per pixel. Where one map
     serves all channels, each pixel has the magnitude of the channel in which it is largest. `smoothing`:
     sides of the (binomial) kernel, one of which is drawn per sample. Computed where the image is.
     """
@@ -26,32 +26,24 @@ class Gradient(PerSample):
     def map(self, image: Tensor, rng: Generator | None, separate: bool) -> Tensor:
         """The magnitudes `[T, *S]` of one sample `[C, *S]`."""
         side = one_of(self.smoothing, rng)
-        squares = squared_gradient(normalise(image), side)
-        return (squares if separate else squares.amax(0, keepdim=True)).sqrt_()
+        squares = functools.partial(squared_gradient, side=side)
+        return local_map(image, (side + 1) // 2, separate, squares).sqrt_()
 
 
 def squared_gradient(image: Tensor, side: int) -> Tensor:
-    """`[C, *S]` to the squared magnitude of its gradient; at the border the image goes on as it ends."""
-    axes = range(1, image.ndim)
-    padded = F.pad(image[None], [(side + 1) // 2] * 2 * len(axes), mode="replicate")[0]
-    smooth = _sums_of_neighbours(padded, axes, times=side - 1)
-    total = None
-    for axis in axes:
-        inner = smooth
-        for other in axes:
-            if other != axis:
-                inner = inner.narrow(other, 1, image.shape[other])
-        count = image.shape[axis]
-        difference = inner.narrow(axis, 2, count) - inner.narrow(axis, 0, count)
-        total = difference.square_() if total is None else total.addcmul_(difference, difference)
-    assert total is not None
-    return total.mul_(0.25 / 4 ** (len(axes) * (side - 1)))
+    """Squared magnitude of the gradient of `image` `[C, *S]`, smoothed with a binomial kernel of `side`.
 
-
-def _sums_of_neighbours(image: Tensor, axes: Sequence[int], times: int) -> Tensor:
-    """Sums of two neighbours, `times` along each axis: binomial weights that add up to 2**times per axis."""
-    for axis in axes:
-        for _ in range(times):
-            count = image.shape[axis] - 1
-            image = image.narrow(axis, 0, count) + image.narrow(axis, 1, count)
-    return image
+    Without the border of (side + 1) / 2 pixels that it takes.
+    """
+    grid = FlatGrid(image)
+    smooth = image.flatten()
+    for step in grid.steps:
+        for _ in range(side - 1):
+            smooth = smooth[step:] + smooth[:-step]
+    before, after = grid.diagonal, len(smooth) - grid.diagonal
+    squares = torch.zeros_like(smooth[before:after])
+    for step in grid.steps:
+        difference = smooth[before + step : after + step] - smooth[before - step : after - step]
+        squares.addcmul_(difference, difference)
+    squares *= 1 / 4 ** (1 + len(grid.steps) * (side - 1))
+    return grid.inner(squares, (side + 1) // 2)

@@ -1,51 +1,61 @@
-"""One scale of intensities for all images: robust range to [0, 1]."""
+"""One scale of intensities for all images: the robust range of each channel becomes [0, 1]."""
 
 from __future__ import annotations
 
 import functools
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from ucf_vit.core.seeds import generator
 
-PERCENTILES = (0.5, 99.5)
-MAX_SAMPLES = 4096
-"""The percentiles of a larger channel are those of so many of its pixels."""
+OUTLIERS = 0.005
+"""Share of the pixels on either side of the robust range."""
+MAX_SAMPLES = 2048
+"""The range of a larger channel is that of so many of its pixels."""
 
 
-def normalise(image: Tensor) -> Tensor:
-    """Bring each channel of `image` `[C, *S]` to [0, 1] float32: its robust range, clamped.
+@dataclass(frozen=True)
+class RobustScale:
+    """Brings channels to [0, 1] float32: their robust range, clamped; NaN counts as the lowest value.
 
-    The range lies between the percentiles 0.5 and 99.5 of at most 4,096 pixels, which are spread evenly and
+    The range lies between the percentiles 0.5 and 99.5 of at most 2,048 pixels, which are spread evenly and
     the same for all images of a size. Where those are equal (an object on an empty background that covers
-    less than 0.5 %), it is the whole range of the channel. A channel without contrast becomes 0; NaN counts
-    as the lowest value.
+    less than 0.5 %), it is the whole range of the channel. A channel without contrast becomes 0. Infinite
+    values and NaN do not count for the range.
     """
-    image = image.float()
-    low, high = robust_range(image)
-    shape = (-1, *[1] * (image.ndim - 1))
-    scale = torch.where(high > low, 1 / (high - low), 0)
-    scaled = (image - low.view(shape)).mul_(scale.view(shape)).clamp_(0, 1)
-    return scaled.nan_to_num_(0)
+
+    low: Tensor
+    """`[C]`."""
+    factor: Tensor
+    """`[C]`."""
+
+    @classmethod
+    def of(cls, image: Tensor) -> RobustScale:
+        """The scale of an `image` `[C, *S]` of any real type."""
+        flat = image.flatten(1)
+        low, high = _robust_range(flat[:, _positions(flat.shape[1]).to(flat.device)].float())
+        if bool((low >= high).any()):
+            known = flat.float()
+            least = known.nan_to_num(torch.inf, torch.inf, torch.inf).amin(1)
+            most = known.nan_to_num(-torch.inf, -torch.inf, -torch.inf).amax(1)
+            low, high = torch.where(low < high, low, least), torch.where(low < high, high, most)
+        return cls(low, torch.where(low < high, 1 / (high - low), 0))
+
+    def __call__(self, part: Tensor) -> Tensor:
+        """`[C, *]`, the image or a part of it, as float32 in [0, 1]."""
+        shape = (-1, *[1] * (part.ndim - 1))
+        scaled = (part - self.low.view(shape)).float().mul_(self.factor.view(shape)).clamp_(0, 1)
+        return scaled.nan_to_num_(0)
 
 
-def robust_range(image: Tensor) -> tuple[Tensor, Tensor]:
-    """Low and high `[C]` of a float image `[C, *S]`, as described at `normalise`; infinite values do not count."""
-    flat = image.flatten(1)
-    low, high = _percentiles(flat[:, _positions(flat.shape[1]).to(flat.device)])
-    if bool((low == high).any()):
-        known = flat.isfinite()
-        least = flat.where(known, torch.inf).amin(1)
-        most = flat.where(known, -torch.inf).amax(1)
-        low, high = torch.where(low == high, least, low), torch.where(low == high, most, high)
-    return low, high
-
-
-def _percentiles(values: Tensor) -> tuple[Tensor, Tensor]:
-    known = values.where(values.isfinite(), torch.nan)
-    q = torch.tensor(PERCENTILES, dtype=values.dtype, device=values.device) / 100
-    low, high = known.nanquantile(q, dim=1).nan_to_num(0)
+def _robust_range(values: Tensor) -> tuple[Tensor, Tensor]:
+    """Per row, the lowest and highest value but for `OUTLIERS`; low > high if too few are finite."""
+    spare = 1 + int(OUTLIERS * values.shape[1])
+    most = torch.finfo(values.dtype).max
+    low = values.nan_to_num(most, most, most).topk(spare, largest=False).values[:, -1]
+    high = values.nan_to_num(-most, -most, -most).topk(spare).values[:, -1]
     return low, high
 
 

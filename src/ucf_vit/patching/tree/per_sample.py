@@ -32,7 +32,7 @@ class PerSample(ABC):
 
 
 def kernel_sides(smoothing: Sequence[int]) -> tuple[int, ...]:
-    """`smoothing` as sides of Gaussian kernels; UserError if one is not odd and positive, or there is none."""
+    """`smoothing` as sides of Gaussian kernels; UserError unless all are odd and positive."""
     if not smoothing or any(side < 1 or side % 2 == 0 for side in smoothing):
         raise UserError(
             f"detail_smoothing {list(smoothing)}: expected odd sides of a kernel in pixels, such as [3] "

@@ -1,0 +1,334 @@
+"""Detail maps: where there is something to see, whatever the scale, for every sample by itself."""
+
+import pickle
+import sys
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ucf_vit.core.errors import UserError
+from ucf_vit.patching.tree import slabs
+from ucf_vit.patching.tree.detail import DETAILS, resolve_detail
+from ucf_vit.patching.tree.gradient import Gradient
+from ucf_vit.patching.tree.intensity import RobustScale
+from ucf_vit.patching.tree.variance import Variance
+
+CASES = [(name, dims) for name in DETAILS for dims in (2, 3) if (name, dims) != ("canny", 3)]
+each = pytest.mark.parametrize(("name", "dims"), CASES)
+DRAWN = {"smoothing": [1, 3, 5], "canny_low": [20, 80], "canny_high": [90, 200]}
+
+
+def scene(dims: int, batch: int = 1, channels: int = 1, side: int = 24) -> torch.Tensor:
+    """Smooth random images [B, C, *S] in 0 to about 1, no two alike."""
+    rng = torch.Generator().manual_seed(dims)
+    coarse = torch.rand(batch, channels, *[6] * dims, generator=rng)
+    mode = {2: "bicubic", 3: "trilinear"}[dims]
+    fine = torch.nn.functional.interpolate(coarse, [side] * dims, mode=mode)
+    return fine + 0.01 * torch.rand(fine.shape, generator=rng)
+
+
+def detail_of(name: str, dims: int, image: torch.Tensor, keys=None, separate=False, **options):
+    return resolve_detail(name, dims, options)(image, keys, separate)
+
+
+@each
+@pytest.mark.parametrize("separate", [False, True])
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32, torch.float64, torch.bfloat16])
+def test_shape_and_type(name, dims, separate, dtype):
+    image = (255 * scene(dims, batch=2, channels=3)).clamp(0, 255).to(dtype)
+    maps = detail_of(name, dims, image, separate=separate)
+    assert maps.shape == (2, 3 if separate else 1, *[24] * dims)
+    assert maps.dtype == (torch.uint8 if name == "canny" else torch.float32)
+    assert maps.min() >= 0 and 0 < maps.max() <= 1
+
+
+@each
+@pytest.mark.parametrize("value", [0.0, -3.5, 1e20, torch.nan, torch.inf])
+def test_a_constant_image_has_no_detail(name, dims, value):
+    constant = torch.full((1, 1, *[16] * dims), value)
+    assert detail_of(name, dims, constant).count_nonzero() == 0
+
+
+@each
+def test_constant_colours_have_no_detail(name, dims):
+    rgb = torch.tensor([10, 20, 30], dtype=torch.uint8).view(1, 3, *[1] * dims).expand(1, 3, *[16] * dims)
+    assert detail_of(name, dims, rgb).count_nonzero() == 0
+    assert detail_of(name, dims, rgb, separate=True).count_nonzero() == 0
+
+
+@each
+def test_missing_values_are_the_lowest(name, dims):
+    image = scene(dims)
+    image[..., :5] = image.min() - 10
+    missing = image.clone()
+    missing[..., :5] = torch.nan
+    infinite = image.clone()
+    infinite[..., :5] = -torch.inf
+    found = detail_of(name, dims, missing)
+    assert found.isfinite().all() and found[..., 8:].count_nonzero()
+    assert torch.equal(detail_of(name, dims, infinite), found)
+
+
+@each
+def test_no_sample_depends_on_another(name, dims):
+    image, keys = scene(dims, batch=4, channels=2), torch.tensor([5, 6, 7, 8])
+    together = detail_of(name, dims, image, keys, **DRAWN)
+    for row in range(4):
+        alone = detail_of(name, dims, image[row : row + 1], keys[row : row + 1], **DRAWN)
+        assert torch.equal(alone[0], together[row])
+
+
+@pytest.mark.parametrize(("name", "dims"), [("canny", 2), ("gradient", 2), ("gradient", 3)])
+def test_the_key_decides_what_is_drawn(name, dims):
+    keys = torch.arange(30)
+    image = scene(dims).expand(30, -1, *[-1] * dims)
+    maps = detail_of(name, dims, image, keys, **DRAWN)
+    assert torch.equal(detail_of(name, dims, image, keys, **DRAWN), maps)
+    different = len({row.numpy().tobytes() for row in maps})
+    assert different == 3 if name == "gradient" else different > 10
+
+
+def test_without_keys_it_is_the_middle():
+    image = scene(2)
+    middle = {"smoothing": [3], "canny_low": [50], "canny_high": [145]}
+    for name in ("canny", "gradient"):
+        assert torch.equal(detail_of(name, 2, image, **DRAWN), detail_of(name, 2, image, **middle))
+
+
+@each
+@settings(deadline=None, max_examples=20)
+@given(factor=st.floats(1e-6, 1e6), shift=st.floats(-10, 10))
+def test_scale_and_shift_do_not_matter(name, dims, factor, shift):
+    image = scene(dims)
+    before, after = detail_of(name, dims, image), detail_of(name, dims, (image + shift) * factor)
+    if name == "canny":
+        assert (before != after).float().mean() < 0.01
+    else:
+        assert torch.allclose(before, after, atol=1e-4)
+
+
+@each
+def test_an_outlier_hides_nothing(name, dims):
+    image = scene(dims, side=32)
+    spoilt = image.clone()
+    spoilt[0, 0].view(-1)[:3] = 1e6
+    apart = (..., slice(5, None), slice(5, None))
+    before, after = (detail_of(name, dims, seen)[apart].sum() for seen in (image, spoilt))
+    assert 0.9 * before < after < 1.1 * before
+
+
+@each
+def test_a_small_object_on_nothing_is_seen(name, dims):
+    image = torch.zeros(1, 1, *[64] * dims)
+    image[(0, 0, *[slice(40, 43)] * dims)] = 1
+    found = detail_of(name, dims, image)
+    assert found[(..., *[slice(37, 46)] * dims)].count_nonzero() == found.count_nonzero() > 0
+
+
+@each
+def test_one_map_for_all_channels_sees_what_each_sees(name, dims):
+    image = torch.zeros(1, 3, *[24] * dims)
+    for channel, start in enumerate((4, 10, 16)):
+        image[:, channel, ..., start:] = 10.0**channel
+    apart, joint = detail_of(name, dims, image, separate=True), detail_of(name, dims, image)
+    assert apart.flatten(2).count_nonzero(2).min() > 0
+    assert torch.equal(joint, apart.amax(1, keepdim=True))
+
+
+@pytest.mark.parametrize("dims", [2, 3])
+@pytest.mark.parametrize("name", ["gradient", "variance"])
+def test_uint8_and_float_are_the_same_image(name, dims):
+    image = (255 * scene(dims, channels=2)).clamp(0, 255).byte()
+    assert torch.equal(detail_of(name, dims, image), detail_of(name, dims, image.double()))
+
+
+def test_canny_of_a_full_range_is_the_same_in_uint8_and_float():
+    image = (600 * scene(2, channels=3) - 150).clamp(0, 255).byte()
+    assert torch.equal(detail_of("canny", 2, image), detail_of("canny", 2, image.float()))
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4, 7])
+@pytest.mark.parametrize("side", [1, 3, 5])
+def test_canny_is_opencvs(channels, side):
+    image = torch.randint(0, 80, (1, channels, 40, 56), dtype=torch.uint8)
+    image[..., 10:30, 15:40] += 90
+    interleaved = np.ascontiguousarray(image[0].permute(1, 2, 0).numpy())
+    expected = cv2.Canny(cv2.GaussianBlur(interleaved, (side, side), 0), 60, 110) > 0
+    found = detail_of("canny", 2, image, smoothing=[side], canny_low=[60], canny_high=[110])
+    assert expected.any() and np.array_equal(found[0, 0].numpy(), expected)
+
+
+@pytest.mark.parametrize("dims", [2, 3])
+def test_the_gradient_is_that_of_central_differences(dims):
+    image = scene(dims)
+    known = RobustScale.of(image[0])(image[0])[0].double().numpy()
+    expected = np.sqrt(sum(np.square(part) for part in np.gradient(known)))
+    found = detail_of("gradient", dims, image, smoothing=[1])[0, 0].numpy()
+    inside = (slice(1, -1),) * dims
+    assert np.allclose(found[inside], expected[inside], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "direction", [(1, 0), (0, 1), (1, 1), (1, -1), (1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 1, 1), (-1, 1, 0)]
+)
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("side", [1, 3, 5])
+def test_all_directions_count_alike(direction, sign, side):
+    """A ramp of the same steepness, whichever way it goes up."""
+    dims = len(direction)
+    axes = torch.meshgrid(*[torch.arange(16.0)] * dims, indexing="ij")
+    length = sum(part * part for part in direction) ** 0.5
+    ramp = sign * sum(part * axis for part, axis in zip(direction, axes, strict=True)) / length
+    scale = RobustScale.of(ramp[None])
+    middle = Gradient([side])(ramp[None, None], None, False)[(0, 0, *[8] * dims)]
+    assert torch.isclose(middle / scale.factor, torch.tensor(1.0), atol=1e-5)
+
+
+@pytest.mark.parametrize("dims", [2, 3])
+def test_an_edge_is_seen_along_each_axis_in_both_directions(dims):
+    for axis in range(dims):
+        step = (torch.arange(12) >= 6).float().view(-1, *[1] * (dims - 1 - axis)).expand(*[12] * dims)
+        up = detail_of("gradient", dims, step[None, None].contiguous())
+        down = detail_of("gradient", dims, -step[None, None])
+        assert torch.allclose(up, down) and up.count_nonzero() == 4 * 12 ** (dims - 1)
+
+
+@pytest.mark.parametrize("side", [3, 5])
+def test_smoothing_is_gaussian(side):
+    spike = torch.zeros(1, 1, 31, 31)
+    spike[..., 15, 15] = 1
+    kernel = cv2.getGaussianKernel(side, 0) @ cv2.getGaussianKernel(side, 0).T
+    smooth = np.pad(kernel, (31 - side) // 2)
+    expected = np.sqrt(sum(np.square(part) for part in np.gradient(smooth)))
+    assert np.allclose(detail_of("gradient", 2, spike, smoothing=[side])[0, 0].numpy(), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("dims", [2, 3])
+def test_the_variance_is_that_of_the_window(dims):
+    image = scene(dims, side=8)
+    known = np.pad(RobustScale.of(image[0])(image[0])[0].double().numpy(), 1, mode="edge")
+    windows = np.lib.stride_tricks.sliding_window_view(known, [3] * dims)
+    expected = windows.var(axis=tuple(range(dims, 2 * dims)))
+    assert np.allclose(Variance()(image, None, False)[0, 0].numpy(), expected, atol=1e-7)
+
+
+@pytest.mark.parametrize("dims", [2, 3])
+@pytest.mark.parametrize("name", ["gradient", "variance"])
+@settings(deadline=None, max_examples=15)
+@given(sides=st.lists(st.integers(1, 12), min_size=3, max_size=3), cached=st.integers(1, 500))
+def test_parts_do_not_show(name, dims, sides, cached):
+    image = torch.rand(1, 2, *sides[:dims])
+    whole = detail_of(name, dims, image)
+    usual, slabs.CACHED = slabs.CACHED, cached
+    try:
+        parts = detail_of(name, dims, image)
+    finally:
+        slabs.CACHED = usual
+    assert torch.allclose(parts, whole, atol=1e-6)
+
+
+@each
+def test_the_layout_in_memory_does_not_matter(name, dims):
+    image = scene(dims, channels=3)
+    interleaved = image.movedim(1, -1).contiguous().movedim(-1, 1)
+    turned = image.transpose(2, 3).contiguous().transpose(2, 3)
+    for other in (interleaved, turned):
+        assert torch.allclose(
+            detail_of(name, dims, other) * 1.0, detail_of(name, dims, image) * 1.0, atol=1e-6
+        )
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@each
+def test_on_a_gpu(name, dims):
+    image, keys = scene(dims, batch=3, channels=2), torch.arange(3)
+    found = detail_of(name, dims, image.cuda(), keys.cuda(), **DRAWN)
+    assert found.is_cuda
+    assert torch.allclose(found.cpu() * 1.0, detail_of(name, dims, image, keys, **DRAWN) * 1.0, atol=1e-5)
+
+
+def test_auto_is_canny_for_images_and_gradient_for_volumes():
+    assert type(resolve_detail("auto", 2, DRAWN)) is DETAILS["canny"]
+    assert type(resolve_detail("auto", 3, DRAWN)) is DETAILS["gradient"]
+
+
+@pytest.mark.parametrize(
+    ("name", "dims", "options", "message"),
+    [
+        ("canny", 3, {}, "canny finds edges in images only; for volumes choose gradient"),
+        ("cany", 2, {}, r"no detail named 'cany' \(did you mean 'canny'\?\); known: auto, canny"),
+        ("gone.py:mine", 2, {}, r"gone\.py: no such file \(a detail was asked for"),
+        ("gradient", 2, {"smoothing": [3, 4]}, r"detail_smoothing \[3, 4\]: expected odd"),
+        ("auto", 2, {"smoothing": [0]}, "1 is no smoothing"),
+        ("auto", 2, {"smoothing": []}, "detail_smoothing"),
+        ("auto", 2, {"canny_low": [1, 2, 3]}, r"canny_low \[1, 2, 3\]: expected one threshold"),
+        ("auto", 2, {"canny_high": [200, 100]}, "canny_high"),
+        ("auto", 2, {"canny_low": [-1]}, "canny_low"),
+        ("auto", 2, {"canny_low": [50, 150], "canny_high": [100]}, "must not reach above canny_high"),
+    ],
+)
+def test_what_cannot_be_is_refused(name, dims, options, message):
+    with pytest.raises(UserError, match=message):
+        resolve_detail(name, dims, options)
+
+
+def test_canny_refuses_a_volume_that_comes_later():
+    with pytest.raises(UserError, match="choose gradient"):
+        resolve_detail("auto", 2, {})(scene(3), None, False)
+
+
+FILE = """
+import torch
+
+def bright(image, keys, separate):
+    return image if separate else image.amax(1, keepdim=True)
+
+def flat(image, keys, separate):
+    return image[:, 0]
+
+def words(image, keys, separate):
+    return "edges"
+
+number = 3
+"""
+
+
+@pytest.fixture
+def mine(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(FILE)
+    return path
+
+
+def test_a_function_of_the_users_own(mine):
+    image = torch.rand(2, 3, 8, 8)
+    bright = resolve_detail(f"{mine}:bright", 2, DRAWN)
+    assert torch.equal(bright(image, None, True), image)
+    assert torch.equal(bright(image.byte(), torch.arange(2), False), image.byte().amax(1, keepdim=True))
+    packed = pickle.dumps(bright)
+    for name in [name for name in sys.modules if name.startswith("ucf_vit_plugin_")]:
+        del sys.modules[name]
+    assert torch.equal(pickle.loads(packed)(image, None, True), image)
+
+
+@pytest.mark.parametrize(
+    ("function", "pixel", "message"),
+    [
+        ("bright", torch.nan, r"bright: 1 values are NaN or infinite"),
+        ("bright", -torch.inf, "1 values are NaN or infinite"),
+        ("bright", -0.5, r"expected values >= 0, the least is -0\.5"),
+        ("flat", 1.0, r"expected a tensor of shape \[2, 1, 8, 8\], got \[2, 8, 8\]"),
+        ("words", 1.0, r"expected a tensor of shape \[2, 1, 8, 8\], got str"),
+        ("brigt", 1.0, r"no 'brigt' \(did you mean 'bright'\?\)"),
+        ("number", 1.0, "not a function"),
+    ],
+)
+def test_a_users_map_is_checked(mine, function, pixel, message):
+    image = torch.rand(2, 1, 8, 8)
+    image[1, 0, 2, 3] = pixel
+    with pytest.raises(UserError, match=message):
+        resolve_detail(f"{mine}:{function}", 2, {})(image, None, False)
