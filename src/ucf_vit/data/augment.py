@@ -70,6 +70,7 @@ def masked(tile_size: tuple[int, ...]) -> Augmentation:
 
 
 @AUGMENTATIONS.register("unetr")
+@AUGMENTATIONS.register("sap")
 def unetr(tile_size: tuple[int, ...]) -> Augmentation:
     """Any position of the tile, slightly other intensities, and noise now and then."""
     from monai.transforms import Compose, RandGaussianNoised, RandScaleIntensityd, RandShiftIntensityd

@@ -10,6 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ucf_vit.patching.tree.leaves import Leaves
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -38,7 +40,8 @@ class Batch:
     """Samples of one dataset with the same variables.
 
     `image` `[B, C, *S]` float32; `label` `[B, *S]` or `[B]` int64, or None; `keys` `[B]` int64, one random
-    key per sample that is a function of (seed, epoch, item) alone; `drawn` holds what `Task.draw` added.
+    key per sample that is a function of (seed, epoch, item) alone; `leaves` are those of the images' trees if
+    they grow in the loader; `drawn` holds what `Task.draw` added.
     """
 
     image: Tensor
@@ -48,6 +51,7 @@ class Batch:
     files: tuple[str, ...]
     keys: Tensor
     skipped: tuple[Skipped, ...] = ()
+    leaves: Leaves | None = None
     drawn: Mapping[str, Tensor] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -63,13 +67,6 @@ class Batch:
             self,
             image=self.image.to(device, non_blocking=True),
             label=None if self.label is None else self.label.to(device, non_blocking=True),
+            leaves=None if self.leaves is None else self.leaves.to(device),
             drawn={name: tensor.to(device, non_blocking=True) for name, tensor in self.drawn.items()},
-        )
-
-    def pin_memory(self) -> Batch:
-        """The same batch in page-locked memory (called by torch's DataLoader)."""
-        return replace(
-            self,
-            image=self.image.pin_memory(),
-            label=None if self.label is None else self.label.pin_memory(),
         )

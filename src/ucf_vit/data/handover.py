@@ -8,44 +8,55 @@ where reading takes 1.5).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from multiprocessing.context import BaseContext
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-
-class Tensors(NamedTuple):
-    """`image` `[B, C, *S]` float32; `label` `[B, *S]`, `[B]` int64 or None."""
-
-    image: Tensor
-    label: Tensor | None
+Tensors = dict[str, Tensor]
+"""`image` `[B, C, *S]`, `label` `[B, *S]` or `[B]` if there are labels, and what trees are made of."""
 
 
-class Layout(NamedTuple):
-    """Shapes of one row of a batch; `label` is None without labels."""
+class Part(NamedTuple):
+    """One tensor of a batch: its shape without the rows, its type, and its type on the way."""
 
-    image: tuple[int, ...]
-    label: tuple[int, ...] | None
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+    shared: torch.dtype
 
     def nbytes(self, rows: int) -> int:
-        """Bytes of a batch of `rows`."""
-        return rows * (4 * math.prod(self.image) + 8 * (0 if self.label is None else math.prod(self.label)))
+        """Bytes on the way of so many rows, up to where the next part may begin."""
+        return -(-rows * math.prod(self.shape) * self.shared.itemsize // 8) * 8
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a batch is made of, by name."""
+
+    parts: Mapping[str, Part]
+
+    def nbytes(self, rows: int) -> int:
+        """Bytes of a batch of `rows` on the way."""
+        return sum(part.nbytes(rows) for part in self.parts.values())
 
     def new(self, rows: int, pinned: bool) -> Tensors:
         """Uninitialised tensors for `rows` rows."""
-        image = torch.empty((rows, *self.image), pin_memory=pinned)
-        if self.label is None:
-            return Tensors(image, None)
-        return Tensors(image, torch.empty((rows, *self.label), dtype=torch.int64, pin_memory=pinned))
+        return {
+            name: torch.empty((rows, *part.shape), dtype=part.dtype, pin_memory=pinned)
+            for name, part in self.parts.items()
+        }
 
     def view(self, memory: Tensor, rows: int) -> Tensors:
-        """The first `rows` rows in `memory` (bytes): labels, then images, each aligned."""
-        end = 0 if self.label is None else 8 * rows * math.prod(self.label)
-        label = None if self.label is None else memory[:end].view(torch.int64).view(rows, *self.label)
-        size = 4 * rows * math.prod(self.image)
-        return Tensors(memory[end : end + size].view(torch.float32).view(rows, *self.image), label)
+        """The first `rows` rows in `memory` (bytes), part after part."""
+        tensors, begin = {}, 0
+        for name, part in self.parts.items():
+            size = rows * math.prod(part.shape) * part.shared.itemsize
+            tensors[name] = memory[begin : begin + size].view(part.shared).view(rows, *part.shape)
+            begin += part.nbytes(rows)
+        return tensors
 
 
 class Slots:

@@ -6,6 +6,7 @@ import zlib
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from ucf_vit.core.errors import DataError
@@ -14,7 +15,7 @@ from ucf_vit.data.augment import Augmentation
 from ucf_vit.data.batch import Sample
 from ucf_vit.data.dataset import Dataset
 from ucf_vit.data.facts import Facts, FactsBook, check_label, find
-from ucf_vit.data.handover import Layout
+from ucf_vit.data.handover import Layout, Part
 from ucf_vit.data.sources import Item
 
 UNREADABLE = (DataError, OSError, EOFError, ValueError, zlib.error)
@@ -39,10 +40,13 @@ class TileReader:
 
     @property
     def layout(self) -> Layout:
-        """Shapes of what `read` fills."""
+        """What `read` fills."""
         size, first = self.dataset.tile_size, self.dataset.items[0]
-        label = size if first.label is not None else None if first.class_index is None else ()
-        return Layout((len(self.channels), *size), label)
+        parts = {"image": Part((len(self.channels), *size), torch.float32, torch.float32)}
+        if first.label is not None or first.class_index is not None:
+            shape = () if first.label is None else size
+            parts["label"] = Part(shape, torch.int64, torch.int64)
+        return Layout(parts)
 
     def file(self, tile: int) -> str:
         """The image file that tile number `tile` lies in."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
+import numpy as np
 import torch
 
 from ucf_vit.core.errors import CheckpointError, DataError
@@ -17,7 +18,9 @@ from ucf_vit.data.handover import Tensors
 from ucf_vit.data.order import Group, Order
 from ucf_vit.data.reader import TileReader
 from ucf_vit.data.tileset import Filled, TileSet
+from ucf_vit.data.trees import leaves_in
 from ucf_vit.data.workers import Workers
+from ucf_vit.patching.tree.patcher import AdaptivePatcher
 
 log = logging.getLogger(__name__)
 
@@ -29,8 +32,9 @@ class Stream:
     its slice of each global batch of `batch_size * ranks` tiles; the order is a function of (seed, epoch)
     alone, so neither the number of workers nor that of ranks changes it. See `Order` for what `shuffle` means
     and what is left out. `augmentation` is a recipe's name, an Augmentation or None; `keep_orientation`
-    takes its flips and rotations out. Batches are in
-    page-locked memory with `pin_memory` where there is a CUDA or ROCm device.
+    takes its flips and rotations out. With `patcher`, the trees of adaptive patching grow here, from finished
+    tiles: `Batch.leaves`. Batches are in page-locked memory with `pin_memory` where there is a CUDA or ROCm
+    device.
 
     `on_error`: "fail" raises DataError with the file and the cause; "skip" puts the next readable tile in the
     place and says so in `Batch.skipped` and `skipped`, until more than `max_errors` files were unreadable.
@@ -55,6 +59,7 @@ class Stream:
         on_error: Literal["fail", "skip"] = "fail",
         max_errors: int = 10,
         start_method: str | None = None,
+        patcher: AdaptivePatcher | None = None,
     ) -> None:
         parts = split(datasets, single_channel)
         groups = [Group(d.name, _group_name(d, c, single_channel), d.counts, d.buffer_size) for d, c in parts]
@@ -67,12 +72,10 @@ class Stream:
         self._count(skip for dataset in datasets for skip in dataset.skipped)
         self._pinned = pin_memory and torch.cuda.is_available()
         self._readers = [TileReader(d, c, _augmentation(augmentation, d, keep_orientation)) for d, c in parts]
-        self._layouts = [reader.layout for reader in self._readers]
-        self._tiles = TileSet(self._readers, self.order, on_error == "skip")
+        self._tiles = TileSet(self._readers, self.order, on_error == "skip", patcher)
+        self._layouts = self._tiles.layouts
         self._workers = (
-            Workers(self._tiles, self._layouts, batch_size, num_workers, prefetch, start_method)
-            if num_workers
-            else None
+            Workers(self._tiles, batch_size, num_workers, prefetch, start_method) if num_workers else None
         )
 
     @property
@@ -132,15 +135,17 @@ class Stream:
             yield self._tiles.fill(request, tensors), tensors
 
     def _batch(self, filled: Filled, tensors: Tensors) -> Batch:
-        reader, kept = self._readers[filled.group], len(filled.files)
+        reader, patcher = self._readers[filled.group], self._tiles.patcher
+        kept = {name: tensor[: len(filled.files)] for name, tensor in tensors.items()}
         return Batch(
-            image=tensors.image[:kept],
-            label=None if tensors.label is None else tensors.label[:kept],
+            image=kept["image"],
+            label=kept.get("label"),
             variables=reader.variables,
             dataset=reader.dataset.name,
             files=filled.files,
             keys=torch.from_numpy(filled.keys),
             skipped=filled.skipped,
+            leaves=None if patcher is None else leaves_in(kept, patcher),
         )
 
     def _fingerprint(self) -> dict[str, int | str]:
@@ -203,6 +208,29 @@ def volumes(
                 skipped=tuple(skipped),
             )
             skipped = []
+
+
+def examples(datasets: Sequence[Dataset], single_channel: bool = False) -> Iterator[Batch]:
+    """One tile of each data set, not augmented: the middle one of the first item that can be read."""
+    for dataset in datasets:
+        reader = TileReader(dataset, dataset.channels[:1] if single_channel else dataset.channels)
+        tensors = reader.layout.new(1, pinned=False)
+        row = {name: tensor[0].numpy() for name, tensor in tensors.items()}
+        for end, tiling in zip(dataset.ends.tolist(), dataset.tilings, strict=True):
+            middle = int(np.ravel_multi_index([count // 2 for count in tiling.counts], tiling.counts))
+            try:
+                file = reader.read(end - len(tiling) + middle, 0, row["image"], row.get("label"))
+            except DataError:
+                continue
+            yield Batch(
+                image=tensors["image"],
+                label=tensors.get("label"),
+                variables=reader.variables,
+                dataset=dataset.name,
+                files=(file,),
+                keys=torch.zeros(1, dtype=torch.int64),
+            )
+            break
 
 
 def split(datasets: Sequence[Dataset], single_channel: bool) -> list[tuple[Dataset, tuple[int, ...]]]:

@@ -6,22 +6,24 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from ucf_vit.core.errors import DataError
+from ucf_vit.core.errors import DataError, UserError
+from ucf_vit.data import trees
 from ucf_vit.data.batch import Skipped
-from ucf_vit.data.handover import Tensors
+from ucf_vit.data.handover import Layout, Tensors
 from ucf_vit.data.order import Order, Request
 from ucf_vit.data.reader import TileReader
+from ucf_vit.patching.tree.patcher import AdaptivePatcher
 
 
 @dataclass(frozen=True)
 class Filled:
     """What goes with the tensors of a batch; they lie in slot number `slot` if a worker filled them.
 
-    `keys` and `files` have an entry per row that was filled, of `rows` that were asked for. `error` is a
-    DataError's message on its way to the main process.
+    `keys` and `files` have an entry per row that was filled, of `rows` that were asked for. `error` is the
+    message of what went wrong on its way to the main process.
     """
 
     group: int
@@ -37,28 +39,46 @@ class TileSet:
     """Fills a request's tensors from the files. Held by every worker.
 
     With `skip`, an unreadable tile's place is taken by the next readable one among its `Order.stand_ins`
-    (without shuffling the place stays empty).
+    (without shuffling the place stays empty). `patcher` grows the trees of adaptive patching here.
     """
 
-    def __init__(self, readers: Sequence[TileReader], order: Order, skip: bool) -> None:
+    def __init__(
+        self, readers: Sequence[TileReader], order: Order, skip: bool, patcher: AdaptivePatcher | None = None
+    ) -> None:
         self.readers = list(readers)
         self.order = order
         self.skip = skip
+        self.patcher = patcher
+
+    @property
+    def layouts(self) -> list[Layout]:
+        """What the batches of each group are made of."""
+        found = [reader.layout for reader in self.readers]
+        if self.patcher is None:
+            return found
+        return [
+            Layout({**layout.parts, **trees.parts(self.patcher, len(reader.channels))})
+            for layout, reader in zip(found, self.readers, strict=True)
+        ]
 
     def fill(self, request: Request, tensors: Tensors, slot: int = 0) -> Filled:
         """Read the request's tiles into `tensors`; rows without a readable tile are left over at the end."""
-        image, label = tensors
+        image, label = tensors["image"].numpy(), tensors["label"].numpy() if "label" in tensors else None
         files: list[str] = []
         keys: list[int] = []
         skipped: dict[str, str] = {}
         try:
             for turn in range(len(request.tiles)):
-                found = self._fill_row(request, turn, image[len(files)], _row(label, len(files)), skipped)
+                row = len(files)
+                into = image[row], None if label is None else label[row, ...]
+                found = self._fill_row(request, turn, *into, skipped)
                 if found is not None:
                     files.append(found[0])
                     keys.append(found[1])
+            if self.patcher is not None and files:
+                trees.grow(self.patcher, torch.tensor(keys), tensors)
             error = None
-        except DataError as failure:
+        except UserError as failure:
             error = str(failure)
         return Filled(
             group=request.group,
@@ -71,13 +91,18 @@ class TileSet:
         )
 
     def _fill_row(
-        self, request: Request, turn: int, image: Tensor, label: Tensor | None, skipped: dict[str, str]
+        self,
+        request: Request,
+        turn: int,
+        image: NDArray[np.float32],
+        label: NDArray[np.int64] | None,
+        skipped: dict[str, str],
     ) -> tuple[str, int] | None:
         """File and key of the tile that was read in turn `turn`; None where its place stays empty."""
         reader = self.readers[request.group]
         for tile, key in self._candidates(request, turn):
             try:
-                return reader.read(tile, key, image.numpy(), None if label is None else label.numpy()), key
+                return reader.read(tile, key, image, label), key
             except DataError as error:
                 if not self.skip:
                     raise
@@ -95,7 +120,3 @@ class TileSet:
             keys = self.order.keys(request.group, request.epoch, tiles)
             for place in self.order.stand_ins(request.group, int(request.places[turn])).tolist():
                 yield int(tiles[place]), int(keys[place])
-
-
-def _row(label: Tensor | None, row: int) -> Tensor | None:
-    return None if label is None else label[row]

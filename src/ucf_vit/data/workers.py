@@ -6,13 +6,13 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from ucf_vit.core.errors import DataError
-from ucf_vit.data.handover import Layout, Slots, Tensors
+from ucf_vit.data.handover import Slots, Tensors
 from ucf_vit.data.order import Request
 from ucf_vit.data.tileset import Filled, TileSet
 
@@ -27,14 +27,13 @@ class Workers:
     def __init__(
         self,
         tiles: TileSet,
-        layouts: Sequence[Layout],
         rows: int,
         count: int,
         prefetch: int,
         start_method: str | None,
     ) -> None:
         self._context = multiprocessing.get_context(start_method)
-        self._slots = Slots(self._context, layouts, rows, count * prefetch + 2)
+        self._slots = Slots(self._context, tiles.layouts, rows, count * prefetch + 2)
         self._tiles = tiles
         self._count = count
         self._prefetch = prefetch
@@ -84,11 +83,8 @@ class Workers:
     def _copy(self, filled: Filled, pinned: bool) -> Tensors:
         rows = len(filled.files)
         tensors = self._slots.layouts[filled.group].new(rows, pinned)
-        for new, shared in zip(
-            tensors, self._slots.tensors(filled.slot, filled.group, filled.rows), strict=True
-        ):
-            if new is not None and shared is not None:
-                new.copy_(shared[:rows])
+        for name, shared in self._slots.tensors(filled.slot, filled.group, filled.rows).items():
+            tensors[name].copy_(shared[:rows])
         return tensors
 
 

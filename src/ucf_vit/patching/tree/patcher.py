@@ -63,6 +63,11 @@ class AdaptivePatcher:
         options = {"smoothing": detail_smoothing, "canny_low": canny_low, "canny_high": canny_high}
         self.detail = resolve_detail(detail, self.forest.dims, options)
 
+    @property
+    def all_valid(self) -> bool:
+        """Whether every tree has `length` leaves, whatever the image, so that none needs a mask."""
+        return self.threshold is None and self.forest.reachable(self.length) == self.length
+
     def __call__(self, image: Tensor, keys: Tensor | None = None) -> Patches:
         """Patches of images `[B, C, *S]`; see `grow` for `keys` `[B]` and errors."""
         return self.cut(image, self.grow(image, keys))
