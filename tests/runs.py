@@ -33,6 +33,7 @@ TASKS: dict[str, dict[str, Any]] = {
         "mask_ratio": 0.5,
     },
     "unetr": {"feature_size": 4, "num_classes": 4},
+    "sap": {"feature_size": 4, "num_classes": 4, "adaptive_patching": True, "fixed_length": 15},
     "classification": {"num_classes": 3, "default_vars": ["red", "green", "blue"], "tile_size": [16, 16]},
 }
 

@@ -28,7 +28,7 @@ def wait_for_step(process: BaseProcess, directory: Path, step: int) -> None:
         time.sleep(0.005)
 
 
-@pytest.mark.parametrize("task", ["masked", "unetr"])
+@pytest.mark.parametrize("task", ["masked", "unetr", "sap"])
 def test_a_killed_run_continues_to_the_last_bit(
     tmp_path: Path, concrete: Path, forkserver: BaseContext, task: str
 ) -> None:

@@ -52,19 +52,20 @@ def resample(blocks: Tensor, side: int, undo: bool = False) -> Tensor:
     """Blocks `[M, C, s, ...]` brought to `side`: area average down, linear interpolation up.
 
     With `undo`, down is the least-squares inverse of the interpolation up instead, so that what was brought
-    up comes back as it was.
+    up comes back as it was. Autocast does not reduce the precision.
     """
     before, dims = blocks.shape[-1], blocks.ndim - 2
     if before == side:
         return blocks
     matrix = _resampling(before, side, undo, blocks.device).to(blocks.dtype)
-    if before**dims <= 64:
-        whole = matrix
-        for _ in range(dims - 1):
-            whole = torch.kron(whole, matrix)
-        return (blocks.flatten(2) @ whole.T).view(*blocks.shape[:2], *[side] * dims)
-    for _ in range(dims):
-        blocks = (blocks @ matrix.T).movedim(-1, 2)
+    with torch.autocast(blocks.device.type, enabled=False):
+        if before**dims <= 64:
+            whole = matrix
+            for _ in range(dims - 1):
+                whole = torch.kron(whole, matrix)
+            return (blocks.flatten(2) @ whole.T).view(*blocks.shape[:2], *[side] * dims)
+        for _ in range(dims):
+            blocks = (blocks @ matrix.T).movedim(-1, 2)
     return blocks
 
 
