@@ -9,7 +9,8 @@ from typing import Literal
 from torch import Tensor, nn
 
 from ucf_vit.core.errors import UserError
-from ucf_vit.models.inputs import TreeInput, input_for
+from ucf_vit.core.registry import nearest
+from ucf_vit.models.inputs import GridInput, TreeInput, input_for
 from ucf_vit.models.registry import MODELS
 from ucf_vit.nn.embed import PatchEmbed
 from ucf_vit.nn.encoder import Encoder
@@ -84,8 +85,7 @@ class UNETR(nn.Module):
             separate_channels,
             use_adaptive_pos_emb,
         )
-        if isinstance(self.input, TreeInput) and token_placement == "square":
-            _check_square(self.input, self.grid)
+        _check_placement(token_placement, self.input, self.grid)
         self.token_placement = token_placement
         self.embed = PatchEmbed(self.input.patch_dim, embed_dim)
         self.positions = self.input.positions(embed_dim, pos_embed)
@@ -128,8 +128,13 @@ class UNETR(nn.Module):
         return tokens.unflatten(1, self.grid.shape)
 
 
-def _check_square(tokens: TreeInput, grid: PatchGrid) -> None:
-    """Raise UserError if the tokens of an image are not as many as the patches of the grid."""
+def _check_placement(kind: str, tokens: GridInput | TreeInput, grid: PatchGrid) -> None:
+    """Raise UserError if there is no such placement, or if the tokens of an image can't fill the grid."""
+    if kind not in ("boxes", "square"):
+        hint = nearest(kind, ["boxes", "square"])
+        raise UserError(f"token_placement {kind!r} is unknown{hint}; use 'boxes' or 'square'")
+    if kind == "boxes" or isinstance(tokens, GridInput):
+        return
     cells = math.prod(grid.shape)
     if tokens.separate_channels:
         raise UserError("token_placement 'square' has no place for separate_channels; use 'boxes'")
