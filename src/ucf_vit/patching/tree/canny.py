@@ -35,7 +35,7 @@ class Canny(PerSample):
         dims: int = 2,
         smoothing: Sequence[int] = (3,),
         canny_low: Sequence[float] = (50,),
-        canny_high: Sequence[float] = (100,),
+        canny_high: Sequence[float] = (150,),
     ) -> None:
         _refuse_volumes(dims)
         self.smoothing = kernel_sides(smoothing)

@@ -1,0 +1,173 @@
+"""What adaptive tokens cost and bring: UNETR on uniform patches beside SAP and UNETR on adaptive ones.
+
+    python benchmarks/adaptive_tradeoff.py concrete DIRECTORY [--out tradeoff]
+    python benchmarks/adaptive_tradeoff.py hippocampus DIRECTORY
+
+DIRECTORY holds imagesTr and labelsTr. All networks are trained from scratch for the same number of steps with
+the same settings, at three token counts: as many adaptive tokens per tile as there are uniform patches of 16,
+8 and 4 voxels a side, each with as many values as such a patch. Dice is the mean over classes of whole held-
+out volumes after the last step; seconds per volume are process time of the sliding-window prediction on one
+thread. Cases that are done are not run again. Writes OUT/DATASET.json and OUT/DATASET.png and prints a table.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+import typer
+
+from ucf_vit.config import from_dict
+from ucf_vit.data.batch import Batch
+from ucf_vit.data.scratch import Scratch
+from ucf_vit.data.stream import volumes
+from ucf_vit.tasks import Segmentation
+from ucf_vit.tasks.segmentation import dice_per_class, voxel_label
+from ucf_vit.train.build import build_datasets, build_task
+from ucf_vit.train.hooks.style import new_figure, png
+from ucf_vit.train.launch import start
+from ucf_vit.train.run import train_task
+
+Config = dict[str, dict[str, Any]]
+Result = dict[str, float]
+
+DATASETS: dict[str, Config] = {
+    "concrete": {
+        "model": {"tile_size": [32, 32, 32], "num_classes": 4},
+        "data": {},
+    },
+    "hippocampus": {
+        "model": {"tile_size": [32, 48, 32], "num_classes": 3},
+        "data": {"keep_orientation": True},
+    },
+}
+METHODS: dict[str, Config] = {
+    "UNETR, uniform patches": {"trainer": {"task": "unetr"}, "model": {}},
+    "UNETR, adaptive tokens": {"trainer": {"task": "unetr"}, "model": {"adaptive_patching": True}},
+    "SAP": {"trainer": {"task": "sap"}, "model": {"adaptive_patching": True}},
+}
+PATCHES = (16, 8, 4)
+
+
+def case_config(dataset: str, root: Path, method: str, patch_size: int, steps: int, out: Path) -> Config:
+    """A whole run; with adaptive patching, as many tokens as the tile has cells of `patch_size`."""
+    tile = DATASETS[dataset]["model"]["tile_size"]
+    tokens = math.prod(side // patch_size for side in tile)
+    adaptive = {"fixed_length": tokens} if METHODS[method]["model"] else {}
+    return {
+        "trainer": {
+            "max_epochs": 1000,
+            "max_steps": steps,
+            "checkpoint_path": str(out),
+            "overwrite": True,
+            "validation_epochs": 0,
+            "device": "cpu",
+            "pictures": False,
+            **METHODS[method]["trainer"],
+        },
+        "model": {
+            "lr": 1e-3,
+            "warmup_steps": steps // 10,
+            "default_vars": ["image"],
+            "patch_size": patch_size,
+            "embed_dim": 128,
+            "depth": 4,
+            "num_heads": 4,
+            "feature_size": 8,
+            **DATASETS[dataset]["model"],
+            **METHODS[method]["model"],
+            **adaptive,
+        },
+        "data": {
+            "dataset": "basic_ct",
+            "dict_root_dirs": {dataset: str(root)},
+            "dict_end_idx": {dataset: 0.8},
+            "dict_normalization": {dataset: {"kind": "zscore"}},
+            "batch_size": 4,
+            "num_workers": 0,
+            **DATASETS[dataset]["data"],
+        },
+    }
+
+
+def run_case(config: Config) -> Result:
+    """Train, then predict every held-out volume: Dice, and process seconds per step and per volume."""
+    run = from_dict(config)
+    before = time.process_time()
+    with start(run) as world:
+        task = build_task(run)
+        train_task(task, run, world)
+    trained = time.process_time() - before
+    if not isinstance(task, Segmentation):
+        raise TypeError(f"task {run.task} does not segment")
+    dice, seconds = predict_all(task.eval(), volumes(build_datasets(run, Scratch(), held_out=True)))
+    return {
+        "dice": dice,
+        "seconds_per_step": trained / config["trainer"]["max_steps"],
+        "seconds_per_volume": seconds,
+    }
+
+
+@torch.inference_mode()
+def predict_all(task: Segmentation, batches: Iterable[Batch]) -> tuple[float, float]:
+    """Mean Dice over volumes and classes, and process seconds per volume."""
+    scores, seconds = [], []
+    for batch in batches:
+        before = time.process_time()
+        predicted = task.predict_whole(batch.image).argmax(dim=1)
+        seconds.append(time.process_time() - before)
+        scores.append(float(dice_per_class(predicted, voxel_label(batch), task.num_classes).nanmean()))
+    return statistics.mean(scores), statistics.mean(seconds)
+
+
+def draw(results: dict[str, Result], path: Path) -> None:
+    """Dice by tokens per tile, and by seconds per volume."""
+    with new_figure(8.0, 3.2) as figure:
+        for axes, key, label in zip(
+            figure.subplots(1, 2, sharey=True),
+            ("tokens", "seconds_per_volume"),
+            ("tokens per tile", "seconds per volume, one core"),
+            strict=True,
+        ):
+            for method in METHODS:
+                points = sorted(
+                    (case[key], case["dice"]) for name, case in results.items() if name.startswith(method)
+                )
+                axes.plot(*zip(*points, strict=True), marker="o", label=method)
+            axes.set_xscale("log")
+            axes.set_xlabel(label)
+        figure.axes[0].set_ylabel("mean Dice, held-out volumes")
+        figure.axes[0].legend()
+        path.write_bytes(png(figure))
+
+
+def main(dataset: str, root: Path, out: Path = Path("tradeoff"), steps: int = 300, seed: int = 0) -> None:
+    """Run what is not done yet, and print a line per case."""
+    torch.set_num_threads(1)
+    out.mkdir(parents=True, exist_ok=True)
+    store = out / f"{dataset}.json"
+    results: dict[str, Result] = json.loads(store.read_text()) if store.exists() else {}
+    for patch_size in PATCHES:
+        for method in METHODS:
+            config = case_config(dataset, root, method, patch_size, steps, out / "run")
+            config["trainer"]["seed"] = seed
+            name = f"{method}, {patch_size}"
+            if name not in results:
+                tokens = math.prod(side // patch_size for side in config["model"]["tile_size"])
+                results[name] = {"tokens": tokens, "steps": steps, **run_case(config)}
+                store.write_text(json.dumps(results, indent=1))
+    print(f"{'':32} {'tokens':>7} {'Dice':>7} {'s/step':>7} {'s/volume':>9}")
+    for name, case in results.items():
+        figures = f"{case['dice']:7.3f} {case['seconds_per_step']:7.3f} {case['seconds_per_volume']:9.3f}"
+        print(f"{name:32} {case['tokens']:7.0f} {figures}")
+    draw(results, store.with_suffix(".png"))
+
+
+if __name__ == "__main__":
+    typer.run(main)
