@@ -40,7 +40,7 @@ def test_a_length_that_no_tree_of_the_tile_has_is_refused_with_near_ones(length,
     good(model__tile_size=tile, model__fixed_length=length, model__patch_size=4)
     if roots <= length <= cells and (length - roots) % more == 0:
         run = good(**change)
-        assert run.grid == (length,)
+        assert run.grid == (run.fixed_length,) == (length,)
         assert good(**change, model__separate_channels=True).grid == (2 * length,)
         return
     text = message(**change)
@@ -120,6 +120,22 @@ def test_where_detail_is_looked_for():
     assert good(**adaptive(tile_size=[16, 16, 16])).model.detail == "gradient"
     assert good(**adaptive(tile_size=[16, 16, 40], twoD=True)).model.detail == "canny"
     assert good(**adaptive(detail="here/mine.py:edges")).model.detail == "here/mine.py:edges"
+
+
+def test_cells_that_leaves_are_placed_on_have_the_side_of_a_leaf():
+    change = adaptive(tile_size=[48, 96]) | {"trainer__task": "unetr"}
+    for patch in (2, 4, 8, 16):
+        good(**change, model__patch_size=patch)
+    text = "model.patch_size = 24: leaves can't be placed on cells of this side; expected one of their sides: 2, 4, "
+    assert text in message(**change, model__patch_size=24)
+    good(**change | {"model__adaptive_patching": False}, model__patch_size=24)
+    good(
+        **change,
+        model__patch_size=24,
+        model__token_placement="square",
+        model__fixed_length=8,
+        model__min_leaf=24,
+    )
 
 
 def test_tokens_in_a_square():

@@ -47,7 +47,8 @@ class Model(Section):
     patch_size: Whole = key(
         16,
         "Side of a patch; divides every side of the tile. With adaptive patching leaves of all sizes are "
-        "brought to it, and it has to divide the tile in a UNETR alone.",
+        "brought to it, so that it is free, but in a UNETR: there it is the side of a leaf, which is that of "
+        "the cells on which tokens are placed.",
         "pixels",
         ge=1,
     )
