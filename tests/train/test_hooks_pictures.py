@@ -31,8 +31,7 @@ class Doubling(Task):
     """Shows its input and twice of it; fails as it is told to."""
 
     def __init__(self, fail: Exception | None = None) -> None:
-        super().__init__()
-        self.model = nn.Sequential(nn.Linear(1, 1), nn.Dropout(0.5))
+        super().__init__(nn.Sequential(nn.Linear(1, 1), nn.Dropout(0.5)))
         self.fail = fail
         self.seen: list[tuple[bool, bool, bool]] = []
 

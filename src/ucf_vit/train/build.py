@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from ucf_vit.data.build import build_dataset
 from ucf_vit.data.dataset import Dataset
 from ucf_vit.data.scratch import Scratch
 from ucf_vit.data.sources import resolve
-from ucf_vit.data.stream import Stream, volumes
+from ucf_vit.data.stream import Stream, examples, volumes
 from ucf_vit.models import MODELS
 from ucf_vit.parallel.world import World
 from ucf_vit.patching.tree.patcher import AdaptivePatcher
@@ -30,10 +31,14 @@ NETWORKS = {"masked": "mae", "unetr": "unetr", "sap": "sap", "classification": "
 
 @dataclass(frozen=True)
 class Data:
-    """What a run reads: the training stream, and held-out batches anew at every call of `validation`."""
+    """What a run reads: the training stream, and held-out batches anew at every call of `validation`.
+
+    `examples` gives a training tile of each data set, not augmented.
+    """
 
     train: Stream
     validation: Callable[[], Iterator[Batch]]
+    examples: Callable[[], Iterator[Batch]]
     has_validation: bool
     streams: tuple[Stream, ...]
 
@@ -92,8 +97,9 @@ def build_data(run: Run, world: World, task: Task) -> Data:
         "patcher": task.patcher if data.patching_in == "loader" else None,
         **share,
     }
+    training = build_datasets(run, scratch)
     train = Stream(
-        build_datasets(run, scratch),
+        training,
         augmentation=run.task if data.augmentation else None,
         keep_orientation=data.keep_orientation,
         batches_per_epoch=None
@@ -101,16 +107,17 @@ def build_data(run: Run, world: World, task: Task) -> Data:
         else run.load_balancing.batches_per_rank_epoch,
         **common,
     )
+    tiles = partial(examples, training, data.single_channel)
     if task.whole_volumes or not held_out:
         options = {"single_channel": data.single_channel, "on_error": data.on_error, **share}
-        return Data(train, lambda: volumes(held_out, **options), bool(held_out), (train,))
+        return Data(train, lambda: volumes(held_out, **options), tiles, bool(held_out), (train,))
     stream = Stream(held_out, shuffle=False, **common)
 
     def validation() -> Iterator[Batch]:
         stream.epoch = stream.position = 0
         return iter(stream)
 
-    return Data(train, validation, True, (train, stream))
+    return Data(train, validation, tiles, True, (train, stream))
 
 
 def build_datasets(run: Run, scratch: Scratch, held_out: bool = False) -> list[Dataset]:
@@ -159,9 +166,8 @@ def build_hooks(run: Run, world: World, data: Data) -> list[Hook]:
     directory = Path(run.trainer.checkpoint_path)
     hooks: list[Hook] = [ProgressHook(), JsonlHook(directory)]
     if run.trainer.pictures:
-        hooks.append(
-            PicturesHook(directory, (lambda: next(data.validation(), None)) if data.has_validation else None)
-        )
+        sample = (lambda: next(data.validation(), None)) if data.has_validation else None
+        hooks.append(PicturesHook(directory, sample, data.examples))
     summary = {"Task": run.task, "Data": ", ".join(run.datasets), "Processes": str(world.size)}
     return [
         *hooks,

@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
-from ucf_vit.train.hooks.style import class_colour, colour_classes, new_figure, png
+from ucf_vit.train.hooks.style import GREY, class_colour, colour_classes, grey_window, new_figure, png
 
 if TYPE_CHECKING:
     from ucf_vit.tasks.task import Panel
 
 Array = NDArray[Any]
-_GREY = matplotlib.colormaps["gray"].with_extremes(bad="#6b7a99")
 _COLUMN = 2.4
 _MOST_IN_LEGEND = 24
 
@@ -73,10 +71,7 @@ def _cut(image: Array, axis: int | None, index: int) -> Array:
 def _window(panels: Sequence[Panel], rows: Sequence[Sequence[Array]]) -> tuple[float, float]:
     """The 1st and 99th percentile of the finite values in the slices of the first image."""
     first = next((i for i, panel in enumerate(panels) if panel.kind == "image"), 0)
-    values = np.concatenate([row[first].ravel().astype(np.float64) for row in rows])
-    values = values[np.isfinite(values)]
-    low, high = np.percentile(values, (1, 99)) if len(values) else (0.0, 1.0)
-    return (float(low), float(high)) if high > low else (float(low) - 0.5, float(low) + 0.5)
+    return grey_window([row[first] for row in rows])
 
 
 def _show(axes: Axes, image: Array, kind: str, window: tuple[float, float]) -> None:
@@ -84,7 +79,7 @@ def _show(axes: Axes, image: Array, kind: str, window: tuple[float, float]) -> N
         axes.imshow(colour_classes(image), interpolation="nearest")
     else:
         axes.imshow(
-            image.astype(np.float64), cmap=_GREY, vmin=window[0], vmax=window[1], interpolation="nearest"
+            image.astype(np.float64), cmap=GREY, vmin=window[0], vmax=window[1], interpolation="nearest"
         )
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(False)

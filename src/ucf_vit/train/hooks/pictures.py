@@ -1,8 +1,8 @@
-"""Pictures of a run: its curves, and what the model does on a held-out batch."""
+"""Pictures of a run: its adaptive patches, its curves, and what the model does on a held-out batch."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from ucf_vit.train.hooks.curves import draw_curves
 from ucf_vit.train.hooks.hook import Hook, RunState
 from ucf_vit.train.hooks.jsonl import METRICS, read_metrics
 from ucf_vit.train.hooks.panels import draw_panels
+from ucf_vit.train.hooks.patches import draw_examples
 
 if TYPE_CHECKING:
     from ucf_vit.data.batch import Batch
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 PICTURES = "pictures"
 EXAMPLE = "example"
 """Name of the picture of the task's panels."""
+PATCHES = "patches"
+"""How the names of the pictures of adaptive patches begin."""
 
 log = get_logger(__name__)
 
@@ -29,16 +32,32 @@ log = get_logger(__name__)
 class PicturesHook(Hook):
     """Draws `directory/pictures/*.png` after each validation and at the end; comes after JsonlHook.
 
-    `sample` gives the held-out batch to show; without it, or where it has none, there are curves only. A
-    picture that cannot be drawn (the task, matplotlib, memory or the disk refuses) is a warning: training is
-    worth more than a picture.
+    `sample` gives the held-out batch to show; without it, or where it has none, there are curves only.
+    `examples` gives one tile of each data set, whose adaptive patches are drawn once, at the start. A picture
+    that cannot be drawn (the task, matplotlib, memory or the disk refuses) is a warning: training is worth
+    more than a picture.
     """
 
-    def __init__(self, directory: Path, sample: Callable[[], Batch | None] | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        sample: Callable[[], Batch | None] | None = None,
+        examples: Callable[[], Iterable[Batch]] | None = None,
+    ) -> None:
         self.directory = directory
         self.sample = sample
+        self.examples = examples
         self._batch: Batch | None = None
         self._drawn_at = -1
+
+    def on_start(self, state: RunState) -> None:
+        """Draw the patches of one tile of each data set where the model takes adaptive ones."""
+        patcher, examples = state.task.patcher, self.examples
+        if patcher is not None and examples is not None:
+            self._write(
+                "patches",
+                lambda: {f"{PATCHES}_{name}": png for name, png in draw_examples(examples(), patcher)},
+            )
 
     def on_validation(self, state: RunState, metrics: Mapping[str, float]) -> None:
         """Draw everything anew."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import matplotlib
@@ -14,6 +14,10 @@ from numpy.typing import NDArray
 
 LINES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000")
 """Line colours: Okabe and Ito 2008, "Color Universal Design", without the yellow, which white swallows."""
+NOTHING = "#6b7a99"
+"""Blue-grey: where an image has no value (NaN)."""
+GREY = matplotlib.colormaps["gray"].with_extremes(bad=NOTHING)
+"""Colours of intensities."""
 _CLASSES = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7")
 _RC = {
     "font.size": 9.0,
@@ -65,3 +69,11 @@ def colour_classes(label: NDArray[np.generic]) -> NDArray[np.float64]:
     """Class numbers `[H, W]` as colours `[H, W, 3]`."""
     numbers, where = np.unique(label, return_inverse=True)
     return np.array([class_colour(int(number)) for number in numbers])[where.reshape(label.shape)]
+
+
+def grey_window(images: Sequence[NDArray[np.generic]]) -> tuple[float, float]:
+    """What is shown black and what white: the 1st and 99th percentile of the finite values."""
+    values = np.concatenate([image.ravel().astype(np.float64) for image in images])
+    values = values[np.isfinite(values)]
+    low, high = np.percentile(values, (1, 99)) if len(values) else (0.0, 1.0)
+    return (float(low), float(high)) if high > low else (float(low) - 0.5, float(low) + 0.5)
