@@ -1,0 +1,92 @@
+"""`ucf-vit visualize`: pictures of what a model is given."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ucf_vit.cli.config import Overrides
+from ucf_vit.config import load
+from ucf_vit.core.errors import UserError
+
+app = typer.Typer(help="Draw what a model is given.", no_args_is_help=True)
+
+
+@app.callback()
+def visualize() -> None:
+    """Draw what a model is given."""
+
+
+@app.command()
+def patches(
+    source: Annotated[
+        Path, typer.Argument(metavar="IMAGE|CONFIG", help="PNG, JPEG, NIfTI or .npy; or YAML file of a run.")
+    ],
+    overrides: Overrides = None,
+    length: Annotated[
+        int | None, typer.Option(min=1, help="Tokens. Default: a quarter of the uniform patches.")
+    ] = None,
+    patch_size: Annotated[
+        int | None, typer.Option(min=1, help="Side of a token in pixels. Default: by the size, at most 16.")
+    ] = None,
+    min_leaf: Annotated[
+        int | None, typer.Option(min=1, help="Side of the smallest leaf in pixels. Default: 2.")
+    ] = None,
+    detail: Annotated[
+        str | None, typer.Option(help="auto, canny, gradient, variance or path/to/file.py:function.")
+    ] = None,
+    smoothing: Annotated[
+        int | None, typer.Option(min=1, help="Side of the blur before detail is looked for. Default: 3.")
+    ] = None,
+    separate_channels: Annotated[
+        bool, typer.Option("--separate-channels", help="A tree per channel.")
+    ] = False,
+    output: Annotated[Path, typer.Option(help="PNG file to write.")] = Path("patches.png"),
+) -> None:
+    """Draw adaptive patches: leaves, detail, order of the tokens, and what the tokens hold.
+
+    Of a CONFIG: one training tile per data set, as its keys and KEY=VALUE say.
+
+    Of an IMAGE: all of it, or its middle where its sides have no large power of two in common.
+    """
+    from ucf_vit.train.visualize import picture_of_file, pictures_of_run
+
+    given = {
+        "length": length,
+        "patch_size": patch_size,
+        "min_leaf": min_leaf,
+        "detail": detail,
+        "smoothing": smoothing,
+        "separate_channels": separate_channels or None,
+    }
+    options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    _check_output(output, source)
+    if source.suffix.lower() in (".yaml", ".yml"):
+        if options:
+            raise UserError(f"{source}: a config has keys for this; say model.fixed_length=256, for example")
+        run = load(source, overrides or [])
+        for name, png in pictures_of_run(run):
+            _write(output if len(run.datasets) == 1 else output.with_stem(f"{output.stem}_{name}"), png)
+    elif overrides:
+        raise UserError(f"{overrides[0]}: an image has no keys to set; use the options (--help)")
+    else:
+        _write(output, picture_of_file(source, **options))
+
+
+def _check_output(output: Path, source: Path) -> None:
+    if output.suffix.lower() != ".png":
+        raise UserError(f"--output {output}: a PNG file is written; call it .png")
+    if output.resolve() == source.resolve():
+        raise UserError(f"--output {output} is the image itself; name another file")
+
+
+def _write(output: Path, png: bytes) -> None:
+    from ucf_vit.train.hooks.atomic import write_atomic
+
+    try:
+        write_atomic(output, png)
+    except OSError as error:
+        raise UserError(f"--output {output}: {error.strerror or error}") from error
+    typer.echo(f"wrote {output}")

@@ -1,0 +1,63 @@
+"""A single image or volume from a file, whatever its format, for tools that look at one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ucf_vit.core.errors import DataError
+from ucf_vit.data import nifti
+from ucf_vit.data.scratch import Scratch
+
+PICTURES = (".png", ".jpg", ".jpeg")
+SUFFIXES = (*PICTURES, *nifti.SUFFIXES, ".npy")
+
+
+def read_file(path: Path) -> NDArray[Any]:
+    """The array `[C, *S]`: uint8 as stored, anything else as float32.
+
+    PNG and JPEG are grey or RGB (alpha is dropped); NIfTI has its channels last. A .npy file holds `[H, W]`,
+    `[H, W, C]` with at most 4 channels, `[X, Y, Z]` or `[X, Y, Z, C]`. Raises DataError with the cause.
+    """
+    name = path.name.lower()
+    if not name.endswith(SUFFIXES):
+        raise DataError(f"{path}: not a kind of image that is known; expected {', '.join(SUFFIXES)}")
+    if not path.is_file():
+        raise DataError(f"{path}: no such file")
+    try:
+        if name.endswith(PICTURES):
+            array = _picture(path)
+        elif name.endswith(".npy"):
+            array = _array(path)
+        else:
+            volume = nifti.Volumes(Scratch()).read(str(path))
+            array = volume.values(range(len(volume.raw)), (slice(None),) * 3)
+    except (OSError, EOFError, ValueError, SyntaxError) as error:
+        raise DataError(f"{path}: {nifti.cause(error)}") from error
+    array = array if array.dtype == np.uint8 else array.astype(np.float32)
+    if not np.isfinite(array).all():
+        raise DataError(f"{path}: holds NaN or infinite values")
+    return array
+
+
+def _picture(path: Path) -> NDArray[Any]:
+    Image.MAX_IMAGE_PIXELS = None
+    with Image.open(path) as image:
+        grey = image.mode in ("L", "F") or image.mode.startswith("I")
+        pixels = np.asarray(image if grey else image.convert("RGB"))
+    return pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
+
+
+def _array(path: Path) -> NDArray[Any]:
+    array = np.load(path, allow_pickle=False)
+    if array.dtype.kind not in "biuf" or array.ndim not in (2, 3, 4) or not array.size:
+        raise ValueError(
+            f"an array {array.shape} of {array.dtype}; expected real numbers [H, W], [H, W, C], "
+            "[X, Y, Z] or [X, Y, Z, C]"
+        )
+    channels_last = array.ndim == 4 or (array.ndim == 3 and array.shape[-1] <= 4)
+    return np.moveaxis(array, -1, 0) if channels_last else array[None]

@@ -1,0 +1,69 @@
+"""What adaptive patching makes of an image, or of the data of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from ucf_vit.config import Run
+from ucf_vit.core.errors import DataError
+from ucf_vit.data.one_file import read_file
+from ucf_vit.data.scratch import Scratch
+from ucf_vit.data.stream import examples
+from ucf_vit.patching.tree.choose import fitting_tile, usual_length, usual_patch
+from ucf_vit.patching.tree.forest import Forest
+from ucf_vit.patching.tree.patcher import AdaptivePatcher
+from ucf_vit.train.build import build_datasets, build_patcher
+from ucf_vit.train.hooks.patches import draw_examples, draw_patches
+
+
+def picture_of_file(
+    path: Path,
+    *,
+    length: int | None = None,
+    patch_size: int | None = None,
+    min_leaf: int = 2,
+    detail: str = "auto",
+    smoothing: int = 3,
+    separate_channels: bool = False,
+) -> bytes:
+    """PNG of the adaptive patches of one image or volume: of its middle, cut to sides that have large roots.
+
+    What is not given is chosen from the size. Raises UserError for what cannot be read or cut so.
+    """
+    image = read_file(path)
+    shape = image.shape[1:]
+    tile = fitting_tile(shape, min_leaf, length)
+    middle = (slice((side - kept) // 2, (side + kept) // 2) for side, kept in zip(shape, tile, strict=True))
+    patch_size = patch_size or usual_patch(tile)
+    patcher = AdaptivePatcher(
+        tile_size=tile,
+        patch_size=patch_size,
+        fixed_length=length or usual_length(Forest(tile, min_leaf), patch_size),
+        min_leaf=min_leaf,
+        detail=detail,
+        detail_smoothing=[smoothing],
+        separate_channels=separate_channels,
+    )
+    title = path.name if tile == shape else f"{path.name}, the middle of {' x '.join(map(str, shape))}"
+    return draw_patches(torch.from_numpy(image[(slice(None), *middle)].copy()), patcher, title)
+
+
+def pictures_of_run(run: Run) -> Iterator[tuple[str, bytes]]:
+    """Name and PNG of the patches of a training tile of each data set, as an evaluation would see it.
+
+    Raises ConfigError if the run has no adaptive patches, DataError if a data set has no readable item.
+    """
+    patcher = build_patcher(run)
+    if patcher is None:
+        raise run.error("model.adaptive_patching", "no trees grow in this run; set it to true", False)
+    for dataset in build_datasets(run, Scratch()):
+        if not dataset.items:
+            raise DataError(f"{dataset.name}: no item in the range; widen dict_start_idx to dict_end_idx")
+        pictures = list(draw_examples(examples([dataset], run.data.single_channel), patcher))
+        if not pictures:
+            first = dataset.items[0].image
+            raise DataError(f"{dataset.name}: none of its items can be read, such as {first}")
+        yield from pictures
