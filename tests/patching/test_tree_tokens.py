@@ -152,6 +152,16 @@ def test_place_leaves_holes_empty():
     assert placed.mean() == pytest.approx(float(share))
 
 
+def test_autocast_leaves_tokens_as_they_are():
+    forest = Forest((32, 32))
+    leaves, image = grow(torch.rand(1, 32, 32), forest, 61), torch.rand(1, 1, 32, 32)
+    tokens = cut(image, leaves, 4)
+    back = paste(tokens, leaves)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(cut(image, leaves, 4), tokens)
+        assert torch.equal(paste(tokens, leaves), back)
+
+
 def test_errors_name_the_shapes():
     forest = Forest((16, 16))
     leaves = grow(torch.rand(2, 16, 16), forest, 13)
@@ -159,3 +169,12 @@ def test_errors_name_the_shapes():
         cut(torch.rand(3, 1, 16, 16), leaves, 4)
     with pytest.raises(UserError, match="cells of 12 pixels"):
         place(torch.rand(2, 13, 3), leaves, 12)
+
+
+def test_weights_made_in_evaluation_serve_training():
+    leaves = grow(torch.rand(1, 48, 48), Forest((48, 48), 3), 64)
+    with torch.inference_mode():
+        paste(torch.rand(1, 64, 1, 7, 7), leaves)
+    tokens = torch.rand(1, 64, 1, 7, 7, requires_grad=True)
+    paste(tokens, leaves).sum().backward()
+    assert tokens.grad is not None

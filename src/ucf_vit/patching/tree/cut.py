@@ -11,6 +11,9 @@ from ucf_vit.core.errors import UserError
 from ucf_vit.patching.tree.blocks import halve, resample, take_blocks
 from ucf_vit.patching.tree.leaves import Leaves
 
+_AT_ONCE = 2**20
+"""Numbers that are cut at once on a CPU: what is kept in between stays in the cache."""
+
 
 def cut(image: Tensor, leaves: Leaves, patch_size: int) -> Tensor:
     """Image `[B, C, *S]` to tokens `[B, T * L, C / T, *P]`; with one tree per channel, channel by channel.
@@ -22,14 +25,17 @@ def cut(image: Tensor, leaves: Leaves, patch_size: int) -> Tensor:
     image = _checked(image, leaves)
     (rows, channels), dims = image.shape[:2], leaves.forest.dims
     patch = [patch_size] * dims
-    tokens = image.new_zeros(rows * leaves.length, channels * patch_size**dims)
+    empty = image.new_empty if leaves.valid is None else image.new_zeros
+    tokens = empty(rows * leaves.length, channels * patch_size**dims)
+    at_once = max(1, _AT_ONCE // tokens.shape[1]) if image.device.type == "cpu" else len(tokens)
     halvings = 0
-    for side, tree, leaf in of_each_size(leaves):
+    for side, trees, places in of_each_size(leaves):
         while (side >> halvings) % (2 * patch_size) == 0:
             image = halve(image)
             halvings += 1
-        blocks = take_blocks(image, tree, leaves.start[tree, leaf] >> halvings, side >> halvings)
-        tokens.index_copy_(0, tree * leaves.length + leaf, resample(blocks, patch_size).flatten(1))
+        for tree, leaf in zip(trees.split(at_once), places.split(at_once), strict=True):
+            blocks = take_blocks(image, tree, leaves.start[tree, leaf] >> halvings, side >> halvings)
+            tokens.index_copy_(0, tree * leaves.length + leaf, resample(blocks, patch_size).flatten(1))
     return tokens.view(-1, leaves.trees * leaves.length, channels, *patch)
 
 
@@ -55,8 +61,10 @@ def cut_labels(label: Tensor, leaves: Leaves, patch_size: int, num_classes: int)
 def of_each_size(leaves: Leaves) -> Iterator[tuple[int, Tensor, Tensor]]:
     """Side in pixels, and tree `[M]` and number `[M]` of the valid leaves that have it; smallest first."""
     level = leaves.level if leaves.valid is None else leaves.level.masked_fill(~leaves.valid, -1)
-    for number, side in reversed(list(enumerate(leaves.forest.sizes))):
-        tree, leaf = (level == number).nonzero(as_tuple=True)
+    counts = (level.flatten() + 1).bincount(minlength=leaves.forest.depth + 2).tolist()
+    number = level.flatten().argsort(stable=True)
+    trees, places = (number // leaves.length).split(counts), (number % leaves.length).split(counts)
+    for side, tree, leaf in reversed(list(zip(leaves.forest.sizes, trees[1:], places[1:], strict=True))):
         if len(tree):
             yield side, tree, leaf
 

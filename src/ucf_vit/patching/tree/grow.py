@@ -8,6 +8,7 @@ split, with ties in favour of the coarser node and then of the first in row-majo
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -110,13 +111,10 @@ def _leaves_of(split: Tensor, forest: Forest) -> Leaves:
     """
     parents, there = _row_numbers(split)
     levels, places = _locate(parents, forest)
-    corners = torch.cartesian_prod(*[torch.arange(2, device=split.device)] * forest.dims)
-    children = (2 * places[:, :, None] + corners).flatten(1, 2)
-    roots, _ = _row_numbers(split.new_ones(len(split), forest.num_roots))
-    level = torch.cat(
-        [torch.zeros_like(roots), (levels + 1).repeat_interleave(forest.branches, dim=1)], dim=1
-    )
-    place = torch.cat([_locate(roots, forest)[1], children], dim=1)
+    children = (2 * places[:, :, None] + _grid((2,) * forest.dims, split.device)).flatten(1, 2)
+    roots = _grid(forest.grid, split.device).expand(len(split), -1, -1)
+    level = F.pad((levels + 1).repeat_interleave(forest.branches, dim=1), (forest.num_roots, 0))
+    place = torch.cat([roots, children], dim=1)
     there = F.pad(there.repeat_interleave(forest.branches, dim=1), (forest.num_roots, 0), value=True)
     leaf = there & ~_look_up(split, level, place, forest)
     cells = place << (forest.depth - level)[..., None]
@@ -159,6 +157,13 @@ def _look_up(split: Tensor, level: Tensor, place: Tensor, forest: Forest) -> Ten
     return split.gather(1, number) & inner
 
 
+@lru_cache(maxsize=64)
+def _grid(sides: tuple[int, ...], device: torch.device) -> Tensor:
+    """Coordinates of all points of a grid in row-major order, `[prod(sides), d]`."""
+    return torch.cartesian_prod(*(torch.arange(side, device=device) for side in sides))
+
+
+@lru_cache(maxsize=64)
 def _first_nodes(forest: Forest, device: torch.device) -> Tensor:
     """Number of the first node of each level, smallest leaves included, `[depth + 1]`."""
     return torch.tensor([forest.first_node(level) for level in range(forest.depth + 1)], device=device)

@@ -1,0 +1,294 @@
+"""Adaptive patching, the whole way from image to tokens, beside the plain loop.
+
+    python benchmarks/adaptive.py [--quick] [--rounds N]   milliseconds of both, and their ratio (3 minutes)
+    python benchmarks/adaptive.py --scaling [--quick]      time and memory per pixel up to 16384^2 (15 GiB)
+    python benchmarks/adaptive.py --device cuda            images per second and share of the memory bandwidth
+
+The plain loop takes the same map of detail, searches all leaves for the one with most detail for every
+split, and brings every leaf to the size of a token by a call of its own: OpenCV's resize in 2D, SciPy's
+interpolator in 3D. Both take turns on one thread; time is of the CPU. That both give the same leaves and
+tokens is checked.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import resource
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise, product
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+import typer
+from numpy.typing import NDArray
+from scipy.interpolate import RegularGridInterpolator
+from torch import Tensor
+
+from ucf_vit.patching.tree.forest import Forest
+from ucf_vit.patching.tree.grow import grow
+from ucf_vit.patching.tree.patcher import AdaptivePatcher
+from ucf_vit.patching.tree.patches import Patches
+
+Array = NDArray[Any]
+Leaf = tuple[tuple[float, ...], tuple[int, ...], int]
+"""Place in the search (detail first), first pixel, side."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """Images of `side` pixels a side, RGB in 2D and of one channel in 3D, to `length` tokens each."""
+
+    dims: int
+    side: int
+    length: int
+    batch: int = 1
+    rounds: int = 15
+
+    @property
+    def name(self) -> str:
+        """How a line of the table begins."""
+        sides = f"{self.side}^2 x 3" if self.dims == 2 else f"{self.side}^3"
+        return f"{sides}, {self.length} tokens, batch {self.batch}"
+
+    def images(self) -> Tensor:
+        """Images `[B, C, *S]`."""
+        make = picture if self.dims == 2 else volume
+        return torch.stack([make(self.side, seed) for seed in range(self.batch)])
+
+    def patcher(self, detail: str = "auto") -> AdaptivePatcher:
+        """Tokens of 16 pixels a side in 2D, 8 in 3D."""
+        return AdaptivePatcher(
+            tile_size=(self.side,) * self.dims,
+            patch_size=16 if self.dims == 2 else 8,
+            fixed_length=self.length,
+            detail=detail,
+        )
+
+
+QUICK = (Case(2, 64, 64, rounds=2), Case(3, 16, 36, rounds=2))
+FULL = (
+    Case(2, 256, 196),
+    Case(2, 256, 196, batch=16),
+    Case(2, 1024, 4096),
+    Case(2, 2048, 16384, rounds=4),
+    Case(3, 64, 512),
+    Case(3, 64, 512, batch=4, rounds=7),
+    Case(3, 128, 4096, rounds=7),
+)
+SCALES = (512, 1024, 2048, 4096, 8192, 16384)
+
+
+def picture(side: int, seed: int) -> Tensor:
+    """Ellipses of all sizes on a background with a gentle slope, and noise: `[3, side, side]` in [0, 1]."""
+    rng = np.random.default_rng(seed)
+    image = np.full((side, side, 3), 90, np.uint8)
+    for _ in range(60):
+        axes = side * 0.2 * rng.random(2) ** 2 + 2
+        where, axes = rng.integers(side, size=2).tolist(), axes.astype(int).tolist()
+        cv2.ellipse(
+            image,
+            where,
+            axes,
+            rng.uniform(0, 360),
+            0,
+            360,
+            rng.integers(256, size=3).tolist(),
+            -1,
+            cv2.LINE_AA,
+        )
+    out = torch.empty(3, side, side)
+    for first in range(0, side, 256):
+        rows = image[first : first + 256].transpose(2, 0, 1)
+        noise = rng.normal(np.linspace(0, 20, side), 4, size=rows.shape)
+        out[:, first : first + 256] = torch.from_numpy((rows + noise).clip(0, 255).round() / 255)
+    return out
+
+
+def volume(side: int, seed: int) -> Tensor:
+    """Balls of all sizes and noise: `[1, side, side, side]`."""
+    rng = np.random.default_rng(seed)
+    grid = np.indices((side,) * 3).reshape(3, -1) / side
+    image = np.zeros(side**3)
+    for _ in range(30):
+        center, radius = rng.random((3, 1)), 0.02 + 0.2 * rng.random() ** 2
+        image[((grid - center) ** 2).sum(0) < radius**2] = rng.uniform(-1, 1)
+    image += rng.normal(scale=0.02, size=side**3)
+    return torch.from_numpy(image.astype(np.float32).reshape(1, side, side, side))
+
+
+def plain_loop(image: Tensor, patcher: AdaptivePatcher) -> list[tuple[list[Leaf], Array]]:
+    """Leaves and tokens `[L, C, *P]` of each image of `[B, C, *S]`."""
+    details = patcher.detail(image, None, False)[:, 0].numpy()
+    tokens_of = resized if image.ndim == 4 else interpolated
+    results = []
+    for sample, detail in zip(image.numpy(), details, strict=True):
+        leaves = greedy_leaves(detail, patcher.forest, patcher.length)
+        results.append((leaves, tokens_of(sample, leaves, patcher.patch_size)))
+    return results
+
+
+def greedy_leaves(detail: Array, forest: Forest, length: int) -> list[Leaf]:
+    """Split the leaf with most detail, of several the largest and of these the first, up to `length`."""
+
+    def leaf(start: tuple[int, ...], side: int) -> Leaf:
+        total = detail[region(start, side)].sum() if side > forest.min_leaf else -1
+        return (float(total), side, *(-first for first in start)), start, side
+
+    starts = product(*(range(0, side, forest.root) for side in forest.space))
+    leaves = [leaf(start, forest.root) for start in starts]
+    while len(leaves) + forest.branches - 1 <= length:
+        best = max(leaves, key=lambda leaf: leaf[0])
+        leaves.remove(best)
+        _, start, side = best
+        corners = product(*((first, first + side // 2) for first in start))
+        leaves += [leaf(corner, side // 2) for corner in corners]
+    return leaves
+
+
+def region(start: tuple[int, ...], side: int) -> tuple[slice, ...]:
+    return tuple(slice(first, first + side) for first in start)
+
+
+def resized(image: Array, leaves: list[Leaf], patch: int) -> Array:
+    """One call of OpenCV per leaf, on channels last as OpenCV wants them: area down, linear up."""
+    pixels = np.ascontiguousarray(image.transpose(1, 2, 0))
+    tokens = np.empty((len(leaves), patch, patch, len(image)), np.float32)
+    for token, (_, start, side) in zip(tokens, leaves, strict=True):
+        how = cv2.INTER_AREA if side > patch else cv2.INTER_LINEAR
+        cv2.resize(pixels[region(start, side)], (patch, patch), dst=token, interpolation=how)
+    return tokens.transpose(0, 3, 1, 2)
+
+
+def interpolated(image: Array, leaves: list[Leaf], patch: int) -> Array:
+    """One interpolator of SciPy per leaf, which takes single points of it; volumes of one channel."""
+    tokens = np.empty((len(leaves), 1, patch, patch, patch), np.float32)
+    for token, (_, start, side) in zip(tokens, leaves, strict=True):
+        points = ((np.arange(patch) + 0.5) * side / patch - 0.5).clip(0, side - 1)
+        block = RegularGridInterpolator([np.arange(side)] * 3, image[0][region(start, side)])
+        token[0] = block(tuple(np.meshgrid(points, points, points, indexing="ij")))
+    return tokens
+
+
+def check(patches: Patches, theirs: list[tuple[list[Leaf], Array]], patch: int) -> None:
+    """Refuse other leaves, and other tokens where both resize alike: in 2D, or no more than halved."""
+    for row, (leaves, tokens) in enumerate(theirs):
+        starts, sizes = patches.leaves.start[row].tolist(), patches.size[row].tolist()
+        numbers = {(tuple(s), n): i for i, (s, n) in enumerate(zip(starts, sizes, strict=True)) if n}
+        if numbers.keys() != {leaf[1:] for leaf in leaves}:
+            raise SystemExit("the leaves differ")
+        alike = [n for n, leaf in enumerate(leaves) if tokens.ndim == 4 or leaf[2] <= 2 * patch]
+        ours = patches.values[row, [numbers[leaves[n][1:]] for n in alike]]
+        torch.testing.assert_close(ours, torch.from_numpy(tokens[alike]), atol=1e-4, rtol=0)
+
+
+def seconds(call: Callable[[], object], at_least: float = 0.1) -> float:
+    """CPU time of one call, the mean of as many as `at_least` takes."""
+    start, calls, passed = time.process_time(), 0, 0.0
+    while passed < at_least:
+        call()
+        calls += 1
+        passed = time.process_time() - start
+    return passed / calls
+
+
+def compare(case: Case, rounds: int | None) -> str:
+    """A line of the table: medians over rounds of both sides' milliseconds per image, and of the ratio."""
+    image, patcher = case.images(), case.patcher()
+    check(patcher(image), plain_loop(image, patcher), patcher.patch_size)
+    pairs = []
+    for turn in range(rounds or case.rounds):
+        sides = [lambda: patcher(image), lambda: plain_loop(image, patcher)]
+        times = [seconds(side) for side in sides[:: -1 if turn % 2 else 1]]
+        pairs.append(times[:: -1 if turn % 2 else 1])
+    ours, plain = (1e3 * statistics.median(side) / case.batch for side in zip(*pairs, strict=True))
+    ratio = statistics.median(plain / ours for ours, plain in pairs)
+    return f"{case.name:34} {ours:9.2f} {plain:9.1f} {ratio:6.1f}"
+
+
+def scale(side: int) -> str:
+    """A line of the table; to be called in a process of its own, for the peak of its memory."""
+    one_thread()
+    warm = QUICK[0]
+    warm.patcher()(warm.images())
+    base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    pixels = side**2
+    case = Case(2, side, pixels // 256)
+    image, patcher = picture(side, 0)[None], case.patcher()
+    rows = []
+    for _ in range(max(2, min(20, 2**25 // pixels))):
+        stamps = [time.process_time()]
+        detail = patcher.detail(image, None, False)
+        stamps.append(time.process_time())
+        leaves = grow(detail[:, 0], patcher.forest, patcher.length)
+        stamps.append(time.process_time())
+        tokens = patcher.cut(image, leaves)
+        stamps.append(time.process_time())
+        rows.append([stamps[-1] - stamps[0], *(b - a for a, b in pairwise(stamps))])
+        del detail, leaves, tokens
+    whole, *steps = (statistics.median(column) for column in zip(*rows, strict=True))
+    peak = 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - base)
+    figures = "".join(f"{1e9 * step / pixels:10.1f}" for step in (whole, *steps))
+    return f"{side:>5}^2 {case.length:>8}{whole:9.3f}{figures}{peak / 2**30:9.2f}{peak / pixels:9.0f}"
+
+
+def on_gpu(case: Case, rounds: int) -> str:
+    """Images per second, and the share of the bandwidth that a copy reaches.
+
+    Bytes counted are those that no way could do without: the image is read for the map and for the tokens,
+    the map is written and read, the tokens are written.
+    """
+    image, patcher = case.images().cuda(), case.patcher("gradient")
+    patches = patcher(image)
+    pixels = image[:, 0].numel()
+    least = 2 * image.nbytes + 2 * 4 * pixels + patches.values.nbytes
+    best = 2 * image.nbytes / gpu_seconds(lambda: image.clone(), rounds)
+    passed = gpu_seconds(lambda: patcher(image), rounds)
+    speed = least / passed
+    return f"{case.name:34} {case.batch / passed:9.0f} {speed / 1e9:9.1f} {speed / best:6.1%}"
+
+
+def gpu_seconds(call: Callable[[], object], rounds: int) -> float:
+    """Seconds of one call, the median of `rounds`, after three to warm up."""
+    times = []
+    for _ in range(rounds + 3):
+        torch.cuda.synchronize()
+        start = time.perf_counter()
+        call()
+        torch.cuda.synchronize()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times[3:])
+
+
+def one_thread() -> None:
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+
+
+def main(quick: bool = False, rounds: int | None = None, scaling: bool = False, device: str = "cpu") -> None:
+    """Print one line per case."""
+    if device == "cuda":
+        if not torch.cuda.is_available():
+            raise SystemExit("--device cuda: torch finds no GPU here")
+        print(f"{'':34} {'images/s':>9} {'GB/s':>9} {'share':>6}")
+        case = Case(2, 64, 64, batch=2) if quick else Case(2, 1024, 4096, batch=8)
+        print(on_gpu(case, rounds or (3 if quick else 50)))
+    elif scaling:
+        steps = "".join(f"{name:>10}" for name in ("ns/pixel", "detail", "tree", "tokens"))
+        print(f"{'image':>7} {'tokens':>8}{'seconds':>9}{steps}{'GiB':>9}{'B/pixel':>9}")
+        for side in (128, 256) if quick else SCALES:
+            with multiprocessing.get_context("spawn").Pool(1) as process:
+                print(process.apply(scale, (side,)), flush=True)
+    else:
+        one_thread()
+        print(f"{'':34} {'ours ms':>9} {'plain ms':>9} {'ratio':>6}")
+        for case in QUICK if quick else FULL:
+            print(compare(case, rounds), flush=True)
+
+
+if __name__ == "__main__":
+    typer.run(main)
