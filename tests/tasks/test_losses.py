@@ -1,5 +1,7 @@
 """Losses and metrics of the tasks: definitions, independence of the batch's layout, precision."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from monai.losses import DiceLoss
@@ -7,27 +9,42 @@ from torch import Tensor
 
 from ucf_vit.core.errors import UserError
 from ucf_vit.data.batch import Batch
-from ucf_vit.models import MAE, UNETR, VIT
-from ucf_vit.tasks import Classification, MaskedAutoencoding, Segmentation, Task
+from ucf_vit.models import MAE, SAP, UNETR, VIT
+from ucf_vit.patching.tree.patcher import AdaptivePatcher
+from ucf_vit.tasks import Classification, MaskedAutoencoding, Segmentation, Task, TokenSegmentation
 from ucf_vit.tasks.segmentation import dice_per_class, segmentation_loss
 from ucf_vit.tasks.task import TASKS, total
 
 NETWORK = {"tile_size": (8, 12), "patch_size": 4, "embed_dim": 16, "depth": 2, "num_heads": 2}
+ADAPTIVE = {"adaptive_patching": True, "fixed_length": 12}
+NAMES = [*TASKS, *(f"{name} on trees" for name in TASKS if name != "sap")]
+"""Every task, on regular patches and on trees some of whose leaves are not valid."""
 
 
 def build(name: str) -> Task:
     torch.manual_seed(0)
+    name, _, trees = name.partition(" ")
+    options = {"in_channels": 2, **NETWORK, **(ADAPTIVE if trees else {})}
+    patcher = None
+    if trees or name == "sap":
+        rule = {"split_rule": "threshold", "split_threshold": 2.5, "detail": "gradient"}
+        patcher = AdaptivePatcher(tile_size=(8, 12), patch_size=4, fixed_length=12, **rule)
     if name == "masked":
         decoder = {"decoder_embed_dim": 8, "decoder_depth": 1, "decoder_num_heads": 2}
-        return MaskedAutoencoding(MAE(in_channels=2, **NETWORK, **decoder))
+        return MaskedAutoencoding(MAE(**options, **decoder), patcher=patcher)
     if name == "unetr":
-        return Segmentation(UNETR(in_channels=2, num_classes=3, feature_size=4, **NETWORK), 3, (8, 12))
-    return Classification(VIT(in_channels=2, num_classes=7, **NETWORK))
+        model = UNETR(num_classes=3, feature_size=4, **options)
+        return Segmentation(model, 3, (8, 12), patcher=patcher)
+    if name == "sap":
+        model = SAP(num_classes=3, feature_size=4, fixed_length=12, **options)
+        return TokenSegmentation(model, 3, (8, 12), patcher=patcher)
+    return Classification(VIT(num_classes=7, **options), patcher=patcher)
 
 
 def batch_for(name: str, size: int = 4) -> Batch:
     make = torch.Generator().manual_seed(1)
-    shape = {"unetr": (size, 8, 12), "classification": (size,)}.get(name)
+    name = name.partition(" ")[0]
+    shape = {"unetr": (size, 8, 12), "sap": (size, 8, 12), "classification": (size,)}.get(name)
     label = None if shape is None else torch.randint(0, 3, shape, generator=make)
     return Batch(
         image=torch.rand(size, 2, 8, 12, generator=make),
@@ -46,7 +63,7 @@ def rows(batch: Batch, part: slice) -> Batch:
     )
 
 
-@pytest.mark.parametrize("name", list(TASKS))
+@pytest.mark.parametrize("name", NAMES)
 def test_the_loss_of_a_batch_is_the_mean_over_its_parts(name: str) -> None:
     task, batch = build(name).double(), batch_for(name)
     batch = Batch(batch.image.double(), batch.label, batch.variables, batch.dataset, batch.files, batch.keys)
@@ -56,7 +73,7 @@ def test_the_loss_of_a_batch_is_the_mean_over_its_parts(name: str) -> None:
     assert torch.isclose(whole, values[0] / 4 + values[1] * 3 / 4, rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", list(TASKS))
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision_is_close_and_trains(name: str, dtype: torch.dtype) -> None:
     task, batch = build(name), batch_for(name)
@@ -69,7 +86,7 @@ def test_half_precision_is_close_and_trains(name: str, dtype: torch.dtype) -> No
     assert all(p.grad is not None and p.grad.isfinite().all() for p in task.parameters())
 
 
-@pytest.mark.parametrize("name", list(TASKS))
+@pytest.mark.parametrize("name", NAMES)
 def test_one_batch_can_be_learned(name: str) -> None:
     task, batch = build(name), batch_for(name)
     optimizer = torch.optim.AdamW(task.parameters(), lr=1e-2)
@@ -83,7 +100,7 @@ def test_one_batch_can_be_learned(name: str) -> None:
     assert values[-1] < 0.6 * values[0]
 
 
-@pytest.mark.parametrize("name", list(TASKS))
+@pytest.mark.parametrize("name", NAMES)
 def test_evaluation_adds_up_over_batches_and_names_all_metrics(name: str) -> None:
     task, batch = build(name).eval(), batch_for(name)
     whole = task.evaluate(batch)
@@ -94,12 +111,46 @@ def test_evaluation_adds_up_over_batches_and_names_all_metrics(name: str) -> Non
         torch.testing.assert_close(pair, parts[0][metric] + parts[1][metric], rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", list(TASKS))
+@pytest.mark.parametrize("name", NAMES)
 def test_pictures_show_the_first_sample(name: str) -> None:
     with torch.no_grad():
         panels = build(name).eval().pictures(batch_for(name))
     assert panels
     assert all(panel.image.shape == (8, 12) for panel in panels)
+
+
+def test_trees_of_the_tests_have_leaves_that_are_not_valid() -> None:
+    task, batch = build("sap"), batch_for("sap")
+    patches = task.patches_of(batch)
+    assert patches is not None and patches.valid is not None
+    assert 0 < int(patches.valid.sum()) < patches.valid.numel()
+
+
+@pytest.mark.parametrize("name", ["sap", "masked on trees", "classification on trees"])
+def test_what_is_not_valid_changes_nothing(name: str) -> None:
+    """Garbage in the places of missing leaves leaves loss and gradients as they are."""
+    task, batch = build(name), batch_for(name)
+    drawn = task.draw(batch)
+    patches = task.patches_of(batch)
+    assert patches is not None and patches.valid is not None
+    gradients = []
+    for garbage in (0.0, 1e3):
+        values = patches.values + garbage * ~patches.valid.view(*patches.valid.shape, 1, 1, 1)
+        task.patcher.cut = lambda image, leaves, values=values: replace(patches, values=values)
+        task.zero_grad()
+        task(drawn).value.backward()
+        gradients.append(torch.cat([p.grad.flatten() for p in task.parameters()]))
+    torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-4, atol=1e-6)
+
+
+def test_nothing_to_reconstruct_is_no_loss() -> None:
+    """A tree of one leaf, all that there is of a constant image: nothing can be removed."""
+    size = {"tile_size": (8, 8), "patch_size": 4, "fixed_length": 4}
+    patcher = AdaptivePatcher(**size, split_rule="threshold", split_threshold=1.0)
+    model = MAE(in_channels=2, **(NETWORK | size), adaptive_patching=True, decoder_num_heads=2)
+    task = MaskedAutoencoding(model, patcher=patcher)
+    batch = replace(batch_for("masked"), image=torch.ones(4, 2, 8, 8))
+    assert float(task(task.draw(batch)).value.detach()) == 0
 
 
 def test_segmentation_loss_is_cross_entropy_plus_monais_dice_loss() -> None:

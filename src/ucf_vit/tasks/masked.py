@@ -79,7 +79,7 @@ class MaskedAutoencoding(Task):
             counts = mask
         else:
             counts = torch.ones_like(mask) if valid is None else valid.to(mask.dtype)
-        return (error * counts).sum(dim=1) / counts.sum(dim=1)
+        return (error * counts).sum(dim=1) / counts.sum(dim=1).clamp_min(1)
 
     def _reconstruct(self, batch: Batch, patches: Patches | None) -> tuple[Tensor, Tensor, Tensor]:
         """Prediction `[B, L, patch_dim]`, mask `[B, L]` of what was removed, and target as the prediction."""
