@@ -24,7 +24,7 @@ def test_pictures(tmp_path: Path, mode: str) -> None:
     image.save(tmp_path / "a.PNG")
     read = read_file(tmp_path / "a.PNG")
     assert read.shape == (1 if grey else 3, 6, 8)
-    assert read.dtype == (np.float32 if mode == "I;16" else np.uint8)
+    assert read.dtype == np.float32
     if mode in ("RGB", "RGBA"):
         np.testing.assert_array_equal(read, COLOURS.transpose(2, 0, 1))
 
@@ -33,7 +33,9 @@ def test_pictures(tmp_path: Path, mode: str) -> None:
 def test_volumes(tmp_path: Path, suffix: str) -> None:
     save_nifti(tmp_path / f"a{suffix}", VOLUME)
     save_nifti(tmp_path / f"b{suffix}", np.stack([VOLUME, -VOLUME], axis=-1))
+    save_nifti(tmp_path / f"c{suffix}", VOLUME[..., :1])
     np.testing.assert_array_equal(read_file(tmp_path / f"a{suffix}"), VOLUME[None])
+    np.testing.assert_array_equal(read_file(tmp_path / f"c{suffix}"), VOLUME[None, ..., 0])
     np.testing.assert_array_equal(read_file(tmp_path / f"b{suffix}"), np.stack([VOLUME, -VOLUME]))
 
 

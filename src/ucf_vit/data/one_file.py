@@ -18,10 +18,11 @@ SUFFIXES = (*PICTURES, *nifti.SUFFIXES, ".npy")
 
 
 def read_file(path: Path) -> NDArray[Any]:
-    """The array `[C, *S]`: uint8 as stored, anything else as float32.
+    """The array `[C, *S]` float32, with the values that are stored.
 
     PNG and JPEG are grey or RGB (alpha is dropped); NIfTI has its channels last. A .npy file holds `[H, W]`,
-    `[H, W, C]` with at most 4 channels, `[X, Y, Z]` or `[X, Y, Z, C]`. Raises DataError with the cause.
+    `[H, W, C]` with at most 4 channels, `[X, Y, Z]` or `[X, Y, Z, C]`. A NIfTI file one voxel thick is an
+    image. Raises DataError with the cause.
     """
     name = path.name.lower()
     if not name.endswith(SUFFIXES):
@@ -36,9 +37,10 @@ def read_file(path: Path) -> NDArray[Any]:
         else:
             volume = nifti.Volumes(Scratch()).read(str(path))
             array = volume.values(range(len(volume.raw)), (slice(None),) * 3)
+            array = array[..., 0] if array.shape[-1] == 1 else array
     except (OSError, EOFError, ValueError, SyntaxError) as error:
         raise DataError(f"{path}: {nifti.cause(error)}") from error
-    array = array if array.dtype == np.uint8 else array.astype(np.float32)
+    array = array.astype(np.float32)
     if not np.isfinite(array).all():
         raise DataError(f"{path}: holds NaN or infinite values")
     return array
