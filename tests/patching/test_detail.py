@@ -231,6 +231,19 @@ def test_parts_do_not_show(name, dims, sides, cached):
     assert torch.allclose(parts, whole, atol=1e-6)
 
 
+@pytest.mark.parametrize("separate", [False, True])
+@pytest.mark.parametrize("smoothing", [1, 3, 7])
+def test_bands_of_canny_do_not_show(smoothing, separate, monkeypatch):
+    image = (256 * torch.rand(1, 3, 75, 40, generator=torch.Generator().manual_seed(0))).byte()
+    for pixels in (image, image.float()):
+        whole = detail_of("canny", 2, pixels, separate=separate, smoothing=(smoothing,))
+        with monkeypatch.context() as patch:
+            patch.setattr(slabs, "CACHED", 1)
+            assert torch.equal(
+                detail_of("canny", 2, pixels, separate=separate, smoothing=(smoothing,)), whole
+            )
+
+
 @each
 def test_the_layout_in_memory_does_not_matter(name, dims):
     image = scene(dims, channels=3)

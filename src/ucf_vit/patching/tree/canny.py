@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Generator, Tensor
 
 from ucf_vit.core.errors import UserError
+from ucf_vit.patching.tree import slabs
 from ucf_vit.patching.tree.intensity import RobustScale
 from ucf_vit.patching.tree.per_sample import PerSample, between, kernel_sides, one_of
 
@@ -51,17 +52,36 @@ class Canny(PerSample):
         _refuse_volumes(image.ndim - 1)
         side = one_of(self.smoothing, rng)
         low, high = between(self.low, rng), between(self.high, rng)
-        gradients = (_gradient(plane, side) for plane in _eight_bits(image.cpu()))
-        chosen = gradients if separate else [_steepest(gradients)]
-        edges = np.stack([cv2.Canny(dx, dy, low, high) for dx, dy in chosen])
+        gradients = _gradients(image.cpu(), side, separate)
+        edges = np.stack([cv2.Canny(dx, dy, low, high) for dx, dy in gradients])
         return torch.from_numpy(edges).bitwise_and_(1).to(image.device)
 
 
-def _eight_bits(image: Tensor) -> Iterator[Plane]:
-    if image.dtype == torch.uint8:
+def _gradients(image: Tensor, side: int, separate: bool) -> NDArray[np.int16]:
+    """Sobel's dx and dy `[T, 2, H, W]` of an image `[C, H, W]` smoothed with a kernel of `side` pixels.
+
+    Band by band of rows, so that all that is made on the way stays in the cache.
+    """
+    scale = None if image.dtype == torch.uint8 else RobustScale.of(image)
+    channels, height, width = image.shape
+    whole = np.empty((channels if separate else 1, 2, height, width), np.int16)
+    reach = side // 2 + 1
+    rows = max(slabs.CACHED // (channels * width), 4 * reach)
+    for first in range(0, height, rows):
+        above = min(first, reach)
+        band = image[:, first - above : first + rows + reach]
+        gradients = (_gradient(plane, side) for plane in _eight_bits(band, scale))
+        for tree, gradient in enumerate(gradients if separate else [_steepest(gradients)]):
+            for axis, plane in enumerate(gradient):
+                whole[tree, axis, first : first + rows] = plane[above : above + rows]
+    return whole
+
+
+def _eight_bits(image: Tensor, scale: RobustScale | None) -> Iterator[Plane]:
+    if scale is None:
         yield from image.numpy()
     else:
-        for plane in RobustScale.of(image)(image).numpy():
+        for plane in scale(image).numpy():
             yield cv2.addWeighted(plane, 255.0, plane, 0.0, 0.0, dtype=cv2.CV_8U)
 
 
