@@ -105,7 +105,7 @@ class Model(Section):
         "Adaptive patching: one tree per channel, each of fixed_length tokens, rather than one for all.",
     )
     use_adaptive_pos_emb: bool = key(
-        True, "Adaptive patching: embed centre and size of each patch, beside its place in the sequence."
+        True, "Adaptive patching: embed centre and size of each patch; without, its place in the sequence."
     )
     detail: str = key(
         "auto",
