@@ -178,3 +178,17 @@ def test_weights_made_in_evaluation_serve_training():
     tokens = torch.rand(1, 64, 1, 7, 7, requires_grad=True)
     paste(tokens, leaves).sum().backward()
     assert tokens.grad is not None
+
+
+@pytest.mark.parametrize("space", [(48, 80), (16, 32, 16)])
+def test_bands_do_not_show(space, monkeypatch):
+    forest = Forest(space)
+    detail = torch.rand(2, *space, generator=torch.Generator().manual_seed(0)) ** 8
+    image = torch.rand(2, 3, *space)
+    whole = grow(detail, forest, forest.reachable(100))
+    tokens = cut(image, whole, 2)
+    for module in ("blocks", "cut"):
+        monkeypatch.setattr(f"ucf_vit.patching.tree.{module}.AT_ONCE", 100)
+    parts = grow(detail, forest, forest.reachable(100))
+    assert torch.equal(parts.start, whole.start) and torch.equal(parts.level, whole.level)
+    torch.testing.assert_close(cut(image, parts, 2), tokens)

@@ -9,6 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+AT_ONCE = 2**20
+"""Numbers worked on at once on a CPU: more leave the cache, and what is in between takes fresh memory."""
+
 
 def take_blocks(image: Tensor, row: Tensor, start: Tensor, side: int) -> Tensor:
     """Blocks `[M, C, side, ...]` of images `[R, C, *S]`, the block m from image `row[m]` at `start[m]`.
@@ -42,10 +45,37 @@ def _line_numbers(shape: torch.Size, row: Tensor, start: Tensor, side: int) -> T
 
 def halve(image: Tensor) -> Tensor:
     """Means over blocks of 2 a side, `[R, C, *S]` to `[R, C, *(S / 2)]`."""
-    for axis in range(2, image.ndim):
-        before = (slice(None),) * axis
-        image = image[(*before, slice(0, None, 2))] + image[(*before, slice(1, None, 2))]
-    return image.mul_(0.5 ** (image.ndim - 2))
+    sums = block_sums(image.flatten(0, 1), 2)
+    return sums.mul_(0.5 ** (image.ndim - 2)).unflatten(0, image.shape[:2])
+
+
+def block_sums(x: Tensor, factor: int, dtype: torch.dtype | None = None) -> Tensor:
+    """Sums over blocks of `factor` a side, `[N, *S]` to `[N, *(S / factor)]`, computed in `dtype`.
+
+    Pairs are added first; of values >= 0 no sum is smaller than one that it holds, floats included. A large
+    map is worked on in bands that stay in the cache.
+    """
+    dtype = dtype or x.dtype
+    length = x.shape[1] // factor
+    rows = length if x.device.type != "cpu" else max(1, AT_ONCE * length // x.numel())
+    if rows >= length:
+        return _block_sums(x.to(dtype), factor)
+    sums = x.new_empty(len(x), *(side // factor for side in x.shape[1:]), dtype=dtype)
+    for band, its_sums in zip(x.split(rows * factor, dim=1), sums.split(rows, dim=1), strict=True):
+        its_sums.copy_(_block_sums(band.to(dtype), factor))
+    return sums
+
+
+def _block_sums(x: Tensor, factor: int) -> Tensor:
+    while factor > 1 and factor % 2 == 0:
+        for axis in range(1, x.ndim):
+            before = (slice(None),) * axis
+            x = x[(*before, slice(0, None, 2))] + x[(*before, slice(1, None, 2))]
+        factor //= 2
+    if factor > 1:
+        blocks = [side for n in x.shape[1:] for side in (n // factor, factor)]
+        x = x.reshape(len(x), *blocks).sum(dim=tuple(range(2, 2 * x.ndim - 1, 2)), dtype=x.dtype)
+    return x
 
 
 def resample(blocks: Tensor, side: int, undo: bool = False) -> Tensor:

@@ -8,11 +8,8 @@ import torch
 from torch import Tensor
 
 from ucf_vit.core.errors import UserError
-from ucf_vit.patching.tree.blocks import halve, resample, take_blocks
+from ucf_vit.patching.tree.blocks import AT_ONCE, halve, resample, take_blocks
 from ucf_vit.patching.tree.leaves import Leaves
-
-_AT_ONCE = 2**20
-"""Numbers that are cut at once on a CPU: what is kept in between stays in the cache."""
 
 
 def cut(image: Tensor, leaves: Leaves, patch_size: int) -> Tensor:
@@ -27,7 +24,7 @@ def cut(image: Tensor, leaves: Leaves, patch_size: int) -> Tensor:
     patch = [patch_size] * dims
     empty = image.new_empty if leaves.valid is None else image.new_zeros
     tokens = empty(rows * leaves.length, channels * patch_size**dims)
-    at_once = max(1, _AT_ONCE // tokens.shape[1]) if image.device.type == "cpu" else len(tokens)
+    at_once = max(1, AT_ONCE // tokens.shape[1]) if image.device.type == "cpu" else len(tokens)
     halvings = 0
     for side, trees, places in of_each_size(leaves):
         while (side >> halvings) % (2 * patch_size) == 0:

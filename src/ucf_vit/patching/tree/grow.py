@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ucf_vit.core.errors import UserError
 from ucf_vit.core.seeds import generator
+from ucf_vit.patching.tree.blocks import block_sums
 from ucf_vit.patching.tree.forest import Forest
 from ucf_vit.patching.tree.leaves import Leaves, z_order
 
@@ -68,30 +69,22 @@ def node_totals(detail: Tensor, forest: Forest) -> Tensor:
         raise UserError(
             f"the detail map has shape {list(detail.shape)}; expected [trees, *{list(forest.space)}]"
         )
-    if not detail.dtype.is_floating_point:
-        largest = torch.iinfo(detail.dtype).max if detail.dtype != torch.bool else 1
-        detail = detail.to(torch.int32 if largest * detail[0].numel() < 2**31 else torch.int64)
-    elif detail.dtype in (torch.float16, torch.bfloat16):
-        detail = detail.float()
     levels: list[Tensor] = []
-    totals = _pool(detail, forest.min_leaf)
     for _ in range(forest.depth):
-        totals = _pool(totals, 2)
-        levels.append(totals.flatten(1))
-    return torch.cat(levels[::-1], dim=1) if levels else totals.new_empty(len(detail), 0)
+        if levels:
+            levels.append(block_sums(levels[-1], 2))
+        else:
+            levels.append(block_sums(detail, 2 * forest.min_leaf, _type_of_sums(detail)))
+    if not levels:
+        return detail.new_empty(len(detail), 0)
+    return torch.cat([sums.flatten(1) for sums in reversed(levels)], dim=1)
 
 
-def _pool(x: Tensor, factor: int) -> Tensor:
-    """Sums over blocks of `factor` a side, `[N, *S]` to `[N, *(S / factor)]`."""
-    while factor > 1 and factor % 2 == 0:
-        for axis in range(1, x.ndim):
-            before = (slice(None),) * axis
-            x = x[(*before, slice(0, None, 2))] + x[(*before, slice(1, None, 2))]
-        factor //= 2
-    if factor > 1:
-        blocks = [side for n in x.shape[1:] for side in (n // factor, factor)]
-        x = x.reshape(len(x), *blocks).sum(dim=tuple(range(2, 2 * x.ndim - 1, 2)), dtype=x.dtype)
-    return x
+def _type_of_sums(detail: Tensor) -> torch.dtype:
+    if detail.dtype.is_floating_point:
+        return detail.dtype if detail.dtype == torch.float64 else torch.float32
+    largest = torch.iinfo(detail.dtype).max if detail.dtype != torch.bool else 1
+    return torch.int32 if largest * detail[0].numel() < 2**31 else torch.int64
 
 
 def _most(totals: Tensor, count: int) -> Tensor:
