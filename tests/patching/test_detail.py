@@ -14,7 +14,7 @@ from ucf_vit.core.errors import UserError
 from ucf_vit.patching.tree import slabs
 from ucf_vit.patching.tree.detail import DETAILS, resolve_detail
 from ucf_vit.patching.tree.gradient import Gradient
-from ucf_vit.patching.tree.intensity import RobustScale
+from ucf_vit.patching.tree.intensity import RobustScale, above_median
 from ucf_vit.patching.tree.variance import Variance
 
 CASES = [(name, dims) for name in DETAILS for dims in (2, 3) if (name, dims) != ("canny", 3)]
@@ -136,7 +136,8 @@ def test_one_map_for_all_channels_sees_what_each_sees(name, dims):
         image[:, channel, ..., start:] = 10.0**channel
     apart, joint = detail_of(name, dims, image, separate=True), detail_of(name, dims, image)
     assert apart.flatten(2).count_nonzero(2).min() > 0
-    assert torch.equal(joint, apart.amax(1, keepdim=True))
+    largest = apart.amax(1, keepdim=True)
+    assert torch.equal(joint, largest if name == "canny" else above_median(largest[0].clone())[None])
 
 
 @pytest.mark.parametrize("dims", [2, 3])
@@ -167,9 +168,24 @@ def test_the_gradient_is_that_of_central_differences(dims):
     image = scene(dims)
     known = RobustScale.of(image[0])(image[0])[0].double().numpy()
     expected = np.sqrt(sum(np.square(part) for part in np.gradient(known)))
-    found = detail_of("gradient", dims, image, smoothing=[1])[0, 0].numpy()
+    found = Gradient([1]).magnitude(image[0], None, False)
     inside = (slice(1, -1),) * dims
-    assert np.allclose(found[inside], expected[inside], atol=1e-6)
+    assert np.allclose(found[0].numpy()[inside], expected[inside], atol=1e-6)
+    assert torch.equal(detail_of("gradient", dims, image, smoothing=[1])[0], above_median(found))
+
+
+def test_even_noise_is_no_detail():
+    """An edge of twice the noise's deviation counts for most of the detail, and a ramp for none."""
+    noise = torch.randn(1, 1, 64, 64, generator=torch.Generator().manual_seed(0))
+    edge = noise + 4 * (torch.arange(64) >= 32)
+    share = detail_of("gradient", 2, edge)[..., 30:34].sum() / detail_of("gradient", 2, edge).sum()
+    assert share > 4 * (4 / 64)
+    assert above_median(torch.tensor([[1.0, 2.0, 3.0], [5.0, 5.0, 5.0]])).tolist() == [[0, 0, 1], [0, 0, 0]]
+
+
+def test_a_long_blur_does_not_overflow():
+    image = torch.rand(1, 1, 24, 24, 24, generator=torch.Generator().manual_seed(0))
+    assert detail_of("gradient", 3, image, smoothing=[77]).isfinite().all()
 
 
 @pytest.mark.parametrize(
@@ -184,7 +200,7 @@ def test_all_directions_count_alike(direction, sign, side):
     length = sum(part * part for part in direction) ** 0.5
     ramp = sign * sum(part * axis for part, axis in zip(direction, axes, strict=True)) / length
     scale = RobustScale.of(ramp[None])
-    middle = Gradient([side])(ramp[None, None], None, False)[(0, 0, *[8] * dims)]
+    middle = Gradient([side]).magnitude(ramp[None], None, False)[(0, *[8] * dims)]
     assert torch.isclose(middle / scale.factor, torch.tensor(1.0), atol=1e-5)
 
 
@@ -213,7 +229,9 @@ def test_the_variance_is_that_of_the_window(dims):
     known = np.pad(RobustScale.of(image[0])(image[0])[0].double().numpy(), 1, mode="edge")
     windows = np.lib.stride_tricks.sliding_window_view(known, [3] * dims)
     expected = windows.var(axis=tuple(range(dims, 2 * dims)))
-    assert np.allclose(Variance()(image, None, False)[0, 0].numpy(), expected, atol=1e-7)
+    found = Variance().variance(image[0], False)
+    assert np.allclose(found[0].numpy(), expected, atol=1e-7)
+    assert torch.equal(Variance()(image, None, False)[0], above_median(found))
 
 
 @pytest.mark.parametrize("dims", [2, 3])

@@ -34,7 +34,7 @@ class SAP(nn.Module):
         drop_rate: dropout of tokens, attention weights and hidden units of the encoder while training.
         drop_path: stochastic depth of the encoder's last block; rises linearly from 0.
         feature_size: channels of the decoder at the resolution of patches; doubles with each stage below.
-        skip_connection: feed the pixels of a patch into the last stage of its decoder.
+        skip_connection: feed the pixels of a patch into the end of its decoder.
         linear_decoder: one Linear per token predicts its p**d pixels; no convolutions.
         pos_embed: "learned" or "sincos".
         use_adaptive_pos_emb: positions from centre and size of each leaf, not from the place in the sequence.

@@ -10,29 +10,40 @@ from ucf_vit.nn.unet import Upsample, stages_of
 
 
 class Stage(nn.Module):
-    """Finer by `factor`: transposed convolution, if there are pixels a convolution over both, norm, GELU."""
+    """Finer by `factor`: transposed convolution, norm, GELU."""
 
-    def __init__(self, dims: int, in_dim: int, out_dim: int, factor: int, pixel_dim: int = 0) -> None:
+    def __init__(self, dims: int, in_dim: int, out_dim: int, factor: int) -> None:
         super().__init__()
         self.up = Upsample(dims, in_dim, out_dim, factor)
-        self.join = Conv(dims, out_dim + pixel_dim, out_dim) if pixel_dim else None
         self.norm = nn.LayerNorm(out_dim)
         self.act = nn.GELU()
 
+    def forward(self, x: Tensor) -> Tensor:
+        """`[N, *S, C_in]` to `[N, *(f S), C_out]`."""
+        return self.act(self.norm(self.up(x)))
+
+
+class JoinPixels(nn.Module):
+    """Two convolutions over features and the pixels they belong to, the second around a shortcut."""
+
+    def __init__(self, dims: int, dim: int, pixel_dim: int) -> None:
+        super().__init__()
+        self.join = Conv(dims, dim + pixel_dim, dim)
+        self.norm = nn.LayerNorm(dim)
+        self.conv = Conv(dims, dim, dim)
+        self.act = nn.GELU()
+
     def forward(self, x: Tensor, pixels: Tensor) -> Tensor:
-        """x `[N, *S, C_in]`, pixels `[N, *(f S), C]` to `[N, *(f S), C_out]`."""
-        x = self.up(x)
-        if self.join is not None:
-            x = self.join(torch.cat([x, pixels.to(x.dtype)], dim=-1))
-        return self.act(self.norm(x))
+        """x `[N, *S, D]`, pixels `[N, *S, C]` to `[N, *S, D]`."""
+        x = self.act(self.norm(self.join(torch.cat([x, pixels.to(x.dtype)], dim=-1))))
+        return x + self.act(self.conv(x))
 
 
 class TokenDecoder(nn.Module):
     """A token becomes the `patch_size**d` pixels of its patch and never sees another token.
 
     One stage per prime factor of the patch size; the last has `feature_size` channels, each before it twice
-    as many. With `skips` the last stage also takes in the patch itself, which its token holds in short form
-    only.
+    as many. With `skips` the patch itself, which its token holds in short form only, comes in at the end.
     """
 
     def __init__(
@@ -48,17 +59,16 @@ class TokenDecoder(nn.Module):
         super().__init__()
         factors = stages_of(patch_size)
         widths = [feature_size * 2**level for level in reversed(range(len(factors)))]
-        joined = [0] * (len(factors) - 1) + [in_channels if skips else 0]
-        self.stages = nn.ModuleList(
-            Stage(dims, *sizes)
-            for sizes in zip([embed_dim, *widths[:-1]], widths, factors, joined, strict=True)
+        self.stages = nn.Sequential(
+            *(Stage(dims, *s) for s in zip([embed_dim, *widths[:-1]], widths, factors, strict=True))
         )
+        self.pixels = JoinPixels(dims, widths[-1], in_channels) if skips else None
         self.head = nn.Linear(widths[-1], out_dim)
 
     def forward(self, tokens: Tensor, patches: Tensor) -> Tensor:
         """Tokens `[B, L, D]` and their patches `[B, L, C, *P]` to `[B, L, K, *P]`."""
         pixels = patches.flatten(0, 1).movedim(1, -1)
-        x = tokens.reshape(len(pixels), *[1] * (pixels.ndim - 2), -1)
-        for stage in self.stages:
-            x = stage(x, pixels)
+        x = self.stages(tokens.reshape(len(pixels), *[1] * (pixels.ndim - 2), -1))
+        if self.pixels is not None:
+            x = self.pixels(x, pixels)
         return self.head(x).movedim(-1, 1).contiguous().unflatten(0, tokens.shape[:2])

@@ -13,7 +13,7 @@ from ucf_vit.core.seeds import generator
 OUTLIERS = 0.005
 """Share of the pixels on either side of the robust range."""
 MAX_SAMPLES = 2048
-"""The range of a larger channel is that of so many of its pixels."""
+"""Range and median of a larger channel are those of so many of its pixels."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,13 @@ def _robust_range(values: Tensor) -> tuple[Tensor, Tensor]:
     low = values.nan_to_num(most, most, most).topk(spare, largest=False).values[:, -1]
     high = values.nan_to_num(-most, -most, -most).topk(spare).values[:, -1]
     return low, high
+
+
+def above_median(maps: Tensor) -> Tensor:
+    """What each of the maps `[T, *S]` has above its median (of at most 2,048 pixels) and 0 else, in place."""
+    flat = maps.flatten(1)
+    median = flat[:, _positions(flat.shape[1]).to(flat.device)].median(dim=1, keepdim=True).values
+    return flat.sub_(median).clamp_(min=0).view_as(maps)
 
 
 @functools.lru_cache(maxsize=16)

@@ -76,8 +76,8 @@ class AdaptivePatcher:
     def grow(self, image: Tensor, keys: Tensor | None = None) -> Leaves:
         """Leaves of images `[B, C, *S]`, on their device.
 
-        What is random is a function of `keys` `[B]`; without them, as for the windows of a whole volume, it has
-        its middle value. Raises UserError if the images are of another size than the tile.
+        What is random is a function of `keys` `[B]`; without them, as in evaluation, it has its middle value.
+        Raises UserError if the images are of another size than the tile.
         """
         self._check(image)
         detail = self.detail(image, keys, self.separate_channels)

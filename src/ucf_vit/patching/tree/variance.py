@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Generator, Tensor
 
+from ucf_vit.patching.tree.intensity import above_median
 from ucf_vit.patching.tree.per_sample import PerSample
 from ucf_vit.patching.tree.slabs import FlatGrid, local_map
 
@@ -12,11 +13,16 @@ from ucf_vit.patching.tree.slabs import FlatGrid, local_map
 class Variance(PerSample):
     """Variance (float32) in the window of 3 pixels a side around each pixel, in 2D and 3D.
 
-    Unit: the square of the channel's robust range (`RobustScale`). Where one map serves all channels, each
-    pixel has the variance of the channel in which it is largest. Computed where the image is.
+    Counted from its median over the image, so that even noise is no detail. Unit: the square of the channel's
+    robust range (`RobustScale`). Where one map serves all channels, each pixel has the variance of the channel
+    in which it is largest. Computed where the image is.
     """
 
     def map(self, image: Tensor, rng: Generator | None, separate: bool) -> Tensor:
+        """Variances above their median, `[T, *S]`, of one sample `[C, *S]`."""
+        return above_median(self.variance(image, separate))
+
+    def variance(self, image: Tensor, separate: bool) -> Tensor:
         """The variances `[T, *S]` of one sample `[C, *S]`."""
         return local_map(image, 1, separate, local_variance)
 
