@@ -11,6 +11,7 @@ from nifti_files import save_nifti
 from ucf_vit.core.errors import DataError
 from ucf_vit.data.nifti import Volumes, read_shape
 from ucf_vit.data.scratch import Scratch
+from ucf_vit.data.sources import BasicCT
 
 WHOLE = (slice(None),) * 3
 PART = (slice(2, 5), slice(0, 7), slice(3, 4))
@@ -63,8 +64,17 @@ def test_trailing_axes_of_one_are_no_channels(tmp_path, scratch, array):
     assert Volumes(scratch).read(str(path)).values((0,), WHOLE).shape == (1, *array.shape)
 
 
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+def test_an_image_is_a_volume_one_voxel_thick(tmp_path, scratch, array, suffix):
+    source = BasicCT(tmp_path, scratch=scratch)
+    save_nifti(tmp_path / "imagesTr" / f"v{suffix}", array[..., 0])
+    (item,) = source.items()
+    assert source.shape(item) == (1, 6, 7, 1)
+    assert np.array_equal(source.read(item).image[0], array[..., :1])
+
+
 def test_other_numbers_of_axes_are_refused(tmp_path):
-    for array in (np.zeros((4, 5), np.int16), np.zeros((4, 5, 6, 1, 3), np.int16)):
+    for array in (np.zeros(4, np.int16), np.zeros((4, 5, 6, 1, 3), np.int16)):
         with pytest.raises(DataError, match=r"v\.nii: expected a volume"):
             read_shape(str(save_nifti(tmp_path / "v.nii", array)))
 

@@ -24,7 +24,7 @@ def test_pictures(tmp_path: Path, mode: str) -> None:
     image.save(tmp_path / "a.PNG")
     read = read_file(tmp_path / "a.PNG")
     assert read.shape == (1 if grey else 3, 6, 8)
-    assert read.dtype == np.float32
+    assert read.dtype == (np.uint16 if mode == "I;16" else np.uint8)
     if mode in ("RGB", "RGBA"):
         np.testing.assert_array_equal(read, COLOURS.transpose(2, 0, 1))
 
@@ -34,8 +34,10 @@ def test_volumes(tmp_path: Path, suffix: str) -> None:
     save_nifti(tmp_path / f"a{suffix}", VOLUME)
     save_nifti(tmp_path / f"b{suffix}", np.stack([VOLUME, -VOLUME], axis=-1))
     save_nifti(tmp_path / f"c{suffix}", VOLUME[..., :1])
+    save_nifti(tmp_path / f"d{suffix}", VOLUME[..., 0])
     np.testing.assert_array_equal(read_file(tmp_path / f"a{suffix}"), VOLUME[None])
-    np.testing.assert_array_equal(read_file(tmp_path / f"c{suffix}"), VOLUME[None, ..., 0])
+    for flat in "cd":
+        np.testing.assert_array_equal(read_file(tmp_path / f"{flat}{suffix}"), VOLUME[None, ..., 0])
     np.testing.assert_array_equal(read_file(tmp_path / f"b{suffix}"), np.stack([VOLUME, -VOLUME]))
 
 
@@ -58,13 +60,18 @@ def test_what_cannot_be_read_is_named_with_its_cause(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"no picture")
     (tmp_path / "a.nii").write_bytes(b"no volume")
     (tmp_path / "a.npy").write_bytes(b"no array")
+    with (tmp_path / "archive.npy").open("wb") as stream:
+        np.savez(stream, a=VOLUME)
+    save_nifti(tmp_path / "line.nii", np.zeros(4, np.float32))
     np.save(tmp_path / "line.npy", np.zeros(4))
     np.save(tmp_path / "text.npy", np.array(["a"]))
     np.save(tmp_path / "nan.npy", np.full((4, 4), np.nan))
     causes = {
         "a.png": "identify",
         "a.nii": "header|file type",
-        "a.npy": "pickle|magic",
+        "a.npy": "not a .npy file",
+        "archive.npy": r"np\.save writes it, no \.npz",
+        "line.nii": r"found the shape \(4,\)",
         "line.npy": r"\(4,\) of float64",
         "text.npy": "real numbers",
         "nan.npy": "NaN",

@@ -25,8 +25,12 @@ _BROKEN = (OSError, EOFError, ValueError, zlib.error, ImageFileError, HeaderData
 
 
 def read_shape(path: str) -> tuple[int, ...]:
-    """The stored shape `[X, Y, Z]` or `[X, Y, Z, C]`, from the first few hundred bytes. Raises DataError."""
+    """The stored shape `[X, Y, Z]` or `[X, Y, Z, C]`, from the first few hundred bytes. Raises DataError.
+
+    An image `[X, Y]` is a volume one voxel thick.
+    """
     shape = _header(path).get_data_shape()
+    shape = (*shape, 1) if len(shape) == 2 else shape
     while len(shape) > 3 and shape[-1] == 1:
         shape = shape[:-1]
     if len(shape) not in (3, 4) or min(shape) < 1:
@@ -90,7 +94,9 @@ def _open(path: str) -> Volume:
     raw = data.get_unscaled()
     if raw.dtype.kind not in "biuf":
         raise ValueError(f"expected one real number per voxel, found the type {raw.dtype}")
-    array = np.asarray(raw).reshape(raw.shape[:3] + (-1,) * (raw.ndim > 3), order="F")
+    if raw.ndim < 2:
+        raise ValueError(f"expected a volume [X, Y, Z] or [X, Y, Z, C], found the shape {raw.shape}")
+    array = np.asarray(raw).reshape((*raw.shape, 1)[:3] + (-1,) * (raw.ndim > 3), order="F")
     channels_first = np.moveaxis(array, -1, 0) if array.ndim == 4 else array[None]
     return Volume(channels_first, float(data.slope), float(data.inter), isinstance(raw, np.memmap))
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.lib.format import MAGIC_PREFIX
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -18,7 +19,7 @@ SUFFIXES = (*PICTURES, *nifti.SUFFIXES, ".npy")
 
 
 def read_file(path: Path) -> NDArray[Any]:
-    """The array `[C, *S]` float32, with the values that are stored.
+    """The array `[C, *S]`, with the values and the type that are stored (a NIfTI file's slope is applied).
 
     PNG and JPEG are grey or RGB (alpha is dropped); NIfTI has its channels last. A .npy file holds `[H, W]`,
     `[H, W, C]` with at most 4 channels, `[X, Y, Z]` or `[X, Y, Z, C]`. A NIfTI file one voxel thick is an
@@ -40,7 +41,6 @@ def read_file(path: Path) -> NDArray[Any]:
             array = array[..., 0] if array.shape[-1] == 1 else array
     except (OSError, EOFError, ValueError, SyntaxError) as error:
         raise DataError(f"{path}: {nifti.cause(error)}") from error
-    array = array.astype(np.float32)
     if not np.isfinite(array).all():
         raise DataError(f"{path}: holds NaN or infinite values")
     return array
@@ -55,6 +55,9 @@ def _picture(path: Path) -> NDArray[Any]:
 
 
 def _array(path: Path) -> NDArray[Any]:
+    with path.open("rb") as stream:
+        if stream.read(len(MAGIC_PREFIX)) != MAGIC_PREFIX:
+            raise ValueError("not a .npy file; expected one array as np.save writes it, no .npz, no pickle")
     array = np.load(path, allow_pickle=False)
     if array.dtype.kind not in "biuf" or array.ndim not in (2, 3, 4) or not array.size:
         raise ValueError(

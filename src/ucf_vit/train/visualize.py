@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from ucf_vit.config import Run
@@ -33,7 +34,7 @@ def picture_of_file(
 
     What is not given is chosen from the size. Raises UserError for what cannot be read or cut so.
     """
-    image = read_file(path)
+    image = read_file(path).astype(np.float32)
     shape = image.shape[1:]
     tile = fitting_tile(shape, min_leaf, length)
     middle = (slice((side - kept) // 2, (side + kept) // 2) for side, kept in zip(shape, tile, strict=True))
