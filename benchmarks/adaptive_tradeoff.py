@@ -4,16 +4,15 @@
     python benchmarks/adaptive_tradeoff.py hippocampus DIRECTORY
 
 DIRECTORY holds imagesTr and labelsTr. All networks are trained from scratch for the same number of steps with
-the same settings, at three token counts: as many adaptive tokens per tile as there are uniform patches of 16,
-8 and 4 voxels a side, each with as many values as such a patch. Dice is the mean over classes of whole held-
-out volumes after the last step; seconds per volume are process time of the sliding-window prediction on one
-thread. Cases that are done are not run again. Writes OUT/DATASET.json and OUT/DATASET.png and prints a table.
+the same settings: UNETR on uniform patches of 16, 8 and 4 voxels a side, and UNETR and SAP on adaptive tokens
+of 4 voxels a side, at token counts between those. Dice is the mean over classes of whole held-out volumes
+after the last step; seconds per volume are process time of the sliding-window prediction on one thread. Cases
+that are done are not run again. Writes OUT/DATASET.json and OUT/DATASET.png and prints a table.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import statistics
 import time
 from collections.abc import Iterable
@@ -52,14 +51,23 @@ METHODS: dict[str, Config] = {
     "UNETR, adaptive tokens": {"trainer": {"task": "unetr"}, "model": {"adaptive_patching": True}},
     "SAP": {"trainer": {"task": "sap"}, "model": {"adaptive_patching": True}},
 }
-PATCHES = (16, 8, 4)
+CASES: dict[str, list[tuple[str, int, int]]] = {
+    dataset: [
+        *(("UNETR, uniform patches", patch, tokens) for patch, tokens in uniform.items()),
+        *(("UNETR, adaptive tokens", 4, tokens) for tokens in adaptive),
+        *(("SAP", 4, tokens) for tokens in adaptive),
+    ]
+    for dataset, uniform, adaptive in (
+        ("concrete", {16: 8, 8: 64, 4: 512}, (36, 120, 302)),
+        ("hippocampus", {16: 12, 8: 96, 4: 768}, (54, 180, 453)),
+    )
+}
+"""Method, side of a patch in voxels, tokens per tile."""
 
 
-def case_config(dataset: str, root: Path, method: str, patch_size: int, steps: int, out: Path) -> Config:
-    """A whole run; with adaptive patching, as many tokens as the tile has cells of `patch_size`."""
-    tile = DATASETS[dataset]["model"]["tile_size"]
-    tokens = math.prod(side // patch_size for side in tile)
-    adaptive = {"fixed_length": tokens} if METHODS[method]["model"] else {}
+def case_config(dataset: str, root: Path, case: tuple[str, int, int], steps: int, out: Path) -> Config:
+    """A whole run."""
+    method, patch_size, tokens = case
     return {
         "trainer": {
             "max_epochs": 1000,
@@ -72,17 +80,17 @@ def case_config(dataset: str, root: Path, method: str, patch_size: int, steps: i
             **METHODS[method]["trainer"],
         },
         "model": {
-            "lr": 1e-3,
+            "lr": 2e-3,
             "warmup_steps": steps // 10,
             "default_vars": ["image"],
             "patch_size": patch_size,
+            "fixed_length": tokens,
             "embed_dim": 128,
             "depth": 4,
             "num_heads": 4,
             "feature_size": 8,
             **DATASETS[dataset]["model"],
             **METHODS[method]["model"],
-            **adaptive,
         },
         "data": {
             "dataset": "basic_ct",
@@ -153,19 +161,20 @@ def main(dataset: str, root: Path, out: Path = Path("tradeoff"), steps: int = 30
     out.mkdir(parents=True, exist_ok=True)
     store = out / f"{dataset}.json"
     results: dict[str, Result] = json.loads(store.read_text()) if store.exists() else {}
-    for patch_size in PATCHES:
-        for method in METHODS:
-            config = case_config(dataset, root, method, patch_size, steps, out / "run")
+    for case in CASES[dataset]:
+        method, patch_size, tokens = case
+        name = f"{method}, {patch_size}³, {tokens}"
+        if name not in results:
+            config = case_config(dataset, root, case, steps, out / f"{dataset}_run")
             config["trainer"]["seed"] = seed
-            name = f"{method}, {patch_size}"
-            if name not in results:
-                tokens = math.prod(side // patch_size for side in config["model"]["tile_size"])
-                results[name] = {"tokens": tokens, "steps": steps, **run_case(config)}
-                store.write_text(json.dumps(results, indent=1))
+            results[name] = {"tokens": tokens, "steps": steps, **run_case(config)}
+            store.write_text(json.dumps(results, indent=1))
     print(f"{'':32} {'tokens':>7} {'Dice':>7} {'s/step':>7} {'s/volume':>9}")
-    for name, case in results.items():
-        figures = f"{case['dice']:7.3f} {case['seconds_per_step']:7.3f} {case['seconds_per_volume']:9.3f}"
-        print(f"{name:32} {case['tokens']:7.0f} {figures}")
+    for name, result in results.items():
+        figures = (
+            f"{result['dice']:7.3f} {result['seconds_per_step']:7.3f} {result['seconds_per_volume']:9.3f}"
+        )
+        print(f"{name:32} {result['tokens']:7.0f} {figures}")
     draw(results, store.with_suffix(".png"))
 
 

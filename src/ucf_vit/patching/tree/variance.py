@@ -13,9 +13,9 @@ from ucf_vit.patching.tree.slabs import FlatGrid, local_map
 class Variance(PerSample):
     """Variance (float32) in the window of 3 pixels a side around each pixel, in 2D and 3D.
 
-    Counted from its median over the image, so that even noise is no detail. Unit: the square of the channel's
-    robust range (`RobustScale`). Where one map serves all channels, each pixel has the variance of the channel
-    in which it is largest. Computed where the image is.
+    Counted from its median over the image, so that even noise is no detail. Unit: the square of the
+    channel's robust range (`RobustScale`). Where one map serves all channels, each pixel has the variance of
+    the channel in which it is largest. Computed where the image is.
     """
 
     def map(self, image: Tensor, rng: Generator | None, separate: bool) -> Tensor:
