@@ -78,6 +78,16 @@ def test_trees_grow_in_any_process_alike(kind, options, workers, request):
     stream.close()
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+def test_held_out_tiles_take_the_middle_of_what_is_drawn(photos, workers):
+    tree, options = patcher(2), {"batch_size": 4, "seed": 0, "shuffle": False, "num_workers": workers}
+    stream = Stream([photos], patcher=tree, draw_trees=False, **options)
+    batches = list(stream)
+    assert all(same(batch.leaves, tree.grow(batch.image)) for batch in batches)
+    assert not all(same(batch.leaves, tree.grow(batch.image, batch.keys)) for batch in batches)
+    stream.close()
+
+
 def test_rows_left_out_take_their_leaves_with_them(ct, scratch):
     bad = np.zeros((16, 8, 11), np.float32)
     bad[3, 4, 5] = np.nan

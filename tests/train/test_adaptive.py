@@ -15,6 +15,7 @@ ADAPTIVE = {"adaptive_patching": True, "fixed_length": 15}
 OPTIONS: dict[str, dict[str, Any]] = {
     "plain": {},
     "a mask": {"split_rule": "threshold", "split_threshold": 40, "split_overflow": "drop"},
+    "a blur that is drawn": {"detail_smoothing": [1, 3, 5]},
     "trees per channel": {"separate_channels": True},
     "places in the sequence": {"use_adaptive_pos_emb": False, "detail": "variance"},
 }

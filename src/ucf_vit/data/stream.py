@@ -33,8 +33,8 @@ class Stream:
     alone, so neither the number of workers nor that of ranks changes it. See `Order` for what `shuffle` means
     and what is left out. `augmentation` is a recipe's name, an Augmentation or None; `keep_orientation`
     takes its flips and rotations out. With `patcher`, the trees of adaptive patching grow here, from finished
-    tiles: `Batch.leaves`. Batches are in page-locked memory with `pin_memory` where there is a CUDA or ROCm
-    device.
+    tiles: `Batch.leaves`; without `draw_trees` (evaluation) whatever is drawn for them has its middle value.
+    Batches are in page-locked memory with `pin_memory` where there is a CUDA or ROCm device.
 
     `on_error`: "fail" raises DataError with the file and the cause; "skip" puts the next readable tile in the
     place and says so in `Batch.skipped` and `skipped`, until more than `max_errors` files were unreadable.
@@ -60,6 +60,7 @@ class Stream:
         max_errors: int = 10,
         start_method: str | None = None,
         patcher: AdaptivePatcher | None = None,
+        draw_trees: bool = True,
     ) -> None:
         parts = split(datasets, single_channel)
         groups = [Group(d.name, _group_name(d, c, single_channel), d.counts, d.buffer_size) for d, c in parts]
@@ -72,7 +73,7 @@ class Stream:
         self._count(skip for dataset in datasets for skip in dataset.skipped)
         self._pinned = pin_memory and torch.cuda.is_available()
         self._readers = [TileReader(d, c, _augmentation(augmentation, d, keep_orientation)) for d, c in parts]
-        self._tiles = TileSet(self._readers, self.order, on_error == "skip", patcher)
+        self._tiles = TileSet(self._readers, self.order, on_error == "skip", patcher, draw_trees)
         self._layouts = self._tiles.layouts
         self._workers = (
             Workers(self._tiles, batch_size, num_workers, prefetch, start_method) if num_workers else None

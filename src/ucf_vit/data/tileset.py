@@ -39,16 +39,23 @@ class TileSet:
     """Fills a request's tensors from the files. Held by every worker.
 
     With `skip`, an unreadable tile's place is taken by the next readable one among its `Order.stand_ins`
-    (without shuffling the place stays empty). `patcher` grows the trees of adaptive patching here.
+    (without shuffling the place stays empty). `patcher` grows the trees of adaptive patching here; what is
+    drawn for them depends on the tile's key, or is the middle of its range with `draw_trees` false.
     """
 
     def __init__(
-        self, readers: Sequence[TileReader], order: Order, skip: bool, patcher: AdaptivePatcher | None = None
+        self,
+        readers: Sequence[TileReader],
+        order: Order,
+        skip: bool,
+        patcher: AdaptivePatcher | None = None,
+        draw_trees: bool = True,
     ) -> None:
         self.readers = list(readers)
         self.order = order
         self.skip = skip
         self.patcher = patcher
+        self.draw_trees = draw_trees
 
     @property
     def layouts(self) -> list[Layout]:
@@ -76,7 +83,7 @@ class TileSet:
                     files.append(found[0])
                     keys.append(found[1])
             if self.patcher is not None and files:
-                trees.grow(self.patcher, torch.tensor(keys), tensors)
+                trees.grow(self.patcher, tensors, len(keys), torch.tensor(keys) if self.draw_trees else None)
             error = None
         except UserError as failure:
             error = str(failure)

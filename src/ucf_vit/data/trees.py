@@ -20,9 +20,8 @@ def parts(patcher: AdaptivePatcher, channels: int) -> dict[str, Part]:
     return found if patcher.all_valid else {**found, "valid": Part(shape, torch.bool, torch.bool)}
 
 
-def grow(patcher: AdaptivePatcher, keys: Tensor, tensors: Tensors) -> None:
-    """Put the leaves of the first images into the other tensors, one image for each of `keys` `[B]`."""
-    rows = len(keys)
+def grow(patcher: AdaptivePatcher, tensors: Tensors, rows: int, keys: Tensor | None) -> None:
+    """Put the leaves of the first `rows` images into the other tensors; `keys` as for the patcher."""
     leaves = patcher.grow(tensors["image"][:rows], keys)
     for name in ("start", "level", "valid"):
         if name in tensors:

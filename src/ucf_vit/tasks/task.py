@@ -76,8 +76,8 @@ class Task(nn.Module):
         raise NotImplementedError(f"{type(self).__name__} has no pictures")
 
     def patches_of(self, batch: Batch) -> Patches | None:
-        """Adaptive patches of a batch, along its leaves if it has them; None where the model takes images."""
-        return None if self.patcher is None else adaptive_patches(self.patcher, batch)
+        """Adaptive patches of a batch, see `adaptive_patches`; None where the model takes images."""
+        return None if self.patcher is None else adaptive_patches(self.patcher, batch, self.training)
 
     def predict(self, image: Tensor, patches: Patches | None = None) -> Tensor:
         """The model's output for images `[B, C, *S]`, or for their patches where there are any."""
@@ -87,9 +87,14 @@ class Task(nn.Module):
 TASKS: Registry[Task] = Registry("task")
 
 
-def adaptive_patches(patcher: AdaptivePatcher, batch: Batch) -> Patches:
-    """Patches of a batch, along the leaves that its loader has grown or along new ones."""
-    leaves = patcher.grow(batch.image, batch.keys) if batch.leaves is None else batch.leaves
+def adaptive_patches(patcher: AdaptivePatcher, batch: Batch, training: bool) -> Patches:
+    """Patches of a batch, along the leaves that its loader has grown or along new ones.
+
+    What is drawn for new ones is a function of the samples' keys in `training`, else the middle of its range.
+    """
+    leaves = batch.leaves
+    if leaves is None:
+        leaves = patcher.grow(batch.image, batch.keys if training else None)
     return patcher.cut(batch.image, leaves)
 
 

@@ -42,7 +42,7 @@ class TokenSegmentation(Segmentation):
 
     def forward(self, batch: Batch) -> Loss:
         """Mean over samples of cross-entropy + soft Dice loss over all pixels of all tokens."""
-        patches = adaptive_patches(self.patcher, batch)
+        patches = adaptive_patches(self.patcher, batch, self.training)
         logits = self.model(patches).float().movedim(2, 1)
         label = cut_labels(voxel_label(batch), patches.leaves, logits.shape[-1], self.num_classes)
         valid = patches.valid

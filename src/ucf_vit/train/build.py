@@ -111,7 +111,7 @@ def build_data(run: Run, world: World, task: Task) -> Data:
     if task.whole_volumes or not held_out:
         options = {"single_channel": data.single_channel, "on_error": data.on_error, **share}
         return Data(train, lambda: volumes(held_out, **options), tiles, bool(held_out), (train,))
-    stream = Stream(held_out, shuffle=False, **common)
+    stream = Stream(held_out, shuffle=False, draw_trees=False, **common)
 
     def validation() -> Iterator[Batch]:
         stream.epoch = stream.position = 0
