@@ -86,6 +86,9 @@ def test_threshold_splits_what_holds_more(case, data):
         assert boxes(dropped, tree) == boxes(leaves, tree)
     assert leaves.valid.sum(dim=1).tolist() == [len(boxes_of_tree) for boxes_of_tree in want]
     assert not (leaves.valid[:, 1:] & ~leaves.valid[:, :-1]).any(), "what is not valid comes last"
+    assert not leaves.start[~leaves.valid].any() and not leaves.level[~leaves.valid].any()
+    alone = grow(torch.from_numpy(detail[:1]), forest, forest.num_cells, threshold)
+    assert torch.equal(alone.start[0], leaves.start[0]) and torch.equal(alone.level[0], leaves.level[0])
 
 
 @given(details(), st.data())
@@ -160,3 +163,12 @@ def test_forest_errors_say_what_to_do():
         grow(torch.zeros(16, 16), Forest((16, 16)), 4)
     with pytest.raises(UserError, match="2 sides"):
         Forest((16,))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 3e38])
+def test_detail_that_cannot_be_summed_is_refused(value):
+    detail = torch.zeros(2, 16, 16)
+    detail[1, :2] = value
+    for rule in (grow, lambda *case: grow_and_drop(*case, threshold=1.0)):
+        with pytest.raises(UserError, match="the detail of a tile is not finite"):
+            rule(detail, Forest((16, 16)), 13)

@@ -185,10 +185,32 @@ def test_bands_do_not_show(space, monkeypatch):
     forest = Forest(space)
     detail = torch.rand(2, *space, generator=torch.Generator().manual_seed(0)) ** 8
     image = torch.rand(2, 3, *space)
-    whole = grow(detail, forest, forest.reachable(100))
-    tokens = cut(image, whole, 2)
-    for module in ("blocks", "cut"):
+
+    def everything():
+        leaves = grow(detail, forest, forest.reachable(100))
+        tokens = cut(image, leaves, 2)
+        return (
+            leaves.start,
+            leaves.level,
+            paste_labels((tokens[:, :, 0] * 9).long(), leaves),
+            tokens,
+            paste(tokens, leaves),
+        )
+
+    whole = everything()
+    for module in ("blocks", "cut", "paste"):
         monkeypatch.setattr(f"ucf_vit.patching.tree.{module}.AT_ONCE", 100)
-    parts = grow(detail, forest, forest.reachable(100))
-    assert torch.equal(parts.start, whole.start) and torch.equal(parts.level, whole.level)
-    torch.testing.assert_close(cut(image, parts, 2), tokens)
+    *exact, tokens, image_back = everything()
+    assert all(torch.equal(a, b) for a, b in zip(exact, whole, strict=False))
+    torch.testing.assert_close(tokens, whole[3])
+    torch.testing.assert_close(image_back, whole[4])
+
+
+def test_gradients_do_not_depend_on_pieces(monkeypatch):
+    leaves = grow(torch.rand(1, 32, 32), Forest((32, 32)), 61)
+    tokens = torch.rand(1, 61, 2, 4, 4, requires_grad=True)
+    monkeypatch.setattr("ucf_vit.patching.tree.paste.AT_ONCE", 100)
+    image = paste(tokens, leaves)
+    torch.testing.assert_close(image, paste(tokens.detach(), leaves))
+    (gradient,) = torch.autograd.grad(image.sum(), tokens)
+    assert gradient.isfinite().all() and (gradient != 0).any()

@@ -63,7 +63,7 @@ def node_totals(detail: Tensor, forest: Forest) -> Tensor:
     """Detail of all nodes that can be split, `[N, num_inner]`: coarse levels first, each in row-major order.
 
     Integers are summed as integers, and floats so that no child can exceed its parent. Raises UserError if
-    the map has another shape than the tile.
+    the map has another shape than the tile, or values that are not finite or too large to be summed.
     """
     if detail.ndim != 1 + forest.dims or tuple(detail.shape[1:]) != forest.space:
         raise UserError(
@@ -77,6 +77,11 @@ def node_totals(detail: Tensor, forest: Forest) -> Tensor:
             levels.append(block_sums(detail, 2 * forest.min_leaf, _type_of_sums(detail)))
     if not levels:
         return detail.new_empty(len(detail), 0)
+    if not torch.isfinite(levels[-1]).all():
+        raise UserError(
+            f"the detail of a tile is not finite, summed as {levels[-1].dtype}: its map has values that are "
+            "NaN, infinite or too large; scale it down"
+        )
     return torch.cat([sums.flatten(1) for sums in reversed(levels)], dim=1)
 
 
@@ -163,12 +168,12 @@ def _first_nodes(forest: Forest, device: torch.device) -> Tensor:
 
 
 def _fitted(leaves: Leaves, length: int) -> Leaves:
-    """The same leaves, and more that are not valid up to `length`."""
+    """The same leaves, and more up to `length` that are not valid: start and level of all such are 0."""
     missing = length - leaves.length
     valid = leaves.valid if leaves.valid is not None else torch.ones_like(leaves.level, dtype=torch.bool)
     return replace(
         leaves,
-        start=F.pad(leaves.start, (0, 0, 0, missing)),
-        level=F.pad(leaves.level, (0, missing)),
+        start=F.pad(leaves.start * valid[..., None], (0, 0, 0, missing)),
+        level=F.pad(leaves.level * valid, (0, missing)),
         valid=F.pad(valid, (0, missing)),
     )

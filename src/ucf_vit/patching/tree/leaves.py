@@ -17,7 +17,7 @@ class Leaves:
 
     `start` `[N, L, d]` int64 is the first pixel of a leaf, `level` `[N, L]` int64 how often its root was
     split to reach it, `valid` `[N, L]` bool which leaves are there; None says that all are. Leaves that are
-    not come last; their start and level mean nothing.
+    not come last; `grow` gives them start and level 0.
     """
 
     forest: Forest

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 
 from ucf_vit.core.errors import UserError
-from ucf_vit.patching.tree.blocks import put_blocks, resample
+from ucf_vit.patching.tree.blocks import AT_ONCE, put_blocks, resample
 from ucf_vit.patching.tree.cut import nearest, of_each_size
 from ucf_vit.patching.tree.leaves import Leaves, z_order
 
@@ -20,7 +22,7 @@ def paste(tokens: Tensor, leaves: Leaves) -> Tensor:
     forest, patch, channels = leaves.forest, tokens.shape[3:], tokens.shape[2]
     flat = tokens.reshape(-1, channels, *patch)
     image = tokens.new_zeros(len(leaves.level), channels, *forest.space)
-    for side, tree, leaf in of_each_size(leaves):
+    for side, tree, leaf in _in_pieces(flat, leaves):
         blocks = resample(flat.index_select(0, tree * leaves.length + leaf), side, undo=True)
         put_blocks(image, tree, leaves.start[tree, leaf], blocks)
     return image.view(len(tokens), leaves.trees * channels, *forest.space)
@@ -31,10 +33,23 @@ def paste_labels(tokens: Tensor, leaves: Leaves) -> Tensor:
     forest, patch = leaves.forest, tokens.shape[2:]
     flat = tokens.reshape(-1, *patch)
     image = tokens.new_zeros(len(leaves.level), 1, *forest.space)
-    for side, tree, leaf in of_each_size(leaves):
+    for side, tree, leaf in _in_pieces(flat[:, None], leaves):
         blocks = nearest(flat.index_select(0, tree * leaves.length + leaf), side)
         put_blocks(image, tree, leaves.start[tree, leaf], blocks[:, None])
     return image.view(len(tokens), leaves.trees, *forest.space)
+
+
+def _in_pieces(tokens: Tensor, leaves: Leaves) -> Iterator[tuple[int, Tensor, Tensor]]:
+    """As `of_each_size`, leaves of a size in pieces that stay in the cache, for tokens `[N * L, K, *P]`.
+
+    With gradients they come whole: each write into the image has a backward pass over all of it.
+    """
+    whole = tokens.device.type != "cpu" or (tokens.requires_grad and torch.is_grad_enabled())
+    for side, tree, leaf in of_each_size(leaves):
+        largest = tokens.shape[1] * max(side, tokens.shape[-1]) ** leaves.forest.dims
+        at_once = len(tree) if whole else max(1, AT_ONCE // largest)
+        for trees, places in zip(tree.split(at_once), leaf.split(at_once), strict=True):
+            yield side, trees, places
 
 
 def place(features: Tensor, leaves: Leaves, side: int) -> Tensor:
