@@ -91,3 +91,12 @@ def test_what_is_not_there_is_named(file):
         resolve(f"{file}:Number")
     with pytest.raises(DataError, match=r"gone\.py: no such file"):
         resolve("gone.py:Numbers")
+
+
+def test_a_file_that_fails_is_one_message(tmp_path):
+    (tmp_path / "mine.py").write_text("import numpy\nimport nmpy\n")
+    for _ in range(2):
+        with pytest.raises(
+            DataError, match=r"mine\.py: this data source can't be loaded: line 2: ModuleNotF"
+        ):
+            resolve(f"{tmp_path / 'mine.py'}:Numbers")

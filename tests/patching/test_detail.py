@@ -324,6 +324,13 @@ def flat(image, keys, separate):
 def words(image, keys, separate):
     return "edges"
 
+def odd(image, *, keys=None):
+    return image
+
+def fails(image, keys, separate):
+    image = image.float()
+    return image.sobel()
+
 number = 3
 """
 
@@ -355,7 +362,9 @@ def test_a_function_of_the_users_own(mine):
         ("flat", 1.0, r"expected a tensor of shape \[2, 1, 8, 8\], got \[2, 8, 8\]"),
         ("words", 1.0, r"expected a tensor of shape \[2, 1, 8, 8\], got str"),
         ("brigt", 1.0, r"no 'brigt' \(did you mean 'bright'\?\)"),
-        ("number", 1.0, "not a function"),
+        ("number", 1.0, r"number: expected a function, called as function\(image, keys, separate\)"),
+        ("odd", 1.0, r"odd: expected a function"),
+        ("fails", 1.0, r"mine\.py:fails: line 18: AttributeError: 'Tensor' object has no attribute 'sobel'"),
     ],
 )
 def test_a_users_map_is_checked(mine, function, pixel, message):
@@ -363,3 +372,39 @@ def test_a_users_map_is_checked(mine, function, pixel, message):
     image[1, 0, 2, 3] = pixel
     with pytest.raises(UserError, match=message):
         resolve_detail(f"{mine}:{function}", 2, {})(image, None, False)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("x = 1\ndef bright(image keys):\n    pass\n", r"line 2: SyntaxError: "),
+        ("\n\nimport nmpy\n", "line 3: ModuleNotFoundError: No module named 'nmpy'"),
+        ("raise ValueError", r"loaded: line 1: ValueError$"),
+    ],
+)
+def test_a_file_that_cannot_be_loaded_is_named_with_the_line(mine, text, message):
+    mine.write_text(text)
+    with pytest.raises(UserError, match=message) as caught:
+        resolve_detail(f"{mine}:bright", 2, {})
+    assert str(caught.value).startswith(f"{mine}: this detail can't be loaded: ")
+
+
+def test_the_home_directory_and_data_classes(mine, monkeypatch):
+    mine.write_text(
+        "from __future__ import annotations\nfrom dataclasses import dataclass\n"
+        "@dataclass\nclass Bright:\n    power: int = 1\n"
+        "    def __call__(self, image, keys, separate):\n        return image**self.power\n"
+        "bright = Bright()\n"
+    )
+    monkeypatch.setenv("HOME", str(mine.parent))
+    image = torch.rand(2, 1, 8, 8)
+    assert torch.equal(resolve_detail("~/mine.py:bright", 2, {})(image, None, False), image)
+
+
+@each
+@pytest.mark.parametrize("separate", [False, True])
+def test_masks_are_images(name, dims, separate):
+    mask = scene(dims, batch=2, channels=2) > 0.5
+    found = detail_of(name, dims, mask, separate=separate)
+    assert torch.equal(found, detail_of(name, dims, mask.float(), separate=separate))
+    assert found.count_nonzero()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import sys
+import traceback
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,17 +20,39 @@ def in_file(name: str) -> bool:
     return bool(colon) and path.endswith(".py")
 
 
+def file_of(name: str) -> Path:
+    """The file that `path/to/file.py:name` is in; `~` is the home directory."""
+    return Path(name.rpartition(":")[0]).expanduser()
+
+
 def load(name: str, kind: str, error: type[UserError] = UserError) -> Any:
     """The class or function that `path/to/file.py:name` stands for; the file is executed once per process.
 
-    Raises `error`, which speaks of a `kind` ("data source"), where the file or the name in it is missing.
+    Raises `error`, which speaks of a `kind` ("data source"), where the file or the name in it is missing, or
+    the file cannot be executed.
     """
-    path, _, attribute = name.rpartition(":")
-    module = _module(Path(path), kind, error)
+    attribute = name.rpartition(":")[2]
+    module = _module(file_of(name), kind, error)
     if not hasattr(module, attribute):
         known = [key for key, value in vars(module).items() if callable(value)]
         raise error(f"{name}: the file has no {attribute!r}{nearest(attribute, known)}")
     return getattr(module, attribute)
+
+
+def cause(error: Exception, path: Path) -> str:
+    """What went wrong in the file `path` of a user's own, and where: `line 7: ValueError: no such axis`.
+
+    The line is the last one of the file that was being executed, if any was.
+    """
+    frames = traceback.extract_tb(error.__traceback__)
+    places = [(frame.filename, frame.lineno) for frame in frames]
+    text = str(error)
+    if isinstance(error, SyntaxError) and error.filename:
+        places.append((error.filename, error.lineno))
+        text = error.msg
+    lines = [line for file, line in places if Path(file).resolve() == path.resolve()]
+    where = [f"line {lines[-1]}"] if lines else []
+    return ": ".join([*where, type(error).__name__, *filter(None, [" ".join(text.split())])])
 
 
 def _module(path: Path, kind: str, error: type[UserError]) -> ModuleType:
@@ -41,6 +64,10 @@ def _module(path: Path, kind: str, error: type[UserError]) -> ModuleType:
         if spec is None or spec.loader is None:
             raise error(f"{path}: not a Python file")
         module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
         sys.modules[name] = module
+        try:
+            spec.loader.exec_module(module)
+        except Exception as trouble:
+            del sys.modules[name]
+            raise error(f"{path}: this {kind} can't be loaded: {cause(trouble, path)}") from trouble
     return sys.modules[name]

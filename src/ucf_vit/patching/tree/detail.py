@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -57,21 +58,26 @@ def resolve_detail(name: str, dims: int, options: Mapping[str, Any]) -> Detail:
 class InFile:
     """A user's function `path/to/file.py:function`, its maps checked. Found again by name in other processes.
 
-    Raises UserError if the maps are of another shape than `Detail` asks for, not finite, or negative.
+    Raises UserError if the function can't be called as `Detail` is, fails, or returns maps that are of
+    another shape than `Detail` asks for, not finite, or negative.
     """
 
     def __init__(self, name: str) -> None:
         self.name = name
         self._function: Detail = plugins.load(name, "detail")
-        if not callable(self._function):
-            raise UserError(f"detail {name}: not a function; expected function(image, keys, separate)")
+        if not _takes_three(self._function):
+            raise UserError(f"detail {name}: expected a function, called as function(image, keys, separate)")
 
     def __reduce__(self) -> tuple[type[InFile], tuple[str]]:
         return InFile, (self.name,)
 
     def __call__(self, image: Tensor, keys: Tensor | None, separate: bool) -> Tensor:
         """As `Detail`."""
-        maps = self._function(image, keys, separate)
+        try:
+            maps = self._function(image, keys, separate)
+        except Exception as error:
+            cause = plugins.cause(error, plugins.file_of(self.name))
+            raise UserError(f"detail {self.name}: {cause}") from error
         expected = [image.shape[0], image.shape[1] if separate else 1, *image.shape[2:]]
         if not isinstance(maps, Tensor) or list(maps.shape) != expected:
             got = list(maps.shape) if isinstance(maps, Tensor) else type(maps).__name__
@@ -83,3 +89,14 @@ class InFile:
         if least < 0:
             raise UserError(f"detail {self.name}: expected values >= 0, the least is {least.item():.6g}")
         return maps
+
+
+def _takes_three(function: Any) -> bool:
+    """Whether it can be called with three arguments, as far as its signature tells."""
+    try:
+        inspect.signature(function).bind(None, None, None)
+    except TypeError:
+        return False
+    except ValueError:
+        pass
+    return True

@@ -17,11 +17,12 @@ class PerSample(ABC):
     """A detail whose map of a sample depends on that sample and its key alone, never on the batch."""
 
     def __call__(self, image: Tensor, keys: Tensor | None, separate: bool) -> Tensor:
-        """The maps `[B, T, *S]` of `image` `[B, C, *S]` (float or uint8), all values >= 0, on its device.
+        """The maps `[B, T, *S]` of `image` `[B, C, *S]` of any real type, all values >= 0, on its device.
 
         T is C if `separate`, else one map serves all channels. `keys` `[B]` int64 seed what is drawn per
         sample; without them it is the middle of what could be drawn.
         """
+        image = image.float() if image.dtype == torch.bool else image
         rngs = [None] * len(image) if keys is None else [generator(key, "detail") for key in keys.tolist()]
         maps = [self.map(sample, rng, separate) for sample, rng in zip(image, rngs, strict=True)]
         return maps[0][None] if len(maps) == 1 else torch.stack(maps)
