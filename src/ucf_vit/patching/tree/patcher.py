@@ -34,7 +34,9 @@ class AdaptivePatcher:
         separate_channels: one tree per channel, each token of one channel.
         detail, detail_smoothing, canny_low, canny_high: see `resolve_detail`.
 
-    Raises UserError where the tile has no tree of that length.
+    A tree has as many leaves as its splits make, `Forest.reachable(fixed_length)`; what is missing to L is
+    not valid (a config refuses other lengths). Raises UserError where the roots alone are more than L, the
+    smallest leaf does not divide the tile, or an option of the detail cannot be.
     """
 
     def __init__(
@@ -77,7 +79,7 @@ class AdaptivePatcher:
         """Leaves of images `[B, C, *S]`, on their device.
 
         What is random is a function of `keys` `[B]`; without them, as in evaluation, it has its middle value.
-        Raises UserError if the images are of another size than the tile.
+        Raises UserError if there is no image, or the images are of another size than the tile.
         """
         self._check(image)
         detail = self.detail(image, keys, self.separate_channels)
@@ -95,8 +97,9 @@ class AdaptivePatcher:
         return Patches(cut(image, leaves, self.patch_size), leaves)
 
     def _check(self, image: Tensor) -> None:
-        if image.ndim != 2 + self.forest.dims or tuple(image.shape[2:]) != self.forest.space:
+        space = list(self.forest.space)
+        if list(image.shape[2:]) != space or not len(image):
             raise UserError(
-                f"adaptive patching is set up for tiles {list(self.forest.space)} and got images of shape "
-                f"{list(image.shape)}, not [batch, channels, *{list(self.forest.space)}]: check tile_size"
+                f"adaptive patching is set up for tiles {space} and got images of shape {list(image.shape)}, "
+                f"not [batch >= 1, channels, *{space}]: check tile_size"
             )
