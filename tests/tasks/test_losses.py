@@ -126,6 +126,19 @@ def test_trees_of_the_tests_have_leaves_that_are_not_valid() -> None:
     assert 0 < int(patches.valid.sum()) < patches.valid.numel()
 
 
+@pytest.mark.parametrize("training", [True, False])
+def test_trees_are_drawn_for_training_and_have_their_middle_for_evaluation(training: bool) -> None:
+    size = {"tile_size": (8, 12), "patch_size": 4, "fixed_length": 12}
+    patcher = AdaptivePatcher(**size, detail="gradient", detail_smoothing=(1, 7))
+    task, batch = build("masked on trees").train(training), batch_for("masked")
+    task.patcher = patcher
+    patches = task.patches_of(batch)
+    assert patches is not None
+    drawn, middle = patcher.grow(batch.image, batch.keys).start, patcher.grow(batch.image).start
+    assert not drawn.equal(middle)
+    assert patches.leaves.start.equal(drawn if training else middle)
+
+
 @pytest.mark.parametrize("name", ["sap", "masked on trees", "classification on trees"])
 def test_what_is_not_valid_changes_nothing(name: str) -> None:
     """Garbage in the places of missing leaves leaves loss and gradients as they are."""
@@ -143,14 +156,34 @@ def test_what_is_not_valid_changes_nothing(name: str) -> None:
     torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-4, atol=1e-6)
 
 
-def test_nothing_to_reconstruct_is_no_loss() -> None:
-    """A tree of one leaf, all that there is of a constant image: nothing can be removed."""
+def test_samples_with_nothing_to_reconstruct_do_not_count() -> None:
+    """Trees of one leaf, all that there is of a constant image: nothing can be removed."""
     size = {"tile_size": (8, 8), "patch_size": 4, "fixed_length": 4}
-    patcher = AdaptivePatcher(**size, split_rule="threshold", split_threshold=1.0)
+    patcher = AdaptivePatcher(**size, split_rule="threshold", split_threshold=1.0, detail="gradient")
     model = MAE(in_channels=2, **(NETWORK | size), adaptive_patching=True, decoder_num_heads=2)
     task = MaskedAutoencoding(model, patcher=patcher)
-    batch = replace(batch_for("masked"), image=torch.ones(4, 2, 8, 8))
-    assert float(task(task.draw(batch)).value.detach()) == 0
+    image = torch.ones(4, 2, 8, 8)
+    batch = replace(batch_for("masked"), image=image)
+    loss = task(task.draw(batch)).value
+    loss.backward()
+    assert float(loss.detach()) == 0 and all(p.grad is not None for p in task.parameters())
+    assert task.evaluate(batch)["loss"].tolist() == [0, 0]
+
+    image[1, :, :3] = torch.rand(2, 3, 8, generator=torch.Generator().manual_seed(0))
+    one = rows(batch, slice(1, 2))
+    assert torch.isclose(task(task.draw(batch)).value, task(task.draw(one)).value)
+    torch.testing.assert_close(task.evaluate(batch)["loss"], task.evaluate(one)["loss"])
+    assert task.evaluate(one)["loss"][0] > 0
+
+
+@pytest.mark.parametrize("name", ["masked", "masked on trees"])
+def test_the_input_of_a_masked_autoencoder_is_shown_as_it_is(name: str) -> None:
+    batch = batch_for("masked")
+    with torch.no_grad():
+        panels = {panel.title: panel.image for panel in build(name).eval().pictures(batch)}
+    tokens = ["held by tokens"] if "trees" in name else []
+    assert list(panels) == ["input", *tokens, "masked input", "reconstruction"]
+    assert (panels["input"] == batch.image[0, 0].numpy()).all()
 
 
 def test_segmentation_loss_is_cross_entropy_plus_monais_dice_loss() -> None:

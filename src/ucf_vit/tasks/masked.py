@@ -41,15 +41,20 @@ class MaskedAutoencoding(Task):
         return batch.with_drawn(noise=rand_per_sample(batch.keys, (self.model.num_tokens,), "mask"))
 
     def forward(self, batch: Batch) -> Loss:
-        """Mean over samples of the mean squared error per patch."""
-        return Loss(self._per_sample(batch).mean())
+        """Mean of the mean squared error per patch, over samples that have something to reconstruct."""
+        error, some = self._per_sample(batch)
+        return Loss(error.sum() / some.sum().clamp_min(1))
 
     def evaluate(self, batch: Batch) -> dict[str, Tensor]:
         """The training loss on held-out tiles, each with a mask of its own that stays the same."""
-        return {"loss": total(self._per_sample(self.draw(batch).to(batch.image.device)))}
+        error, some = self._per_sample(self.draw(batch).to(batch.image.device))
+        return {"loss": total(error.masked_fill(~some, torch.nan))}
 
     def pictures(self, batch: Batch) -> list[Panel]:
-        """Input, input without the removed patches, and reconstruction, of the first channel."""
+        """Input, input without the removed patches, and reconstruction, of the first channel.
+
+        With adaptive patches also all that tokens hold of the input: large leaves are averaged.
+        """
         batch = self.draw(batch).to(batch.image.device)
         patches = self.patches_of(batch)
         prediction, mask, target = self._reconstruct(batch, patches)
@@ -57,17 +62,19 @@ class MaskedAutoencoding(Task):
             mean, std = _patch_statistics(target)
             prediction = prediction * std + mean
         hidden = mask[..., None].to(target.dtype)
-        shown = {
-            "input": target,
+        shown = {} if patches is None else {"held by tokens": target}
+        shown |= {
             "masked input": target * (1 - hidden) + target.min() * hidden,
             "reconstruction": target * (1 - hidden) + prediction * hidden,
         }
+        images = {title: self.model.image(tokens.float(), patches) for title, tokens in shown.items()}
         return [
-            Panel(title, self.model.image(tokens.float(), patches)[0, 0].cpu().numpy())
-            for title, tokens in shown.items()
+            Panel(title, image[0, 0].float().cpu().numpy())
+            for title, image in {"input": batch.image, **images}.items()
         ]
 
-    def _per_sample(self, batch: Batch) -> Tensor:
+    def _per_sample(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Loss `[B]`, and which samples `[B]` have a patch that counts: the loss of others is 0."""
         patches = self.patches_of(batch)
         prediction, mask, target = self._reconstruct(batch, patches)
         if self.norm_pix_loss:
@@ -79,7 +86,8 @@ class MaskedAutoencoding(Task):
             counts = mask
         else:
             counts = torch.ones_like(mask) if valid is None else valid.to(mask.dtype)
-        return (error * counts).sum(dim=1) / counts.sum(dim=1).clamp_min(1)
+        count = counts.sum(dim=1)
+        return (error * counts).sum(dim=1) / count.clamp_min(1), count > 0
 
     def _reconstruct(self, batch: Batch, patches: Patches | None) -> tuple[Tensor, Tensor, Tensor]:
         """Prediction `[B, L, patch_dim]`, mask `[B, L]` of what was removed, and target as the prediction."""

@@ -41,7 +41,7 @@ def cut_labels(label: Tensor, leaves: Leaves, patch_size: int, num_classes: int)
 
     A pixel of a larger leaf's token gets the class that most of its pixels have (of several, the lowest);
     smaller leaves repeat theirs. Where the patch does not divide the leaf, the nearest pixel is taken.
-    Expects classes 0 to `num_classes` - 1, which is checked where labels are read: others count in no majority.
+    Expects classes 0 to `num_classes` - 1, as sources check when they read: others count in no majority.
     """
     dims = leaves.forest.dims
     patch = [patch_size] * dims
