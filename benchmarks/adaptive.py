@@ -1,7 +1,7 @@
 """Adaptive patching, the whole way from image to tokens, beside the plain loop.
 
-    python benchmarks/adaptive.py [--quick] [--rounds N]   milliseconds of both, and their ratio (3 minutes)
-    python benchmarks/adaptive.py --scaling [--quick]      time and memory per pixel up to 16384^2 (15 GiB)
+    python benchmarks/adaptive.py [--quick] [--rounds N]   milliseconds of both, and their ratio (2 minutes)
+    python benchmarks/adaptive.py --scaling [--quick]      cost per pixel up to 16384^2 (7.5 GiB, 3 minutes)
     python benchmarks/adaptive.py --device cuda            images per second and share of the memory bandwidth
 
 The plain loop takes the same map of detail, searches all leaves for the one with most detail for every
@@ -84,27 +84,20 @@ SCALES = (512, 1024, 2048, 4096, 8192, 16384)
 
 
 def picture(side: int, seed: int) -> Tensor:
-    """Ellipses of all sizes on a background with a gentle slope, and noise: `[3, side, side]` in [0, 1]."""
+    """Ellipses on a background, and noise that grows to the right: `[3, side, side]` in [0, 1].
+
+    A larger picture is a larger part of the same scene: ellipses are of 3 to 83 pixels, one per 5,000 pixels.
+    """
     rng = np.random.default_rng(seed)
     image = np.full((side, side, 3), 90, np.uint8)
-    for _ in range(60):
-        axes = side * 0.2 * rng.random(2) ** 2 + 2
-        where, axes = rng.integers(side, size=2).tolist(), axes.astype(int).tolist()
-        cv2.ellipse(
-            image,
-            where,
-            axes,
-            rng.uniform(0, 360),
-            0,
-            360,
-            rng.integers(256, size=3).tolist(),
-            -1,
-            cv2.LINE_AA,
-        )
+    for _ in range(side**2 // 5000):
+        center, colour = rng.integers(side, size=2).tolist(), rng.integers(256, size=3).tolist()
+        radii = (3 + 80 * rng.random(2) ** 2).astype(int).tolist()
+        cv2.ellipse(image, center, radii, rng.uniform(0, 360), 0, 360, colour, -1, cv2.LINE_AA)
     out = torch.empty(3, side, side)
     for first in range(0, side, 256):
         rows = image[first : first + 256].transpose(2, 0, 1)
-        noise = rng.normal(np.linspace(0, 20, side), 4, size=rows.shape)
+        noise = rng.normal(scale=np.linspace(2, 6, side), size=rows.shape)
         out[:, first : first + 256] = torch.from_numpy((rows + noise).clip(0, 255).round() / 255)
     return out
 
@@ -211,7 +204,7 @@ def compare(case: Case, rounds: int | None) -> str:
 
 
 def scale(side: int) -> str:
-    """A line of the table; to be called in a process of its own, for the peak of its memory."""
+    """A line of the table: the least of several rounds. In a process of its own, for its peak of memory."""
     settle()
     warm = QUICK[0]
     warm.patcher()(warm.images())
@@ -220,7 +213,7 @@ def scale(side: int) -> str:
     case = Case(2, side, pixels // 256)
     image, patcher = picture(side, 0)[None], case.patcher()
     rows = []
-    for _ in range(max(2, min(20, 2**25 // pixels))):
+    for _ in range(max(5, min(20, 2**25 // pixels))):
         stamps = [time.process_time()]
         detail = patcher.detail(image, None, False)
         stamps.append(time.process_time())
@@ -230,10 +223,10 @@ def scale(side: int) -> str:
         stamps.append(time.process_time())
         rows.append([stamps[-1] - stamps[0], *(b - a for a, b in pairwise(stamps))])
         del detail, leaves, tokens
-    whole, *steps = (statistics.median(column) for column in zip(*rows, strict=True))
+    whole, *steps = (min(column) for column in zip(*rows, strict=True))
     peak = 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - base)
     figures = "".join(f"{1e9 * step / pixels:10.1f}" for step in (whole, *steps))
-    return f"{side:>5}^2 {case.length:>8}{whole:9.3f}{figures}{peak / 2**30:9.2f}{peak / pixels:9.0f}"
+    return f"{side:>5}^2 {case.length:>8}{whole:9.4f}{figures}{peak / 2**30:9.2f}{peak / pixels:9.0f}"
 
 
 def on_gpu(case: Case, rounds: int) -> str:
