@@ -6,11 +6,12 @@ import json
 from math import prod
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from test_config_checks import good, message
 
-from ucf_vit.config import Model, load
+from ucf_vit.config import Model, dump, from_dict, load
 from ucf_vit.config.check_adaptive import DETAILS
 from ucf_vit.core.errors import ConfigError
 from ucf_vit.patching.tree.patcher import AdaptivePatcher
@@ -101,6 +102,8 @@ def test_the_patch_need_not_divide_the_tile_but_in_a_unetr():
         ({"detail": "canny", "tile_size": [16] * 3}, "model.detail = 'canny': finds edges in 2D tiles alone; take"),
         ({"detail_smoothing": [3, 4]}, "model.detail_smoothing = [3, 4]: a blur has a middle; expected odd numbers, "
          "such as [3, 5]"),
+        ({"detail_smoothing": [1, 33]}, "model.detail_smoothing = [1, 33]: a blur is no wider than the tile; expected at "
+         "most 32"),
         ({"detail_smoothing": []}, "model.detail_smoothing = []: expected a list of 1 or more, each a whole number"),
         ({"canny_low": [50, 40]}, "model.canny_low = [50.0, 40.0]: expected the smaller first: [40.0, 50.0]"),
         ({"canny_high": [300, 200]}, "model.canny_high = [300.0, 200.0]: expected the smaller first"),
@@ -155,6 +158,37 @@ def test_without_adaptive_patching_its_keys_do_no_harm():
     for task in ("unetr", "masked", "classification"):
         change = {"fixed_length": 5, "min_leaf": 3, "separate_channels": True, "detail_smoothing": [2]}
         assert good(**adaptive(**change, adaptive_patching=False) | {"trainer__task": task}).grid == (4, 4)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"adaptive_patching": False}, ""),
+        ({"adaptive_patching": False, "min_leaf": 2, "detail": "auto"}, ""),
+        ({"adaptive_patching": False, "fixed_length": 13, "detail": "canny"},
+         "config: no effect of model.fixed_length, model.detail: model.adaptive_patching is false"),
+        ({"split_threshold": 3}, "config: no effect of model.split_threshold: model.split_rule is length"),
+        ({"split_overflow": "drop"}, "config: no effect of model.split_overflow: model.split_rule is length"),
+        ({"split_rule": "threshold"}, ""),
+        ({"split_rule": "threshold", "split_threshold": 3, "split_overflow": "drop"}, ""),
+        ({"fixed_length": 13, "detail_smoothing": [1, 3]}, ""),
+    ],
+)  # fmt: skip
+def test_keys_without_effect_get_a_word(change, expected, caplog):
+    run = good(**adaptive(**change) | {"trainer__task": "unetr"})
+    assert caplog.messages == [expected] * bool(expected)
+    caplog.clear()
+    from_dict(yaml.safe_load(dump(run)))
+    assert caplog.messages == [expected] * bool(expected), "no more words for a file with all defaults in it"
+
+
+def test_positions_follow_the_masked_autoencoder_that_a_network_starts_from():
+    pretrained = {"trainer__use_pretrained_mae_model": True, "trainer__mae_checkpoint_path": "mae"}
+    for task, alone in (("masked", "sincos"), ("sap", "learned"), ("unetr", "learned")):
+        change = adaptive() | {"trainer__task": task}
+        assert good(**change).model.pos_embed == alone
+        assert good(**change, **pretrained).model.pos_embed == "sincos"
+        assert good(**change, **pretrained, model__pos_embed="learned").model.pos_embed == "learned"
 
 
 def test_the_task_sap_is_never_guessed(small):

@@ -19,7 +19,7 @@ def test_a_short_config_gets_every_default(small):
     assert run.task == "unetr" and run.trainer.task == "unetr"
     assert run.datasets == ("ct1", "ct2")
     assert run.model.lr == 1e-4 and run.model.max_steps is None
-    assert run.model.twoD is False and run.model.fixed_length == 508
+    assert run.model.twoD is False and run.model.fixed_length is None
     assert run.model.num_classes == run.data.num_classes == run.num_classes == 3
     data = run.data
     assert data.dict_start_idx == {"ct1": 0, "ct2": 0}
@@ -37,7 +37,9 @@ def test_what_follows_from_the_sections(small):
     assert run.source_path == small
     assert run.spatial_tile == (32, 32, 16) and run.grid == (4, 4, 2) and run.in_channels == 1
     flat = load(small, ["model.twoD=true"])
-    assert flat.spatial_tile == (32, 32) and flat.grid == (4, 4) and flat.model.fixed_length == 196
+    assert flat.spatial_tile == (32, 32) and flat.grid == (4, 4)
+    trees = ["model.adaptive_patching=true"]
+    assert load(small, trees).grid == (508,) and load(small, [*trees, "model.twoD=true"]).grid == (196,)
 
 
 def test_channels_of_the_model():

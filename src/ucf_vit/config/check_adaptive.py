@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterator, Sequence
 from math import gcd, prod
 
 from ucf_vit.config.check_model import divisors, nearest, pair
+from ucf_vit.config.model import Model
 from ucf_vit.config.problems import Problem
 from ucf_vit.config.run import Run
 from ucf_vit.core.errors import UserError
 from ucf_vit.core.registry import nearest as meant
 from ucf_vit.patching.tree.forest import Forest
 
+log = logging.getLogger(__name__)
 DETAILS = ["canny", "gradient", "variance"]
+KEYS = (
+    "fixed_length",
+    "min_leaf",
+    "split_rule",
+    "split_threshold",
+    "split_overflow",
+    "separate_channels",
+    "use_adaptive_pos_emb",
+    "detail",
+    "detail_smoothing",
+    "canny_low",
+    "canny_high",
+    "token_placement",
+)
+"""Keys of section `model` that adaptive patching alone reads."""
 
 
 def sap(run: Run) -> Iterator[Problem]:
@@ -20,6 +38,24 @@ def sap(run: Run) -> Iterator[Problem]:
     if run.task == "sap" and not run.model.adaptive_patching:
         message = "task sap works on adaptive patches; set it to true, or train task unetr"
         yield Problem(("model", "adaptive_patching"), message, False)
+
+
+def unused(run: Run) -> Iterator[Problem]:
+    """Keys without effect may be there, since variants share files, but not without a word."""
+    model = run.model
+    if not model.adaptive_patching:
+        _say_unused(run, KEYS, "model.adaptive_patching is false")
+    elif model.split_rule == "length":
+        _say_unused(run, ("split_threshold", "split_overflow"), "model.split_rule is length")
+    yield from ()
+
+
+def _say_unused(run: Run, names: Sequence[str], cause: str) -> None:
+    """Of the keys that differ from their defaults, as all do that change anything."""
+    fields = Model.model_fields
+    given = [f"model.{name}" for name in names if getattr(run.model, name) != fields[name].get_default()]
+    if given:
+        log.warning("%s: no effect of %s: %s", run.where(given[0]), ", ".join(given), cause)
 
 
 def leaves(run: Run) -> Iterator[Problem]:
@@ -68,9 +104,9 @@ def detail(run: Run) -> Iterator[Problem]:
     """Detail is known or a function in a file, fits the tiles, and is smoothed by odd kernels."""
     name, path = run.model.detail, ("model", "detail")
     file, _, function = name.rpartition(":")
-    if name not in DETAILS and not (file.endswith(".py") and function.isidentifier()):
-        known = ", ".join(["auto", *DETAILS])
-        message = f"expected one of {known}, or path/to/file.py:function{meant(name, DETAILS)}"
+    known = ["auto", *DETAILS]
+    if name not in known and not (file.endswith(".py") and function.isidentifier()):
+        message = f"expected one of {', '.join(known)}, or path/to/file.py:function{meant(name, DETAILS)}"
         yield Problem(path, message, name)
     if not run.model.adaptive_patching:
         return
@@ -79,7 +115,10 @@ def detail(run: Run) -> Iterator[Problem]:
             "finds edges in 2D tiles alone; take gradient or variance, or set model.twoD=true for slices"
         )
         yield Problem(path, message, name)
-    sides = run.model.detail_smoothing
+    sides, most = run.model.detail_smoothing, max(3, min(run.spatial_tile))
+    if max(sides) > most:
+        message = f"a blur is no wider than the tile; expected at most {most}"
+        yield Problem(("model", "detail_smoothing"), message, sides)
     if any(side % 2 == 0 for side in sides):
         message = (
             f"a blur has a middle; expected odd numbers, such as {[side // 2 * 2 + 1 for side in sides]}"

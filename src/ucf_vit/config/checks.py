@@ -24,6 +24,7 @@ CHECKS: tuple[Check, ...] = (
     check_model.schedule,
     check_adaptive.sap,
     check_adaptive.leaves,
+    check_adaptive.unused,
     check_adaptive.detail,
     check_adaptive.canny,
     check_adaptive.placement,

@@ -63,7 +63,8 @@ class Model(Section):
     class_token: bool = key(True, "Put a class token before the patches (not in a UNETR).")
     pos_embed: Literal["auto", "learned", "sincos"] = key(
         "auto",
-        "Position embeddings: learned, fixed sines and cosines; auto: sincos for task masked, else learned.",
+        "Position embeddings: learned, fixed sines and cosines; auto: sincos for task masked and for what "
+        "starts from such a model (use_pretrained_mae_model), else learned.",
     )
     attention: Literal["auto", "flash", "efficient", "cudnn", "math", "xformers", "xformers_ck"] = key(
         "auto",

@@ -19,7 +19,8 @@ FIXED_LENGTH = {2: 196, 3: 512}
 def resolve(run: Run, task: TaskName, name: str) -> Run:
     """The run with every default filled in; `name` is the config's, for the output directory."""
     num_classes = run.model.num_classes if run.data.num_classes is None else run.data.num_classes
-    model = _model(run.model, num_classes, task)
+    masked = task == "masked" or run.trainer.use_pretrained_mae_model
+    model = _model(run.model, num_classes, masked)
     return run.model_copy(
         update={
             "trainer": _trainer(run.trainer, task, name),
@@ -34,15 +35,17 @@ def _trainer(trainer: Trainer, task: TaskName, name: str) -> Trainer:
     return trainer.model_copy(update={"task": task, "checkpoint_path": path})
 
 
-def _model(model: Model, num_classes: int | None, task: TaskName) -> Model:
+def _model(model: Model, num_classes: int | None, masked: bool) -> Model:
+    """`masked`: the network is a masked autoencoder or starts from one, whose positions it then takes."""
     flat = len(model.tile_size) == 2 if model.twoD is None else model.twoD
     space = tuple(model.tile_size[:2] if flat else model.tile_size)
-    length = _length(space, model.min_leaf) if model.fixed_length is None else model.fixed_length
-    filled: dict[str, Any] = {"twoD": flat, "fixed_length": length, "num_classes": num_classes}
-    if model.detail == "auto":
+    filled: dict[str, Any] = {"twoD": flat, "num_classes": num_classes}
+    if model.adaptive_patching and model.fixed_length is None:
+        filled["fixed_length"] = _length(space, model.min_leaf)
+    if model.adaptive_patching and model.detail == "auto":
         filled["detail"] = "canny" if flat else "gradient"
     if model.pos_embed == "auto":
-        filled["pos_embed"] = "sincos" if task == "masked" else "learned"
+        filled["pos_embed"] = "sincos" if masked else "learned"
     return model.model_copy(update=filled)
 
 
