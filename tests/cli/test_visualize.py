@@ -1,8 +1,10 @@
 """`ucf-vit visualize patches`, as typed."""
 
+import re
 from pathlib import Path
 from typing import Any
 
+import nibabel
 import numpy as np
 import pytest
 from PIL import Image
@@ -38,7 +40,32 @@ def test_an_image_a_volume_and_an_array(tmp_path: Path, coloured: Path, concrete
     assert size(output) != (wide, high)
     np.save(tmp_path / "a.npy", np.random.default_rng(0).random((37, 51)))
     said = call("visualize", "patches", str(tmp_path / "a.npy"), "--output", str(output))
-    assert said.strip() == f"wrote {output}"
+    assert said.startswith(f"wrote {output}: 36 x 48, 216 tokens of 2 x 2")
+    assert re.search(r"leaves of [24] to \d+ pixels, pasted back: [\d.]+ dB\n$", said)
+
+
+def test_the_next_fewer_tokens_that_a_tree_can_have(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.random.default_rng(0).random((32, 32, 32)))
+    arguments = ["visualize", "patches", str(tmp_path / "a.npy"), "--output", str(tmp_path / "a.png")]
+    said = call(*arguments, "--length", "60")
+    assert "57 tokens of" in said and "\n57 tokens, not 60: this tile can have 1 + 7n, up to 4,096\n" in said
+    assert ", not" not in call(*arguments, "--length", "57")
+
+
+def test_values_of_a_png_keep_their_brightness(tmp_path: Path) -> None:
+    for value in (0, 200):
+        Image.new("L", (64, 64), value).save(tmp_path / "flat.png")
+        call("visualize", "patches", str(tmp_path / "flat.png"), "--output", str(tmp_path / "p.png"))
+        with Image.open(tmp_path / "p.png") as drawn:
+            greys = drawn.convert("L").histogram()
+        assert greys[value] > 0.2 * sum(greys)
+
+
+def test_a_nifti_file_of_two_axes_is_an_image(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).random((32, 32)).astype(np.float32)
+    nibabel.save(nibabel.Nifti1Image(pixels, np.eye(4)), tmp_path / "d2.nii")
+    said = call("visualize", "patches", str(tmp_path / "d2.nii"), "--output", str(tmp_path / "p.png"))
+    assert "32 x 32, " in said
 
 
 def test_a_picture_for_each_data_set_of_a_config(tmp_path: Path, concrete: Path) -> None:
@@ -84,8 +111,9 @@ def test_what_cannot_be_drawn_is_one_message(
     assert ".png" in refused(capsys, photo, "--output", tmp_path / "a.jpg")
     assert "no leaf" in refused(capsys, photo, "--min-leaf", "99")
     assert "gradient" in refused(capsys, photo, "--detail", "gradeint")
-    assert "odd" in refused(capsys, photo, "--smoothing", "2")
-    assert "model.fixed_length" in refused(capsys, plain, "--length", "4")
+    assert "--smoothing 2: expected an odd" in refused(capsys, photo, "--smoothing", "2")
+    keys = "say model.fixed_length=57 model.detail_smoothing=[5]"
+    assert keys in refused(capsys, plain, "--length", "57", "--smoothing", "5")
     assert "model.adaptive_patching" in refused(capsys, plain, "--output", tmp_path / "a.png")
     assert "dict_end_idx" in refused(capsys, empty, "--output", tmp_path / "a.png")
     assert not (tmp_path / "a.png").exists()

@@ -13,6 +13,7 @@ import torch
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.image import imread
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ucf_vit.core.errors import UserError
@@ -20,8 +21,8 @@ from ucf_vit.data.batch import Batch
 from ucf_vit.patching.tree.patcher import AdaptivePatcher
 from ucf_vit.tasks.task import Task
 from ucf_vit.train.hooks import patches
-from ucf_vit.train.hooks.leaves import View, patched, views
-from ucf_vit.train.hooks.patches import draw_examples, draw_patches
+from ucf_vit.train.hooks.leaves import PatchedTile, View, patched, views
+from ucf_vit.train.hooks.patches import draw_examples, draw_patches, in_one_line
 from ucf_vit.train.hooks.pictures import PicturesHook
 
 
@@ -111,7 +112,7 @@ def test_what_was_dropped_is_nowhere() -> None:
     ids=lambda value: "x".join(map(str, value.shape)) if isinstance(value, Tensor) else None,
 )
 def test_any_tile_can_be_drawn(image: Tensor, length: int, options: dict[str, Any]) -> None:
-    png = draw_patches(image, _patcher(image, length, **options), "a $title")
+    png = draw_patches(patched(image, _patcher(image, length, **options)), "a $title")
     pixels = imread(io.BytesIO(png), format="png")
     assert pixels.ndim == 3
     assert pixels.std() > 0
@@ -121,15 +122,17 @@ def test_the_picture_says_what_it_shows(monkeypatch: pytest.MonkeyPatch) -> None
     drawn: list[Figure] = []
     monkeypatch.setattr(patches, "png", lambda figure, dpi: drawn.append(figure) or b"")
     image = _image(1, 32, 64)
-    draw_patches(image, _patcher(image, 42), "one.png")
+    tile = patched(image, _patcher(image, 42))
+    draw_patches(tile, "one.png")
     texts = [drawn[0].get_suptitle(), *(axes.get_title() for axes in drawn[0].axes)]
     assert texts[0] == "one.png\n32 x 64  ·  41 of 42 tokens of 4 x 4  ·  uniform patches of that size: 128"
     assert texts[2] == "detail: gradient"
     assert texts[4].startswith("pasted back: ") and texts[4].endswith(" dB")
+    assert in_one_line(tile) == ", ".join([*texts[0].split("\n")[1].split("  ·  "), texts[1], texts[4]])
     (lines,) = [c for c in drawn[0].axes[0].collections if isinstance(c, LineCollection)]
     assert len(lines.get_segments()) == 2 * 41
     image = _image(2, 16, 16, 16)
-    draw_patches(image, _patcher(image, 15, separate_channels=True))
+    draw_patches(patched(image, _patcher(image, 15, separate_channels=True)))
     assert "2 x 15 tokens of 4 x 4 x 4" in drawn[1].get_suptitle()
     rows = [axes.get_ylabel() for axes in drawn[1].axes[::4]]
     assert [row.split(" = ")[0] for row in rows] == [f"channel {c}, {axis}" for c in (1, 2) for axis in "zyx"]
@@ -137,9 +140,45 @@ def test_the_picture_says_what_it_shows(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_the_same_bytes_again_and_no_other_size() -> None:
     image = _image(1, 32, 32)
-    assert draw_patches(image, _patcher(image, 40)) == draw_patches(image, _patcher(image, 40))
+    first, again = (draw_patches(patched(image, _patcher(image, 40))) for _ in range(2))
+    assert first == again
     with pytest.raises(UserError, match="tile_size"):
-        draw_patches(_image(1, 32, 16), _patcher(image, 40))
+        patched(_image(1, 32, 16), _patcher(image, 40))
+
+
+def _shown(monkeypatch: pytest.MonkeyPatch, tile: PatchedTile) -> tuple[list[NDArray[Any]], str]:
+    """The four images of a picture, as numbers from 0 to 1, and its heading."""
+    drawn: list[Figure] = []
+    monkeypatch.setattr(patches, "png", lambda figure, dpi: drawn.append(figure) or b"")
+    draw_patches(tile)
+    return [np.asarray(axes.images[0].get_array()) for axes in drawn[0].axes], drawn[0].get_suptitle()
+
+
+def test_a_window_is_shown_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    for value in (0.0, 51.0):
+        image = torch.full((1, 16, 16), value)
+        shown, _ = _shown(monkeypatch, patched(image, _patcher(image, 4), (0.0, 255.0)))
+        assert np.allclose([shown[0], shown[3]], value / 255)
+
+
+def test_a_bright_spot_on_black_is_white_on_black(monkeypatch: pytest.MonkeyPatch) -> None:
+    image = torch.zeros(1, 32, 32)
+    image[:, 4:6, 4:6] = 3
+    shown, _ = _shown(monkeypatch, patched(image, _patcher(image, 16)))
+    assert np.array_equal(shown[0], image[0] / 3)
+
+
+def test_order_has_the_whole_scale_whatever_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    image = _image(1, 16, 16)
+    shown, _ = _shown(monkeypatch, patched(image, _patcher(image, 200)))
+    assert (shown[2].min(), shown[2].max()) == (0, 1)
+
+
+def test_a_grid_that_is_not_there_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    image = _image(1, 16, 24)
+    for side, there in ((4, True), (7, False)):
+        _, heading = _shown(monkeypatch, patched(image, _patcher(image, 30, patch_size=side)))
+        assert ("uniform" in heading) == there
 
 
 class Patched(Task):
@@ -162,7 +201,7 @@ def _start(directory: Path, task: Task, batches: list[Batch]) -> list[str]:
 def test_a_run_draws_a_tile_of_each_data_set_at_its_start(tmp_path: Path) -> None:
     task = Patched(_patcher(_image(1, 16, 16), 4))
     assert _start(tmp_path, task, _batches("ct", "a/b c")) == ["patches_a_b_c.png", "patches_ct.png"]
-    names = [name for name, _ in draw_examples(_batches("ct", "a/b c"), task.patcher)]  # type: ignore[arg-type]
+    names = [one.name for one in draw_examples(_batches("ct", "a/b c"), task.patcher)]  # type: ignore[arg-type]
     assert names == ["ct", "a_b_c"]
 
 

@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ucf_vit.cli.config import Overrides
 from ucf_vit.config import load
 from ucf_vit.core.errors import UserError
+
+if TYPE_CHECKING:
+    from ucf_vit.train.hooks.patches import Picture
+
+_KEYS = {
+    "length": "model.fixed_length={}",
+    "patch_size": "model.patch_size={}",
+    "min_leaf": "model.min_leaf={}",
+    "detail": "model.detail={}",
+    "smoothing": "model.detail_smoothing=[{}]",
+    "separate_channels": "model.separate_channels=true",
+}
+"""What an option of an image is called in a config."""
 
 app = typer.Typer(help="Draw what a model is given.", no_args_is_help=True)
 
@@ -26,7 +39,11 @@ def patches(
     ],
     overrides: Overrides = None,
     length: Annotated[
-        int | None, typer.Option(min=1, help="Tokens. Default: a quarter of the uniform patches.")
+        int | None,
+        typer.Option(
+            min=1,
+            help="Tokens, or the next fewer a tree can have. Default: 1/4 of the uniform ones.",
+        ),
     ] = None,
     patch_size: Annotated[
         int | None, typer.Option(min=1, help="Side of a token in pixels. Default: by the size, at most 16.")
@@ -35,10 +52,14 @@ def patches(
         int | None, typer.Option(min=1, help="Side of the smallest leaf in pixels. Default: 2.")
     ] = None,
     detail: Annotated[
-        str | None, typer.Option(help="auto, canny, gradient, variance or path/to/file.py:function.")
+        str | None,
+        typer.Option(
+            help="auto, canny, gradient, variance or path/to/file.py:function. Your own is given "
+            "the values that are stored; those of a CONFIG are normalised first, as it says."
+        ),
     ] = None,
     smoothing: Annotated[
-        int | None, typer.Option(min=1, help="Side of the blur before detail is looked for. Default: 3.")
+        int | None, typer.Option(min=1, help="Side of the blur before detail is looked for, odd. Default: 3.")
     ] = None,
     separate_channels: Annotated[
         bool, typer.Option("--separate-channels", help="A tree per channel.")
@@ -65,12 +86,16 @@ def patches(
     _check_output(output, source)
     if source.suffix.lower() in (".yaml", ".yml"):
         if options:
-            raise UserError(f"{source}: a config has keys for this; say model.fixed_length=256, for example")
+            keys = " ".join(_KEYS[name].format(value) for name, value in options.items())
+            raise UserError(f"{source}: a config has keys in place of options; say {keys}")
         run = load(source, overrides or [])
-        for name, png in pictures_of_run(run):
-            _write(output if len(run.datasets) == 1 else output.with_stem(f"{output.stem}_{name}"), png)
+        for drawn in pictures_of_run(run):
+            several = len(run.datasets) > 1
+            _write(output.with_stem(f"{output.stem}_{drawn.name}") if several else output, drawn)
     elif overrides:
         raise UserError(f"{overrides[0]}: an image has no keys to set; use the options (--help)")
+    elif smoothing is not None and smoothing % 2 == 0:
+        raise UserError(f"--smoothing {smoothing}: expected an odd number of pixels; 1 is no smoothing")
     else:
         _write(output, picture_of_file(source, **options))
 
@@ -82,11 +107,11 @@ def _check_output(output: Path, source: Path) -> None:
         raise UserError(f"--output {output} is the image itself; name another file")
 
 
-def _write(output: Path, png: bytes) -> None:
+def _write(output: Path, drawn: Picture) -> None:
     from ucf_vit.train.hooks.atomic import write_atomic
 
     try:
-        write_atomic(output, png)
+        write_atomic(output, drawn.png)
     except OSError as error:
         raise UserError(f"--output {output}: {error.strerror or error}") from error
-    typer.echo(f"wrote {output}")
+    typer.echo(f"wrote {output}: {drawn.line}")

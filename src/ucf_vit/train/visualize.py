@@ -10,14 +10,15 @@ import torch
 
 from ucf_vit.config import Run
 from ucf_vit.core.errors import DataError
-from ucf_vit.data.one_file import read_file
+from ucf_vit.data.one_file import PICTURES, read_file
 from ucf_vit.data.scratch import Scratch
 from ucf_vit.data.stream import examples
 from ucf_vit.patching.tree.choose import fitting_tile, usual_length, usual_patch
 from ucf_vit.patching.tree.forest import Forest
 from ucf_vit.patching.tree.patcher import AdaptivePatcher
 from ucf_vit.train.build import build_datasets, build_patcher
-from ucf_vit.train.hooks.patches import draw_examples, draw_patches
+from ucf_vit.train.hooks.leaves import patched
+from ucf_vit.train.hooks.patches import Picture, draw_examples, draw_patches, in_one_line
 
 
 def picture_of_file(
@@ -29,31 +30,43 @@ def picture_of_file(
     detail: str = "auto",
     smoothing: int = 3,
     separate_channels: bool = False,
-) -> bytes:
-    """PNG of the adaptive patches of one image or volume: of its middle, cut to sides that have large roots.
+) -> Picture:
+    """The adaptive patches of one image or volume: of its middle, cut to sides that have large roots.
 
-    What is not given is chosen from the size. Raises UserError for what cannot be read or cut so.
+    Values are those stored. What is not given is chosen from the size; a `length` that the tile can't have
+    becomes the next smaller one. Raises UserError for what cannot be read or cut so.
     """
-    image = read_file(path).astype(np.float32)
+    image = read_file(path)
     shape = image.shape[1:]
     tile = fitting_tile(shape, min_leaf, length)
-    middle = (slice((side - kept) // 2, (side + kept) // 2) for side, kept in zip(shape, tile, strict=True))
+    middle = (slice((side - part) // 2, (side + part) // 2) for side, part in zip(shape, tile, strict=True))
     patch_size = patch_size or usual_patch(tile)
+    forest = Forest(tile, min_leaf)
+    kept = forest.reachable(length) if length else usual_length(forest, patch_size)
     patcher = AdaptivePatcher(
         tile_size=tile,
         patch_size=patch_size,
-        fixed_length=length or usual_length(Forest(tile, min_leaf), patch_size),
+        fixed_length=kept,
         min_leaf=min_leaf,
         detail=detail,
         detail_smoothing=[smoothing],
         separate_channels=separate_channels,
     )
     title = path.name if tile == shape else f"{path.name}, the middle of {' x '.join(map(str, shape))}"
-    return draw_patches(torch.from_numpy(image[(slice(None), *middle)].copy()), patcher, title)
+    eight_bits = path.suffix.lower() in PICTURES and image.dtype == np.uint8
+    pixels = torch.from_numpy(image[(slice(None), *middle)].astype(np.float32))
+    drawn = patched(pixels, patcher, window=(0.0, 255.0) if eight_bits else None)
+    line = in_one_line(drawn)
+    if length and length != kept:
+        line += (
+            f"\n{kept:,} tokens, not {length:,}: this tile can have {forest.num_roots:,} + "
+            f"{forest.branches - 1}n, up to {forest.num_cells:,}"
+        )
+    return Picture(path.stem, draw_patches(drawn, title), line)
 
 
-def pictures_of_run(run: Run) -> Iterator[tuple[str, bytes]]:
-    """Name and PNG of the patches of a training tile of each data set, as an evaluation would see it.
+def pictures_of_run(run: Run) -> Iterator[Picture]:
+    """The patches of a training tile of each data set, as an evaluation would see it.
 
     Raises ConfigError if the run has no adaptive patches, DataError if a data set has no readable item.
     """

@@ -20,17 +20,20 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class PatchedTile:
-    """A tile `image` `[C, *S]` and what adaptive patching makes of it, with T trees.
+    """A tile `image` `[C, *S]` and what the `patcher` makes of it, with T trees.
 
     `detail` is `[T, *S]`, `order` `[T, *S]` the number of each pixel's token, `back` `[C, *S]` the image that
     the tokens hold; the latter two are NaN where there is no leaf. Leaves are those of one sample.
+    `window`: what is to be shown black and white; None if nothing is known about it.
     """
 
+    patcher: AdaptivePatcher
     image: Array
     detail: Array
     order: Array
     back: Array
     leaves: Leaves
+    window: tuple[float, float] | None = None
 
     @property
     def counts(self) -> list[int]:
@@ -55,7 +58,9 @@ class PatchedTile:
 
 
 @torch.no_grad()
-def patched(image: Tensor, patcher: AdaptivePatcher) -> PatchedTile:
+def patched(
+    image: Tensor, patcher: AdaptivePatcher, window: tuple[float, float] | None = None
+) -> PatchedTile:
     """Grow, cut and paste a tile `[C, *S]`. Raises UserError if it does not fit the patcher."""
     batch = image[None]
     patches = patcher(batch)
@@ -64,11 +69,13 @@ def patched(image: Tensor, patcher: AdaptivePatcher) -> PatchedTile:
     order = _array(paste_labels(numbers.view(1, -1, *[1] * leaves.forest.dims), leaves))
     order = np.where(order > 0, order - 1.0, np.nan)
     return PatchedTile(
+        patcher,
         _array(batch),
         _array(patcher.detail(batch, None, patcher.separate_channels)),
         order,
         np.where(np.isnan(order), np.nan, _array(paste(patches.values, leaves))),
         leaves.to("cpu"),
+        window,
     )
 
 

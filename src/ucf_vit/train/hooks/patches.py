@@ -6,14 +6,13 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from numpy.typing import NDArray
-from torch import Tensor
 
 from ucf_vit.patching.tree.patcher import AdaptivePatcher
 from ucf_vit.train.hooks.leaves import PatchedTile, View, patched, views
@@ -31,13 +30,28 @@ _LARGE, _SMALL = 4.4, 2.6
 _DPI = 150
 
 
-def draw_patches(image: Tensor, patcher: AdaptivePatcher, title: str = "") -> bytes:
-    """One PNG of a tile `[C, *S]`: with its leaves, its detail, its tokens in Z-order, and pasted back.
+class Picture(NamedTuple):
+    """A PNG file, a name that a file can have, and what it shows in one line."""
+
+    name: str
+    png: bytes
+    line: str
+
+
+def draw_examples(tiles: Iterable[Batch], patcher: AdaptivePatcher) -> Iterator[Picture]:
+    """The first sample of each batch, named as its data set. UserError if it does not fit the patcher."""
+    for batch in tiles:
+        title = f"{batch.dataset}: {Path(batch.files[0]).name}"
+        tile = patched(batch.image[0], patcher)
+        yield Picture(re.sub(r"[^\w.-]", "_", batch.dataset), draw_patches(tile, title), in_one_line(tile))
+
+
+def draw_patches(tile: PatchedTile, title: str = "") -> bytes:
+    """One PNG of a tile: with its leaves, its detail, its tokens in Z-order, and pasted back.
 
     Volumes are shown in three orthogonal slices, each where its axis has most detail; with a tree per channel
-    as many of them as six rows hold. Raises UserError if the image does not fit the patcher.
+    as many of them as six rows hold.
     """
-    tile = patched(image, patcher)
     seen = [views(detail) for detail in tile.detail]
     rows = [(tree, view) for tree, slices in enumerate(seen) for view in slices][:_MOST_ROWS]
     ratios = [float(np.clip(view.size[1] / view.size[0], 0.25, 2.0)) for _, view in rows]
@@ -45,20 +59,19 @@ def draw_patches(image: Tensor, patcher: AdaptivePatcher, title: str = "") -> by
     columns = 4 // lines
     with new_figure(columns * panel + 0.3, lines * panel * sum(ratios) + 0.4 + 0.25 * lines) as figure:
         figure.set_layout_engine("compressed")
-        figure.suptitle(_heading(tile, patcher, title), fontsize=9)
+        figure.suptitle("\n".join(filter(None, [title, "  ·  ".join(_facts(tile))])), fontsize=9)
         grid = figure.subplots(lines * len(rows), columns, height_ratios=ratios * lines).reshape(-1, 4)
-        for axes, text in zip(grid[0], _titles(tile, patcher), strict=True):
+        for axes, text in zip(grid[0], _titles(tile), strict=True):
             axes.set_title(text)
         for axes, (tree, view) in zip(grid, rows, strict=True):
             _draw_row(axes, tile, tree, view, seen[tree], panel)
         return png(figure, _DPI)
 
 
-def draw_examples(tiles: Iterable[Batch], patcher: AdaptivePatcher) -> Iterator[tuple[str, bytes]]:
-    """Name of the data set, fit for a file's name, and PNG of the first sample of each batch."""
-    for batch in tiles:
-        title = f"{batch.dataset}: {Path(batch.files[0]).name}"
-        yield re.sub(r"[^\w.-]", "_", batch.dataset), draw_patches(batch.image[0], patcher, title)
+def in_one_line(tile: PatchedTile) -> str:
+    """Size of the tile, tokens, sides of leaves, and the PSNR of what the tokens hold."""
+    leaves, _, _, psnr = _titles(tile)
+    return ", ".join([*_facts(tile), leaves, psnr])
 
 
 def _draw_row(
@@ -66,13 +79,13 @@ def _draw_row(
 ) -> None:
     """The panels, of `panel` inches, of one view of a tree; all its views `seen` share their grey levels."""
     leaves, detail, order, back = row
-    window = grey_window([_chosen(tile, tile.image, tree, other) for other in seen])
+    window = tile.window or grey_window([_chosen(tile, tile.image, tree, other) for other in seen])
     _show(leaves, _scaled(_chosen(tile, tile.image, tree, view), window), view, panel)
     _outline(leaves, tile, tree, view, panel)
     steep = np.concatenate([other.cut(tile.detail[tree]).ravel() for other in seen])
     brightest = float(np.percentile(steep, 99.5)) or float(steep.max()) or 1.0
     _show(detail, view.cut(tile.detail[tree]) / brightest, view, panel, cmap="magma")
-    last = max(tile.leaves.length - 1, 1)
+    last = max(tile.counts[tree] - 1, 1)
     _show(order, view.cut(tile.order[tree]) / last, view, panel, cmap=_ORDER, interpolation="nearest")
     _path(order, tile, tree, view)
     _show(back, _scaled(_chosen(tile, tile.back, tree, view), window), view, panel)
@@ -136,10 +149,11 @@ def _path(axes: Axes, tile: PatchedTile, tree: int, view: View) -> None:
         axes.plot(x, y, color="white", linewidth=0.6, alpha=0.9)
 
 
-def _titles(tile: PatchedTile, patcher: AdaptivePatcher) -> list[str]:
+def _titles(tile: PatchedTile) -> list[str]:
     sides = sorted({int(side) for side in tile.leaves.size.unique()} - {0})
     sizes = f"{sides[0]} to {sides[-1]}" if len(sides) > 1 else f"{sides[0]}"
-    name = getattr(patcher.detail, "name", type(patcher.detail).__name__.lower())
+    detail = tile.patcher.detail
+    name = getattr(detail, "name", type(detail).__name__.lower())
     psnr = tile.psnr()
     exact = "exact" if math.isinf(psnr) else f"{psnr:.1f} dB"
     return [
@@ -150,15 +164,18 @@ def _titles(tile: PatchedTile, patcher: AdaptivePatcher) -> list[str]:
     ]
 
 
-def _heading(tile: PatchedTile, patcher: AdaptivePatcher, title: str) -> str:
-    """The title, and below it how many tokens there are and how many uniform ones there would be."""
-    forest, patch, counts = patcher.forest, patcher.patch_size, tile.counts
+def _facts(tile: PatchedTile) -> list[str]:
+    """Size of the tile, how many tokens there are, and how many uniform ones there would be."""
+    patcher, counts = tile.patcher, tile.counts
+    forest, patch = patcher.forest, patcher.patch_size
     number = f"{counts[0]:,}" if len(set(counts)) == 1 else f"{min(counts):,} to {max(counts):,}"
     number = number if min(counts) == patcher.length else f"{number} of {patcher.length:,}"
     trees = f"{len(counts)} x " if len(counts) > 1 else ""
-    uniform = math.prod(-(-side // patch) for side in forest.space)
     size, token = (" x ".join(map(str, sides)) for sides in (forest.space, [patch] * forest.dims))
-    parts = [size, f"{trees}{number} tokens of {token}", f"uniform patches of that size: {uniform:,}"]
+    parts = [size, f"{trees}{number} tokens of {token}"]
+    if not any(side % patch for side in forest.space):
+        uniform = math.prod(side // patch for side in forest.space)
+        parts.append(f"uniform patches of that size: {uniform:,}")
     if tile.covered < 1:
         parts.append(f"{1 - tile.covered:.0%} of the tile without a token")
-    return "\n".join(filter(None, [title, "  ·  ".join(parts)]))
+    return parts

@@ -56,7 +56,7 @@ class PicturesHook(Hook):
         if patcher is not None and examples is not None:
             self._write(
                 "patches",
-                lambda: {f"{PATCHES}_{name}": png for name, png in draw_examples(examples(), patcher)},
+                lambda: {f"{PATCHES}_{one.name}": one.png for one in draw_examples(examples(), patcher)},
             )
 
     def on_validation(self, state: RunState, metrics: Mapping[str, float]) -> None:

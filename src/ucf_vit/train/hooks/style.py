@@ -72,8 +72,13 @@ def colour_classes(label: NDArray[np.generic]) -> NDArray[np.float64]:
 
 
 def grey_window(images: Sequence[NDArray[np.generic]]) -> tuple[float, float]:
-    """What is shown black and what white: the 1st and 99th percentile of the finite values."""
+    """What is shown black and what white: the 1st and 99th percentile of the finite values.
+
+    All of them where those are the same: what is not background covers less than a hundredth.
+    """
     values = np.concatenate([image.ravel().astype(np.float64) for image in images])
     values = values[np.isfinite(values)]
     low, high = np.percentile(values, (1, 99)) if len(values) else (0.0, 1.0)
+    if low == high:
+        low, high = values.min(), values.max()
     return (float(low), float(high)) if high > low else (float(low) - 0.5, float(low) + 0.5)
