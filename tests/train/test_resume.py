@@ -14,8 +14,12 @@ from pathlib import Path
 import pytest
 
 import runs
+from ucf_vit.config import load
 from ucf_vit.core.errors import UserError
 from ucf_vit.train import checkpoint
+from ucf_vit.train.build import build_task
+from ucf_vit.train.launch import start
+from ucf_vit.train.results import evaluate_task
 
 SETTINGS = {"checkpoint_steps": 3, "max_epochs": 4}
 TWO_EPOCHS = ["trainer.max_epochs=2"]
@@ -89,8 +93,28 @@ def test_resuming_nothing_starts_anew_and_says_so(tmp_path: Path, concrete: Path
 def test_another_network_is_refused(tmp_path: Path, concrete: Path) -> None:
     config = runs.write_config(tmp_path / "c.yaml", "masked", concrete, trainer={"max_steps": 1})
     runs.train(config)
-    with pytest.raises(UserError, match="another network"):
+    written = (tmp_path / "out/config.yaml").read_text()
+    with pytest.raises(
+        UserError, match=r"another network .*: model.embed_dim was 24, is 48; repeat the"
+    ) as error:
         runs.train(config, "trainer.resume_from_checkpoint=true", "trainer.max_steps=2", "model.embed_dim=48")
+    assert f"or evaluate {tmp_path / 'out/config.yaml'}" in str(error.value)
+    assert (tmp_path / "out/config.yaml").read_text() == written
+
+
+def test_other_trees_than_those_of_the_training_get_a_word(tmp_path: Path, concrete: Path) -> None:
+    """On resuming, after which they are the training's, and on evaluation, in the report as well."""
+    config = runs.write_config(tmp_path / "c.yaml", "sap", concrete, trainer={"max_steps": 1})
+    runs.train(config)
+    log, report = tmp_path / "out/log.txt", tmp_path / "out/report.html"
+    resumed = ["trainer.resume_from_checkpoint=true", "trainer.max_steps=2", "model.fixed_length=22"]
+    runs.train(config, *resumed)
+    assert "was trained otherwise: model.fixed_length was 15, is 22\n" in log.read_text()
+    for overrides, said in ((resumed[2:], False), (["model.detail=variance"], True)):
+        run = load(config, overrides)
+        with start(run) as world:
+            evaluate_task(build_task(run), run, world, name="last")
+        assert ("model.fixed_length was 22, is 15; model.detail was" in report.read_text()) == said
 
 
 def test_another_number_of_steps_per_epoch_is_refused(tmp_path: Path, concrete: Path) -> None:

@@ -1,6 +1,7 @@
 """One YAML file holds a run: schema, loading, overrides, checks, explanations."""
 
 from ucf_vit.config.data import Data, DatasetOptions, Normalization
+from ucf_vit.config.differences import differences
 from ucf_vit.config.explain import explain
 from ucf_vit.config.load import dump, from_dict, load
 from ucf_vit.config.load_balancing import LoadBalancing
@@ -20,6 +21,7 @@ __all__ = [
     "Run",
     "TaskName",
     "Trainer",
+    "differences",
     "dump",
     "explain",
     "from_dict",

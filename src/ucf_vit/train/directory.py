@@ -6,7 +6,7 @@ import logging
 import shutil
 from pathlib import Path
 
-from ucf_vit.config import Run, dump
+from ucf_vit.config import Run, differences, dump
 from ucf_vit.core.errors import CheckpointError, UserError
 from ucf_vit.tasks.task import Task
 from ucf_vit.train import checkpoint
@@ -19,7 +19,7 @@ OUTPUTS = ("config.yaml", "metrics.jsonl", "log.txt", "report.html")
 
 
 def open_directory(run: Run) -> tuple[Path | None, list[str]]:
-    """Make the run's directory ready and write its config.
+    """Make the run's directory ready, with the config of what is trained in it.
 
     Returns the checkpoint to continue from, or None for none, and what the user should know about the choice.
     Call it on one process. Raises UserError when the directory holds another run that would be lost, and
@@ -31,7 +31,7 @@ def open_directory(run: Run) -> tuple[Path | None, list[str]]:
         newest, notes = _to_resume(directory, run) if run.trainer.resume_from_checkpoint else (None, [])
         if newest is None:
             _make_room(directory, run)
-        (directory / "config.yaml").write_text(dump(run), encoding="utf-8")
+            _write_config(directory, run)
     except OSError as cause:
         raise UserError(f"trainer.checkpoint_path {directory}: cannot be written ({cause})") from None
     return newest, notes
@@ -65,21 +65,40 @@ def _make_room(directory: Path, run: Run) -> None:
         (directory / name).unlink(missing_ok=True)
 
 
-def load_weights(task: Task, read: checkpoint.Checkpoint) -> None:
-    """Put a checkpoint's weights into `task`. CheckpointError when they are those of another network."""
+def _write_config(directory: Path, run: Run) -> None:
+    try:
+        (directory / "config.yaml").write_text(dump(run), encoding="utf-8")
+    except OSError as cause:
+        raise UserError(f"{directory / 'config.yaml'}: cannot be written ({cause})") from None
+
+
+def load_weights(task: Task, run: Run, read: checkpoint.Checkpoint) -> list[str]:
+    """Put a checkpoint's weights into `task`, which `run` describes; see `differences` for what is returned.
+
+    A warning names what the network is or sees otherwise than when it was trained. CheckpointError when the
+    weights are those of another network.
+    """
+    differing = differences(read.meta["config"], run)
     try:
         task.load_state_dict(read.weights)
     except RuntimeError as cause:
+        trained = read.directory.parent / "config.yaml"
+        advice = f"; repeat the overrides of the training, or evaluate {trained}\n" if differing else ""
         raise CheckpointError(
-            f"{read.directory} holds another network than the config describes: {str(cause)[:500]}"
+            f"{read.directory} holds another network than the config describes: "
+            f"{'; '.join(differing)}{advice}{str(cause)[:500]}"
         ) from None
+    if differing:
+        log.warning("%s was trained otherwise: %s", read.directory, "; ".join(differing))
+    return differing
 
 
-def resume(state: State, directory: Path) -> None:
-    """Continue from the checkpoint in `directory`."""
+def resume(state: State, run: Run, directory: Path) -> None:
+    """Continue from the checkpoint in `directory`, from now on with the config of `run`."""
     read = checkpoint.load(directory)
-    load_weights(state.task, read)
+    load_weights(state.task, run, read)
     state.load_state_dict(read.state)
+    state.world.on_main(lambda: _write_config(directory.parent, run))
     state.slot = directory.name
     log.info("resumed from %s: step %d of %d", directory, state.step, state.total_steps)
     if state.step >= state.total_steps:

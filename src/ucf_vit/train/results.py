@@ -43,7 +43,7 @@ def evaluate_task(task: Task, run: Run, world: World, *, name: str = "best", thr
             f"{directory}: no checkpoint {name!r}; train first, or name another with --checkpoint "
             "(without held-out data there is no best, but last)"
         )
-    load_weights(task, read)
+    differing = load_weights(task, run, read)
     columns: dict[str, dict[str, float]] = {}
     with closing(build_data(run, world, task.to(world.device))) as data:
         if not data.has_validation:
@@ -56,11 +56,14 @@ def evaluate_task(task: Task, run: Run, world: World, *, name: str = "best", thr
         columns["intensity threshold"] = threshold_dice(task, run)
     if world.is_main:
         title = f"Held-out results of {read.directory} (step {read.meta['step']})"
+        summary = {"Task": run.task, "Data": ", ".join(run.datasets)}
+        if differing:
+            summary["Trained otherwise"] = "; ".join(differing)
         _print(title, columns)
         path = write_report(
             directory,
             title=f"{run.task}: {directory}",
-            summary={"Task": run.task, "Data": ", ".join(run.datasets)},
+            summary=summary,
             tables=[Table(title, _by_metric(columns))],
             best=task.best,
             environment=environment(world.device),

@@ -36,7 +36,7 @@ def train_task(task: Task, run: Run, world: World) -> bool:
     with closing(build_data(run, world, task)) as data:
         state = build_state(task, run, world, data)
         if newest is not None:
-            resume(state, newest)
+            resume(state, run, newest)
         elif run.trainer.use_pretrained_mae_model:
             start_from_mae(task, run)
         state.replica = distribute(task, world)

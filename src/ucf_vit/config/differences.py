@@ -1,0 +1,69 @@
+"""What a config says otherwise than the one that a network was trained with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import yaml
+
+from ucf_vit.config.check_adaptive import KEYS as OF_TREES
+from ucf_vit.config.load import dump
+from ucf_vit.config.model import Model
+from ucf_vit.config.problems import show
+from ucf_vit.config.run import Run
+
+OF_TRAINING = (
+    "lr",
+    "beta_1",
+    "beta_2",
+    "weight_decay",
+    "warmup_steps",
+    "max_steps",
+    "warmup_start_lr",
+    "eta_min",
+    "drop_rate",
+    "drop_path",
+    "attention",
+)
+"""Keys of section `model` that say how to train or compute, not what the network is or sees."""
+OF_DATA = (
+    "data.dataset",
+    "data.single_channel",
+    "data.dict_in_variables",
+    "data.dict_normalization",
+    "data.dict_label_mapping",
+    "data.small_images",
+    "dataset_options.imagenet_resize",
+)
+"""Keys that say how files become what the network sees."""
+
+
+def differences(before: str, run: Run) -> list[str]:
+    """What the network is or sees by `run` and not by `before`, a dumped config: `KEY was OLD, is NEW` each.
+
+    Of what is said for each data set, only data sets of both count: others are other data. Keys that `before`
+    does not know, being of an earlier version, do not count either.
+    """
+    old, new = yaml.safe_load(before), yaml.safe_load(dump(run))
+    shared = old["data"]["dict_root_dirs"].keys() & new["data"]["dict_root_dirs"].keys()
+    found = []
+    for key in _keys(old["model"]["adaptive_patching"] and run.model.adaptive_patching):
+        section, name = key.split(".")
+        if name in old.get(section, {}) and name in new[section]:
+            was, now = (_of(values[section][name], shared) for values in (old, new))
+            if was != now:
+                found.append(f"{key} was {show(was)}, is {show(now)}")
+    return found
+
+
+def _keys(trees: bool) -> Iterator[str]:
+    yield "trainer.task"
+    without = (*OF_TRAINING, *(() if trees else OF_TREES))
+    yield from (f"model.{name}" for name in Model.model_fields if name not in without)
+    yield from OF_DATA
+
+
+def _of(value: Any, datasets: set[str]) -> Any:
+    """A dictionary without what it says for other data sets."""
+    return {k: v for k, v in value.items() if k in datasets} if isinstance(value, Mapping) else value

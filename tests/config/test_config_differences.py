@@ -1,0 +1,55 @@
+"""What a network sees otherwise than when it was trained."""
+
+import pytest
+from test_config_adaptive import adaptive
+from test_config_checks import good
+
+from ucf_vit.config import Run, differences, dump, load
+
+
+def between(before: Run, now: Run) -> list[str]:
+    return differences(dump(before), now)
+
+
+def test_a_run_that_is_the_same_or_is_only_trained_otherwise_has_none(small):
+    run = load(small)
+    assert between(run, run) == []
+    changes = ["model.lr=1", "model.warmup_steps=3", "model.attention=math", "model.drop_path=0.1"]
+    elsewhere = ["trainer.max_epochs=7", "data.batch_size=9", "data.dict_root_dirs.ct1=/elsewhere"]
+    assert between(run, load(small, [*changes, *elsewhere])) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"fixed_length": 13}, ["model.fixed_length was 196, is 13"]),
+        ({"detail": "variance", "min_leaf": 4, "fixed_length": 16},
+         ["model.fixed_length was 196, is 16", "model.min_leaf was 2, is 4",
+          "model.detail was 'canny', is 'variance'"]),
+        ({"adaptive_patching": False, "min_leaf": 4}, ["model.adaptive_patching was true, is false"]),
+    ],
+)  # fmt: skip
+def test_another_tree_is_one(change, expected):
+    unetr = {"trainer__task": "unetr"}
+    assert between(good(**adaptive() | unetr), good(**adaptive(**change) | unetr)) == expected
+
+
+def test_trees_do_not_matter_where_there_are_none(small):
+    assert between(load(small), load(small, ["model.min_leaf=4", "model.detail=variance"])) == []
+
+
+def test_what_is_said_of_other_data_sets_does_not_matter(small):
+    one = "data.dict_normalization={ct1: {kind: zscore}, ct2: {kind: none}}"
+    other = "data.dict_normalization={ct1: {kind: minmax}, ct2: {kind: none}}"
+    (found,) = between(load(small, [one]), load(small, [other]))
+    assert found.startswith("data.dict_normalization was {'ct1': {") and "'zscore'" in found
+    only = ["data.dict_root_dirs={ct2: /data/b}", "data.dict_end_idx={ct2: 0.5}"]
+    assert (
+        between(load(small, [one]), load(small, [*only, "data.dict_normalization={ct2: {kind: none}}"])) == []
+    )
+
+
+def test_keys_that_an_earlier_version_lacks_do_not_count(small):
+    run = load(small)
+    before = "\n".join(line for line in dump(run).splitlines() if "skip_connection" not in line)
+    assert differences(before, load(small, ["model.skip_connection=false"])) == []
