@@ -97,7 +97,7 @@ def test_learns_one_batch_by_heart(name, options):
 
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
     losses = []
-    for _ in range(80):
+    for _ in range(50):
         optimizer.zero_grad()
         loss = loss_of(run(model, image, patches), target)
         loss.backward()

@@ -24,18 +24,20 @@ class Stage(nn.Module):
 
 
 class JoinPixels(nn.Module):
-    """Two convolutions over features and the pixels they belong to, the second around a shortcut."""
+    """Two convolutions over features and the pixels they belong to, the second around a shortcut.
+
+    Without norms: intensities mean something.
+    """
 
     def __init__(self, dims: int, dim: int, pixel_dim: int) -> None:
         super().__init__()
         self.join = Conv(dims, dim + pixel_dim, dim)
-        self.norm = nn.LayerNorm(dim)
         self.conv = Conv(dims, dim, dim)
         self.act = nn.GELU()
 
     def forward(self, x: Tensor, pixels: Tensor) -> Tensor:
         """x `[N, *S, D]`, pixels `[N, *S, C]` to `[N, *S, D]`."""
-        x = self.act(self.norm(self.join(torch.cat([x, pixels.to(x.dtype)], dim=-1))))
+        x = self.act(self.join(torch.cat([x, pixels.to(x.dtype)], dim=-1)))
         return x + self.act(self.conv(x))
 
 

@@ -41,12 +41,11 @@ class MaskedAutoencoding(Task):
         return batch.with_drawn(noise=rand_per_sample(batch.keys, (self.model.num_tokens,), "mask"))
 
     def forward(self, batch: Batch) -> Loss:
-        """Mean of the mean squared error per patch, over samples that have something to reconstruct."""
-        error, some = self._per_sample(batch)
-        return Loss(error.sum() / some.sum().clamp_min(1))
+        """Mean over samples of the mean squared error per patch; 0 where nothing is to be reconstructed."""
+        return Loss(self._per_sample(batch)[0].mean())
 
     def evaluate(self, batch: Batch) -> dict[str, Tensor]:
-        """The training loss on held-out tiles, each with a mask of its own that stays the same."""
+        """The same on held-out tiles, each with a mask of its own that stays; empty ones do not count."""
         error, some = self._per_sample(self.draw(batch).to(batch.image.device))
         return {"loss": total(error.masked_fill(~some, torch.nan))}
 
