@@ -8,6 +8,7 @@ from tiny_models import (
     CASES,
     DEFAULTS,
     SHAPES,
+    VAREMB_CASES,
     build,
     case_id,
     image_for,
@@ -19,8 +20,9 @@ from torch import nn
 from ucf_vit.core.errors import UserError
 from ucf_vit.models import MODELS
 from ucf_vit.nn.init import init_weights
+from ucf_vit.nn.variables import VariableTokens
 
-every_case = pytest.mark.parametrize(("name", "options"), CASES + ADAPTIVE_CASES, ids=case_id)
+every_case = pytest.mark.parametrize(("name", "options"), CASES + ADAPTIVE_CASES + VAREMB_CASES, ids=case_id)
 every_model = pytest.mark.parametrize("name", list(MODELS))
 image_models = pytest.mark.parametrize("name", [name for name in MODELS if name != "sap"])
 every_shape = pytest.mark.parametrize("shape", SHAPES, ids=case_id)
@@ -102,7 +104,8 @@ def test_every_parameter_lives_in_a_small_module_and_tables_are_flat(name, optio
         if isinstance(module, nn.Linear | nn.LayerNorm | nn.modules.conv._ConvNd):
             continue
         for key, parameter in module.named_parameters(recurse=False):
-            assert parameter.ndim <= 2, f"{key} {list(parameter.shape)}"
+            flat = parameter[:, 0] if isinstance(module, VariableTokens) else parameter
+            assert flat.ndim <= 2, f"{key} {list(parameter.shape)}"
             assert parameter.shape[0] > 1, (
                 f"{key} {list(parameter.shape)} cannot be split over its first axis"
             )

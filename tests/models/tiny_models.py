@@ -62,17 +62,12 @@ CASES = [(name, DEFAULTS | shape) for name, shape in itertools.product(MODELS, S
 ]
 
 
+ADAPTIVE_IMAGE = {"adaptive_patching": True, "tile_size": (16, 24), "patch_size": 4, "fixed_length": 23}
+ADAPTIVE_VOLUME = {"adaptive_patching": True, "tile_size": (8, 8, 16), "patch_size": 4, "fixed_length": 24}
 ADAPTIVE = [
-    DEFAULTS
-    | shape
-    | {"adaptive_patching": True, "separate_channels": separate, "use_adaptive_pos_emb": boxes}
+    DEFAULTS | shape | {"separate_channels": separate, "use_adaptive_pos_emb": boxes}
     for shape, separate, boxes in itertools.product(
-        (
-            {"tile_size": (16, 24), "patch_size": 4, "fixed_length": 23},
-            {"tile_size": (8, 8, 16), "patch_size": 4, "fixed_length": 24},
-        ),
-        (False, True),
-        (True, False),
+        (ADAPTIVE_IMAGE, ADAPTIVE_VOLUME), (False, True), (True, False)
     )
 ]
 ADAPTIVE_CASES = list(itertools.product(MODELS, ADAPTIVE)) + [
@@ -89,6 +84,37 @@ ADAPTIVE_CASES = list(itertools.product(MODELS, ADAPTIVE)) + [
         ),
     )
     if options.keys() <= inspect.signature(MODELS[name]).parameters.keys() | DEFAULTS.keys()
+]
+
+NAMES = ("a", "b", "c")
+VAREMB = [
+    DEFAULTS | {"in_channels": 3, "use_varemb": True, "default_vars": NAMES} | options
+    for options in (
+        {"tile_size": (8, 8), "patch_size": 4},
+        {"tile_size": (8, 4, 12), "patch_size": 4, "aggregation": "hierarchical", "aggregation_group": 2},
+        {
+            "tile_size": (6, 18),
+            "patch_size": 6,
+            "aggregation": "hierarchical",
+            "aggregation_group": 2,
+            "aggregation_partial": "attention",
+            "linear_decoder": True,
+        },
+        ADAPTIVE_IMAGE,
+        ADAPTIVE_IMAGE | {"separate_channels": True, "use_adaptive_pos_emb": False},
+        ADAPTIVE_VOLUME | {"aggregation": "hierarchical", "aggregation_group": 2},
+        ADAPTIVE_VOLUME | {"separate_channels": True},
+    )
+]
+
+
+def takes(name: str, options: dict) -> bool:
+    """Whether the network can have such options: SAP has no uniform patches."""
+    return name != "sap" or "adaptive_patching" in options
+
+
+VAREMB_CASES = [
+    (name, options) for name, options in itertools.product(MODELS, VAREMB) if takes(name, options)
 ]
 
 
@@ -116,16 +142,21 @@ def patches_for(model: nn.Module, image: Tensor, threshold: float | None = None)
     """
     if not isinstance(model.input, TreeInput):
         return None
-    trees, space = model.input.trees, image.shape[2:]
+    trees, space = image.shape[1] if model.input.separate_channels else 1, image.shape[2:]
     detail = image.abs().unflatten(1, (trees, -1)).mean(2).flatten(0, 1).float()
     leaves = replace(grow(detail, Forest(tuple(space), 1), model.input.length, threshold), trees=trees)
     return Patches(cut(image, leaves, model.input.patch_size), leaves)
 
 
-def run(model: nn.Module, image: Tensor, patches: Patches | None = None) -> Tensor:
+def run(
+    model: nn.Module,
+    image: Tensor,
+    patches: Patches | None = None,
+    variables: tuple[str, ...] | None = None,
+) -> Tensor:
     """The model's first result, with the same fixed noise for every sample where it asks for noise.
 
-    An adaptive model gets patches: those of the image if none are given.
+    An adaptive model gets patches: those of the image if none are given. `variables` are the image's.
     """
     wanted = inspect.signature(model.forward).parameters
     patches = patches_for(model, image) if patches is None else patches
@@ -134,7 +165,8 @@ def run(model: nn.Module, image: Tensor, patches: Patches | None = None) -> Tens
     else:
         given = [image, patches] if {"image", "patches"} <= wanted.keys() else [patches]
     if "noise" in wanted:
-        noise = torch.rand(model.num_tokens, generator=torch.Generator().manual_seed(0))
+        count = model.count_tokens(image.shape[1])
+        noise = torch.rand(count, generator=torch.Generator().manual_seed(0))
         given.append(noise.expand(len(image), -1))
-    result = model(*given)
+    result = model(*given, variables=variables)
     return result[0] if isinstance(result, tuple) else result

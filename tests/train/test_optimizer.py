@@ -13,7 +13,7 @@ def test_only_matrices_are_decayed():
             "positions": Positions((2, 2), 8, "learned"),
             "boxes": BoxPositions(8, "learned", 4, channels=2),
             "class_token": ClassToken(8),
-            "mask_token": MaskToken(4, 8),
+            "mask_token": MaskToken(8),
         }
     )
     optimizer = adamw(modules, lr=1.0, betas=(0.9, 0.95), weight_decay=0.1)

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from ucf_vit.models.inputs import TreeInput
+from ucf_vit.models.inputs import TreeInput, named_channels
 from ucf_vit.models.registry import MODELS
-from ucf_vit.nn.embed import PatchEmbed
 from ucf_vit.nn.encoder import Encoder
 from ucf_vit.nn.heads import Head
 from ucf_vit.nn.init import init_weights
 from ucf_vit.nn.token_decoder import TokenDecoder
+from ucf_vit.nn.variables import Kind, Partial
 from ucf_vit.patching.tree.patches import Patches
 
 
@@ -39,6 +39,9 @@ class SAP(nn.Module):
         pos_embed: "learned" or "sincos".
         use_adaptive_pos_emb: positions from centre and size of each leaf, not from the place in the sequence.
         attention: a backend of `ucf_vit.nn.attention_backends`.
+        use_varemb, default_vars: embed each variable apart and aggregate over those that a batch has (with
+            separate_channels there is nothing to aggregate); the names of all, one for each channel.
+        aggregation, aggregation_group, aggregation_partial: see `ucf_vit.nn.variables.VariableEmbed`.
     """
 
     def __init__(
@@ -62,12 +65,26 @@ class SAP(nn.Module):
         pos_embed: str = "learned",
         use_adaptive_pos_emb: bool = True,
         attention: str = "auto",
+        use_varemb: bool = False,
+        default_vars: Sequence[str] = (),
+        aggregation: Kind = "cross",
+        aggregation_group: int = 8,
+        aggregation_partial: Partial = "linear",
     ) -> None:
         super().__init__()
+        variables = named_channels(in_channels, use_varemb, default_vars)
         self.input = TreeInput(
-            in_channels, tuple(tile_size), patch_size, fixed_length, separate_channels, use_adaptive_pos_emb
+            in_channels,
+            tuple(tile_size),
+            patch_size,
+            fixed_length,
+            separate_channels,
+            use_adaptive_pos_emb,
+            variables=variables,
         )
-        self.embed = PatchEmbed(self.input.patch_dim, embed_dim)
+        self.embed = self.input.embed(
+            embed_dim, num_heads, aggregation, aggregation_group, aggregation_partial
+        )
         self.positions = self.input.positions(embed_dim, pos_embed)
         self.drop = nn.Dropout(drop_rate)
         self.encoder = Encoder(embed_dim, depth, num_heads, mlp_ratio, drop_rate, drop_path, attention)
@@ -87,11 +104,19 @@ class SAP(nn.Module):
             )
         init_weights(self)
 
-    def forward(self, patches: Patches) -> Tensor:
-        """Patches to logits `[B, T * L, K, *P]`; raises UserError if they are of another shape or tree."""
-        values, boxes, valid = self.input.split(patches)
-        tokens = self.drop(self.positions(self.embed(values), boxes=boxes))
+    def forward(self, patches: Patches, variables: Sequence[str] | None = None) -> Tensor:
+        """Patches to logits `[B, T * L, K, *P]`.
+
+        With `use_varemb`, `variables` are the names of the channels (None: `default_vars`), else they do not
+        matter. Raises UserError for patches of another shape or tree, or a name that is not known.
+        """
+        numbers = self.input.numbers(variables)
+        values, boxes, valid = self.input.split(patches, numbers)
+        tokens = self.drop(self.positions(self.embed(values, numbers), boxes=boxes))
         tokens, _ = self.encoder(tokens, valid=valid)
         if isinstance(self.decoder, Head):
             return self.decoder(tokens).unflatten(2, (-1, *self.input.pixels))
-        return self.decoder(tokens, patches.values)
+        pixels = patches.values
+        if not self.input.separate_channels:
+            pixels = self.input.all_channels(pixels, numbers, axis=2)
+        return self.decoder(tokens, pixels)

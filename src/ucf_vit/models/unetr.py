@@ -10,13 +10,13 @@ from torch import Tensor, nn
 
 from ucf_vit.core.errors import UserError
 from ucf_vit.core.registry import nearest
-from ucf_vit.models.inputs import GridInput, TreeInput, input_for
+from ucf_vit.models.inputs import GridInput, TreeInput, grid_for, input_for, named_channels
 from ucf_vit.models.registry import MODELS
-from ucf_vit.nn.embed import PatchEmbed
 from ucf_vit.nn.encoder import Encoder
 from ucf_vit.nn.heads import Head
 from ucf_vit.nn.init import init_weights
 from ucf_vit.nn.unet import UnetDecoder
+from ucf_vit.nn.variables import Kind, Partial
 from ucf_vit.patching.tree.paste import place
 from ucf_vit.patching.tree.patches import Patches
 from ucf_vit.patching.uniform import PatchGrid
@@ -48,6 +48,9 @@ class UNETR(nn.Module):
         token_placement: "boxes": a cell of the grid gets the features of the leaves that lie there; "square":
             the sequence is the grid row by row, wherever the leaves lie, as in the published adaptive UNETR.
         attention: a backend of `ucf_vit.nn.attention_backends`.
+        use_varemb, default_vars: embed each variable apart and aggregate over those that a batch has (with
+            separate_channels there is nothing to aggregate); the names of all, one for each channel.
+        aggregation, aggregation_group, aggregation_partial: see `ucf_vit.nn.variables.VariableEmbed`.
     """
 
     def __init__(
@@ -73,8 +76,14 @@ class UNETR(nn.Module):
         use_adaptive_pos_emb: bool = True,
         token_placement: Literal["boxes", "square"] = "boxes",
         attention: str = "auto",
+        use_varemb: bool = False,
+        default_vars: Sequence[str] = (),
+        aggregation: Kind = "cross",
+        aggregation_group: int = 8,
+        aggregation_partial: Partial = "linear",
     ) -> None:
         super().__init__()
+        variables = named_channels(in_channels, use_varemb, default_vars)
         self.grid = PatchGrid(in_channels, tuple(tile_size), patch_size)
         self.input = input_for(
             in_channels,
@@ -84,10 +93,13 @@ class UNETR(nn.Module):
             fixed_length,
             separate_channels,
             use_adaptive_pos_emb,
+            variables,
         )
         _check_placement(token_placement, self.input, self.grid)
         self.token_placement = token_placement
-        self.embed = PatchEmbed(self.input.patch_dim, embed_dim)
+        self.embed = self.input.embed(
+            embed_dim, num_heads, aggregation, aggregation_group, aggregation_partial
+        )
         self.positions = self.input.positions(embed_dim, pos_embed)
         self.drop = nn.Dropout(drop_rate)
         self.encoder = Encoder(
@@ -105,19 +117,24 @@ class UNETR(nn.Module):
             self.taps = self.decoder.taps(depth)
         init_weights(self)
 
-    def forward(self, image: Tensor, patches: Patches | None = None) -> Tensor:
+    def forward(
+        self, image: Tensor, patches: Patches | None = None, variables: Sequence[str] | None = None
+    ) -> Tensor:
         """Image `[B, C, *S]`, with adaptive patching also its patches, to logits `[B, K, *S]`.
 
-        Raises UserError if the shape of one is another than the model's.
+        With `use_varemb`, `variables` are the names of the channels (None: `default_vars`), else they do not
+        matter; where the decoder takes the image in, absent variables add nothing. Raises UserError if the
+        shape of one is another than the model's, or for a name that is not known.
         """
-        self.grid.check(image)
-        values, boxes, valid = self.input.split(image if patches is None else patches)
-        tokens = self.drop(self.positions(self.embed(values), boxes=boxes))
+        numbers = self.input.numbers(variables)
+        grid_for(self.grid, image, numbers).check(image)
+        values, boxes, valid = self.input.split(image if patches is None else patches, numbers)
+        tokens = self.drop(self.positions(self.embed(values, numbers), boxes=boxes))
         tokens, inner = self.encoder(tokens, self.taps, valid=valid)
         last, *maps = (self._on_grid(x, boxes) for x in (tokens, *inner))
         if isinstance(self.decoder, Head):
             return self.grid.join(self.decoder(last.flatten(1, -2)))
-        return self.decoder(image, maps, last)
+        return self.decoder(self.input.all_channels(image, numbers, axis=1), maps, last)
 
     def _on_grid(self, tokens: Tensor, patches: Patches | None) -> Tensor:
         """Tokens `[B, L, D]` to `[B, *G, D]`."""

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from ucf_vit.models.inputs import input_for
+from ucf_vit.models.inputs import input_for, named_channels
 from ucf_vit.models.registry import MODELS
-from ucf_vit.nn.embed import ClassToken, PatchEmbed
+from ucf_vit.nn.embed import ClassToken
 from ucf_vit.nn.encoder import Encoder
 from ucf_vit.nn.heads import Head
 from ucf_vit.nn.init import init_weights
+from ucf_vit.nn.variables import Kind, Partial
 from ucf_vit.patching.tree.patches import Patches
 
 
@@ -34,6 +35,9 @@ class VIT(nn.Module):
         fixed_length, separate_channels: tokens per tree; one tree per channel instead of one for all.
         use_adaptive_pos_emb: positions from centre and size of each leaf, not from the place in the sequence.
         attention: a backend of `ucf_vit.nn.attention_backends`.
+        use_varemb, default_vars: embed each variable apart and aggregate over those that a batch has (with
+            separate_channels there is nothing to aggregate); the names of all, one for each channel.
+        aggregation, aggregation_group, aggregation_partial: see `ucf_vit.nn.variables.VariableEmbed`.
     """
 
     def __init__(
@@ -56,8 +60,14 @@ class VIT(nn.Module):
         separate_channels: bool = False,
         use_adaptive_pos_emb: bool = True,
         attention: str = "auto",
+        use_varemb: bool = False,
+        default_vars: Sequence[str] = (),
+        aggregation: Kind = "cross",
+        aggregation_group: int = 8,
+        aggregation_partial: Partial = "linear",
     ) -> None:
         super().__init__()
+        variables = named_channels(in_channels, use_varemb, default_vars)
         self.input = input_for(
             in_channels,
             tile_size,
@@ -66,8 +76,11 @@ class VIT(nn.Module):
             fixed_length,
             separate_channels,
             use_adaptive_pos_emb,
+            variables,
         )
-        self.embed = PatchEmbed(self.input.patch_dim, embed_dim)
+        self.embed = self.input.embed(
+            embed_dim, num_heads, aggregation, aggregation_group, aggregation_partial
+        )
         self.positions = self.input.positions(embed_dim, pos_embed)
         self.class_token = ClassToken(embed_dim) if class_token else None
         self.drop = nn.Dropout(drop_rate)
@@ -75,10 +88,15 @@ class VIT(nn.Module):
         self.head = Head(embed_dim, num_classes)
         init_weights(self)
 
-    def forward(self, image: Tensor | Patches) -> Tensor:
-        """Image `[B, C, *S]`, or patches, to logits `[B, K]`; raises UserError if its shape is another."""
-        values, boxes, valid = self.input.split(image)
-        tokens = self.positions(self.embed(values), boxes=boxes)
+    def forward(self, image: Tensor | Patches, variables: Sequence[str] | None = None) -> Tensor:
+        """Image `[B, C, *S]`, or patches, to logits `[B, K]`.
+
+        With `use_varemb`, `variables` are the names of its channels (None: `default_vars`), else they do not
+        matter. Raises UserError for another shape than the model's, or a name that it does not know.
+        """
+        numbers = self.input.numbers(variables)
+        values, boxes, valid = self.input.split(image, numbers)
+        tokens = self.positions(self.embed(values, numbers), boxes=boxes)
         if self.class_token is not None:
             tokens = self.class_token(tokens)
         first = 1 if self.class_token is not None else None

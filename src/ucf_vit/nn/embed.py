@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from ucf_vit.core.errors import UserError
 from ucf_vit.nn.box_positions import Boxes
 from ucf_vit.nn.init import normal_
 from ucf_vit.nn.positions import check_kind, sincos
@@ -21,6 +22,10 @@ class PatchEmbed(nn.Linear):
 
     One matrix product over flattened patches: the same map as a convolution with kernel = stride = patch.
     """
+
+    def forward(self, patches: Tensor, numbers: Sequence[int] | None = None) -> Tensor:
+        """`numbers` of variables do not matter here; see `VariableEmbed`."""
+        return super().forward(patches)
 
 
 class Positions(nn.Module):
@@ -72,19 +77,34 @@ class ClassToken(nn.Module):
         return torch.cat([self.token.to(tokens.dtype).expand(len(tokens), 1, -1), tokens], dim=1)
 
 
+class SequencePositions(Positions):
+    """A table over the sequences of all variables; a token's row is its place in that of its own."""
+
+    def __init__(self, num_variables: int, length: int, dim: int, kind: str) -> None:
+        super().__init__((num_variables * length,), dim, kind)
+        self.length = length
+
+    def forward(self, tokens: Tensor, places: Tensor | None = None, *, boxes: Boxes | None = None) -> Tensor:
+        """As `Positions`, for the tokens of `boxes`, sequence by sequence; the variable is their channel."""
+        if boxes is None:
+            raise UserError("positions in sequences of variables need the patches that tokens are of")
+        rows = boxes.channel * self.length
+        rows = rows + torch.arange(len(rows), device=rows.device) % self.length
+        return super().forward(tokens, rows[None] if places is None else rows[places])
+
+
 class MaskToken(nn.Module):
     """Completes a grid of which some tokens are seen with one learned token for all others."""
 
-    def __init__(self, num_tokens: int, dim: int) -> None:
+    def __init__(self, dim: int) -> None:
         super().__init__()
-        self.num_tokens = num_tokens
         self.token = nn.Parameter(torch.empty(dim))
 
     def reset_parameters(self) -> None:
         """Draw the token."""
         normal_(self.token, std=0.02)
 
-    def forward(self, seen: Tensor, places: Tensor) -> Tensor:
+    def forward(self, seen: Tensor, places: Tensor, num_tokens: int) -> Tensor:
         """Seen tokens `[B, N, D]` and the cells they belong to, `[B, N]`, to the whole grid `[B, L, D]`."""
-        blank = self.token.to(seen.dtype).expand(len(seen), self.num_tokens, -1)
+        blank = self.token.to(seen.dtype).expand(len(seen), num_tokens, -1)
         return blank.scatter(1, places[..., None].expand_as(seen), seen)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from ucf_vit.nn.init import normal_
 
@@ -18,3 +19,9 @@ class Head(nn.Linear):
         """Draw small weights; zero the bias."""
         normal_(self.weight, std=0.02)
         nn.init.zeros_(self.bias)
+
+    def forward(self, x: Tensor, rows: Tensor | None = None) -> Tensor:
+        """All outputs, or those of `rows` `[K']` alone, in that order."""
+        if rows is None:
+            return super().forward(x)
+        return F.linear(x, self.weight[rows], self.bias[rows])

@@ -7,6 +7,7 @@ from torch import nn
 
 from ucf_vit.nn.box_positions import RowTable
 from ucf_vit.nn.embed import ClassToken, MaskToken, Positions
+from ucf_vit.nn.variables import VariableTokens
 
 
 def adamw(
@@ -14,16 +15,19 @@ def adamw(
 ) -> torch.optim.AdamW:
     """AdamW (Loshchilov and Hutter 2019) that decays matrices and kernels alone.
 
-    Norms, biases, positions and learned tokens are not decayed.
+    Norms, biases, positions, learned tokens and embeddings of variables are not decayed.
     """
     decayed: list[nn.Parameter] = []
     kept: list[nn.Parameter] = []
     for module in task.modules():
         for parameter in module.parameters(recurse=False):
             if parameter.requires_grad:
-                whole = parameter.ndim < 2 or isinstance(
-                    module, ClassToken | MaskToken | Positions | RowTable
-                )
-                (kept if whole else decayed).append(parameter)
+                (kept if _is_kept(module, parameter) else decayed).append(parameter)
     groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": kept, "weight_decay": 0.0}]
     return torch.optim.AdamW([group for group in groups if group["params"]], lr=lr, betas=betas, fused=True)
+
+
+def _is_kept(module: nn.Module, parameter: nn.Parameter) -> bool:
+    if isinstance(module, VariableTokens):
+        return parameter is module.embedding
+    return parameter.ndim < 2 or isinstance(module, ClassToken | MaskToken | Positions | RowTable)

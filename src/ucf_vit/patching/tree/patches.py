@@ -15,11 +15,13 @@ class Patches:
     """Tokens of B images and where they come from.
 
     `values` is `[B, T * L, C / T, *P]`: L tokens of all C channels from one tree, or with one tree per
-    channel (T = C) the tokens of the first channel, then those of the second, and so on.
+    channel (T = C) the tokens of the first channel, then those of the second, and so on. `numbers` `[T]`
+    int64 says which channels these are; None: 0 to T - 1.
     """
 
     values: Tensor
     leaves: Leaves
+    numbers: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.values)
@@ -41,10 +43,14 @@ class Patches:
 
     @property
     def channel(self) -> Tensor:
-        """Number of each token's tree, which is its channel where there is more than one, `[T * L]` int64."""
-        trees = torch.arange(self.leaves.trees, device=self.values.device)
+        """Number of each token's channel where each has a tree of its own, else 0; `[T * L]` int64."""
+        trees = self.numbers
+        if trees is None:
+            trees = torch.arange(self.leaves.trees, device=self.values.device)
         return trees.repeat_interleave(self.leaves.length)
 
     def to(self, device: torch.device | str) -> Patches:
         """The same patches on `device`."""
-        return replace(self, values=self.values.to(device, non_blocking=True), leaves=self.leaves.to(device))
+        numbers = None if self.numbers is None else self.numbers.to(device)
+        values = self.values.to(device, non_blocking=True)
+        return replace(self, values=values, leaves=self.leaves.to(device), numbers=numbers)

@@ -1,0 +1,87 @@
+"""From the tokens of several variables to one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ucf_vit.core.errors import UserError
+from ucf_vit.nn.init import normal_
+
+
+class Query(nn.Module):
+    """A learned token that asks; it never sees what it asks of."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.token = nn.Parameter(torch.empty(dim))
+
+    def reset_parameters(self) -> None:
+        """Draw the token; of such a size that what attention gives is first nearly the mean."""
+        normal_(self.token, std=0.02)
+
+
+class CrossAggregation(nn.Module):
+    """Multi-head attention of one learned query over V tokens, `[..., V, D]` to `[..., D]`.
+
+    The same map as attention (Vaswani et al. 2017) with this query, in another order: as the query is the
+    same everywhere, query times key is one small matrix, and the value projection comes after the weighted
+    sum. So no key and no value of any token is ever computed or kept.
+    A bias of the keys would not change the result. Raises UserError if the heads do not divide `dim`.
+    """
+
+    def __init__(self, dim: int, num_heads: int) -> None:
+        super().__init__()
+        if dim % num_heads:
+            raise UserError(f"num_heads {num_heads} does not divide the embedding dimension {dim}")
+        self.head_dim = dim // num_heads
+        self.query = Query(dim)
+        self.k = nn.Linear(dim, dim, bias=False)
+        self.v = nn.Linear(dim, dim)
+        self.proj = nn.Linear(dim, dim)
+
+    def forward(self, tokens: Tensor, present: Tensor | None = None) -> Tensor:
+        """Attend over all tokens, or over those that are `present`, `[..., V]` bool, at least one of V."""
+        heads = (-1, self.head_dim)
+        query = self.query.token.view(heads) / math.sqrt(self.head_dim)
+        key = torch.einsum("he,hed->hd", query, self.k.weight.unflatten(0, heads))
+        scores = tokens @ key.to(tokens.dtype).T
+        if present is not None:
+            scores = scores.masked_fill(~present[..., None], -torch.inf)
+        mixed = scores.softmax(-2).to(tokens.dtype).transpose(-1, -2) @ tokens
+        value = torch.einsum("...hd,hed->...he", mixed, self.v.weight.unflatten(0, heads)).flatten(-2)
+        return self.proj(value + self.v.bias)
+
+
+class Slots(NamedTuple):
+    """G groups of up to g variables of a batch; all are `[G, g]`.
+
+    `channel` is the place of a variable in the batch and `number` that among all variables; `present` is
+    false where a group has fewer than g; `share` is 1 over the variables that the group has, else 0.
+    """
+
+    channel: Tensor
+    number: Tensor
+    present: Tensor
+    share: Tensor
+
+
+def slots_of(numbers: Sequence[int], group: int, device: torch.device) -> Slots:
+    """The groups of the variables `numbers`: neighbours in the order of all variables, `group` at most.
+
+    A variable's group does not depend on what else the batch has.
+    """
+    groups: dict[int, list[int]] = {}
+    for channel in sorted(range(len(numbers)), key=numbers.__getitem__):
+        groups.setdefault(numbers[channel] // group, []).append(channel)
+    width = max(map(len, groups.values()))
+    rows = [members + members[:1] * (width - len(members)) for members in groups.values()]
+    counts = torch.tensor([len(members) for members in groups.values()])[:, None]
+    channel, present = torch.tensor(rows), torch.arange(width) < counts
+    number = torch.tensor(numbers)[channel]
+    slots = Slots(channel, number, present, present / counts)
+    return Slots(*(part.to(device) for part in slots))
