@@ -42,6 +42,11 @@ def main(path: str, *overrides: str) -> None:
             separate_channels=net.separate_channels,
             use_adaptive_pos_emb=net.use_adaptive_pos_emb,
             attention=net.attention,
+            use_varemb=net.use_varemb,
+            default_vars=net.default_vars,
+            aggregation=net.aggregation,
+            aggregation_group=net.aggregation_group,
+            aggregation_partial=net.aggregation_partial,
         )
         task = TokenSegmentation(
             model,

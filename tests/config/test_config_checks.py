@@ -209,6 +209,36 @@ def test_single_channel_batches_take_any_variables():
     assert run.in_channels == 1 and run.data.num_channels_used == {"one": 1, "two": 2}
 
 
+def test_variables_with_names_come_in_any_number_and_order():
+    variables = {"one": ["b", "a"], "two": ["a"]}
+    run = good(model__use_varemb=True, data__dict_in_variables=variables)
+    assert run.in_channels == 2 and run.data.num_channels_used == {"one": 2, "two": 1}
+    assert good(model__use_varemb=True, data__single_channel=True).in_channels == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"aggregation_group": 4}, "model.aggregation_group: model.use_varemb is false"),
+        ({"use_varemb": True, "aggregation_group": 4}, "model.aggregation is cross"),
+        ({"use_varemb": True, "aggregation": "hierarchical", "aggregation_group": 4}, ""),
+        (
+            {
+                "use_varemb": True,
+                "aggregation": "hierarchical",
+                "adaptive_patching": True,
+                "separate_channels": True,
+            },
+            "model.aggregation: with model.separate_channels every token is of one variable",
+        ),
+    ],
+    ids=str,
+)
+def test_keys_of_aggregation_without_effect_are_said(change, said, caplog):
+    good(**{f"model__{key}": value for key, value in change.items()})
+    assert said in caplog.text and bool(said) == bool(caplog.records)
+
+
 def test_a_source_in_a_file():
     assert good(data__dataset="here/my_source.py:Mine").data.dataset == "here/my_source.py:Mine"
 
@@ -216,7 +246,6 @@ def test_a_source_in_a_file():
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("model__use_varemb", True),
         ("parallelism__mode", "fsdp"),
         ("parallelism__fsdp_size", 2),
         ("parallelism__tensor_par_size", 2),

@@ -24,7 +24,7 @@ from ucf_vit.core.errors import UserError
 from ucf_vit.models import MODELS
 
 every_case = pytest.mark.parametrize(("name", "options"), VAREMB_CASES, ids=case_id)
-LEARNT = {"vit": 0.05, "mae": 0.8, "unetr": 0.15, "sap": 0.6}
+LEARNT = {"vit": 0.1, "mae": 0.85, "unetr": 0.3, "sap": 0.75}
 CHANNELS = {
     "plain": {"in_channels": 2},
     "varemb": {"in_channels": 3, "use_varemb": True, "default_vars": NAMES},
@@ -122,7 +122,7 @@ def test_learns_one_batch_by_heart(name, kind, options):
 
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
     losses = []
-    for _ in range(50):
+    for _ in range(30):
         optimizer.zero_grad()
         loss = loss_of(run(model, image, patches, variables), target)
         loss.backward()

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from tiny_models import DEFAULTS, SHAPES, build, image_for, run
+from tiny_models import DEFAULTS, SHAPES, VAREMB, build, image_for, run
 
 from ucf_vit.core.errors import UserError
 from ucf_vit.models.transfer import transfer
@@ -100,3 +100,24 @@ def test_a_grid_that_is_not_the_source_s_is_refused():
     mae, model = build("mae", VOLUME), build("unetr", VOLUME)
     with pytest.raises(UserError, match="8 rows, not one for each of the 2 x 2 x 3 patches"):
         transfer(model, mae.state_dict(), source_grid=(2, 2, 3))
+
+
+@pytest.mark.parametrize("boxes", [True, False])
+def test_variables_are_taken_by_name(boxes):
+    options = VAREMB[4] | {"pos_embed": "learned", "use_adaptive_pos_emb": boxes}
+    mae, model = build("mae", options), build("vit", options | {"default_vars": ("c", "x", "a")})
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    report = transfer(model, mae.state_dict(), source_grid=(3 * 23,), source_variables=("a", "b", "c"))
+    position = "positions.channel.table" if boxes else "positions.table"
+    for name in ("embed.tokens.weight", "embed.tokens.embedding", position):
+        old, mine, other = (
+            state[name].unflatten(0, (3, -1)) for state in (before, model.state_dict(), mae.state_dict())
+        )
+        assert torch.equal(mine[[0, 2]], other[[2, 0]]) and torch.equal(mine[1], old[1])
+        assert report.partly[name] == "2 of 3 variables: c, a"
+    assert (
+        transfer(model, mae.state_dict(), source_grid=(69,), source_variables=("p", "q", "r")).left[
+            "embed.tokens.weight"
+        ]
+        == "no variable in common"
+    )

@@ -44,13 +44,13 @@ def unused(run: Run) -> Iterator[Problem]:
     """Keys without effect may be there, since variants share files, but not without a word."""
     model = run.model
     if not model.adaptive_patching:
-        _say_unused(run, KEYS, "model.adaptive_patching is false")
+        say_unused(run, KEYS, "model.adaptive_patching is false")
     elif model.split_rule == "length":
-        _say_unused(run, ("split_threshold", "split_overflow"), "model.split_rule is length")
+        say_unused(run, ("split_threshold", "split_overflow"), "model.split_rule is length")
     yield from ()
 
 
-def _say_unused(run: Run, names: Sequence[str], cause: str) -> None:
+def say_unused(run: Run, names: Sequence[str], cause: str) -> None:
     """Of the keys that differ from their defaults, as all do that change anything."""
     fields = Model.model_fields
     given = [f"model.{name}" for name in names if getattr(run.model, name) != fields[name].get_default()]

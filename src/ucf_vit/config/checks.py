@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from ucf_vit.config import check_adaptive, check_data, check_model, check_run
+from ucf_vit.config import check_adaptive, check_data, check_model, check_run, check_variables
 from ucf_vit.config.problems import Problem
 from ucf_vit.config.run import Run
 
@@ -28,6 +28,7 @@ CHECKS: tuple[Check, ...] = (
     check_adaptive.detail,
     check_adaptive.canny,
     check_adaptive.placement,
+    check_variables.unused,
     check_data.resizing,
     check_data.source,
     check_data.ranges,

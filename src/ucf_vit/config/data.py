@@ -101,7 +101,11 @@ class Data(Section):
         "are cut where the model is, and are the same either way.",
     )
     pin_memory: bool = key(True, "Page-locked batches for faster copies; used with CUDA or ROCm only.")
-    single_channel: bool = key(False, "Batches of one variable each, for a model with one input channel.")
+    single_channel: bool = key(
+        False,
+        "Batches of one variable each: the model has one input channel for all, or with use_varemb tokens of "
+        "its own for each variable.",
+    )
     tile_overlap: Number = key(
         0.0, "Share of a tile that it has in common with its neighbour.", "fraction", ge=0, lt=1
     )

@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from ucf_vit.config.check_adaptive import KEYS as OF_TREES
+from ucf_vit.config.check_variables import KEYS as OF_VARIABLES
 from ucf_vit.config.load import dump
 from ucf_vit.config.model import Model
 from ucf_vit.config.problems import show
@@ -27,6 +28,8 @@ OF_TRAINING = (
     "attention",
 )
 """Keys of section `model` that say how to train or compute, not what the network is or sees."""
+FEATURES = ("adaptive_patching", "use_varemb")
+"""Keys of section `model` without which others have no effect."""
 OF_DATA = (
     "data.dataset",
     "data.single_channel",
@@ -48,7 +51,7 @@ def differences(before: str, run: Run) -> list[str]:
     old, new = yaml.safe_load(before), yaml.safe_load(dump(run))
     shared = old["data"]["dict_root_dirs"].keys() & new["data"]["dict_root_dirs"].keys()
     found = []
-    for key in _keys(old["model"]["adaptive_patching"] and run.model.adaptive_patching):
+    for key in _keys(*(old["model"][name] and getattr(run.model, name) for name in FEATURES)):
         section, name = key.split(".")
         if name in old.get(section, {}) and name in new[section]:
             was, now = (_of(values[section][name], shared) for values in (old, new))
@@ -57,9 +60,9 @@ def differences(before: str, run: Run) -> list[str]:
     return found
 
 
-def _keys(trees: bool) -> Iterator[str]:
+def _keys(trees: bool, variables: bool) -> Iterator[str]:
     yield "trainer.task"
-    without = (*OF_TRAINING, *(() if trees else OF_TREES))
+    without = (*OF_TRAINING, *(() if trees else OF_TREES), *(() if variables else OF_VARIABLES))
     yield from (f"model.{name}" for name in Model.model_fields if name not in without)
     yield from OF_DATA
 

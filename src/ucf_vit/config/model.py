@@ -70,7 +70,27 @@ class Model(Section):
         "auto",
         "Attention kernel; auto lets torch choose, the others force one and fail where it cannot serve.",
     )
-    use_varemb: bool = key(False, "Embed each variable apart and aggregate over variables.")
+    use_varemb: bool = key(
+        False,
+        "Embed each variable apart and aggregate over those that a batch has: batches may have any of "
+        "default_vars, in any order.",
+    )
+    aggregation: Literal["cross", "hierarchical"] = key(
+        "cross",
+        "use_varemb: how variables become one: cross: one cross-attention over all; hierarchical: groups of "
+        "them first, then one over groups, for many variables. With separate_channels they stay apart.",
+    )
+    aggregation_group: Whole = key(
+        8,
+        "Aggregation hierarchical: neighbours in default_vars that make a group.",
+        "variables",
+        ge=1,
+    )
+    aggregation_partial: Literal["linear", "attention"] = key(
+        "linear",
+        "Aggregation hierarchical: what makes one of a group: linear: the mean of its tokens, which are "
+        "linear; attention: a cross-attention, the same for all groups.",
+    )
     adaptive_patching: bool = key(
         False, "Small patches where there is detail, large ones where there is none."
     )

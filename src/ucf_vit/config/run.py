@@ -69,8 +69,9 @@ class Run(Section):
 
     @property
     def in_channels(self) -> int:
-        """Channels of the images that the network sees."""
-        return 1 if self.data.single_channel else len(self.model.default_vars)
+        """Channels that the network knows; with use_varemb a batch may have less."""
+        single = self.data.single_channel and not self.model.use_varemb
+        return 1 if single else len(self.model.default_vars)
 
     @property
     def spatial_tile(self) -> tuple[int, ...]:

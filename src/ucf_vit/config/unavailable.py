@@ -9,7 +9,6 @@ from ucf_vit.config.problems import Problem
 from ucf_vit.config.run import Run
 
 ONLY: dict[str, object] = {
-    "model.use_varemb": False,
     "parallelism.mode": "simple",
     "parallelism.fsdp_size": 1,
     "parallelism.tensor_par_size": 1,

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from torch import Tensor, nn
 
 from ucf_vit.core.errors import UserError
+from ucf_vit.nn.embed import SequencePositions
 from ucf_vit.nn.positions import interpolate
+from ucf_vit.nn.variables import VariableEmbed
 
 SHARED = ("embed", "positions", "class_token", "encoder")
 """The modules that mean the same in all networks; decoders and heads share names, not meaning."""
@@ -21,6 +23,7 @@ class Transfer:
 
     taken: list[str] = field(default_factory=list)
     interpolated: dict[str, str] = field(default_factory=dict)
+    partly: dict[str, str] = field(default_factory=dict)
     left: dict[str, str] = field(default_factory=dict)
     initial: list[str] = field(default_factory=list)
 
@@ -28,6 +31,7 @@ class Transfer:
         """Several lines; names below a module that share their fate are counted, not listed."""
         lines = [f"taken: {_summary(self.taken)}"]
         lines += [f"interpolated: {name} ({how})" for name, how in self.interpolated.items()]
+        lines += [f"taken in part: {name} ({which})" for name, which in self.partly.items()]
         for reason in dict.fromkeys(self.left.values()):
             names = [name for name, why in self.left.items() if why == reason]
             lines.append(f"left ({reason}): {_summary(names)}")
@@ -35,11 +39,19 @@ class Transfer:
         return "\n".join(lines)
 
 
-def transfer(target: nn.Module, weights: Mapping[str, Tensor], *, source_grid: Sequence[int]) -> Transfer:
+def transfer(
+    target: nn.Module,
+    weights: Mapping[str, Tensor],
+    *,
+    source_grid: Sequence[int],
+    source_variables: Sequence[str] = (),
+) -> Transfer:
     """Copy patch embedding, positions, class token and encoder out of `weights` into `target`, in place.
 
     `weights` is the state dict of a network with patches on `source_grid` (patches per axis); if the target's
-    grid is another one, positions are interpolated. A tensor of another shape is left, with the reason.
+    grid is another one, positions are interpolated. What there is for each variable is taken by name out of
+    the rows of `source_variables`, so that source and target may know different ones. A tensor of another
+    shape is left, with the reason.
     Raises UserError if no tensor of the encoder fits, since the target would then start from scratch.
     """
     report = Transfer()
@@ -49,6 +61,8 @@ def transfer(target: nn.Module, weights: Mapping[str, Tensor], *, source_grid: S
             report.left[name] = "not part of the encoder"
         elif name not in own:
             report.left[name] = "the target has no such tensor"
+        elif source_variables and name in _of_variables(target):
+            _take_by_name(target, name, value, source_variables, report)
         elif name == "positions.table":
             _place(own[name], target.get_submodule("positions").grid, value, source_grid, report)
         elif value.shape != own[name].shape:
@@ -56,13 +70,42 @@ def transfer(target: nn.Module, weights: Mapping[str, Tensor], *, source_grid: S
         else:
             own[name].copy_(value)
             report.taken.append(name)
-    arrived = {*report.taken, *report.interpolated}
+    arrived = {*report.taken, *report.interpolated, *report.partly}
     report.initial = [name for name in own if name not in arrived]
     if not any(name.startswith("encoder.") for name in report.taken):
         raise UserError(
             f"no tensor of the pretrained encoder fits this model; check embed_dim and depth\n{report}"
         )
     return report
+
+
+def _of_variables(target: nn.Module) -> tuple[str, ...]:
+    """Names of the tensors that hold equally many rows for each variable."""
+    if not isinstance(target.embed, VariableEmbed):
+        return ()
+    sequences = ("positions.table",) if isinstance(target.positions, SequencePositions) else ()
+    return ("embed.tokens.weight", "embed.tokens.embedding", "positions.channel.table", *sequences)
+
+
+def _take_by_name(
+    target: nn.Module, name: str, value: Tensor, source_variables: Sequence[str], report: Transfer
+) -> None:
+    """Copy the rows of the variables that both know."""
+    names = target.input.variables.names
+    own = target.state_dict()[name].unflatten(0, (len(names), -1))
+    rows = value.unflatten(0, (len(source_variables), -1))
+    if own.shape[1:] != rows.shape[1:]:
+        report.left[name] = f"rows {list(rows.shape[1:])}, the target has {list(own.shape[1:])}"
+        return
+    known = [variable for variable in names if variable in source_variables]
+    for variable in known:
+        own[names.index(variable)] = rows[list(source_variables).index(variable)]
+    if len(known) == len(names):
+        report.taken.append(name)
+    elif not known:
+        report.left[name] = "no variable in common"
+    else:
+        report.partly[name] = f"{len(known)} of {len(names)} variables: {', '.join(known)}"
 
 
 def _place(

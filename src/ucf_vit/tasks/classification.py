@@ -27,14 +27,14 @@ class Classification(Task):
 
     def forward(self, batch: Batch) -> Loss:
         """Mean cross-entropy, and the accuracy of this batch."""
-        logits = self.predict(batch.image, self.patches_of(batch)).float()
+        logits = self.predict(batch.image, self.patches_of(batch), batch.variables).float()
         label = class_label(batch)
         loss = F.cross_entropy(logits, label, label_smoothing=self.label_smoothing)
         return Loss(loss, {"top1": (logits.argmax(dim=1) == label).float().mean().detach()})
 
     def evaluate(self, batch: Batch) -> dict[str, Tensor]:
         """Cross-entropy and whether the right class is the first, or among the first five."""
-        logits = self.predict(batch.image, self.patches_of(batch)).float()
+        logits = self.predict(batch.image, self.patches_of(batch), batch.variables).float()
         label = class_label(batch)
         ranked = logits.topk(min(5, logits.shape[1]), dim=1).indices == label[:, None]
         return {
@@ -45,7 +45,7 @@ class Classification(Task):
 
     def pictures(self, batch: Batch) -> list[Panel]:
         """The first image with its class and the predicted one."""
-        logits = self.predict(batch.image, self.patches_of(batch)).float()
+        logits = self.predict(batch.image, self.patches_of(batch), batch.variables).float()
         probability = logits.softmax(dim=1)[0]
         best = int(torch.argmax(probability))
         title = f"class {int(class_label(batch)[0])}, predicted {best} ({float(probability[best]):.0%})"

@@ -20,7 +20,8 @@ class MaskedAutoencoding(Task):
     """Mean squared error of reconstructed patches.
 
     `loss_fn` is `maskMSE` (removed patches only, as published) or `MSE` (all patches). With `norm_pix_loss`
-    each target patch is normalised by its own mean and variance.
+    each target patch is normalised by its own mean and variance. A model with `use_varemb` is compared on the
+    variables that the batch has; it predicts no others.
     """
 
     model: MAE
@@ -38,7 +39,8 @@ class MaskedAutoencoding(Task):
 
     def draw(self, batch: Batch) -> Batch:
         """Adds `noise` `[B, L]`: the patches with the largest noise are removed."""
-        return batch.with_drawn(noise=rand_per_sample(batch.keys, (self.model.num_tokens,), "mask"))
+        tokens = self.model.count_tokens(batch.image.shape[1])
+        return batch.with_drawn(noise=rand_per_sample(batch.keys, (tokens,), "mask"))
 
     def forward(self, batch: Batch) -> Loss:
         """Mean over samples of the mean squared error per patch; 0 where nothing is to be reconstructed."""
@@ -91,8 +93,8 @@ class MaskedAutoencoding(Task):
     def _reconstruct(self, batch: Batch, patches: Patches | None) -> tuple[Tensor, Tensor, Tensor]:
         """Prediction `[B, L, patch_dim]`, mask `[B, L]` of what was removed, and target as the prediction."""
         image = batch.image if patches is None else patches
-        prediction, mask = self.model(image, batch.drawn["noise"])
-        return prediction, mask, self.model.patches(image)
+        prediction, mask = self.model(image, batch.drawn["noise"], batch.variables)
+        return prediction, mask, self.model.patches(image, batch.variables)
 
 
 def _patch_statistics(target: Tensor) -> tuple[Tensor, Tensor]:

@@ -6,6 +6,7 @@ MONAI is imported where it is used: that takes seconds, and other tasks do witho
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -48,49 +49,56 @@ class Segmentation(Task):
 
     def forward(self, batch: Batch) -> Loss:
         """Mean over samples of cross-entropy + soft Dice loss."""
-        logits = self.predict(batch.image, self.patches_of(batch)).float()
+        logits = self.predict(batch.image, self.patches_of(batch), batch.variables).float()
         return Loss(segmentation_loss(logits, voxel_label(batch)).mean())
 
-    def predict(self, image: Tensor, patches: Patches | None = None) -> Tensor:
+    def predict(
+        self, image: Tensor, patches: Patches | None = None, variables: Sequence[str] | None = None
+    ) -> Tensor:
         """Logits `[B, K, *S]` of tiles `[B, C, *S]`; the model gets the image beside its patches."""
-        return self.model(image) if patches is None else self.model(image, patches)
+        return self.model(image, *(() if patches is None else (patches,)), variables=variables)
 
     def evaluate(self, batch: Batch) -> dict[str, Tensor]:
         """Loss and Dice per foreground class of whole items; a class absent from an item does not count."""
         label = voxel_label(batch)
-        logits = self.predict_whole(batch.image)
+        logits = self.predict_whole(batch.image, batch.variables)
         dice = dice_per_class(logits.argmax(dim=1), label, self.num_classes)
         totals = {"loss": total(segmentation_loss(logits, label)), "dice": total(dice.nanmean(dim=1))}
         return totals | {f"dice_{k}": total(dice[:, k - 1]) for k in range(1, self.num_classes)}
 
-    def predict_whole(self, image: Tensor) -> Tensor:
-        """Logits `[B, K, *S]` of whole images `[B, C, *S]` of any size."""
+    def predict_whole(self, image: Tensor, variables: Sequence[str] | None = None) -> Tensor:
+        """Logits `[B, K, *S]` of whole images `[B, C, *S]` of any size, whose channels are `variables`."""
         slices = image.ndim - 2 - len(self.tile_size)
         if slices == 0:
-            return self._window(image)
+            return self._window(image, variables)
         stacked = image.movedim(-1, 1).flatten(0, 1)
-        logits = self._window(stacked).unflatten(0, (len(image), image.shape[-1]))
+        logits = self._window(stacked, variables).unflatten(0, (len(image), image.shape[-1]))
         return logits.movedim(1, -1)
 
     def pictures(self, batch: Batch) -> list[Panel]:
         """Image, label and prediction of the first item."""
-        predicted = self.predict_whole(batch.image[:1]).argmax(dim=1)
+        predicted = self.predict_whole(batch.image[:1], batch.variables).argmax(dim=1)
         return [
             Panel("image", batch.image[0, 0].float().cpu().numpy()),
             Panel("label", voxel_label(batch)[0].cpu().numpy(), "label"),
             Panel("prediction", predicted[0].cpu().numpy(), "label"),
         ]
 
-    def _window(self, image: Tensor) -> Tensor:
+    def _window(self, image: Tensor, variables: Sequence[str] | None) -> Tensor:
         from monai.inferers import sliding_window_inference
 
         logits = sliding_window_inference(
-            image, self.tile_size, self.windows, self._tile, overlap=self.overlap, mode="gaussian"
+            image,
+            self.tile_size,
+            self.windows,
+            partial(self._tile, variables=variables),
+            overlap=self.overlap,
+            mode="gaussian",
         )
         return torch.as_tensor(logits).float()
 
-    def _tile(self, image: Tensor) -> Tensor:
-        return self.predict(image, None if self.patcher is None else self.patcher(image))
+    def _tile(self, image: Tensor, variables: Sequence[str] | None) -> Tensor:
+        return self.predict(image, None if self.patcher is None else self.patcher(image), variables)
 
 
 def segmentation_loss(logits: Tensor, label: Tensor, counts: Tensor | None = None) -> Tensor:

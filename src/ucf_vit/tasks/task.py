@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -79,9 +79,11 @@ class Task(nn.Module):
         """Adaptive patches of a batch, see `adaptive_patches`; None where the model takes images."""
         return None if self.patcher is None else adaptive_patches(self.patcher, batch, self.training)
 
-    def predict(self, image: Tensor, patches: Patches | None = None) -> Tensor:
-        """The model's output for images `[B, C, *S]`, or for their patches where there are any."""
-        return self.model(image if patches is None else patches)
+    def predict(
+        self, image: Tensor, patches: Patches | None = None, variables: Sequence[str] | None = None
+    ) -> Tensor:
+        """The model's output for images `[B, C, *S]` of `variables`, or for their patches where there are."""
+        return self.model(image if patches is None else patches, variables=variables)
 
 
 TASKS: Registry[Task] = Registry("task")

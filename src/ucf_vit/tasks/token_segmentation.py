@@ -43,14 +43,16 @@ class TokenSegmentation(Segmentation):
     def forward(self, batch: Batch) -> Loss:
         """Mean over samples of cross-entropy + soft Dice loss over all pixels of all tokens."""
         patches = adaptive_patches(self.patcher, batch, self.training)
-        logits = self.model(patches).float().movedim(2, 1)
+        logits = self.model(patches, variables=batch.variables).float().movedim(2, 1)
         label = cut_labels(voxel_label(batch), patches.leaves, logits.shape[-1], self.num_classes)
         valid = patches.valid
         counts = None if valid is None else valid.view(*valid.shape, *[1] * (label.ndim - 2)).expand_as(label)
         return Loss(segmentation_loss(logits, label, counts).mean())
 
-    def predict(self, image: Tensor, patches: Patches | None = None) -> Tensor:
+    def predict(
+        self, image: Tensor, patches: Patches | None = None, variables: Sequence[str] | None = None
+    ) -> Tensor:
         """Logits `[B, K, *S]` of tiles `[B, C, *S]`, pasted from tokens; with several trees, their mean."""
         patches = self.patcher(image) if patches is None else patches
-        pasted = paste(self.model(patches).float(), patches.leaves)
+        pasted = paste(self.model(patches, variables=variables).float(), patches.leaves)
         return pasted.unflatten(1, (patches.leaves.trees, -1)).mean(dim=1)

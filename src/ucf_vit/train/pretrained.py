@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+import yaml
+
 from ucf_vit.config import Run
 from ucf_vit.core.errors import CheckpointError
 from ucf_vit.models.transfer import transfer
@@ -37,5 +39,6 @@ def start_from_mae(task: Task, run: Run) -> None:
     weights = {
         key.removeprefix(PREFIX): value for key, value in newest.weights.items() if key.startswith(PREFIX)
     }
-    report = transfer(task.model, weights, source_grid=newest.meta["grid"])
+    variables = yaml.safe_load(newest.meta["config"])["model"]["default_vars"]
+    report = transfer(task.model, weights, source_grid=newest.meta["grid"], source_variables=variables)
     log.info("starting from the masked autoencoder %s\n%s", newest.directory, report)
