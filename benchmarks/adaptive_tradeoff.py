@@ -111,7 +111,8 @@ def run_case(config: Config) -> Result:
     before = time.process_time()
     with start(run) as world:
         task = build_task(run)
-        train_task(task, run, world)
+        if not train_task(task, run, world):
+            raise SystemExit("stopped by a signal; start again to go on with this case")
     trained = time.process_time() - before
     if not isinstance(task, Segmentation):
         raise TypeError(f"task {run.task} does not segment")
