@@ -111,7 +111,8 @@ def run_case(config: Config) -> Result:
     before = time.process_time()
     with start(run) as world:
         task = build_task(run)
-        train_task(task, run, world)
+        if not train_task(task, run, world):
+            raise SystemExit("stopped by a signal; start again to go on with this case")
     trained = time.process_time() - before
     if not isinstance(task, Segmentation):
         raise TypeError(f"task {run.task} does not segment")
@@ -138,21 +139,20 @@ def predict_all(task: Segmentation, batches: Iterable[Batch]) -> tuple[float, fl
 def draw(results: dict[str, Result], path: Path) -> None:
     """Dice by tokens per tile, and by seconds per volume."""
     with new_figure(8.0, 3.2) as figure:
-        for axes, key, label in zip(
-            figure.subplots(1, 2, sharey=True),
-            ("tokens", "seconds_per_volume"),
-            ("tokens per tile", "seconds per volume, one core"),
-            strict=True,
-        ):
-            for method in METHODS:
-                points = sorted(
-                    (case[key], case["dice"]) for name, case in results.items() if name.startswith(method)
-                )
-                axes.plot(*zip(*points, strict=True), marker="o", label=method)
-            axes.set_xscale("log")
-            axes.set_xlabel(label)
-        figure.axes[0].set_ylabel("mean Dice, held-out volumes")
-        figure.axes[0].legend()
+        tokens, seconds = figure.subplots(1, 2, sharey=True)
+        for method in METHODS:
+            cases = sorted(
+                (case["tokens"], case["seconds_per_volume"], case["dice"])
+                for name, case in results.items()
+                if name.startswith(method)
+            )
+            tokens.plot([case[0] for case in cases], [case[2] for case in cases], marker="o", label=method)
+            seconds.plot([case[1] for case in cases], [case[2] for case in cases], marker="o")
+        tokens.set_xscale("log", base=2)
+        tokens.xaxis.set_major_formatter("{x:g}")
+        tokens.set(xlabel="tokens per tile", ylabel="mean Dice, held-out volumes")
+        seconds.set(xlabel="seconds per volume, one core", xlim=(0, None))
+        tokens.legend()
         path.write_bytes(png(figure))
 
 
