@@ -1,3 +1,4 @@
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -137,8 +138,14 @@ def test_impossible_options_are_refused(name, wrong, message):
         build(name, DEFAULTS | SHAPES[0] | wrong)
 
 
-@every_model
-@pytest.mark.parametrize("shape", [SHAPES[0], SHAPES[4], ADAPTIVE[0], ADAPTIVE[7]], ids=case_id)
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [
+        *itertools.product(MODELS, [SHAPES[0], SHAPES[4], ADAPTIVE[0], ADAPTIVE[7]]),
+        *(case for case in VAREMB_CASES if case[0] in ("mae", "sap")),
+    ],
+    ids=case_id,
+)
 def test_runs_in_bfloat16(name, shape):
     """Under autocast, and as weights of that type; both near the float32 result."""
     torch.manual_seed(0)

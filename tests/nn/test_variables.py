@@ -48,11 +48,12 @@ def test_heads_must_divide_the_width():
 def test_groups_hold_each_variable_once_and_do_not_depend_on_the_others(data, variables, group):
     numbers = data.draw(st.lists(st.integers(0, variables - 1), min_size=1, unique=True))
     slots = slots_of(numbers, group, torch.device("cpu"))
-    assert sorted(slots.channel[slots.present].tolist()) == list(range(len(numbers)))
+    present = torch.ones(slots.channel.shape, dtype=torch.bool) if slots.present is None else slots.present
+    assert sorted(slots.channel[present].tolist()) == list(range(len(numbers)))
     assert torch.equal(slots.number, torch.tensor(numbers)[slots.channel])
     assert torch.equal(slots.number // group, slots.number[:, :1] // group + 0 * slots.number)
     torch.testing.assert_close(slots.share.sum(1), torch.ones(len(slots.share)))
-    assert slots.present.any(1).all() and slots.present.any(0).all()
+    assert present.any(1).all() and present.any(0).all()
 
 
 @pytest.mark.parametrize("numbers", [range(7), (4, 2, 6, 0), (5,)], ids=str)

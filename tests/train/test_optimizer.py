@@ -1,8 +1,10 @@
 from torch import nn
 
+from ucf_vit.nn.aggregation import CrossAggregation
 from ucf_vit.nn.block import Block
 from ucf_vit.nn.box_positions import BoxPositions
 from ucf_vit.nn.embed import ClassToken, MaskToken, Positions
+from ucf_vit.nn.variables import VariableTokens
 from ucf_vit.train.optimizer import adamw
 
 
@@ -14,6 +16,8 @@ def test_only_matrices_are_decayed():
             "boxes": BoxPositions(8, "learned", 4, channels=2),
             "class_token": ClassToken(8),
             "mask_token": MaskToken(8),
+            "variables": VariableTokens(3, 4, 8),
+            "aggregation": CrossAggregation(8, 2),
         }
     )
     optimizer = adamw(modules, lr=1.0, betas=(0.9, 0.95), weight_decay=0.1)
@@ -24,4 +28,6 @@ def test_only_matrices_are_decayed():
         "block.mlp.fc1.weight",
         "block.mlp.fc2.weight",
         "boxes.linear.weight",
+        "variables.weight",
+        *(f"aggregation.{part}.weight" for part in ("k", "v", "proj")),
     }

@@ -105,6 +105,16 @@ def test_ranks_that_see_different_variables_have_the_gradient_of_all(
                 torch.testing.assert_close(other[f"{name}/{key}"], parameter.grad, msg=f"{name} {key}")
 
 
+@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("rank", [0, 1])
+@torch.inference_mode()
+def test_some_variables_are_evaluated_and_shown(name: str, rank: int) -> None:
+    task = task_for(name).eval()
+    batch = batch_of(task, name, rank)
+    assert set(task.evaluate(batch)) == set(task.metric_names)
+    assert all(panel.image.shape == (8, 8) for panel in task.pictures(batch))
+
+
 def test_data_sets_of_different_variables_in_one_run(
     tmp_path: Path, concrete: Path, forkserver: BaseContext
 ) -> None:

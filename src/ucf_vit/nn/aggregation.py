@@ -46,7 +46,7 @@ class CrossAggregation(nn.Module):
 
     def forward(self, tokens: Tensor, present: Tensor | None = None) -> Tensor:
         """Attend over all tokens, or over those that are `present`, `[..., V]` bool, at least one of V."""
-        heads = (-1, self.head_dim)
+        tokens, heads = tokens.contiguous(), (-1, self.head_dim)
         query = self.query.token.view(heads) / math.sqrt(self.head_dim)
         key = torch.einsum("he,hed->hd", query, self.k.weight.unflatten(0, heads))
         scores = tokens @ key.to(tokens.dtype).T
@@ -61,12 +61,13 @@ class Slots(NamedTuple):
     """G groups of up to g variables of a batch; all are `[G, g]`.
 
     `channel` is the place of a variable in the batch and `number` that among all variables; `present` is
-    false where a group has fewer than g; `share` is 1 over the variables that the group has, else 0.
+    false where a group has fewer than g (None: all have g); `share` is 1 over the variables that the group
+    has, else 0.
     """
 
     channel: Tensor
     number: Tensor
-    present: Tensor
+    present: Tensor | None
     share: Tensor
 
 
@@ -83,5 +84,10 @@ def slots_of(numbers: Sequence[int], group: int, device: torch.device) -> Slots:
     counts = torch.tensor([len(members) for members in groups.values()])[:, None]
     channel, present = torch.tensor(rows), torch.arange(width) < counts
     number = torch.tensor(numbers)[channel]
-    slots = Slots(channel, number, present, present / counts)
-    return Slots(*(part.to(device) for part in slots))
+    all_present = bool(present.all())
+    return Slots(
+        channel.to(device),
+        number.to(device),
+        None if all_present else present.to(device),
+        (present / counts).to(device),
+    )

@@ -83,9 +83,11 @@ class VariableTokens(nn.Module):
         """
         weight, embedding = self.weight[numbers], self.embedding[numbers]
         if share is None:
-            return torch.einsum("blvp,vpd->blvd", patches, weight) + embedding
+            tokens = torch.einsum("blvp,vpd->blvd", patches, weight)
+            return tokens + embedding.to(tokens.dtype)
         tokens = torch.einsum("blgvp,gvpd->blgd", patches * share[..., None].to(patches.dtype), weight)
-        return tokens + torch.einsum("gv,gvd->gd", share.to(embedding.dtype), embedding)
+        mean = torch.einsum("gv,gvd->gd", share.to(embedding.dtype), embedding)
+        return tokens + mean.to(tokens.dtype)
 
 
 class VariableEmbed(nn.Module):
