@@ -65,7 +65,7 @@ def test_whole_volumes_are_pasted_from_tokens(tmp_path: Path, concrete: Path) ->
     image = torch.nn.functional.one_hot(label, 4).movedim(-1, 1).float()
 
     class Tells(torch.nn.Module):
-        def forward(self, patches):
+        def forward(self, patches, variables):
             return 100 * patches.values
 
     task.model = Tells()

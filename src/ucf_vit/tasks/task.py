@@ -41,6 +41,7 @@ class Task(nn.Module):
 
     `draw` adds all randomness to a batch, keyed by the sample and not by the process; `forward` is then
     deterministic (dropout and stochastic depth apart), so that no layout over processes can change a loss.
+    The model gets the names of a batch's channels as `variables`; those without `use_varemb` need not look.
     """
 
     metric_names: tuple[str, ...] = ("loss",)
