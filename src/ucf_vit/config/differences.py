@@ -35,6 +35,7 @@ OF_DATA = (
     "data.dict_label_mapping",
     "data.small_images",
     "dataset_options.imagenet_resize",
+    "dataset_options.fields_fill_value",
 )
 """Keys that say how files become what the network sees."""
 
