@@ -134,5 +134,6 @@ class DatasetOptions(Section):
     fields_fill_value: dict[str, Number] = key(
         {},
         "Gridded fields: the number that marks a missing value, beside NaN and what the file says itself.",
+        "as stored",
         derived="none",
     )
