@@ -28,7 +28,7 @@ CHECKS: tuple[Check, ...] = (
     check_adaptive.detail,
     check_adaptive.canny,
     check_adaptive.placement,
-    check_data.resizing,
+    check_data.options,
     check_data.source,
     check_data.ranges,
     check_data.variables,
