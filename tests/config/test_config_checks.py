@@ -107,6 +107,7 @@ def test_a_linear_decoder_has_no_heads():
         ({"parallelism__simple_ddp_size": 0}, "parallelism.simple_ddp_size = 0: expected 1 or more, or -1 for what is left"),
         ({"parallelism__fsdp_size": -1}, "parallelism.fsdp_size = -1: only one size can be what is left"),
         ({"load_balancing__auto_load_balancing": False}, "load_balancing.batches_per_rank_epoch = {}: no entry for 'one', 'two'"),
+        ({"dataset_options__fields_fill_value": {"one": 0, "tow": 1}}, "dataset_options.fields_fill_value.tow = 1"),
         ({"dataset_options__imagenet_resize": {"one": [1, 2], "tow": [1, 2]}}, "dataset_options.imagenet_resize.tow = [1, 2]: no dataset of this name"),
     ],
 )  # fmt: skip

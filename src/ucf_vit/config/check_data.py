@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping
 
-from ucf_vit.config.data import Data, Normalization
+from ucf_vit.config.data import Data, DatasetOptions, Normalization
 from ucf_vit.config.located import KeyPath
 from ucf_vit.config.origins import dotted
 from ucf_vit.config.problems import Problem
@@ -40,19 +40,23 @@ def _same_names(run: Run, path: KeyPath, entries: Mapping[str, object]) -> Itera
         yield Problem(path, f"no entry for {_list(missing)}, which data.dict_root_dirs has", entries)
 
 
-def resizing(run: Run) -> Iterator[Problem]:
-    """Sizes for other datasets alone are left over from another config; beside right ones they are typos."""
-    sizes, known = run.dataset_options.imagenet_resize, list(run.datasets)
-    strange = [name for name in sizes if name not in known]
-    path = ("dataset_options", "imagenet_resize")
-    if strange and len(strange) == len(sizes):
+def options(run: Run) -> Iterator[Problem]:
+    """Options of other datasets alone are left over from another config; beside right ones they are typos."""
+    for key in DatasetOptions.model_fields:
+        yield from _option(run, ("dataset_options", key), getattr(run.dataset_options, key))
+
+
+def _option(run: Run, path: KeyPath, entries: Mapping[str, object]) -> Iterator[Problem]:
+    known = list(run.datasets)
+    strange = [name for name in entries if name not in known]
+    if strange and len(strange) == len(entries):
         log.warning("%s: %s is not used: no dataset has these names", run.where(dotted(path)), dotted(path))
         return
     for name in strange:
         message = (
             f"no dataset of this name in data.dict_root_dirs{nearest(name, known)}; it has {_list(known)}"
         )
-        yield Problem((*path, name), message, sizes[name])
+        yield Problem((*path, name), message, entries[name])
 
 
 def source(run: Run) -> Iterator[Problem]:

@@ -29,7 +29,7 @@ CHECKS: tuple[Check, ...] = (
     check_adaptive.canny,
     check_adaptive.placement,
     check_variables.unused,
-    check_data.resizing,
+    check_data.options,
     check_data.source,
     check_data.ranges,
     check_data.variables,

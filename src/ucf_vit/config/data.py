@@ -14,11 +14,11 @@ Label = Annotated[int, Strict(False), Field(ge=-LARGEST, le=LARGEST)]
 class Normalization(Section):
     """How the intensities of one dataset are normalised."""
 
-    kind: Literal["minmax", "zscore", "window", "percentiles", "mean_std", "none"] = key(
+    kind: Literal["minmax", "zscore", "window", "percentiles", "mean_std", "stats", "none"] = key(
         "minmax",
         "minmax: the file's range to 0..1; zscore: the file's mean 0 and deviation 1; window: low..high to "
-        "0..1; percentiles: the file's percentiles low..high to 0..1; mean_std: given mean and std; none: as "
-        "stored.",
+        "0..1; percentiles: the file's percentiles low..high to 0..1; mean_std: given mean and std; stats: "
+        "mean 0 and deviation 1 over the training items, as `ucf-vit stats` finds them; none: as stored.",
     )
     low: Number = key(
         0.5,
@@ -78,6 +78,12 @@ class Data(Section):
         "How intensities are normalised, e.g. {ct1: {kind: window, low: -1000, high: 1000}}.",
         derived="the source's own",
     )
+    dict_stats: dict[str, Annotated[str, Field(min_length=1)]] = key(
+        {},
+        "Normalization stats: JSON file of the statistics, which `ucf-vit stats` writes; name one where "
+        "several runs share it.",
+        derived="stats/DATASET.json in trainer.checkpoint_path",
+    )
     dict_label_mapping: dict[str, dict[Label, Label]] = key(
         {},
         "Stored label to class; labels that are not named stay as stored.",
@@ -128,4 +134,10 @@ class DatasetOptions(Section):
 
     imagenet_resize: dict[str, Annotated[list[Count], Field(min_length=2, max_length=2)]] = key(
         {}, "Images of a dataset are resized to [height, width].", "pixels", derived="no resizing"
+    )
+    fields_fill_value: dict[str, Number] = key(
+        {},
+        "Gridded fields: the number that marks a missing value, beside NaN and what the file says itself.",
+        "as stored",
+        derived="none",
     )

@@ -35,9 +35,11 @@ OF_DATA = (
     "data.single_channel",
     "data.dict_in_variables",
     "data.dict_normalization",
+    "data.dict_stats",
     "data.dict_label_mapping",
     "data.small_images",
     "dataset_options.imagenet_resize",
+    "dataset_options.fields_fill_value",
 )
 """Keys that say how files become what the network sees."""
 

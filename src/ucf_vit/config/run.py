@@ -92,6 +92,11 @@ class Run(Section):
         """Names of the datasets, in the order of the file."""
         return tuple(self.data.dict_root_dirs)
 
+    def stats_file(self, dataset: str) -> Path:
+        """Where the statistics of a dataset are, or are to be."""
+        default = Path(self.trainer.checkpoint_path or "") / "stats" / f"{dataset}.json"
+        return Path(self.data.dict_stats.get(dataset, default))
+
     def where(self, key: str) -> str:
         """`run.yaml:12`, the override, or the file's name if the key has its default."""
         return self._origins.where(tuple(key.split(".")))

@@ -177,6 +177,6 @@ def _tilings(
 
 def _normalization(source: Source, given: Mapping[str, Any] | None) -> Normalization:
     if given is None:
-        return source.normalization
+        return replace(source.normalization, missing=source.missing)
     options: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in given.items()}
-    return Normalization(**options)
+    return Normalization(**options, missing=source.missing)

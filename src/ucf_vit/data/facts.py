@@ -52,7 +52,7 @@ class FactsBook:
             save(found[0], path)
 
         names = [name for name in (files.image, files.label) if name is not None]
-        key = (*map(_state, names), channels, self.dataset.normalization)
+        key = (*map(_state, names), files.step, channels, self.dataset.normalization)
         path = self.dataset.scratch.file(make, 4096, ".npz", *key)
         if path is not None and not found:
             with suppress(FileNotFoundError):  # another process may have needed the room

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from ucf_vit.core.errors import DataError
 from ucf_vit.data.memory_order import compact
+from ucf_vit.data.moments import moments, present
 
-Kind = Literal["minmax", "zscore", "window", "percentiles", "mean_std", "none"]
+Kind = Literal["minmax", "zscore", "window", "percentiles", "mean_std", "stats", "none"]
 MAX_VALUES = 2**24
 """Percentiles of larger channels are those of evenly spaced voxels."""
 
@@ -30,8 +31,12 @@ class Normalization:
 
     minmax: the item's range becomes [0, 1]. zscore: mean 0, standard deviation 1. window: [low, high]
     becomes [0, 1], clipped. percentiles: the same between the item's percentiles low and high. mean_std: the
-    given `mean` and `std` per channel (one entry serves all). none: as stored. A channel without contrast
+    given `mean` and `std` per channel (one entry serves all). stats: becomes mean_std once the statistics of
+    the training items are known (`Statistics.normalization`). none: as stored. A channel without contrast
     becomes 0 under minmax, zscore and percentiles.
+
+    With `missing`, NaN marks a value that is missing: it counts for nothing and becomes 0. Without, NaN is an
+    error.
     """
 
     kind: Kind = "minmax"
@@ -39,6 +44,7 @@ class Normalization:
     high: float = 99.5
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
+    missing: bool = False
 
     def __post_init__(self) -> None:
         if self.kind in ("window", "percentiles") and not self.low < self.high:
@@ -58,20 +64,21 @@ class Normalization:
     def fit(self, image: NDArray[Any], channels: Sequence[int]) -> Affine:
         """Shift and divisor of one whole item, `image` `[C, *S]` being its `channels`.
 
-        Raises DataError where a value is NaN or infinite.
+        Raises DataError where a value is infinite, or NaN and not `missing`.
         """
         pairs = []
         for number, channel in zip(channels, image, strict=True):
-            low, high = float(channel.min()), float(channel.max())
-            if not np.isfinite(high - low):
-                raise DataError(f"channel {number} holds NaN or infinite values")
-            pairs.append(self._pair(channel, number, low, high))
+            values = present(channel) if self.missing else channel
+            low, high = limits(values, f"channel {number}")
+            pairs.append(self._pair(values, number, low, high))
         shift, divisor = np.asarray(pairs, np.float64).T
         return Affine(shift, divisor)
 
     def _pair(self, channel: NDArray[Any], number: int, low: float, high: float) -> tuple[float, float]:
         if self.kind == "none":
             return 0.0, 1.0
+        if self.kind == "stats":
+            raise DataError("normalization stats: no statistics are given; `ucf-vit stats CONFIG` finds them")
         if self.kind == "mean_std":
             entry = number if len(self.mean) > 1 else 0
             return self.mean[entry], self.std[entry]
@@ -79,11 +86,14 @@ class Normalization:
             return self.low, self.high - self.low
         if self.kind == "percentiles":
             step = -(-channel.size // MAX_VALUES)
-            values = channel.ravel(order="K")[::step]
-            low, high = np.percentile(values, (self.low, self.high)).tolist()
+            values = channel.ravel(order="K")[:: step or 1]
+            low, high = np.percentile(values, (self.low, self.high)).tolist() if values.size else (low, high)
         if low == high:
             return low, np.inf
-        return moments(channel) if self.kind == "zscore" else (low, high - low)
+        if self.kind == "zscore":
+            found = moments(channel)
+            return found.mean, found.std
+        return low, high - low
 
     def apply(self, image: NDArray[Any], affine: Affine, out: NDArray[np.float32]) -> None:
         """Write the normalised `image` `[C, *S]` (any real type) to `out`, reading its memory once."""
@@ -94,16 +104,15 @@ class Normalization:
                 target /= np.float32(divisor)
             if self.clip:
                 np.clip(target, 0, 1, out=target)
+            if self.missing:
+                np.copyto(target, 0, where=np.isnan(target))
 
 
-def moments(channel: NDArray[Any]) -> tuple[float, float]:
-    """Mean and standard deviation in float64, slab by slab along the last axis: nothing is copied whole."""
-    count, mean, squares = 0, 0.0, 0.0
-    for slab in np.array_split(channel, min(channel.shape[-1], -(-channel.size // 2**20)), axis=-1):
-        values = slab.astype(np.float64)
-        difference = float(values.mean()) - mean
-        total = count + values.size
-        squares += float(values.var()) * values.size + difference**2 * count * values.size / total
-        mean += difference * values.size / total
-        count = total
-    return mean, float(np.sqrt(squares / count))
+def limits(values: NDArray[Any], name: str) -> tuple[float, float]:
+    """Smallest and largest value, 0 and 0 without any. DataError where one of `name` is NaN or infinite."""
+    if not values.size:
+        return 0.0, 0.0
+    low, high = float(values.min()), float(values.max())
+    if not np.isfinite(high - low):
+        raise DataError(f"{name} holds NaN or infinite values")
+    return low, high

@@ -25,6 +25,7 @@ from ucf_vit.train.hooks.jsonl import JsonlHook
 from ucf_vit.train.hooks.pictures import PicturesHook
 from ucf_vit.train.hooks.progress import ProgressHook
 from ucf_vit.train.hooks.report import ReportHook
+from ucf_vit.train.statistics import with_statistics
 
 NETWORKS = {"masked": "mae", "unetr": "unetr", "sap": "sap", "classification": "vit"}
 
@@ -120,8 +121,13 @@ def build_data(run: Run, world: World, task: Task) -> Data:
     return Data(train, validation, tiles, True, (train, stream))
 
 
-def build_datasets(run: Run, scratch: Scratch, held_out: bool = False) -> list[Dataset]:
-    """The data sets of a run: their training range, or the one held out for validation."""
+def build_datasets(
+    run: Run, scratch: Scratch, held_out: bool = False, statistics: bool = True
+) -> list[Dataset]:
+    """The data sets of a run: their training range, or the one held out for validation.
+
+    Without `statistics`, normalization `stats` stays as it is: these data sets are there to be measured.
+    """
     data = run.data
     try:
         resolve(data.dataset)
@@ -132,7 +138,7 @@ def build_datasets(run: Run, scratch: Scratch, held_out: bool = False) -> list[D
         if held_out
         else (data.dict_start_idx, data.dict_end_idx)
     )
-    return [
+    datasets = [
         build_dataset(
             name,
             data.dataset,
@@ -153,12 +159,17 @@ def build_datasets(run: Run, scratch: Scratch, held_out: bool = False) -> list[D
             else None,
             label_mapping=data.dict_label_mapping.get(name),
             buffer_size=data.dict_buffer_sizes[name],
-            options={"resize": run.dataset_options.imagenet_resize.get(name)},
+            options={
+                "resize": run.dataset_options.imagenet_resize.get(name),
+                "fill_value": run.dataset_options.fields_fill_value.get(name),
+                "tile_dims": len(run.spatial_tile),
+            },
             on_error=data.on_error,
             scratch=scratch,
         )
         for name, root in data.dict_root_dirs.items()
     ]
+    return [with_statistics(one, run, held_out) for one in datasets] if statistics else datasets
 
 
 def build_hooks(run: Run, world: World, data: Data) -> list[Hook]:

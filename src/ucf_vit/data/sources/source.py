@@ -16,7 +16,8 @@ class Item:
     """One image or volume with what belongs to it.
 
     `key` names it within its data set; `label` is the file with a class per voxel, `class_index` the class of
-    the whole. Index ranges are taken within each `stratum`.
+    the whole. Index ranges are taken within each `stratum`. `step` numbers the items of a file that holds
+    several.
     """
 
     key: str
@@ -24,14 +25,15 @@ class Item:
     label: str | None = None
     stratum: str = ""
     class_index: int | None = None
+    step: int = 0
 
 
 class Source(Protocol):
     """One data set on disk. The loader, the planner and the tools ask this object and nothing else.
 
     A class that inherits from this one gets the defaults below. Its constructor takes `root` and those of the
-    options `variables`, `labels`, `resize`, `scratch` that it needs. A file that cannot be used raises
-    DataError (or OSError, EOFError, ValueError, which become one).
+    options `variables`, `resize`, `fill_value`, `tile_dims` (sides of a tile), `scratch` that it needs. What
+    cannot be used raises DataError (or OSError, EOFError, ValueError, which become one).
     """
 
     variables: tuple[str, ...]
@@ -42,6 +44,8 @@ class Source(Protocol):
     """Names of the classes of whole items; empty where items have none."""
     normalization: Normalization = Normalization()
     """What is done to the values unless the configuration says otherwise."""
+    missing: bool = False
+    """Whether NaN marks a missing value, which becomes 0 after normalisation; elsewhere NaN is an error."""
 
     def items(self) -> Sequence[Item]:
         """All items, sorted: index ranges are taken on this order."""

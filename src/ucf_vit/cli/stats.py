@@ -1,0 +1,46 @@
+"""`ucf-vit stats`: mean and deviation of every variable over what a run trains on."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.progress import Progress
+
+from ucf_vit.cli.config import Config, Overrides
+from ucf_vit.config import load
+
+
+def stats(
+    config: Config,
+    overrides: Overrides = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace statistics that are there already.")
+    ] = False,
+) -> None:
+    """Find mean and deviation of every variable over the training items, for normalization stats.
+
+    A call that was killed is taken up where it was.
+    """
+    run = load(config, overrides or [])
+    from ucf_vit.data.scratch import Scratch
+    from ucf_vit.train.build import build_datasets
+    from ucf_vit.train.statistics import find_statistics
+
+    datasets = build_datasets(run, Scratch(), statistics=False)
+    used = [dataset for dataset in datasets if dataset.normalization.kind == "stats"]
+    if not used:
+        typer.echo(f"{config}: nothing to do; no data set has data.dict_normalization of kind stats")
+    for dataset in used:
+        with Progress() as progress:
+            bar = progress.add_task(dataset.name)
+            found = find_statistics(
+                dataset,
+                run,
+                overwrite=overwrite,
+                on_item=lambda done, total, to=progress, of=bar: to.update(of, completed=done, total=total),  # type: ignore[misc]
+            )
+        typer.echo(f"{run.stats_file(dataset.name)}: {found.done} items")
+        for name in dataset.variables:
+            one = found.variables[name]
+            typer.echo(f"  {name:12} mean {one.mean:12.6g}  std {one.std:12.6g}  {one.number:,} values")

@@ -1,0 +1,5 @@
+"""Files of gridded fields: one file per format, all of which look the same to a source."""
+
+from ucf_vit.data.formats.field_file import SUFFIXES, FieldFile, open_fields
+
+__all__ = ["SUFFIXES", "FieldFile", "open_fields"]

@@ -1,0 +1,90 @@
+"""Statistics of each variable over the items of a data set, which a whole run is normalised by."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from ucf_vit.core.errors import DataError
+from ucf_vit.data.dataset import Dataset
+from ucf_vit.data.moments import Moments, moments, present
+from ucf_vit.data.normalization import Normalization, limits
+from ucf_vit.data.reader import UNREADABLE
+from ucf_vit.data.sources import Item
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Moments of the values of each variable that are not missing, over the first `done` of some items.
+
+    `fingerprint` names all of the items: statistics of other items are not those of this run.
+    """
+
+    fingerprint: str
+    done: int = 0
+    variables: Mapping[str, Moments] = field(default_factory=dict)
+
+    def normalization(self, dataset: Dataset) -> Normalization:
+        """Mean and deviation for the channels of `dataset`; a variable that is constant is only shifted.
+
+        Raises DataError where a variable is not among these, or none of its values is there.
+        """
+        for name in dataset.variables:
+            if name not in self.variables:
+                raise DataError(f"no statistics of variable {name!r}, only of {', '.join(self.variables)}")
+            if not self.variables[name].number:
+                raise DataError(f"variable {name!r} has no value in any training item; leave it out")
+        known = [self.variables.get(name, Moments()) for name in dataset.source.variables]
+        return replace(
+            dataset.normalization,
+            kind="mean_std",
+            mean=tuple(one.mean for one in known),
+            std=tuple(one.std or 1.0 for one in known),
+        )
+
+
+def fingerprint(items: Iterable[Item]) -> str:
+    """Names the items by their keys, wherever they lie."""
+    digest = hashlib.blake2b(digest_size=8)
+    for item in items:
+        digest.update(f"{item.key}\n".encode())
+    return digest.hexdigest()
+
+
+def measure(
+    dataset: Dataset, start: Statistics, on_error: Literal["fail", "skip"] = "fail"
+) -> Iterator[Statistics]:
+    """The statistics after every item from `start.done` on, of the variables of `start`.
+
+    To go on from any of them gives, to the last bit, what an uninterrupted pass gives. Raises DataError with
+    the file where one can't be read, or leaves it out with "skip".
+    """
+    found = dict(start.variables)
+    channels = [dataset.source.variables.index(name) for name in found]
+    for number in range(start.done, len(dataset.items)):
+        item = dataset.items[number]
+        try:
+            parts = _of_item(dataset, item, channels)
+        except UNREADABLE as error:
+            text = str(error) if item.image in str(error) else f"{item.image}: {error}"
+            if on_error == "fail":
+                raise DataError(text) from error
+            log.warning("skipped an unreadable file: %s", text)
+            parts = [Moments() for _ in channels]
+        found = {name: found[name] | part for name, part in zip(found, parts, strict=True)}
+        yield Statistics(start.fingerprint, number + 1, found)
+
+
+def _of_item(dataset: Dataset, item: Item, channels: list[int]) -> list[Moments]:
+    parts = []
+    for channel in channels:
+        image = dataset.source.read(item, None, [channel]).image[0]
+        values = present(image) if dataset.source.missing else image
+        limits(values, f"{item.image}: variable {dataset.source.variables[channel]}")
+        parts.append(moments(values))
+    return parts
