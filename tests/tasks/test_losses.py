@@ -186,6 +186,12 @@ def test_the_input_of_a_masked_autoencoder_is_shown_as_it_is(name: str) -> None:
     assert (panels["input"] == batch.image[0, 0].numpy()).all()
 
 
+def test_a_network_from_elsewhere_needs_no_names_of_channels() -> None:
+    task = Segmentation(torch.nn.Conv2d(2, 3, 3, padding=1), 3, (8, 12))
+    task(batch_for("unetr")).value.backward()
+    assert set(task.eval().evaluate(batch_for("unetr"))) == set(task.metric_names)
+
+
 def test_segmentation_loss_is_cross_entropy_plus_monais_dice_loss() -> None:
     logits, label = torch.randn(3, 4, 5, 6, 7), torch.randint(0, 4, (3, 5, 6, 7))
     dice = DiceLoss(softmax=True, to_onehot_y=True, reduction="none", smooth_nr=1e-5, smooth_dr=1e-5)

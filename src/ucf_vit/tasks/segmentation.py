@@ -56,7 +56,7 @@ class Segmentation(Task):
         self, image: Tensor, patches: Patches | None = None, variables: Sequence[str] | None = None
     ) -> Tensor:
         """Logits `[B, K, *S]` of tiles `[B, C, *S]`; the model gets the image beside its patches."""
-        return self.model(image, *(() if patches is None else (patches,)), variables=variables)
+        return self.output_of(image, *(() if patches is None else (patches,)), variables=variables)
 
     def evaluate(self, batch: Batch) -> dict[str, Tensor]:
         """Loss and Dice per foreground class of whole items; a class absent from an item does not count."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -41,7 +42,7 @@ class Task(nn.Module):
 
     `draw` adds all randomness to a batch, keyed by the sample and not by the process; `forward` is then
     deterministic (dropout and stochastic depth apart), so that no layout over processes can change a loss.
-    The model gets the names of a batch's channels as `variables`; those without `use_varemb` need not look.
+    A model whose `forward` takes `variables` gets the names of the batch's channels; others need not take any.
     """
 
     metric_names: tuple[str, ...] = ("loss",)
@@ -84,7 +85,13 @@ class Task(nn.Module):
         self, image: Tensor, patches: Patches | None = None, variables: Sequence[str] | None = None
     ) -> Tensor:
         """The model's output for images `[B, C, *S]` of `variables`, or for their patches where there are."""
-        return self.model(image if patches is None else patches, variables=variables)
+        return self.output_of(image if patches is None else patches, variables=variables)
+
+    def output_of(self, *inputs: Tensor | Patches, variables: Sequence[str] | None) -> Tensor:
+        """What the model makes of `inputs`, whose channels are `variables`."""
+        if "variables" in inspect.signature(self.model.forward).parameters:
+            return self.model(*inputs, variables=variables)
+        return self.model(*inputs)
 
 
 TASKS: Registry[Task] = Registry("task")

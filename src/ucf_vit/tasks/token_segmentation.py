@@ -43,7 +43,7 @@ class TokenSegmentation(Segmentation):
     def forward(self, batch: Batch) -> Loss:
         """Mean over samples of cross-entropy + soft Dice loss over all pixels of all tokens."""
         patches = adaptive_patches(self.patcher, batch, self.training)
-        logits = self.model(patches, variables=batch.variables).float().movedim(2, 1)
+        logits = self.output_of(patches, variables=batch.variables).float().movedim(2, 1)
         label = cut_labels(voxel_label(batch), patches.leaves, logits.shape[-1], self.num_classes)
         valid = patches.valid
         counts = None if valid is None else valid.view(*valid.shape, *[1] * (label.ndim - 2)).expand_as(label)
@@ -54,5 +54,5 @@ class TokenSegmentation(Segmentation):
     ) -> Tensor:
         """Logits `[B, K, *S]` of tiles `[B, C, *S]`, pasted from tokens; with several trees, their mean."""
         patches = self.patcher(image) if patches is None else patches
-        pasted = paste(self.model(patches, variables=variables).float(), patches.leaves)
+        pasted = paste(self.output_of(patches, variables=variables).float(), patches.leaves)
         return pasted.unflatten(1, (patches.leaves.trees, -1)).mean(dim=1)
