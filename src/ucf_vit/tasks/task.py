@@ -42,7 +42,7 @@ class Task(nn.Module):
 
     `draw` adds all randomness to a batch, keyed by the sample and not by the process; `forward` is then
     deterministic (dropout and stochastic depth apart), so that no layout over processes can change a loss.
-    A model whose `forward` takes `variables` gets the names of the batch's channels; others need not take any.
+    A model whose `forward` takes `variables` gets the names of the batch's channels.
     """
 
     metric_names: tuple[str, ...] = ("loss",)
