@@ -3,8 +3,9 @@
     python benchmarks/variables.py [--out DIRECTORY] [--rounds N]
 
 Forward and backward of 64 patches of 8 x 8 pixels, width 256, 8 heads, groups of 8, on one thread. Memory is
-what is kept for the backward pass, inputs and parameters left out, counted tensor by tensor. `torch` is torch's
-MultiheadAttention with one query over the same tokens. Writes DIRECTORY/variables_memory.png and prints a table.
+what is kept for the backward pass, inputs and parameters left out, counted tensor by tensor. `torch` is
+torch's MultiheadAttention with one query over the same tokens. Writes DIRECTORY/variables_memory.png and
+prints a table.
 """
 
 from __future__ import annotations
