@@ -1,7 +1,9 @@
 """Unreadable files: named, or skipped and counted; never a sample that was made up. Workers that die."""
 
+import multiprocessing
 import os
 import signal
+import time
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ from ucf_vit.data.build import build_dataset
 from ucf_vit.data.dataset import Dataset
 from ucf_vit.data.sources import BasicCT
 from ucf_vit.data.stream import Stream, volumes
+from ucf_vit.data.workers import _termination_waits
 
 
 def truncate(path, share=0.5) -> None:
@@ -207,3 +210,14 @@ def test_a_bug_in_a_source_is_no_unreadable_file(root, scratch):
     for workers in (0, 1):
         with pytest.raises(TypeError, match="a bug in a source"):
             list(Stream([data], batch_size=4, seed=0, on_error="skip", num_workers=workers))
+
+
+def test_a_process_that_just_starts_leaves_signals_to_the_main_process() -> None:
+    """A scheduler's SIGTERM to all processes of a job may come at any moment."""
+    with _termination_waits():
+        process = multiprocessing.get_context("fork").Process(target=time.sleep, args=(0.2,))
+        process.start()
+        os.kill(process.pid, signal.SIGTERM)
+    process.join()
+    assert process.exitcode == 0
+    assert signal.SIGTERM not in signal.pthread_sigmask(signal.SIG_BLOCK, [])

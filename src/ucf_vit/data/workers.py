@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
@@ -46,7 +47,8 @@ class Workers:
         if self._loader is None:
             self._loader = self._start()
         self._requests.pending = requests
-        self._filled = iter(self._loader)
+        with _termination_waits():
+            self._filled = iter(self._loader)
         while (filled := self._next()) is not None:
             yield filled, self._copy(filled, pinned)
 
@@ -110,6 +112,19 @@ class _Numbered(Sampler[tuple[int, Request]]):
     def __iter__(self) -> Iterator[tuple[int, Request]]:
         for number, request in enumerate(self.pending):
             yield number % self.slots, request
+
+
+@contextmanager
+def _termination_waits() -> Iterator[None]:
+    """Hold SIGTERM back while processes start, who inherit that: until `_leave_signals` it would end them."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _leave_signals(worker: int) -> None:
