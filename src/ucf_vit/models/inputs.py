@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
@@ -31,7 +32,7 @@ class Cut(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Input:
+class Input(ABC):
     """What is the same for both: channels, which have names where `variables` are given.
 
     Then images come with any of these variables, in any order.
@@ -40,14 +41,14 @@ class Input:
     variables: Variables | None = field(default=None, kw_only=True)
 
     @property
+    @abstractmethod
     def channels(self) -> int:
         """Channels of one token."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def patch_dim(self) -> int:
         """Values of one patch."""
-        raise NotImplementedError
 
     def numbers(self, names: Sequence[str] | None) -> tuple[int, ...] | None:
         """The variables of a batch as rows of parameters, see `Variables.numbers`; None without names."""

@@ -25,11 +25,9 @@ class FieldFile(Protocol):
     @property
     def shapes(self) -> Mapping[str, tuple[int, ...]]:
         """Shape of every variable that holds numbers, from the header alone."""
-        raise NotImplementedError
 
     def read(self, name: str, where: Where) -> NDArray[Any]:
         """The part `where` of a variable, of the stored type; only this is read where the format can."""
-        raise NotImplementedError
 
 
 @contextmanager
