@@ -34,6 +34,12 @@ TASKS: dict[str, dict[str, Any]] = {
     },
     "unetr": {"feature_size": 4, "num_classes": 4},
     "sap": {"feature_size": 4, "num_classes": 4, "adaptive_patching": True, "fixed_length": 15},
+    "diffusion": {
+        "decoder_embed_dim": 24,
+        "decoder_depth": 1,
+        "decoder_num_heads": 2,
+        "num_time_steps": 50,
+    },
     "classification": {"num_classes": 3, "default_vars": ["red", "green", "blue"], "tile_size": [16, 16]},
 }
 

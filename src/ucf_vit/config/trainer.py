@@ -6,7 +6,7 @@ from typing import Literal
 
 from ucf_vit.config.fields import Number, Section, Whole, key
 
-TaskName = Literal["masked", "unetr", "sap", "classification"]
+TaskName = Literal["masked", "unetr", "sap", "classification", "diffusion"]
 
 
 class Trainer(Section):
@@ -14,9 +14,10 @@ class Trainer(Section):
 
     task: TaskName | None = key(
         None,
-        "What to train: a masked autoencoder, a UNETR or SAP (on adaptive patches) for segmentation, or a "
-        "classifier. If it is not given, the training script decides; otherwise model.feature_size in the "
-        "file means unetr, else model.mask_ratio means masked, else num_classes means classification.",
+        "What to train: a masked autoencoder, a UNETR or SAP (on adaptive patches) for segmentation, a "
+        "classifier, or a diffusion model. If it is not given, the training script decides; otherwise "
+        "model.feature_size in the file means unetr, else model.mask_ratio means masked, else "
+        "model.num_time_steps means diffusion, else num_classes means classification.",
         derived="from the script or the model's keys",
     )
     max_epochs: Whole = key(100, "Passes over the training data.", "epochs", ge=1)

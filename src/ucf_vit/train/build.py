@@ -27,7 +27,15 @@ from ucf_vit.train.hooks.progress import ProgressHook
 from ucf_vit.train.hooks.report import ReportHook
 from ucf_vit.train.statistics import with_statistics
 
-NETWORKS = {"masked": "mae", "unetr": "unetr", "sap": "sap", "classification": "vit"}
+NETWORKS = {
+    "masked": "mae",
+    "unetr": "unetr",
+    "sap": "sap",
+    "classification": "vit",
+    "diffusion": "diffusion",
+}
+UNIT_RANGE = ("minmax", "window", "percentiles")
+"""Kinds of normalization that bring intensities to 0..1."""
 
 
 @dataclass(frozen=True)
@@ -51,13 +59,29 @@ class Data:
 
 def build_task(run: Run) -> Task:
     """The task that the config names around the network that it describes."""
+    conditions = condition_names(run)
     options = run.model.model_dump() | {
         "in_channels": run.in_channels,
         "tile_size": run.spatial_tile,
         "overlap": run.trainer.sliding_window_overlap,
+        "conditions": conditions,
+        "condition_counts": [len(names) for names in conditions.values()],
+        "unit_range": in_unit_range(run),
     }
     model = MODELS.build(NETWORKS[run.task], options)
     return TASKS.build(run.task, options | {"model": model, "patcher": build_patcher(run)})
+
+
+def condition_names(run: Run) -> dict[str, list[str]]:
+    """The values of each condition that a diffusion model is told, in the order of their numbers."""
+    names = {"class": lambda: [str(number) for number in range(run.num_classes)]}
+    return {name: names.get(name, lambda: list(run.datasets))() for name in run.model.conditions}
+
+
+def in_unit_range(run: Run) -> bool:
+    """Whether all images that the network sees are in 0..1."""
+    given, usual = run.data.dict_normalization, resolve(run.data.dataset).normalization
+    return all(given.get(name, usual).kind in UNIT_RANGE for name in run.datasets)
 
 
 def build_patcher(run: Run) -> AdaptivePatcher | None:
@@ -152,8 +176,8 @@ def build_datasets(
             overlap=data.tile_overlap,
             use_all=data.use_all_data or held_out,
             small_images=data.small_images,
-            labels=run.task != "masked",
-            num_classes=run.num_classes if run.task != "masked" else None,
+            labels=run.learns_labels,
+            num_classes=run.num_classes if run.learns_labels else None,
             normalization=data.dict_normalization[name].model_dump()
             if name in data.dict_normalization
             else None,
