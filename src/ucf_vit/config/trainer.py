@@ -57,6 +57,15 @@ class Trainer(Section):
         0, "Stop after so many validations without improvement; 0: never.", "validations", ge=0
     )
     gradient_clip: Number = key(1.0, "Largest norm of the gradient; 0: no clipping.", ge=0)
+    ema_decay: Number = key(
+        0.0,
+        "Share of a moving average of the weights that stays at an optimizer step, such as 0.999; less in "
+        "the first steps. Validation, pictures, the checkpoint best, evaluation and runs that start from "
+        "this one use the average. 0: none is kept.",
+        "fraction",
+        ge=0,
+        lt=1,
+    )
     accumulate_steps: Whole = key(1, "Batches whose gradients make one optimizer step.", "batches", ge=1)
     log_steps: Whole = key(10, "Write metrics after every so many optimizer steps.", "optimizer steps", ge=1)
     max_bad_losses: Whole = key(

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import logging
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+
+from torch import Tensor
 
 from ucf_vit.config import Run, differences, dump
 from ucf_vit.core.errors import CheckpointError, UserError
 from ucf_vit.tasks.task import Task
 from ucf_vit.train import checkpoint
+from ucf_vit.train.ema import Ema
 from ucf_vit.train.state import State
 
 log = logging.getLogger(__name__)
@@ -72,15 +76,26 @@ def _write_config(directory: Path, run: Run) -> None:
         raise UserError(f"{directory / 'config.yaml'}: cannot be written ({cause})") from None
 
 
+def load_for_inference(task: Task, run: Run, read: checkpoint.Checkpoint) -> list[str]:
+    """As `load_weights`, with the averaged weights where the checkpoint has some."""
+    if read.averaged:
+        log.info("%s: using the averaged weights", read.directory)
+    return _load(task, run, read, read.for_inference)
+
+
 def load_weights(task: Task, run: Run, read: checkpoint.Checkpoint) -> list[str]:
     """Put a checkpoint's weights into `task`, which `run` describes; see `differences` for what is returned.
 
     A warning names what the network is or sees otherwise than when it was trained. CheckpointError when the
     weights are those of another network.
     """
+    return _load(task, run, read, read.weights)
+
+
+def _load(task: Task, run: Run, read: checkpoint.Checkpoint, weights: Mapping[str, Tensor]) -> list[str]:
     differing = differences(read.meta["config"], run)
     try:
-        task.load_state_dict(read.weights)
+        task.load_state_dict(weights)
     except RuntimeError as cause:
         trained = read.directory.parent / "config.yaml"
         advice = f"; repeat the overrides of the training, or evaluate {trained}\n" if differing else ""
@@ -98,11 +113,23 @@ def resume(state: State, run: Run, directory: Path) -> None:
     read = checkpoint.load(directory)
     load_weights(state.task, run, read)
     state.load_state_dict(read.state)
+    _resume_average(state, run.trainer.ema_decay, read)
     state.world.on_main(lambda: _write_config(directory.parent, run))
     state.slot = directory.name
     log.info("resumed from %s: step %d of %d", directory, state.step, state.total_steps)
     if state.step >= state.total_steps:
         log.warning("nothing left to do: raise trainer.max_epochs or trainer.max_steps to train further")
+
+
+def _resume_average(state: State, decay: float, read: checkpoint.Checkpoint) -> None:
+    if decay:
+        state.ema = Ema(state.task, decay)
+    if state.ema is not None and read.averaged:
+        state.ema.load_state_dict(read.state["ema"], read.averaged)
+    elif state.ema is not None:
+        log.info("trainer.ema_decay: %s has no averaged weights; they start from its weights", read.directory)
+    elif read.averaged:
+        log.info("trainer.ema_decay is 0: the averaged weights of %s are dropped", read.directory)
 
 
 def save(state: State, run: Run, name: str, metrics: dict[str, float] | None = None) -> None:
@@ -120,7 +147,8 @@ def save(state: State, run: Run, name: str, metrics: dict[str, float] | None = N
 
     def write() -> None:
         try:
-            checkpoint.save(directory / name, state.task.state_dict(), saved, meta)
+            averaged = state.ema.weights if state.ema is not None else None
+            checkpoint.save(directory / name, state.task.state_dict(), saved, meta, averaged)
         except OSError as cause:
             raise CheckpointError(
                 f"{directory / name}: cannot be written ({cause}); the other slot is intact"

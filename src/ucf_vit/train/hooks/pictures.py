@@ -75,7 +75,7 @@ class PicturesHook(Hook):
         if self.sample is not None:
             self._batch = self._batch or self.sample()
         if (batch := self._batch) is not None:
-            self._write("example", lambda: {EXAMPLE: draw_panels(task_panels(state.task, batch))})
+            self._write("example", lambda: {EXAMPLE: draw_panels(_panels(state, batch))})
 
     def _write(self, what: str, draw: Callable[[], dict[str, bytes]]) -> None:
         try:
@@ -84,6 +84,11 @@ class PicturesHook(Hook):
         except Exception as cause:  # see the class: whatever it is, training goes on
             log.warning("no picture of the %s: %s: %s", what, type(cause).__name__, cause)
             log.debug("where it failed", exc_info=True)
+
+
+def _panels(state: RunState, batch: Batch) -> list[Panel]:
+    with state.averaged():
+        return task_panels(state.task, batch)
 
 
 def task_panels(task: Task, batch: Batch) -> list[Panel]:
