@@ -179,6 +179,7 @@ class Model(Section):
         0.0,
         "Diffusion: largest signal-to-noise ratio that counts in the loss, 5 in the paper; 0: all steps "
         "count the same.",
+        "variance of signal over noise",
         ge=0,
     )
     conditioning: Literal["adaln", "add"] = key(

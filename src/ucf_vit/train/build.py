@@ -13,6 +13,7 @@ from ucf_vit.core.errors import DataError
 from ucf_vit.data.batch import Batch
 from ucf_vit.data.build import build_dataset
 from ucf_vit.data.dataset import Dataset
+from ucf_vit.data.normalization import Normalization
 from ucf_vit.data.scratch import Scratch
 from ucf_vit.data.sources import resolve
 from ucf_vit.data.stream import Stream, examples, volumes
@@ -79,8 +80,9 @@ def condition_names(run: Run) -> dict[str, list[str]]:
 
 
 def in_unit_range(run: Run) -> bool:
-    """Whether all images that the network sees are in 0..1."""
-    given, usual = run.data.dict_normalization, resolve(run.data.dataset).normalization
+    """Whether all images that the network sees are in 0..1, as the config or else the source has it."""
+    given = run.data.dict_normalization
+    usual = getattr(resolve(run.data.dataset), "normalization", Normalization())
     return all(given.get(name, usual).kind in UNIT_RANGE for name in run.datasets)
 
 
