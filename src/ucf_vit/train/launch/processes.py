@@ -49,13 +49,12 @@ def start(run: Run) -> Iterator[World]:
 
 
 def _join(place: Place, device: torch.device) -> None:
-    """Meet the other processes. torchrun has its own meeting point, which outlives a restart: it is env://."""
-    meet = "env://" if place.launcher == "torchrun" else f"tcp://{place.master_addr}:{place.master_port}"
+    """Meet the other processes."""
     gpu = device.type == "cuda"
     try:
         dist.init_process_group(
             "nccl" if gpu else "gloo",
-            init_method=meet,
+            store=_store(place),
             rank=place.rank,
             world_size=place.size,
             timeout=PATIENCE,
@@ -67,6 +66,22 @@ def _join(place: Place, device: torch.device) -> None:
             f"{place.master_addr}:{place.master_port} ({str(error)[:200]}); MASTER_ADDR and MASTER_PORT "
             "name another place"
         ) from None
+
+
+def _store(place: Place) -> dist.Store:
+    """Where the processes leave one another their addresses; rank 0 keeps it, or torchrun.
+
+    torchrun's outlives the processes. Those it starts again must not find the addresses of the dead, so each
+    start has a name of its own; several agents count their starts differently, and share none.
+    """
+    if place.launcher != "torchrun":
+        return dist.TCPStore(
+            place.master_addr, place.master_port, place.size, is_master=place.rank == 0, timeout=PATIENCE
+        )
+    store, _, _ = next(dist.rendezvous("env://", timeout=PATIENCE))
+    one_agent = os.environ.get("GROUP_WORLD_SIZE", "1") == "1"
+    start_number = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") if one_agent else "0"
+    return dist.PrefixStore(f"start{start_number}", store)
 
 
 def spawn(processes: int, arguments: Sequence[str]) -> None:
