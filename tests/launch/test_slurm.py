@@ -1,6 +1,5 @@
 """The batch scripts under a real SLURM: signals, preemption, requeue; what tasks know of themselves."""
 
-import json
 import sys
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from local_slurm import LocalSlurm
 import runs
 from ucf_vit.config import load
 from ucf_vit.core.errors import ConfigError
+from ucf_vit.train.launch import find_place
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = sorted(path.relative_to(ROOT) for path in ROOT.glob("launch/*/train_*.sh"))
@@ -91,20 +91,16 @@ def stand_in(environment: Path, python: str) -> Path:
 
 
 def test_tasks_know_their_place(slurm: LocalSlurm, tmp_path: Path) -> None:
-    said = (
-        "import dataclasses, json; from ucf_vit.train.launch import find_place; "
-        "print(json.dumps(dataclasses.asdict(find_place())))"
-    )
-    command = ["srun", "--nodes=2", "--ntasks=3", "--cpus-per-task=1", sys.executable, "-c", said]
-    lines = slurm.run(*command, cwd=tmp_path).splitlines()
-    places = sorted((json.loads(line) for line in lines), key=lambda place: place["rank"])
-    assert [place["rank"] for place in places] == [0, 1, 2]
-    assert [place["local_rank"] for place in places] == [0, 1, 0]
-    assert [place["local_size"] for place in places] == [2, 2, 1]
-    assert {(place["size"], place["master_addr"], place["launcher"]) for place in places} == {
-        (3, "node1", "SLURM")
-    }
-    assert len({place["master_port"] for place in places}) == 1
+    command = ["srun", "--nodes=2", "--ntasks=3", "--cpus-per-task=1", "bash", "-c"]
+    slurm.run(*command, "env -0 > environment$SLURM_PROCID", cwd=tmp_path)
+    lines = [path.read_text().split("\0")[:-1] for path in tmp_path.glob("environment*")]
+    environments = [dict(line.split("=", 1) for line in of_one) for of_one in lines]
+    places = sorted(map(find_place, environments), key=lambda place: place.rank)
+    assert [place.rank for place in places] == [0, 1, 2]
+    assert [place.local_rank for place in places] == [0, 1, 0]
+    assert [place.local_size for place in places] == [2, 2, 1]
+    assert {(place.size, place.master_addr, place.launcher) for place in places} == {(3, "node1", "SLURM")}
+    assert len({place.master_port for place in places}) == 1
 
 
 def test_every_script_starts_its_training_with_a_config_that_is_right(

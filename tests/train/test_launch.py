@@ -1,14 +1,20 @@
 """Finding the launcher, host lists, and which GPU is whose."""
 
+import socket
 from dataclasses import astuple
+from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+import runs
+from ucf_vit.cli.train import train
 from ucf_vit.core.errors import UserError
 from ucf_vit.train.launch import Place, find_place
 from ucf_vit.train.launch.device import gpu_index
+from ucf_vit.train.launch.processes import join
 from ucf_vit.train.launch.slurm import hosts, tasks_per_node
 
 TORCHRUN = {
@@ -184,3 +190,21 @@ def test_a_gpu_of_its_own_is_the_first_it_sees() -> None:
     for count in (0, 1, 4):
         with pytest.raises(UserError, match=f"local rank 5 of 8 has no GPU .* sees {count} here"):
             gpu_index(place, count, own=False)
+
+
+def test_a_port_that_is_taken_is_named() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        place = Place(0, 2, 0, 2, "127.0.0.1", port, "SLURM")
+        with pytest.raises(UserError, match=f"cannot meet the others at 127.0.0.1:{port} .*MASTER_PORT"):
+            join(place, torch.device("cpu"))
+
+
+def test_two_launchers_at_once_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = runs.write_config(tmp_path / "c.yaml", "masked", tmp_path)
+    for name, value in TORCHRUN.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(UserError, match=r"--nproc 2 .*torchrun has started 8 already"):
+        train(config, nproc=2)

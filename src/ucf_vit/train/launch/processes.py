@@ -35,7 +35,7 @@ def start(run: Run) -> Iterator[World]:
     run.check_ranks(place.size)
     chosen = pick_device(run.trainer.device, place.size)
     if place.size > 1:
-        _join(place, chosen)
+        join(place, chosen)
     torch.manual_seed(run.trainer.seed + place.rank)
     world = World(place.rank, place.size, chosen)
     try:
@@ -48,8 +48,8 @@ def start(run: Run) -> Iterator[World]:
         world.close()
 
 
-def _join(place: Place, device: torch.device) -> None:
-    """Meet the other processes."""
+def join(place: Place, device: torch.device) -> None:
+    """Meet the other processes in a process group. Raises UserError when they cannot be reached."""
     gpu = device.type == "cuda"
     try:
         dist.init_process_group(
