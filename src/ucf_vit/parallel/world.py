@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed.device_mesh import DeviceMesh
 
 from ucf_vit.core.errors import UserError
 
@@ -17,11 +18,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class World:
-    """This process among all: `rank` of `size`, and the device it computes on."""
+    """This process among all: `rank` of `size`, and the device it computes on.
+
+    `mesh` has the axes of `ucf_vit.parallel.mesh`; None: every process is a data rank (mode `simple`).
+    """
 
     rank: int
     size: int
     device: torch.device
+    mesh: DeviceMesh | None = None
 
     @property
     def is_main(self) -> bool:
@@ -30,13 +35,15 @@ class World:
 
     @property
     def data_rank(self) -> int:
-        """Which share of the data this process reads."""
-        return self.rank
+        """Which share of the data this process reads; the same for all that work on the same samples."""
+        if self.mesh is None:
+            return self.rank
+        return self.mesh.get_local_rank("ddp") * self.mesh["fsdp"].size() + self.mesh.get_local_rank("fsdp")
 
     @property
     def data_size(self) -> int:
         """Into how many shares the data is split."""
-        return self.size
+        return self.size if self.mesh is None else self.mesh["ddp"].size() * self.mesh["fsdp"].size()
 
     def sum(self, tensor: Tensor) -> Tensor:
         """Element-wise sum over all processes."""

@@ -1,0 +1,148 @@
+"""What the parts of an encoder become when tensor ranks share its work.
+
+Between blocks the tokens are split over tensor ranks: one DTensor `[B, L, D]`, `Shard(1)`, which knows L
+whatever each rank holds. Attention and Mlp see all tokens as plain tensors and compute their share of the
+heads or hidden units. So what is not written for tensor ranks meets a DTensor and fails, not silently.
+
+A twin has the parameters, names and `forward` of the class it takes the place of, which it extends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.distributed.device_mesh import DeviceMesh
+from torch.distributed.tensor import DTensor, Partial, Replicate, Shard
+
+from ucf_vit.core.seeds import seed_of
+from ucf_vit.nn.attention import Attention
+from ucf_vit.nn.drop_path import DropPath
+from ucf_vit.nn.encoder import Encoder
+from ucf_vit.nn.mlp import Mlp
+
+
+def split_tokens(x: Tensor, mesh: DeviceMesh) -> DTensor:
+    """Tokens `[B, L, D]` that all tensor ranks have, split over them."""
+    same = DTensor.from_local(x, mesh, [Replicate()], run_check=False)
+    return same.redistribute(placements=[Shard(1)])
+
+
+def join_tokens(x: DTensor) -> Tensor:
+    """Inverse of `split_tokens`: every rank goes on with all tokens, and all do the same."""
+    return x.redistribute(placements=[Replicate()]).to_local(grad_placements=[Replicate()])
+
+
+def all_tokens(x: DTensor) -> Tensor:
+    """All tokens on every rank, of which each makes another part of the result."""
+    return x.redistribute(placements=[Replicate()]).to_local(grad_placements=[Partial()])
+
+
+class ColumnLinear(nn.Linear):
+    """A share of the outputs, from all inputs; plain tensors."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`[..., D_in]` to `[..., D_out / T]`."""
+        return F.linear(x, _own(self.weight), None if self.bias is None else _own(self.bias))
+
+
+class RowLinear(nn.Linear):
+    """All outputs, from a share of the inputs: summed over ranks, split over tokens, then the bias, once."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Plain `[B, L, D_in / T]` to tokens `[B, L, D_out]` split over ranks."""
+        weight = cast(DTensor, self.weight)
+        part = F.linear(x, weight.to_local())
+        tokens = DTensor.from_local(part, weight.device_mesh, [Partial()], run_check=False)
+        tokens = tokens.redistribute(placements=[Shard(1)])
+        return tokens if self.bias is None else tokens + self.bias.to(tokens.dtype)
+
+
+class SplitAttention(Attention):
+    """Attention of a share of the heads."""
+
+    mesh: DeviceMesh
+
+    def forward(self, x: Tensor, first: int | None = None, valid: Tensor | None = None) -> Tensor:
+        """Split tokens to split tokens; `valid` is whole."""
+        return super().forward(all_tokens(cast(DTensor, x)), first, valid)
+
+    def core(self, q: Tensor, k: Tensor, v: Tensor, valid: Tensor | None) -> Tensor:
+        """As for all heads; dropout draws for these alone."""
+        if not (self.training and self.dropout):
+            return super().core(q, k, v, valid)
+        with own_randomness(self.mesh, q.device):
+            return super().core(q, k, v, valid)
+
+
+class SplitMlp(Mlp):
+    """An Mlp of which each rank has a share of the hidden units."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Split tokens to split tokens."""
+        return super().forward(all_tokens(cast(DTensor, x)))
+
+
+class SplitEncoder(Encoder):
+    """The region in which tokens are split: whole ones come in and go out."""
+
+    mesh: DeviceMesh
+
+    def forward(
+        self, x: Tensor, taps: Sequence[int] = (), first: int | None = None, valid: Tensor | None = None
+    ) -> tuple[Tensor, list[Tensor]]:
+        """As of one rank."""
+        end, inner = super().forward(split_tokens(x, self.mesh), taps, first, valid)
+        return join_tokens(cast(DTensor, end)), [join_tokens(cast(DTensor, tap)) for tap in inner]
+
+
+class SplitDropPath(DropPath):
+    """Stochastic depth: all tensor ranks leave out the same samples."""
+
+    mesh: DeviceMesh
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Split tokens to split tokens; the ranks' generators agree."""
+        if not self.training or self.rate == 0:
+            return x
+        kept = torch.empty(len(x), 1, 1, dtype=x.dtype, device=x.device).bernoulli_(1 - self.rate)
+        return x * DTensor.from_local(kept, self.mesh, [Replicate()], run_check=False) / (1 - self.rate)
+
+
+class SplitDropout(nn.Dropout):
+    """Dropout of what each rank has of hidden units or tokens, with randomness of its own."""
+
+    mesh: DeviceMesh
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Plain tensors, or split tokens."""
+        if not self.training or self.p == 0:
+            return x
+        if not isinstance(x, DTensor):
+            with own_randomness(self.mesh, x.device):
+                return super().forward(x)
+        if x.placements[0].is_replicate():
+            part = super().forward(x.to_local())
+        else:
+            with own_randomness(self.mesh, x.device):
+                part = super().forward(x.to_local())
+        return DTensor.from_local(
+            part, x.device_mesh, x.placements, run_check=False, shape=x.shape, stride=x.stride()
+        )
+
+
+@contextmanager
+def own_randomness(mesh: DeviceMesh, device: torch.device) -> Iterator[None]:
+    """Global generators that differ between tensor ranks, which before and after agree."""
+    seed = seed_of(int(torch.randint(2**62, ())), mesh.get_local_rank())
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
+
+
+def _own(parameter: Tensor) -> Tensor:
+    return cast(DTensor, parameter).to_local()
