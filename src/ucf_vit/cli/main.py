@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 import ucf_vit
-from ucf_vit.cli import config, stats, synth, train, visualize
+from ucf_vit.cli import config, mesh, stats, synth, train, visualize
 from ucf_vit.core.errors import UserError
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ app = typer.Typer(
 app.command("train")(train.train)
 app.command("evaluate")(train.evaluate)
 app.command("stats")(stats.stats)
+app.command("mesh")(mesh.mesh)
 app.add_typer(config.app, name="config")
 app.add_typer(synth.app, name="synth")
 app.add_typer(visualize.app, name="visualize")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ucf_vit.config import Run, differences, dump
 from ucf_vit.core.errors import CheckpointError, UserError
+from ucf_vit.parallel.whole import gathered, spread
 from ucf_vit.tasks.task import Task
 from ucf_vit.train import checkpoint
 from ucf_vit.train.state import State
@@ -80,7 +81,7 @@ def load_weights(task: Task, run: Run, read: checkpoint.Checkpoint) -> list[str]
     """
     differing = differences(read.meta["config"], run)
     try:
-        task.load_state_dict(read.weights)
+        task.load_state_dict(spread(read.weights, like=task.state_dict()))
     except RuntimeError as cause:
         trained = read.directory.parent / "config.yaml"
         advice = f"; repeat the overrides of the training, or evaluate {trained}\n" if differing else ""
@@ -108,6 +109,7 @@ def resume(state: State, run: Run, directory: Path) -> None:
 def save(state: State, run: Run, name: str, metrics: dict[str, float] | None = None) -> None:
     """Write a checkpoint called `name` (collective); rank 0 writes, a full disk is an error on every rank."""
     saved = state.state_dict()
+    weights = gathered(state.task.state_dict(), keep=state.world.is_main)
     meta = {
         "step": state.step,
         "epoch": state.epoch,
@@ -120,7 +122,7 @@ def save(state: State, run: Run, name: str, metrics: dict[str, float] | None = N
 
     def write() -> None:
         try:
-            checkpoint.save(directory / name, state.task.state_dict(), saved, meta)
+            checkpoint.save(directory / name, weights, saved, meta)
         except OSError as cause:
             raise CheckpointError(
                 f"{directory / name}: cannot be written ({cause}); the other slot is intact"

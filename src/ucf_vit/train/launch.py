@@ -15,6 +15,7 @@ from torch.distributed.run import main as torchrun
 
 from ucf_vit.config import Run
 from ucf_vit.core.errors import UserError
+from ucf_vit.parallel.mesh import layout_of, make_mesh
 from ucf_vit.parallel.world import World
 
 PATIENCE = timedelta(minutes=10)
@@ -34,7 +35,7 @@ def start(run: Run) -> Iterator[World]:
     is not there.
     """
     size = world_size()
-    run.check_ranks(size)
+    layout = layout_of(run.check_ranks(size))
     rank = int(os.environ.get("RANK", "0"))
     chosen = pick_device(run.trainer.device, size)
     if size > 1:
@@ -42,8 +43,9 @@ def start(run: Run) -> Iterator[World]:
         dist.init_process_group(
             backend, timeout=PATIENCE, device_id=chosen if chosen.type == "cuda" else None
         )
-    torch.manual_seed(run.trainer.seed + rank)
-    world = World(rank, size, chosen)
+    split = run.parallelism.mode == "fsdp" and not layout.is_simple
+    world = World(rank, size, chosen, make_mesh(layout, chosen, PATIENCE) if split else None)
+    torch.manual_seed(run.trainer.seed + world.data_rank)
     try:
         yield world
     except RuntimeError as lost:

@@ -12,6 +12,7 @@ from torch import nn
 
 from ucf_vit.core.errors import CheckpointError
 from ucf_vit.data.stream import Stream
+from ucf_vit.parallel.whole import gathered, spread_moments
 from ucf_vit.parallel.world import World
 from ucf_vit.tasks.task import Task
 
@@ -47,7 +48,7 @@ class State:
     def state_dict(self) -> dict[str, Any]:
         """Everything but the weights, as plain values and tensors; collective, for the random states."""
         return {
-            "optimizer": self.optimizer.state_dict(),
+            "optimizer": gathered(self.optimizer.state_dict(), keep=self.world.is_main),
             "scaler": self.scaler.state_dict(),
             "stream": self.stream.state_dict(),
             "random": self.world.gather(random_state(self.world.device)),
@@ -66,7 +67,7 @@ class State:
                 "or start a new run"
             )
         self.stream.load_state_dict(saved["stream"])
-        self.optimizer.load_state_dict(saved["optimizer"])
+        self.optimizer.load_state_dict(spread_moments(saved["optimizer"], self.optimizer))
         if saved["scaler"]:
             self.scaler.load_state_dict(saved["scaler"])
         self.step, self.best, self.stale = saved["step"], saved["best"], saved["stale"]
