@@ -33,7 +33,9 @@ def reference() -> Path:
 def forkserver() -> BaseContext:
     """Starts real processes in a fifth of a second: torch and the library are imported once."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["torch", "ucf_vit.train.run"])
+    context.set_forkserver_preload(
+        ["torch", "torch._dynamo", "ucf_vit.parallel.distribute", "ucf_vit.train.run"]
+    )
     return context
 
 

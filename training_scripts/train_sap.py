@@ -9,6 +9,8 @@ measure of detail is a function, see `model.detail`.
 
 import sys
 
+import torch
+
 from ucf_vit.cli.main import guarded
 from ucf_vit.config import load
 from ucf_vit.models import SAP
@@ -24,30 +26,31 @@ def main(path: str, *overrides: str) -> None:
     run = load(path, overrides, task="sap")
     with start(run) as world:
         net = run.model
-        model = SAP(
-            in_channels=run.in_channels,
-            num_classes=run.num_classes,
-            tile_size=run.spatial_tile,
-            patch_size=net.patch_size,
-            embed_dim=net.embed_dim,
-            depth=net.depth,
-            num_heads=net.num_heads,
-            mlp_ratio=net.mlp_ratio,
-            drop_rate=net.drop_rate,
-            drop_path=net.drop_path,
-            feature_size=net.feature_size,
-            skip_connection=net.skip_connection,
-            pos_embed=net.pos_embed,
-            fixed_length=run.fixed_length,
-            separate_channels=net.separate_channels,
-            use_adaptive_pos_emb=net.use_adaptive_pos_emb,
-            attention=net.attention,
-            use_varemb=net.use_varemb,
-            default_vars=net.default_vars,
-            aggregation=net.aggregation,
-            aggregation_group=net.aggregation_group,
-            aggregation_partial=net.aggregation_partial,
-        )
+        with torch.device("meta"):  # no memory yet: each process gets the weights it is to hold
+            model = SAP(
+                in_channels=run.in_channels,
+                num_classes=run.num_classes,
+                tile_size=run.spatial_tile,
+                patch_size=net.patch_size,
+                embed_dim=net.embed_dim,
+                depth=net.depth,
+                num_heads=net.num_heads,
+                mlp_ratio=net.mlp_ratio,
+                drop_rate=net.drop_rate,
+                drop_path=net.drop_path,
+                feature_size=net.feature_size,
+                skip_connection=net.skip_connection,
+                pos_embed=net.pos_embed,
+                fixed_length=run.fixed_length,
+                separate_channels=net.separate_channels,
+                use_adaptive_pos_emb=net.use_adaptive_pos_emb,
+                attention=net.attention,
+                use_varemb=net.use_varemb,
+                default_vars=net.default_vars,
+                aggregation=net.aggregation,
+                aggregation_group=net.aggregation_group,
+                aggregation_partial=net.aggregation_partial,
+            )
         task = TokenSegmentation(
             model,
             run.num_classes,

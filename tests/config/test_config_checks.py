@@ -244,24 +244,33 @@ def test_a_source_in_a_file():
     assert good(data__dataset="here/my_source.py:Mine").data.dataset == "here/my_source.py:Mine"
 
 
+def test_features_of_later_versions():
+    text = message(parallelism__mode="fsdp", parallelism__seq_par_size=2)
+    assert text.startswith("config: parallelism.seq_par_size = ") and "not available in this version" in text
+
+
 @pytest.mark.parametrize(
-    ("key", "value"),
+    ("key", "value", "said"),
     [
-        ("parallelism__mode", "fsdp"),
-        ("parallelism__fsdp_size", 2),
-        ("parallelism__tensor_par_size", 2),
-        ("parallelism__seq_par_size", 2),
-        ("parallelism__cpu_offloading", True),
+        ("parallelism__fsdp_size", 2, "set parallelism.mode=fsdp"),
+        ("parallelism__tensor_par_size", 2, "set parallelism.mode=fsdp"),
+        ("parallelism__cpu_offloading", True, "set parallelism.mode=fsdp"),
     ],
 )
-def test_features_of_later_versions(key, value):
-    text = message(**{key: value})
-    assert text.startswith(f"config: {key.replace('__', '.')} = ") and "not available in this version" in text
+def test_what_only_mode_fsdp_does(key, value, said):
+    assert said in message(**{key: value})
+    assert good(**{key: value, "parallelism__mode": "fsdp"}).parallelism.mode == "fsdp"
 
 
-def test_features_of_later_versions_are_listed_together():
-    text = message(parallelism__mode="fsdp", parallelism__fsdp_size=4, parallelism__simple_ddp_size=2)
-    assert text.splitlines()[0] == "config: 2 errors"
+def test_mode_fsdp_has_no_loss_scaling():
+    assert "bfloat16" in message(parallelism__mode="fsdp", trainer__data_type="float16")
+
+
+@pytest.mark.parametrize(("size", "near"), [(3, "2 or 4"), (8, "4"), (5, "4")])
+def test_tensor_ranks_share_heads_evenly(size, near):
+    options = {"parallelism__mode": "fsdp", "model__num_heads": 4, "model__embed_dim": 64}
+    text = message(**options, parallelism__tensor_par_size=size)
+    assert "can't share model.num_heads = 4" in text and text.endswith(f"take {near}")
 
 
 def test_the_same_backends_and_normalisations_as_the_library_has():

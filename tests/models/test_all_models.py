@@ -3,6 +3,8 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import nn
+
 from tiny_models import (
     ADAPTIVE,
     ADAPTIVE_CASES,
@@ -16,8 +18,6 @@ from tiny_models import (
     patches_for,
     run,
 )
-from torch import nn
-
 from ucf_vit.core.errors import UserError
 from ucf_vit.models import MODELS
 from ucf_vit.nn.init import init_weights

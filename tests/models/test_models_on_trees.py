@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from tiny_models import ADAPTIVE, ADAPTIVE_CASES, DEFAULTS, build, case_id, image_for, patches_for, run
 
+from tiny_models import ADAPTIVE, ADAPTIVE_CASES, DEFAULTS, build, case_id, image_for, patches_for, run
 from ucf_vit.core.errors import UserError
 from ucf_vit.models import MODELS
 from ucf_vit.models.transfer import transfer

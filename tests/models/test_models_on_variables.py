@@ -5,6 +5,7 @@ import itertools
 import pytest
 import torch
 import torch.nn.functional as F
+
 from tiny_models import (
     ADAPTIVE_IMAGE,
     ADAPTIVE_VOLUME,
@@ -19,7 +20,6 @@ from tiny_models import (
     run,
     takes,
 )
-
 from ucf_vit.core.errors import UserError
 from ucf_vit.models import MODELS
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
-from tiny_models import DEFAULTS, SHAPES, VAREMB, build, image_for, run
 
+from tiny_models import DEFAULTS, SHAPES, VAREMB, build, image_for, run
 from ucf_vit.core.errors import UserError
 from ucf_vit.models.transfer import transfer
 from ucf_vit.nn.positions import interpolate

@@ -20,10 +20,12 @@ def test_two_processes_equal_one(
     two = runs.write_config(tmp_path / "two/c.yaml", task, data, data={"batch_size": 2}, model=rate)
     runs.train(one)
     assert runs.on_ranks(forkserver, 2, two) == [0, 0]
-    for event, key in (("step", "loss"), ("step", "grad_norm"), ("validation", "validation/loss")):
+    # Kinks of activations make a norm less exact than its loss.
+    compared = (("step", "loss", 1e-5), ("step", "grad_norm", 1e-3), ("validation", "validation/loss", 1e-5))
+    for event, key, close in compared:
         expected = runs.losses(tmp_path / "one/out", event, key)
         assert len(expected) >= 2
-        assert runs.losses(tmp_path / "two/out", event, key) == pytest.approx(expected, rel=1e-5)
+        assert runs.losses(tmp_path / "two/out", event, key) == pytest.approx(expected, rel=close)
 
 
 def test_accumulation_equals_the_larger_batch(tmp_path: Path, concrete: Path) -> None:

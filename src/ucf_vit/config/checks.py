@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from ucf_vit.config import check_adaptive, check_data, check_model, check_run, check_variables
+from ucf_vit.config import check_adaptive, check_data, check_model, check_parallel, check_run, check_variables
 from ucf_vit.config.problems import Problem
 from ucf_vit.config.run import Run
 
@@ -15,6 +15,8 @@ BEFORE_DEFAULTS: tuple[Check, ...] = (check_data.dataset_names, check_run.class_
 
 CHECKS: tuple[Check, ...] = (
     check_run.sizes,
+    check_parallel.mode,
+    check_parallel.tensor,
     check_run.classes_for_task,
     check_run.pretrained,
     check_run.groups,

@@ -15,7 +15,7 @@ class Parallelism(Section):
 
     mode: Literal["simple", "fsdp"] = key(
         "simple",
-        "simple: every rank holds the whole model (DDP); fsdp: sharded, tensor and sequence parallel.",
+        "simple: every rank holds the whole model (DDP); fsdp: weights sharded, layers and tokens split.",
     )
     simple_ddp_size: Whole = key(
         -1, "Groups that hold a copy of the model each and see different data.", "ranks"
@@ -23,7 +23,22 @@ class Parallelism(Section):
     fsdp_size: Whole = key(1, "Ranks that share out the weights and see different data.", "ranks")
     tensor_par_size: Whole = key(1, "Ranks that split each layer and see the same data.", "ranks")
     seq_par_size: Whole = key(1, "Ranks that split the tokens of each sample.", "ranks")
-    cpu_offloading: bool = key(False, "Keep sharded weights in host memory between uses.")
+    seq_par_attention: Literal["auto", "ulysses", "ring"] = key(
+        "auto",
+        "How ranks that split the tokens attend to all of them: ulysses: each has all tokens of some heads; "
+        "ring: keys and values go round; auto: ulysses where there are heads for all ranks.",
+    )
+    cpu_offloading: bool = key(
+        False, "Mode fsdp: keep sharded weights, gradients and moments in host memory between uses."
+    )
+    reshard_after_forward: bool = key(
+        True,
+        "Mode fsdp: free the gathered weights of a block after its forward pass and gather them again for "
+        "the backward pass; false takes more memory and a third less communication of weights.",
+    )
+    reduce_type: Literal["float32", "bfloat16"] = key(
+        "float32", "Mode fsdp: type in which the gradients of sharded weights are summed."
+    )
 
     def sizes(self) -> dict[str, int]:
         """The four sizes by name, as written (-1: what is left)."""

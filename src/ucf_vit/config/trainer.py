@@ -27,6 +27,12 @@ class Trainer(Section):
     data_type: Literal["float32", "bfloat16", "float16"] = key(
         "float32", "Precision of activations and gradients; weights and optimizer stay in float32."
     )
+    activation_checkpointing: Literal["none", "block", "selective"] = key(
+        "none",
+        "What is computed again in the backward pass in place of being kept: nothing, all of every block, or "
+        "attention alone.",
+    )
+    compile: bool = key(False, "Compile every transformer block (torch.compile).")
     device: Literal["auto", "cpu", "cuda", "mps"] = key(
         "auto", "Where to compute; auto takes CUDA or ROCm, then MPS, then the CPU. ROCm is called cuda."
     )

@@ -8,13 +8,7 @@ from operator import attrgetter
 from ucf_vit.config.problems import Problem
 from ucf_vit.config.run import Run
 
-ONLY: dict[str, object] = {
-    "parallelism.mode": "simple",
-    "parallelism.fsdp_size": 1,
-    "parallelism.tensor_par_size": 1,
-    "parallelism.seq_par_size": 1,
-    "parallelism.cpu_offloading": False,
-}
+ONLY: dict[str, object] = {"parallelism.seq_par_size": 1}
 
 
 def not_available(run: Run) -> Iterator[Problem]:

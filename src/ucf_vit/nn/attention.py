@@ -37,10 +37,14 @@ class Attention(nn.Module):
         """
         asking = x if first is None else x[:, :first]
         q, k, v = self._heads(self.q(asking)), self._heads(self.k(x)), self._heads(self.v(x))
+        mixed = self.core(q, k, v, valid)
+        return self.drop(self.proj(mixed.transpose(1, 2).flatten(2)))
+
+    def core(self, q: Tensor, k: Tensor, v: Tensor, valid: Tensor | None) -> Tensor:
+        """What tokens exchange: q `[B, H, N, D]`, k, v `[B, H, L, D]`, valid `[B, L]` to `[B, H, N, D]`."""
         dropout = self.dropout if self.training else 0.0
         mask = None if valid is None else valid[:, None, None, :]
-        mixed = attend(q, k, v, mask, dropout=dropout, backend=self.backend)
-        return self.drop(self.proj(mixed.transpose(1, 2).flatten(2)))
+        return attend(q, k, v, mask, dropout=dropout, backend=self.backend)
 
     def _heads(self, x: Tensor) -> Tensor:
         """`[B, L, H * D]` to `[B, H, L, D]`, a view; H may be a share of all heads."""

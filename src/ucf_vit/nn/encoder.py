@@ -60,9 +60,18 @@ class Encoder(nn.Module):
 
         `condition` `[B, D_c]` is for an encoder with `condition_dim`, and for no other.
         """
+        return self.mix(x, taps, first, valid_of_all(valid, x.shape[1]), condition)
+
+    def mix(
+        self,
+        x: Tensor,
+        taps: Sequence[int],
+        first: int | None,
+        valid: Tensor | None,
+        condition: Tensor | None,
+    ) -> tuple[Tensor, list[Tensor]]:
+        """As `forward`, with an entry of `valid` for each token, `[B, L]`."""
         steered = () if condition is None else (condition,)
-        if valid is not None:
-            valid = pad(valid, (x.shape[1] - valid.shape[1], 0), value=True)
         inner: dict[int, Tensor] = {}
         last = len(self.blocks) - 1
         for i, block in enumerate(self.blocks):
@@ -70,3 +79,8 @@ class Encoder(nn.Module):
             if i in taps:
                 inner[i] = x
         return self.norm(x, *steered), [inner[i] for i in taps]
+
+
+def valid_of_all(valid: Tensor | None, tokens: int) -> Tensor | None:
+    """`[B, N]` of the last tokens to `[B, tokens]` of all: those before are valid."""
+    return None if valid is None else pad(valid, (tokens - valid.shape[1], 0), value=True)

@@ -17,7 +17,8 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-Exchange = Literal["ulysses", "ring"]
+Exchange = Literal["auto", "ulysses", "ring"]
+"""auto: heads where there are enough for all ranks, else the ring."""
 
 
 def shares(total: int, ranks: int) -> list[int]:
@@ -35,6 +36,7 @@ class TokenGroup:
     """
 
     group: dist.ProcessGroup
+    attention: Exchange = "auto"
 
     @property
     def ranks(self) -> int:
@@ -45,6 +47,10 @@ class TokenGroup:
     def rank(self) -> int:
         """The place of this one."""
         return self.group.rank()
+
+    def uses_ring(self, heads: int) -> bool:
+        """Whether attention of so many heads goes round in a ring."""
+        return self.attention == "ring" or (self.attention == "auto" and heads < self.ranks)
 
     def split(self, x: Tensor) -> Tensor:
         """Of tokens `[B, L, D]` that all ranks have, this rank's run `[B, n, D]`."""

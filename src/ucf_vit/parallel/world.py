@@ -9,19 +9,27 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed.device_mesh import DeviceMesh
 
 from ucf_vit.core.errors import UserError
+from ucf_vit.parallel.sequence import TokenGroup
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class World:
-    """This process among all: `rank` of `size`, and the device it computes on."""
+    """This process among all: `rank` of `size`, and the device it computes on.
+
+    `mesh` is that of `ucf_vit.parallel.mesh.make_mesh`; None: every process is a data rank (mode `simple`).
+    `tokens` are the processes that have the tokens of the same samples between them; None: each has all.
+    """
 
     rank: int
     size: int
     device: torch.device
+    mesh: DeviceMesh | None = None
+    tokens: TokenGroup | None = None
 
     @property
     def is_main(self) -> bool:
@@ -30,13 +38,25 @@ class World:
 
     @property
     def data_rank(self) -> int:
-        """Which share of the data this process reads."""
-        return self.rank
+        """Which share of the data this process reads; the same for all that work on the same samples."""
+        if self.mesh is None:
+            return self.rank
+        shards = self.mesh.get_local_rank("ddp") * self.mesh["shard"].size() + self.mesh.get_local_rank(
+            "shard"
+        )
+        return shards // self._sharing
 
     @property
     def data_size(self) -> int:
         """Into how many shares the data is split."""
-        return self.size
+        if self.mesh is None:
+            return self.size
+        return self.mesh["ddp"].size() * self.mesh["shard"].size() // self._sharing
+
+    @property
+    def _sharing(self) -> int:
+        """Over how many processes the tokens of a sample are split."""
+        return 1 if self.tokens is None else self.tokens.ranks
 
     def sum(self, tensor: Tensor) -> Tensor:
         """Element-wise sum over all processes."""

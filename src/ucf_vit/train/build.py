@@ -8,6 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import nn
+
 from ucf_vit.config import Run
 from ucf_vit.core.errors import DataError
 from ucf_vit.data.batch import Batch
@@ -18,12 +21,15 @@ from ucf_vit.data.scratch import Scratch
 from ucf_vit.data.sources import resolve
 from ucf_vit.data.stream import Stream, examples, volumes
 from ucf_vit.models import MODELS
+from ucf_vit.parallel.distribute import Settings, distribute
+from ucf_vit.parallel.initial import materialise
+from ucf_vit.parallel.shard import Sharding
 from ucf_vit.parallel.world import World
 from ucf_vit.patching.tree.patcher import AdaptivePatcher
 from ucf_vit.tasks import TASKS, Task
 from ucf_vit.train.hooks.hook import Hook
 from ucf_vit.train.hooks.jsonl import JsonlHook
-from ucf_vit.train.hooks.pictures import PicturesHook
+from ucf_vit.train.hooks.pictures import PicturesHook, PicturesPeer
 from ucf_vit.train.hooks.progress import ProgressHook
 from ucf_vit.train.hooks.report import ReportHook
 from ucf_vit.train.statistics import with_statistics
@@ -59,9 +65,26 @@ class Data:
 
 
 def build_task(run: Run) -> Task:
-    """The task that the config names around the network that it describes."""
+    """The task that the config names around the network that it describes.
+
+    Its weights are a function of `trainer.seed` and their names. In mode fsdp it is still without memory for
+    them, on `meta`: `distributed` gives each process what it is to hold.
+    """
+    model = build_network(run)
+    if run.parallelism.mode == "simple":
+        materialise(model, run.trainer.seed, torch.device("cpu"))
+    return TASKS.build(run.task, _options(run) | {"model": model, "patcher": build_patcher(run)})
+
+
+def build_network(run: Run) -> nn.Module:
+    """The network that the config describes, without memory for its weights, on `meta`."""
+    with torch.device("meta"):
+        return MODELS.build(NETWORKS[run.task], _options(run))
+
+
+def _options(run: Run) -> dict[str, Any]:
     conditions = condition_names(run)
-    options = run.model.model_dump() | {
+    return run.model.model_dump() | {
         "in_channels": run.in_channels,
         "tile_size": run.spatial_tile,
         "overlap": run.trainer.sliding_window_overlap,
@@ -69,8 +92,20 @@ def build_task(run: Run) -> Task:
         "condition_counts": [len(names) for names in conditions.values()],
         "unit_range": in_unit_range(run),
     }
-    model = MODELS.build(NETWORKS[run.task], options)
-    return TASKS.build(run.task, options | {"model": model, "patcher": build_patcher(run)})
+
+
+def distributed(task: Task, run: Run, world: World) -> nn.Module:
+    """What to call in place of `task` in a training step, spread over the processes as `run` says."""
+    parallelism, trainer = run.parallelism, run.trainer
+    reduced = trainer.data_type != "float32" and world.device.type != "cpu"
+    sharding = Sharding(
+        parallelism.reshard_after_forward,
+        getattr(torch, trainer.data_type) if reduced else None,
+        getattr(torch, parallelism.reduce_type),
+        parallelism.cpu_offloading,
+    )
+    settings = Settings(sharding, trainer.activation_checkpointing, trainer.compile, trainer.seed)
+    return distribute(task, world, settings)
 
 
 def condition_names(run: Run) -> dict[str, list[str]]:
@@ -199,14 +234,26 @@ def build_datasets(
 
 
 def build_hooks(run: Run, world: World, data: Data) -> list[Hook]:
-    """What the first process shows and writes; the order matters, the report reads what the others wrote."""
+    """What the first process shows and writes; the order matters, the report reads what the others wrote.
+
+    Where processes hold parts of one model, the others take part in drawing.
+    """
     directory = Path(run.trainer.checkpoint_path)
-    hooks: list[Hook] = [ProgressHook(), JsonlHook(directory)]
+    pictures: list[Hook] = []
     if run.trainer.pictures:
-        sample = (lambda: next(data.validation(), None)) if data.has_validation else None
-        hooks.append(PicturesHook(directory, sample, data.examples))
+        sample = _shown(world, data) if data.has_validation else None
+        if world.is_main:
+            pictures = [PicturesHook(directory, sample, data.examples)]
+        elif sample is not None and world.mesh is not None:
+            pictures = [PicturesPeer(sample)]
+    if not world.is_main:
+        return pictures
     summary = {"Task": run.task, "Data": ", ".join(run.datasets), "Processes": str(world.size)}
-    return [
-        *hooks,
-        ReportHook(directory, title=f"{run.task}: {directory}", summary=summary, device=world.device),
-    ]
+    report = ReportHook(directory, title=f"{run.task}: {directory}", summary=summary, device=world.device)
+    return [ProgressHook(), JsonlHook(directory), *pictures, report]
+
+
+def _shown(world: World, data: Data) -> Callable[[], Batch | None]:
+    """What gives the held-out batch that is drawn: the first process's, to all that compute it together."""
+    first = lambda: next(data.validation(), None)  # noqa: E731
+    return first if world.mesh is None else lambda: world.on_main(first)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ucf_vit.config import Run, differences, dump
 from ucf_vit.core.errors import CheckpointError, UserError
+from ucf_vit.parallel.whole import gathered, spread
 from ucf_vit.tasks.task import Task
 from ucf_vit.train import checkpoint
 from ucf_vit.train.ema import Ema
@@ -95,7 +96,7 @@ def load_weights(task: Task, run: Run, read: checkpoint.Checkpoint) -> list[str]
 def _load(task: Task, run: Run, read: checkpoint.Checkpoint, weights: Mapping[str, Tensor]) -> list[str]:
     differing = differences(read.meta["config"], run)
     try:
-        task.load_state_dict(weights)
+        task.load_state_dict(spread(weights, like=task.state_dict()))
     except RuntimeError as cause:
         trained = read.directory.parent / "config.yaml"
         advice = f"; repeat the overrides of the training, or evaluate {trained}\n" if differing else ""
@@ -125,7 +126,7 @@ def _resume_average(state: State, decay: float, read: checkpoint.Checkpoint) -> 
     if decay:
         state.ema = Ema(state.task, decay)
     if state.ema is not None and read.averaged:
-        state.ema.load_state_dict(read.state["ema"], read.averaged)
+        state.ema.load_state_dict(read.state["ema"], spread(read.averaged, like=state.ema.weights))
     elif state.ema is not None:
         log.info("trainer.ema_decay: %s has no averaged weights; they start from its weights", read.directory)
     elif read.averaged:
@@ -135,6 +136,8 @@ def _resume_average(state: State, decay: float, read: checkpoint.Checkpoint) -> 
 def save(state: State, run: Run, name: str, metrics: dict[str, float] | None = None) -> None:
     """Write a checkpoint called `name` (collective); rank 0 writes, a full disk is an error on every rank."""
     saved = state.state_dict()
+    weights = gathered(state.task.state_dict(), keep=state.world.is_main)
+    averaged = None if state.ema is None else gathered(state.ema.weights, keep=state.world.is_main)
     meta = {
         "step": state.step,
         "epoch": state.epoch,
@@ -147,8 +150,7 @@ def save(state: State, run: Run, name: str, metrics: dict[str, float] | None = N
 
     def write() -> None:
         try:
-            averaged = state.ema.weights if state.ema is not None else None
-            checkpoint.save(directory / name, state.task.state_dict(), saved, meta, averaged)
+            checkpoint.save(directory / name, weights, saved, meta, averaged)
         except OSError as cause:
             raise CheckpointError(
                 f"{directory / name}: cannot be written ({cause}); the other slot is intact"

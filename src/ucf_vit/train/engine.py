@@ -68,7 +68,7 @@ def _train_epoch(state: State, loop: Loop, hooks: Sequence[Hook], request: StopR
     state.replica.train()
     for batches in meter.waiting(_grouped(state.stream, loop.accumulate_steps)):
         result = train_step(state, loop.step, batches, stop=bool(request))
-        meter.add(result.metrics, sum(map(len, batches)) * state.world.size)
+        meter.add(result.metrics, sum(map(len, batches)) * state.world.data_size)
         last = state.step >= state.total_steps
         if last or state.step % loop.log_steps == 0:
             metrics = {"step": state.step, "epoch": state.epoch, **meter.flush()}

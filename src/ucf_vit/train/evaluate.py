@@ -7,11 +7,12 @@ from collections.abc import Iterable
 import torch
 
 from ucf_vit.data.batch import Batch
+from ucf_vit.parallel.shard import gathered_weights
 from ucf_vit.parallel.world import World
 from ucf_vit.tasks.task import Task
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def evaluate(
     task: Task, batches: Iterable[Batch], world: World, dtype: torch.dtype = torch.float32
 ) -> dict[str, float]:
@@ -22,10 +23,11 @@ def evaluate(
     training = task.training
     task.eval()
     totals = {name: torch.zeros(2, dtype=torch.float64) for name in task.metric_names}
-    for batch in batches:
-        with torch.autocast(world.device.type, dtype, enabled=dtype != torch.float32):
-            for name, pair in task.evaluate(batch.to(world.device)).items():
-                totals[name] += pair.cpu()
+    with gathered_weights(task):
+        for batch in batches:
+            with torch.autocast(world.device.type, dtype, enabled=dtype != torch.float32):
+                for name, pair in task.evaluate(batch.to(world.device)).items():
+                    totals[name] += pair.cpu()
     task.train(training)
     summed = world.sum(torch.stack(list(totals.values()))).cpu()
     return dict(zip(totals, (summed[:, 0] / summed[:, 1]).tolist(), strict=True))

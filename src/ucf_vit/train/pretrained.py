@@ -5,11 +5,14 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+import torch
 import yaml
 
 from ucf_vit.config import Run
 from ucf_vit.core.errors import CheckpointError
 from ucf_vit.models.transfer import transfer
+from ucf_vit.parallel.distribute import is_on_meta
+from ucf_vit.parallel.initial import materialise
 from ucf_vit.tasks.task import Task
 from ucf_vit.train import checkpoint
 
@@ -36,6 +39,8 @@ def start_from_mae(task: Task, run: Run) -> None:
         raise CheckpointError(
             f"{newest.directory} is a checkpoint of task {newest.meta['task']}, not of a masked autoencoder"
         )
+    if is_on_meta(task.model):
+        materialise(task.model, run.trainer.seed, torch.device("cpu"))
     weights = {
         key.removeprefix(PREFIX): value
         for key, value in newest.for_inference.items()

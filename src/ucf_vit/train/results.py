@@ -21,7 +21,7 @@ from ucf_vit.parallel.world import World
 from ucf_vit.tasks.task import Task
 from ucf_vit.tasks.threshold import fit_threshold
 from ucf_vit.train import checkpoint
-from ucf_vit.train.build import build_data, build_datasets
+from ucf_vit.train.build import build_data, build_datasets, distributed
 from ucf_vit.train.directory import load_for_inference
 from ucf_vit.train.evaluate import evaluate
 from ucf_vit.train.hooks.page import Table
@@ -43,9 +43,10 @@ def evaluate_task(task: Task, run: Run, world: World, *, name: str = "best", thr
             f"{directory}: no checkpoint {name!r}; train first, or name another with --checkpoint "
             "(without held-out data there is no best, but last)"
         )
+    distributed(task, run, world)
     differing = load_for_inference(task, run, read)
     columns: dict[str, dict[str, float]] = {}
-    with closing(build_data(run, world, task.to(world.device))) as data:
+    with closing(build_data(run, world, task)) as data:
         if not data.has_validation:
             raise UserError(
                 "no held-out data: set data.dict_end_idx, or dict_val_start_idx and dict_val_end_idx"

@@ -8,13 +8,13 @@ from contextlib import closing
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from ucf_vit.config import Run
 from ucf_vit.core.log import set_up
-from ucf_vit.parallel.simple import distribute
 from ucf_vit.parallel.world import World
 from ucf_vit.tasks.task import Task
-from ucf_vit.train.build import Data, build_data, build_hooks
+from ucf_vit.train.build import Data, build_data, build_hooks, distributed
 from ucf_vit.train.directory import BEST, open_directory, resume, save, save_slot
 from ucf_vit.train.ema import Ema
 from ucf_vit.train.engine import Loop, fit
@@ -35,27 +35,26 @@ def train_task(task: Task, run: Run, world: World) -> bool:
     for note in notes if world.is_main else ():
         log.warning(note)
     with closing(build_data(run, world, task)) as data:
-        state = build_state(task, run, world, data)
+        if newest is None and run.trainer.use_pretrained_mae_model:
+            start_from_mae(task, run)
+        replica = distributed(task, run, world)
+        state = build_state(task, replica, run, world, data)
         if newest is not None:
             resume(state, run, newest)
-        elif run.trainer.use_pretrained_mae_model:
-            start_from_mae(task, run)
-        state.replica = distribute(task, world)
         if run.trainer.ema_decay and state.ema is None:
             state.ema = Ema(task, run.trainer.ema_decay)
-        hooks = build_hooks(run, world, data) if world.is_main else []
+        hooks = build_hooks(run, world, data)
         return fit(state, build_loop(run, data, state.total_steps), hooks)
 
 
-def build_state(task: Task, run: Run, world: World, data: Data) -> State:
-    """The state of a run before its first step; `task` moves to the device."""
-    task.to(world.device)
+def build_state(task: Task, replica: nn.Module, run: Run, world: World, data: Data) -> State:
+    """The state of a run before its first step; `replica` is what a step calls in place of `task`."""
     net, trainer = run.model, run.trainer
     steps_per_epoch = math.ceil(len(data.train) / trainer.accumulate_steps)
     steps = steps_per_epoch * trainer.max_epochs
     return State(
         task=task,
-        replica=task,
+        replica=replica,
         optimizer=adamw(task, lr=net.lr, betas=(net.beta_1, net.beta_2), weight_decay=net.weight_decay),
         scaler=torch.amp.GradScaler(world.device.type, enabled=trainer.data_type == "float16"),
         stream=data.train,

@@ -20,9 +20,10 @@ from ucf_vit.core.errors import CheckpointError, UserError
 from ucf_vit.core.registry import nearest
 from ucf_vit.core.seeds import seed_of
 from ucf_vit.data.scratch import Scratch
+from ucf_vit.parallel.world import World
 from ucf_vit.tasks.denoising import Denoising
 from ucf_vit.train import checkpoint, sample_files
-from ucf_vit.train.build import build_datasets, build_task
+from ucf_vit.train.build import build_datasets, build_task, distributed
 from ucf_vit.train.directory import BEST, load_for_inference
 from ucf_vit.train.fidelity.compare import Fidelity, compare, in_words
 from ucf_vit.train.hooks.atomic import write_atomic
@@ -140,8 +141,9 @@ def open_trained(path: Path, overrides: Sequence[str] = ()) -> Trained:
         raise UserError(
             f"{read.directory}: task {run.task} is a {type(task).__name__}, which makes no samples"
         )
+    distributed(task, run, World(0, 1, device))
     load_for_inference(task, run, read)
-    return Trained(run, task.to(device).eval(), read.directory, int(read.meta["step"]), device)
+    return Trained(run, task.eval(), read.directory, int(read.meta["step"]), device)
 
 
 def _newest(directory: Path) -> checkpoint.Checkpoint:

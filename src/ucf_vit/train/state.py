@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,8 @@ from torch import nn
 
 from ucf_vit.core.errors import CheckpointError
 from ucf_vit.data.stream import Stream
+from ucf_vit.parallel.shard import forget_gathered
+from ucf_vit.parallel.whole import gathered, spread_moments
 from ucf_vit.parallel.world import World
 from ucf_vit.tasks.task import Task
 from ucf_vit.train.ema import Ema
@@ -49,12 +52,20 @@ class State:
 
     def averaged(self) -> AbstractContextManager[None]:
         """A context in which `task` has the weights to judge it by: averaged ones where there are some."""
-        return nullcontext() if self.ema is None else self.ema.averaged(self.task)
+        return nullcontext() if self.ema is None else self._averaged(self.ema)
+
+    @contextmanager
+    def _averaged(self, ema: Ema) -> Iterator[None]:
+        with ema.averaged(self.task):
+            try:
+                yield
+            finally:
+                forget_gathered(self.task)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything but the weights, as plain values and tensors; collective, for the random states."""
         return {
-            "optimizer": self.optimizer.state_dict(),
+            "optimizer": gathered(self.optimizer.state_dict(), keep=self.world.is_main),
             "scaler": self.scaler.state_dict(),
             "stream": self.stream.state_dict(),
             "random": self.world.gather(random_state(self.world.device)),
@@ -74,7 +85,7 @@ class State:
                 "or start a new run"
             )
         self.stream.load_state_dict(saved["stream"])
-        self.optimizer.load_state_dict(saved["optimizer"])
+        self.optimizer.load_state_dict(spread_moments(saved["optimizer"], self.optimizer))
         if saved["scaler"]:
             self.scaler.load_state_dict(saved["scaler"])
         self.step, self.best, self.stale = saved["step"], saved["best"], saved["stale"]

@@ -12,6 +12,7 @@ import torch
 
 from ucf_vit.core.errors import UserError
 from ucf_vit.data.batch import Batch
+from ucf_vit.parallel.gradients import clip_gradients
 from ucf_vit.parallel.simple import accumulating
 from ucf_vit.tasks.task import Loss
 from ucf_vit.train.state import State
@@ -94,7 +95,7 @@ def _update(state: State, settings: StepSettings) -> float:
     """Clip and update unless a gradient is not finite; the gradient norm before clipping."""
     state.scaler.unscale_(state.optimizer)
     largest = settings.gradient_clip or math.inf
-    norm = float(torch.nn.utils.clip_grad_norm_(state.task.parameters(), largest, foreach=True))
+    norm = clip_gradients(state.task.parameters(), largest, state.world)
     if math.isfinite(norm):
         state.scaler.step(state.optimizer)
     state.scaler.update()

@@ -91,6 +91,37 @@ def _panels(state: RunState, batch: Batch) -> list[Panel]:
         return task_panels(state.task, batch)
 
 
+class PicturesPeer(Hook):
+    """Computes what `PicturesHook` draws on the first process, when each process holds a part of the model.
+
+    `sample` gives the same batch on all of them.
+    """
+
+    def __init__(self, sample: Callable[[], Batch | None]) -> None:
+        self.sample = sample
+        self._batch: Batch | None = None
+        self._drawn_at = -1
+
+    def on_validation(self, state: RunState, metrics: Mapping[str, float]) -> None:
+        """Compute."""
+        self._compute(state)
+
+    def on_end(self, state: RunState) -> None:
+        """Compute unless the last validation has just done so."""
+        if self._drawn_at != state.step:
+            self._compute(state)
+
+    def _compute(self, state: RunState) -> None:
+        self._drawn_at = state.step
+        self._batch = self._batch or self.sample()
+        if self._batch is None:
+            return
+        try:
+            _panels(state, self._batch)
+        except Exception:  # the first process says what it is
+            log.debug("no picture", exc_info=True)
+
+
 def task_panels(task: Task, batch: Batch) -> list[Panel]:
     """What `task` shows of `batch`, moved to its device, in evaluation mode and without gradients."""
     training = task.training

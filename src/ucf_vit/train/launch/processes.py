@@ -15,6 +15,7 @@ from torch.distributed.run import main as torchrun
 
 from ucf_vit.config import Run
 from ucf_vit.core.errors import UserError
+from ucf_vit.parallel.mesh import layout_of, make_mesh, make_token_group
 from ucf_vit.parallel.world import World
 from ucf_vit.train.launch.device import pick_device
 from ucf_vit.train.launch.find import find_place
@@ -32,12 +33,15 @@ def start(run: Run) -> Iterator[World]:
     is not there.
     """
     place = find_place()
-    run.check_ranks(place.size)
+    layout = layout_of(run.check_ranks(place.size))
     chosen = pick_device(run.trainer.device, place.size)
     if place.size > 1:
         join(place, chosen)
-    torch.manual_seed(run.trainer.seed + place.rank)
-    world = World(place.rank, place.size, chosen)
+    split = run.parallelism.mode == "fsdp" and not layout.is_simple
+    mesh = make_mesh(layout, chosen, PATIENCE) if split else None
+    tokens = make_token_group(layout, PATIENCE, run.parallelism.seq_par_attention) if split else None
+    world = World(place.rank, place.size, chosen, mesh, tokens)
+    torch.manual_seed(run.trainer.seed + world.data_rank)
     try:
         yield world
     except RuntimeError as lost:

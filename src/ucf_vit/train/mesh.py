@@ -1,0 +1,77 @@
+"""Which ranks of a run work together, where they are, and what they exchange."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from ucf_vit.config import Run
+from ucf_vit.core.errors import UserError
+from ucf_vit.models import MAE
+from ucf_vit.parallel.mesh import Layout, layout_of
+from ucf_vit.parallel.traffic import Sizes, bytes_per_step
+from ucf_vit.train.build import build_network
+
+_SHOWN = 4
+
+
+def describe_mesh(run: Run, ranks: int, per_node: int) -> str:
+    """The groups of `ranks` processes, `per_node` on each node, with the bytes per step in each.
+
+    Raises ConfigError if the sizes of `run` don't make so many ranks, UserError if nodes are not full.
+    """
+    layout = layout_of(run.check_ranks(ranks))
+    if ranks > per_node and ranks % per_node:
+        raise UserError(f"--gpus {ranks} does not divide by --gpus-per-node {per_node}; fill every node")
+    model = build_network(run)
+    half = 4 if run.trainer.data_type == "float32" else 2
+    sizes = Sizes(half, half, 2 if run.parallelism.reduce_type == "bfloat16" else 4)
+    reshard = run.parallelism.reshard_after_forward
+    traffic = bytes_per_step(model, encoder_lengths(model), run.data.batch_size, layout, sizes, reshard)
+    nodes = -(-ranks // per_node)
+    shape = " x ".join(f"{axis} {getattr(layout, axis)}" for axis in traffic_axes(layout)) or "ddp 1"
+    lines = [
+        f"{ranks} ranks on {nodes} node{'s' * (nodes > 1)}: {shape}; {layout.ddp * layout.fsdp} data ranks"
+    ]
+    lines += [_line(layout, axis, per_node, traffic[axis]) for axis in reversed(traffic_axes(layout))]
+    return "\n".join(lines)
+
+
+def traffic_axes(layout: Layout) -> list[str]:
+    """The axes along which there is more than one rank, outermost first."""
+    return [axis for axis in ("ddp", "fsdp", "tensor") if getattr(layout, axis) > 1]
+
+
+def encoder_lengths(model: nn.Module) -> dict[str, int]:
+    """Tokens of a training sample in each Encoder of a network, class token included."""
+    extra = int(getattr(model, "class_token", None) is not None)
+    tokens = model.input.num_tokens + extra
+    if not isinstance(model, MAE):
+        return {"encoder": tokens}
+    if model.mask_token is not None:
+        return {"encoder": tokens}
+    kept = int(model.num_tokens * (1 - model.mask_ratio))
+    return {"encoder": kept + extra, "decoder.encoder": tokens}
+
+
+def _line(layout: Layout, axis: str, per_node: int, traffic: int) -> str:
+    groups = layout.groups(axis)
+    crossing = sum(len({rank // per_node for rank in group}) > 1 for group in groups)
+    where = "within nodes" if not crossing else f"{crossing} of {len(groups)} across nodes"
+    count = f"{len(groups)} group{'s' * (len(groups) > 1)} of {len(groups[0])}"
+    shown = " ".join(_ranks(group) for group in groups[:_SHOWN]) + " ..." * (len(groups) > _SHOWN)
+    return f"{axis:7}{count:16} {where:26} {_size(traffic)} per step   {shown}"
+
+
+def _ranks(group: list[int]) -> str:
+    if len(group) > _SHOWN:
+        return f"[{group[0]} {group[1]} ... {group[-1]}]"
+    return "[" + " ".join(map(str, group)) + "]"
+
+
+def _size(number: int) -> str:
+    value, unit = float(number), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if value < 1000:
+            break
+        value, unit = value / 1000, larger
+    return f"{value:6.1f} {unit}"

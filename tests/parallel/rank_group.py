@@ -1,0 +1,93 @@
+"""A group of processes that serves many cases: started once, since starting costs more than a case."""
+
+from __future__ import annotations
+
+import os
+import socket
+import traceback
+from collections.abc import Callable
+from datetime import timedelta
+from multiprocessing.context import BaseContext
+from typing import Any
+
+import torch
+import torch.distributed as dist
+
+from ucf_vit.parallel.mesh import Layout, make_mesh, make_token_group
+from ucf_vit.parallel.sequence import Exchange
+from ucf_vit.parallel.world import World
+
+_MESHES: dict[tuple[Layout, Exchange], Any] = {}
+
+
+class RankGroup:
+    """`ranks` processes on gloo; `call` runs a function on all of them."""
+
+    def __init__(self, forkserver: BaseContext, ranks: int) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        self.pipes = []
+        self.processes = []
+        for rank in range(ranks):
+            here, there = forkserver.Pipe()
+            process = forkserver.Process(target=_serve, args=(rank, ranks, port, there))  # type: ignore[attr-defined]
+            process.start()
+            self.pipes.append(here)
+            self.processes.append(process)
+
+    def call(self, function: Callable[..., Any], *arguments: Any) -> list[Any]:
+        """What `function(*arguments)` returns on each rank, or the first error of one."""
+        for pipe in self.pipes:
+            pipe.send((function, arguments))
+        answers = []
+        for rank, pipe in enumerate(self.pipes):
+            if not pipe.poll(120):
+                raise TimeoutError(f"rank {rank} does not answer")
+            answers.append(pipe.recv())
+        for rank, (failed, answer) in enumerate(answers):
+            if failed:
+                raise AssertionError(f"rank {rank}: {answer}")
+        return [answer for _, answer in answers]
+
+    def close(self) -> None:
+        for pipe in self.pipes:
+            pipe.close()
+        for process in self.processes:
+            process.join(10)
+            if process.is_alive():
+                process.kill()
+
+
+def _serve(rank: int, ranks: int, port: int, pipe: Any) -> None:
+    os.environ |= {
+        "RANK": str(rank),
+        "WORLD_SIZE": str(ranks),
+        "LOCAL_RANK": str(rank),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+    }
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", timeout=timedelta(seconds=60))
+    while True:
+        try:
+            function, arguments = pipe.recv()
+        except EOFError:
+            os._exit(0)
+        try:
+            pipe.send((False, function(*arguments)))
+        except Exception:
+            pipe.send((True, traceback.format_exc()))
+
+
+def world_of(layout: Layout, attention: Exchange = "auto") -> World:
+    """The world of this process in a layout of its group; meshes are kept."""
+    if (layout, attention) not in _MESHES:
+        wanted = not layout.is_simple
+        device, patience = torch.device("cpu"), timedelta(seconds=60)
+        _MESHES[layout, attention] = (
+            (make_mesh(layout, device, patience), make_token_group(layout, patience, attention))
+            if wanted
+            else (None, None)
+        )
+    return World(dist.get_rank(), dist.get_world_size(), torch.device("cpu"), *_MESHES[layout, attention])

@@ -1,0 +1,57 @@
+"""Counts what ranks exchange."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import parity
+import torch
+from parity import Case
+from rank_group import world_of
+from torch.distributed.tensor.debug import CommDebugMode
+from torch.utils._pytree import tree_leaves
+
+from ucf_vit.parallel.distribute import Settings, distribute
+from ucf_vit.parallel.mesh import Layout
+
+KINDS = {
+    "all_gather_into_tensor": "all-gather",
+    "_allgather_base_": "all-gather",
+    "reduce_scatter_tensor": "reduce-scatter",
+    "_reduce_scatter_base_": "reduce-scatter",
+    "all_reduce": "all-reduce",
+    "allreduce_": "all-reduce",
+}
+
+
+class Traffic(CommDebugMode):
+    """Collectives and the bytes of their whole tensors, gathered or before they are summed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.number: Counter[str] = Counter()
+        self.bytes: Counter[str] = Counter()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = super().__torch_dispatch__(func, types, args, kwargs)
+        space, _, name = func._schema.name.partition("::")
+        if out is not NotImplemented and space in ("_c10d_functional", "c10d") and name in KINDS:
+            kind = KINDS[name]
+            whole = max(t.nbytes for t in tree_leaves((args, out)) if isinstance(t, torch.Tensor))
+            self.number[kind] += 1
+            self.bytes[kind] += whole
+        return out
+
+
+def of_one_step(case: Case, layout: Layout, settings: Settings) -> tuple[Counter[str], Counter[str]]:
+    """Number and bytes of collectives of one forward and backward pass, the second one."""
+    world = world_of(layout)
+    task = parity.build(case)
+    replica = distribute(task, world, settings)
+    batch = task.draw(parity.share(parity.batch_of(case, task, 0), world.data_rank, world.data_size))
+    replica(batch).value.backward()
+    with Traffic() as traffic:
+        replica(batch).value.backward()
+    assert sum(traffic.number.values()) == traffic.get_total_counts(), traffic.get_comm_counts()
+    return traffic.number, traffic.bytes

@@ -1,0 +1,95 @@
+"""Mode fsdp from end to end: runs on four processes, each of which holds a part of one network."""
+
+from multiprocessing.context import BaseContext
+from pathlib import Path
+
+import pytest
+
+import runs
+from ucf_vit.core.errors import ConfigError
+from ucf_vit.train import checkpoint
+
+LAYOUT = {"mode": "fsdp", "simple_ddp_size": 1, "fsdp_size": 2, "tensor_par_size": 2}
+RATE = {"lr": 1e-4}
+EVENTS = (("step", "loss", 1e-5), ("step", "grad_norm", 1e-3), ("validation", "validation/loss", 1e-5))
+"""What is compared, and how closely: kinks of activations make a norm less exact than its loss."""
+
+
+@pytest.mark.parametrize("task", ["masked", "unetr"])
+def test_a_run_equals_that_of_one_process(
+    tmp_path: Path, concrete: Path, forkserver: BaseContext, task: str
+) -> None:
+    """Of whole held-out volumes there is one for two data ranks, so that one of them has none."""
+    one = runs.write_config(tmp_path / "one/c.yaml", task, concrete, data={"batch_size": 4}, model=RATE)
+    four = runs.write_config(
+        tmp_path / "four/c.yaml",
+        task,
+        concrete,
+        data={"batch_size": 2},
+        model=RATE,
+        parallelism=LAYOUT,
+        trainer={"pictures": True},
+    )
+    runs.train(one)
+    assert runs.on_ranks(forkserver, 4, four) == [0, 0, 0, 0]
+    for event, key, close in EVENTS:
+        expected = runs.losses(tmp_path / "one/out", event, key)
+        assert len(expected) >= 2
+        assert runs.losses(tmp_path / "four/out", event, key) == pytest.approx(expected, rel=close)
+    assert (tmp_path / "four/out/pictures/example.png").is_file()
+    assert "no picture" not in (tmp_path / "four/out/log.txt").read_text()
+
+
+def test_a_run_resumes_on_its_layout_and_on_one_process(
+    tmp_path: Path, concrete: Path, forkserver: BaseContext
+) -> None:
+    whole = runs.write_config(
+        tmp_path / "whole/c.yaml", "masked", concrete, data={"batch_size": 4}, model=RATE
+    )
+    runs.train(whole)
+    expected = runs.losses(tmp_path / "whole/out")
+    steps = len(expected)
+    parts = runs.write_config(
+        tmp_path / "parts/c.yaml", "masked", concrete, data={"batch_size": 2}, model=RATE, parallelism=LAYOUT
+    )
+    schedule = f"model.max_steps={steps}"
+    again = "trainer.resume_from_checkpoint=true"
+    assert runs.on_ranks(forkserver, 4, parts, "trainer.max_steps=4", schedule) == [0] * 4
+    newest, _ = checkpoint.load_newest(tmp_path / "parts/out", "last")
+    assert newest is not None
+    assert all(tensor.numel() for tensor in newest.weights.values())
+    assert runs.on_ranks(forkserver, 4, parts, "trainer.max_steps=8", schedule, again) == [0] * 4
+    runs.train(
+        parts,
+        again,
+        schedule,
+        "parallelism.mode=simple",
+        "parallelism.fsdp_size=1",
+        "parallelism.tensor_par_size=1",
+        "data.batch_size=4",
+    )
+    assert runs.losses(tmp_path / "parts/out") == pytest.approx(expected, rel=1e-5)
+
+
+def test_simple_ddp_size_alone_is_mode_simple(
+    tmp_path: Path, concrete: Path, forkserver: BaseContext
+) -> None:
+    for mode in ("simple", "fsdp"):
+        config = runs.write_config(
+            tmp_path / mode / "c.yaml", "masked", concrete, parallelism={"mode": mode}, data={"batch_size": 2}
+        )
+        assert runs.on_ranks(forkserver, 2, config) == [0, 0]
+    assert runs.losses(tmp_path / "fsdp/out") == runs.losses(tmp_path / "simple/out")
+
+
+def test_heads_that_do_not_divide_are_refused(tmp_path: Path, concrete: Path) -> None:
+    config = runs.write_config(
+        tmp_path / "c.yaml",
+        "masked",
+        concrete,
+        model={"num_heads": 12, "decoder_num_heads": 6},
+        parallelism={"mode": "fsdp", "tensor_par_size": 5},
+    )
+    message = r"5 tensor ranks can't share model.num_heads = 12, .* evenly; take 3 or 6"
+    with pytest.raises(ConfigError, match=message):
+        runs.train(config)
