@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import socket
+from collections.abc import Callable
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -14,6 +15,9 @@ import torch
 import yaml
 
 from ucf_vit.train.hooks.jsonl import read_metrics
+
+Rank = Callable[..., None]
+"""What one process runs, given its environment, the config and the overrides."""
 
 NETWORK = {
     "default_vars": ["ct"],
@@ -34,6 +38,12 @@ TASKS: dict[str, dict[str, Any]] = {
     },
     "unetr": {"feature_size": 4, "num_classes": 4},
     "sap": {"feature_size": 4, "num_classes": 4, "adaptive_patching": True, "fixed_length": 15},
+    "diffusion": {
+        "decoder_embed_dim": 24,
+        "decoder_depth": 1,
+        "decoder_num_heads": 2,
+        "num_time_steps": 50,
+    },
     "classification": {"num_classes": 3, "default_vars": ["red", "green", "blue"], "tile_size": [16, 16]},
 }
 
@@ -88,19 +98,29 @@ def losses(directory: Path, event: str = "step", key: str = "loss") -> dict[int,
     return {line["step"]: line[key] for line in lines if line["event"] == event}
 
 
-def on_ranks(forkserver: BaseContext, ranks: int, config: Path, *overrides: str) -> list[int | None]:
-    """Train on `ranks` processes with gloo; their exit codes."""
+def on_ranks(
+    forkserver: BaseContext, ranks: int, config: Path, *overrides: str, target: Rank | None = None
+) -> list[int | None]:
+    """Train, or call `target`, on `ranks` processes with gloo; their exit codes."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    processes = [start_rank(forkserver, rank, ranks, port, config, *overrides) for rank in range(ranks)]
+    processes = [
+        start_rank(forkserver, rank, ranks, port, config, *overrides, target=target) for rank in range(ranks)
+    ]
     for process in processes:
         process.join()
     return [process.exitcode for process in processes]
 
 
 def start_rank(
-    forkserver: BaseContext, rank: int, ranks: int, port: int, config: Path, *overrides: str
+    forkserver: BaseContext,
+    rank: int,
+    ranks: int,
+    port: int,
+    config: Path,
+    *overrides: str,
+    target: Rank | None = None,
 ) -> BaseProcess:
     """Start one rank of a run in a process of its own."""
     environment = {
@@ -110,7 +130,7 @@ def start_rank(
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(port),
     }
-    process = forkserver.Process(target=_train_rank, args=(environment, config, *overrides))  # type: ignore[attr-defined]
+    process = forkserver.Process(target=target or _train_rank, args=(environment, config, *overrides))  # type: ignore[attr-defined]
     process.start()
     return process
 

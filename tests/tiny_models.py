@@ -51,6 +51,7 @@ OPTIONS = [
     {"linear_decoder": True},
     {"skip_connection": False},
     {"drop_rate": 0.2, "drop_path": 0.2},
+    {"conditioning": "add"},
     {"depth": 5, "feature_size": 3, "num_classes": 1},
     {"attention": "math", "mask_ratio": 0.25},
 ]
@@ -168,5 +169,7 @@ def run(
         count = model.count_tokens(image.shape[1])
         noise = torch.rand(count, generator=torch.Generator().manual_seed(0))
         given.append(noise.expand(len(image), -1))
+    if "time" in wanted:
+        given.append(torch.full((len(image),), 3))
     result = model(*given, variables=variables)
     return result[0] if isinstance(result, tuple) else result

@@ -172,6 +172,12 @@ def test_defaults_are_those_of_vit_b(name):
     with torch.device("meta"):
         model = build(
             name,
-            {"in_channels": 3, "tile_size": (224, 224), "num_classes": 1000, "fixed_length": 196},
+            {
+                "in_channels": 3,
+                "tile_size": (224, 224),
+                "num_classes": 1000,
+                "fixed_length": 196,
+                "conditioning": "add",
+            },
         )
     assert sum(p.numel() for p in model.encoder.parameters()) == 85_056_000

@@ -20,8 +20,9 @@ from ucf_vit.patching.tree.patches import Patches
 
 every_case = pytest.mark.parametrize(("name", "options"), ADAPTIVE_CASES, ids=case_id)
 every_model = pytest.mark.parametrize("name", list(MODELS))
-PER_TOKEN = ("mae", "sap")
-LEARNT = {"vit": 0.05, "mae": 0.75, "unetr": 0.1, "sap": 0.6}
+PER_TOKEN = ("mae", "sap", "diffusion")
+RECONSTRUCT = ("mae", "diffusion")
+LEARNT = {"vit": 0.05, "mae": 0.75, "unetr": 0.1, "sap": 0.6, "diffusion": 0.6}
 IMAGE, VOLUME = ADAPTIVE[0], ADAPTIVE[4]
 
 
@@ -85,7 +86,7 @@ def test_learns_one_batch_by_heart(name, options):
     model, image = build(name, options | {"feature_size": 8, "mask_ratio": 0.1}), image_for(options)
     patches = patches_for(model, image)
     result = run(model, image, patches)
-    if name == "mae":
+    if name in RECONSTRUCT:
         target = model.patches(patches) / 4
         loss_of = F.mse_loss
     else:
@@ -107,7 +108,7 @@ def test_learns_one_batch_by_heart(name, options):
 
 
 @pytest.mark.parametrize("shape", [IMAGE, VOLUME], ids=case_id)
-@pytest.mark.parametrize("name", ["vit", "mae", "unetr"])
+@pytest.mark.parametrize("name", ["vit", "mae", "unetr", "diffusion"])
 @pytest.mark.parametrize("linear_decoder", [True, False])
 def test_trees_that_are_the_uniform_grid_give_what_the_uniform_network_gives(name, shape, linear_decoder):
     """Same weights, fixed positions: only the order of tokens differs, which no network cares about."""
@@ -127,9 +128,9 @@ def test_trees_that_are_the_uniform_grid_give_what_the_uniform_network_gives(nam
     for key, value in adaptive.state_dict().items():
         if key.endswith("positions.size.table"):
             value.zero_()
+    cells = patches.center[0].sub(0.5).long() // patch
+    order = torch.from_numpy(np.ravel_multi_index(cells.numpy().T, uniform.input.grid.shape))
     if name == "mae":
-        cells = patches.center[0].sub(0.5).long() // patch
-        order = torch.from_numpy(np.ravel_multi_index(cells.numpy().T, uniform.input.grid.shape))
         noise = torch.rand(2, forest.num_cells)
         prediction, mask = adaptive(patches, noise[:, order])
         expected, expected_mask = uniform(image, noise)
@@ -139,7 +140,8 @@ def test_trees_that_are_the_uniform_grid_give_what_the_uniform_network_gives(nam
             adaptive.image(prediction, patches), uniform.image(expected), rtol=1e-5, atol=1e-5
         )
     else:
-        torch.testing.assert_close(run(adaptive, image, patches), run(uniform, image), rtol=1e-5, atol=1e-5)
+        expected = run(uniform, image)[:, order] if name == "diffusion" else run(uniform, image)
+        torch.testing.assert_close(run(adaptive, image, patches), expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.fixture
@@ -248,7 +250,7 @@ def test_other_patches_are_refused(name, other):
 @every_model
 def test_images_and_patches_are_told_apart(name):
     model, image = build(name, IMAGE), image_for(IMAGE)
-    noise = [torch.rand(2, 24)] if name == "mae" else []
+    noise = {"mae": [torch.rand(2, 24)], "diffusion": [torch.tensor([3, 5])]}.get(name, [])
     with pytest.raises(UserError, match="built with adaptive_patching and got images"):
         model(image, *noise)
     if name != "sap":

@@ -24,7 +24,8 @@ from ucf_vit.core.errors import UserError
 from ucf_vit.models import MODELS
 
 every_case = pytest.mark.parametrize(("name", "options"), VAREMB_CASES, ids=case_id)
-LEARNT = {"vit": 0.1, "mae": 0.85, "unetr": 0.3, "sap": 0.75}
+LEARNT = {"vit": 0.1, "mae": 0.85, "unetr": 0.3, "sap": 0.75, "diffusion": 0.75}
+RECONSTRUCT = ("mae", "diffusion")
 CHANNELS = {
     "plain": {"in_channels": 2},
     "varemb": {"in_channels": 3, "use_varemb": True, "default_vars": NAMES},
@@ -47,11 +48,11 @@ GRID = [
 
 
 def answer(name, model, image, variables):
-    """The result in the order of all variables, and for MAE with a row for each variable."""
+    """The result in the order of all variables, and for reconstructions with a row for each variable."""
     result = run(model, image, variables=variables)
-    if name in ("mae", "sap") and model.input.token_has_one_variable:
+    if name in (*RECONSTRUCT, "sap") and model.input.token_has_one_variable:
         return result.unflatten(1, (len(variables), -1))[:, torch.argsort(rows(variables))]
-    if name != "mae":
+    if name not in RECONSTRUCT:
         return result
     return result.unflatten(2, (len(variables), -1))[:, :, torch.argsort(rows(variables))]
 
@@ -109,7 +110,7 @@ def test_learns_one_batch_by_heart(name, kind, options):
     image = image if variables is None else image[:, rows(variables)]
     patches = patches_for(model, image)
     result = run(model, image, patches, variables)
-    if name == "mae":
+    if name in RECONSTRUCT:
         target = model.patches(image if patches is None else patches, variables) / 4
         assert target.shape == result.shape
         loss_of = F.mse_loss

@@ -26,7 +26,7 @@ from ucf_vit.train.optimizer import adamw
 FLOAT = torch.Tensor.float
 BATCH = 4
 STEPS = 5
-TASK_OF = {"vit": "classification", "mae": "masked", "unetr": "unetr", "sap": "sap"}
+TASK_OF = {"vit": "classification", "mae": "masked", "unetr": "unetr", "sap": "sap", "diffusion": "diffusion"}
 SMALL = tiny_models.DEFAULTS | {
     "embed_dim": 16,
     "depth": 2,
@@ -133,7 +133,8 @@ def _steps(case: Case, layout: Layout | None, settings: Settings, steps: int) ->
     for step in range(steps):
         batch = share(batch_of(case, task, step), world.data_rank, world.data_size)
         drawn = task.draw(batch)
-        drawn = replace(drawn, drawn={name: tensor.double() for name, tensor in drawn.drawn.items()})
+        exact = {name: x.double() if x.is_floating_point() else x for name, x in drawn.drawn.items()}
+        drawn = replace(drawn, drawn=exact)
         loss = replica(drawn).value
         loss.backward()
         if step == 0:

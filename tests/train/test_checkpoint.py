@@ -14,13 +14,15 @@ from ucf_vit.train import checkpoint
 
 
 def write(directory: Path, step: int) -> None:
-    checkpoint.save(directory, {"w": torch.full((3,), float(step))}, {"step": step}, {"step": step})
+    weights = {"w": torch.full((3,), float(step))}
+    checkpoint.save(directory, weights, {"step": step}, {"step": step}, averaged={"w": weights["w"] / 2})
 
 
 def test_what_was_saved_is_read(tmp_path: Path) -> None:
     write(tmp_path / "last_even", 7)
     read = checkpoint.load(tmp_path / "last_even")
     assert read.weights["w"].tolist() == [7.0, 7.0, 7.0]
+    assert read.averaged["w"].tolist() == [3.5, 3.5, 3.5]
     assert read.state == {"step": 7}
     assert read.meta["versions"]["torch"] == torch.__version__
     assert [path.name for path in tmp_path.iterdir()] == ["last_even"]
@@ -37,7 +39,9 @@ def test_the_newest_slot_is_found_whatever_its_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "damage"),
     [
-        *itertools.product((checkpoint.WEIGHTS, checkpoint.STATE), ("cut", "flipped", "gone")),
+        *itertools.product(
+            (checkpoint.WEIGHTS, checkpoint.AVERAGED, checkpoint.STATE), ("cut", "flipped", "gone")
+        ),
         (checkpoint.META, "cut"),
         (checkpoint.META, "gone"),
     ],

@@ -4,6 +4,7 @@ import gc
 import io
 import logging
 import weakref
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -49,7 +50,9 @@ def _batch() -> Batch:
 
 
 def _state(task: Task, step: int = 0) -> Any:
-    return SimpleNamespace(step=step, epoch=0, total_steps=4, steps_per_epoch=2, task=task)
+    return SimpleNamespace(
+        step=step, epoch=0, total_steps=4, steps_per_epoch=2, task=task, averaged=nullcontext
+    )
 
 
 def _pixels(png: bytes) -> Any:

@@ -32,15 +32,16 @@ def wait_for_step(process: BaseProcess, directory: Path, step: int) -> None:
         time.sleep(0.005)
 
 
-@pytest.mark.parametrize("task", ["masked", "unetr", "sap"])
+@pytest.mark.parametrize(("task", "decay"), [("masked", 0.0), ("unetr", 0.9), ("sap", 0.9)])
 def test_a_killed_run_continues_to_the_last_bit(
-    tmp_path: Path, concrete: Path, forkserver: BaseContext, task: str
+    tmp_path: Path, concrete: Path, forkserver: BaseContext, task: str, decay: float
 ) -> None:
-    whole = runs.write_config(tmp_path / "whole/c.yaml", task, concrete, trainer=SETTINGS, model=DROPOUT)
+    settings = SETTINGS | {"ema_decay": decay}
+    whole = runs.write_config(tmp_path / "whole/c.yaml", task, concrete, trainer=settings, model=DROPOUT)
     runs.train(whole)
     expected = runs.losses(tmp_path / "whole/out")
 
-    killed = runs.write_config(tmp_path / "killed/c.yaml", task, concrete, trainer=SETTINGS, model=DROPOUT)
+    killed = runs.write_config(tmp_path / "killed/c.yaml", task, concrete, trainer=settings, model=DROPOUT)
     process = runs.in_process(forkserver, killed)
     wait_for_step(process, tmp_path / "killed/out", random.randint(4, len(expected) - 4))
     process.kill()
@@ -55,6 +56,10 @@ def test_a_killed_run_continues_to_the_last_bit(
     assert a is not None
     assert b is not None
     assert all(a.weights[name].equal(b.weights[name]) for name in a.weights)
+    assert a.averaged.keys() == b.averaged.keys()
+    assert bool(a.averaged) == bool(decay)
+    assert all(a.averaged[name].equal(b.averaged[name]) for name in a.averaged)
+    assert a.state["ema"] == b.state["ema"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])

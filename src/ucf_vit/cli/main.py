@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 import ucf_vit
-from ucf_vit.cli import config, mesh, stats, synth, train, visualize
+from ucf_vit.cli import config, mesh, sample, stats, synth, train, visualize
 from ucf_vit.core.errors import UserError
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app = typer.Typer(
 )
 app.command("train")(train.train)
 app.command("evaluate")(train.evaluate)
+app.command("sample")(sample.sample)
 app.command("stats")(stats.stats)
 app.command("mesh")(mesh.mesh)
 app.add_typer(config.app, name="config")

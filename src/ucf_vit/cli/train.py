@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from typing import Annotated
 
 import typer
 
 from ucf_vit.cli.config import Config, Overrides
 from ucf_vit.config import load
+from ucf_vit.core.errors import UserError
 
 Processes = Annotated[int, typer.Option("--nproc", min=1, help="Local processes to start, one per device.")]
 
@@ -20,10 +20,16 @@ def train(config: Config, overrides: Overrides = None, nproc: Processes = 1) -> 
     """
     run = load(config, overrides or [])
     from ucf_vit.train.build import build_task
-    from ucf_vit.train.launch import spawn, start
+    from ucf_vit.train.launch import find_place, spawn, start
     from ucf_vit.train.run import train_task
 
-    if nproc > 1 and "RANK" not in os.environ:
+    place = find_place()
+    if nproc > 1 and place.size > 1:
+        raise UserError(
+            f"--nproc {nproc} asks for processes on this machine, but {place.launcher} has started "
+            f"{place.size} already; leave one of the two out"
+        )
+    if nproc > 1:
         run.check_ranks(nproc)
         spawn(nproc, ["train", str(config), *(overrides or [])])
         return

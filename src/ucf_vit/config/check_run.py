@@ -20,7 +20,7 @@ def class_counts(run: Run) -> Iterator[Problem]:
 def classes_for_task(run: Run) -> Iterator[Problem]:
     """Segmentation and classification need two classes or more."""
     count = run.model.num_classes
-    if run.task == "masked" or (count is not None and count > 1):
+    if not run.learns_labels or (count is not None and count > 1):
         return
     path = ("data", "num_classes")
     if count is None:

@@ -26,6 +26,8 @@ OF_TRAINING = (
     "drop_rate",
     "drop_path",
     "attention",
+    "min_snr",
+    "condition_dropout",
 )
 """Keys of section `model` that say how to train or compute, not what the network is or sees."""
 FEATURES = ("adaptive_patching", "use_varemb")

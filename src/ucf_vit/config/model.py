@@ -60,11 +60,11 @@ class Model(Section):
     drop_path: Number = key(
         0.0, "Stochastic depth of the last block; rises linearly from 0.", "fraction", ge=0, lt=1
     )
-    class_token: bool = key(True, "Put a class token before the patches (not in a UNETR).")
+    class_token: bool = key(True, "Put a class token before the patches (VIT and masked autoencoder).")
     pos_embed: Literal["auto", "learned", "sincos"] = key(
         "auto",
-        "Position embeddings: learned, fixed sines and cosines; auto: sincos for task masked and for what "
-        "starts from such a model (use_pretrained_mae_model), else learned.",
+        "Position embeddings: learned, fixed sines and cosines; auto: sincos for the tasks masked and "
+        "diffusion and for what starts from a masked autoencoder (use_pretrained_mae_model), else learned.",
     )
     attention: Literal["auto", "flash", "efficient", "cudnn", "math", "xformers", "xformers_ck"] = key(
         "auto",
@@ -163,6 +163,40 @@ class Model(Section):
         "leaf covers; square: the token's number is the cell's, wherever its leaf lies.",
     )
 
+    num_time_steps: Whole = key(
+        1000, "Diffusion: steps from an image to noise while training.", "steps", ge=1
+    )
+    noise_schedule: Literal["linear", "cosine"] = key(
+        "linear",
+        "Diffusion: how noise rises; linear is scaled so that the last of any num_time_steps is noise.",
+    )
+    prediction: Literal["epsilon", "v", "clean"] = key(
+        "epsilon",
+        "Diffusion: what the network says: epsilon, the noise; v, a mixture of it and the image; clean, the "
+        "image, for patches of more pixels than tokens have features.",
+    )
+    min_snr: Number = key(
+        0.0,
+        "Diffusion: largest signal-to-noise ratio that counts in the loss, 5 in the paper; 0: all steps "
+        "count the same.",
+        "variance of signal over noise",
+        ge=0,
+    )
+    conditioning: Literal["adaln", "add"] = key(
+        "adaln",
+        "Diffusion: how step and labels come in: adaln steers every block, add adds them to the tokens.",
+    )
+    conditions: list[Literal["class", "dataset"]] = key(
+        [], "Diffusion: what samples are told beside their step, so that one can ask for it."
+    )
+    condition_dropout: Number = key(
+        0.1,
+        "Diffusion: share of training samples that are not told, which guidance needs.",
+        "fraction",
+        ge=0,
+        le=1,
+    )
+
     loss_fn: Literal["maskMSE", "MSE"] = key(
         "maskMSE", "Loss of the masked autoencoder: over the masked patches, or over all."
     )
@@ -173,16 +207,18 @@ class Model(Section):
         0.75, "Masked autoencoder: share of patches that is hidden.", "fraction", gt=0, lt=1
     )
     decoder_embed_dim: Whole = key(
-        512, "Masked autoencoder: width of the decoder's tokens.", "features", ge=1
+        512, "Masked autoencoder, diffusion: width of the decoder's tokens.", "features", ge=1
     )
-    decoder_depth: Whole = key(8, "Masked autoencoder: blocks of the decoder.", "blocks", ge=1)
+    decoder_depth: Whole = key(8, "Masked autoencoder, diffusion: blocks of the decoder.", "blocks", ge=1)
     decoder_num_heads: Whole = key(
-        16, "Masked autoencoder: heads of the decoder; divide decoder_embed_dim.", "heads", ge=1
+        16, "Masked autoencoder, diffusion: heads of the decoder; divide decoder_embed_dim.", "heads", ge=1
     )
     mlp_ratio_decoder: Number = key(
-        4.0, "Masked autoencoder: hidden width of the decoder's MLPs over decoder_embed_dim.", gt=0
+        4.0, "Masked autoencoder, diffusion: hidden width of the decoder's MLPs over decoder_embed_dim.", gt=0
     )
-    linear_decoder: bool = key(False, "One linear layer as the decoder (masked autoencoder, UNETR).")
+    linear_decoder: bool = key(
+        False, "One linear layer as the decoder (masked autoencoder, UNETR, diffusion)."
+    )
     feature_size: Whole = key(16, "UNETR: channels at full resolution of its decoder.", "channels", ge=1)
     skip_connection: bool = key(True, "UNETR: feed encoder layers and the image to the decoder.")
     num_classes: Whole | None = key(

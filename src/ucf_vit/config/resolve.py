@@ -19,8 +19,8 @@ FIXED_LENGTH = {2: 196, 3: 512}
 def resolve(run: Run, task: TaskName, name: str) -> Run:
     """The run with every default filled in; `name` is the config's, for the output directory."""
     num_classes = run.model.num_classes if run.data.num_classes is None else run.data.num_classes
-    masked = task == "masked" or run.trainer.use_pretrained_mae_model
-    model = _model(run.model, num_classes, masked)
+    fixed = task in ("masked", "diffusion") or run.trainer.use_pretrained_mae_model
+    model = _model(run.model, num_classes, fixed)
     return run.model_copy(
         update={
             "trainer": _trainer(run.trainer, task, name),
@@ -35,8 +35,8 @@ def _trainer(trainer: Trainer, task: TaskName, name: str) -> Trainer:
     return trainer.model_copy(update={"task": task, "checkpoint_path": path})
 
 
-def _model(model: Model, num_classes: int | None, masked: bool) -> Model:
-    """`masked`: the network is a masked autoencoder or starts from one, whose positions it then takes."""
+def _model(model: Model, num_classes: int | None, fixed: bool) -> Model:
+    """`fixed`: positions are not learned unless the config says so: what starts from a model takes its."""
     flat = len(model.tile_size) == 2 if model.twoD is None else model.twoD
     space = tuple(model.tile_size[:2] if flat else model.tile_size)
     filled: dict[str, Any] = {"twoD": flat, "num_classes": num_classes}
@@ -45,7 +45,7 @@ def _model(model: Model, num_classes: int | None, masked: bool) -> Model:
     if model.adaptive_patching and model.detail == "auto":
         filled["detail"] = "canny" if flat else "gradient"
     if model.pos_embed == "auto":
-        filled["pos_embed"] = "sincos" if masked else "learned"
+        filled["pos_embed"] = "sincos" if fixed else "learned"
     return model.model_copy(update=filled)
 
 

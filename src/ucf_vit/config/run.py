@@ -48,9 +48,14 @@ class Run(Section):
             return "unetr"
         if "mask_ratio" in given:
             return "masked"
+        if "num_time_steps" in given:
+            return "diffusion"
         if self.model.num_classes is not None or self.data.num_classes is not None:
             return "classification"
-        message = "missing, and neither model.feature_size, model.mask_ratio nor num_classes tells it; "
+        message = (
+            "missing, and neither model.feature_size, model.mask_ratio, model.num_time_steps nor num_classes "
+            "tells it; "
+        )
         raise self.error("trainer.task", message + f"expected one of {', '.join(get_args(TaskName))}")
 
     @property
@@ -59,6 +64,13 @@ class Run(Section):
         if self.model.num_classes is None:
             raise self.error("model.num_classes", f"missing; task {self.task} needs the number of classes")
         return self.model.num_classes
+
+    @property
+    def learns_labels(self) -> bool:
+        """Whether training needs the labels of its data: in a diffusion model as a condition."""
+        if self.task == "diffusion":
+            return "class" in self.model.conditions
+        return self.task != "masked"
 
     @property
     def fixed_length(self) -> int:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from ucf_vit.config.fields import Number, Section, Whole, key
 
-TaskName = Literal["masked", "unetr", "sap", "classification"]
+TaskName = Literal["masked", "unetr", "sap", "classification", "diffusion"]
 
 
 class Trainer(Section):
@@ -14,9 +14,10 @@ class Trainer(Section):
 
     task: TaskName | None = key(
         None,
-        "What to train: a masked autoencoder, a UNETR or SAP (on adaptive patches) for segmentation, or a "
-        "classifier. If it is not given, the training script decides; otherwise model.feature_size in the "
-        "file means unetr, else model.mask_ratio means masked, else num_classes means classification.",
+        "What to train: a masked autoencoder, a UNETR or SAP (on adaptive patches) for segmentation, a "
+        "classifier, or a diffusion model. If it is not given, the training script decides; otherwise "
+        "model.feature_size in the file means unetr, else model.mask_ratio means masked, else "
+        "model.num_time_steps means diffusion, else num_classes means classification.",
         derived="from the script or the model's keys",
     )
     max_epochs: Whole = key(100, "Passes over the training data.", "epochs", ge=1)
@@ -62,6 +63,15 @@ class Trainer(Section):
         0, "Stop after so many validations without improvement; 0: never.", "validations", ge=0
     )
     gradient_clip: Number = key(1.0, "Largest norm of the gradient; 0: no clipping.", ge=0)
+    ema_decay: Number = key(
+        0.0,
+        "Share of a moving average of the weights that stays at an optimizer step, such as 0.999; less in "
+        "the first steps. Validation, pictures, the checkpoint best, evaluation and runs that start from "
+        "this one use the average. 0: none is kept.",
+        "fraction",
+        ge=0,
+        lt=1,
+    )
     accumulate_steps: Whole = key(1, "Batches whose gradients make one optimizer step.", "batches", ge=1)
     log_steps: Whole = key(10, "Write metrics after every so many optimizer steps.", "optimizer steps", ge=1)
     max_bad_losses: Whole = key(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -24,5 +25,14 @@ def rand_per_sample(keys: Tensor, shape: tuple[int, ...], purpose: str) -> Tenso
 
     `keys` is `[B]` int64. The layout over processes therefore cannot change what a sample gets.
     """
-    rows = [torch.rand(shape, generator=generator(int(key), purpose)) for key in keys.tolist()]
+    return _per_sample(torch.rand, keys, shape, purpose)
+
+
+def randn_per_sample(keys: Tensor, shape: tuple[int, ...], purpose: str) -> Tensor:
+    """Standard normal noise `[B, *shape]`, otherwise as `rand_per_sample`."""
+    return _per_sample(torch.randn, keys, shape, purpose)
+
+
+def _per_sample(draw: Callable[..., Tensor], keys: Tensor, shape: tuple[int, ...], purpose: str) -> Tensor:
+    rows = [draw(shape, generator=generator(int(key), purpose)) for key in keys.tolist()]
     return torch.stack(rows).to(keys.device)

@@ -69,6 +69,12 @@ def masked(tile_size: tuple[int, ...]) -> Augmentation:
     return classification(tile_size) if len(tile_size) == 2 else Augmentation(flips=(0, 1, 2))
 
 
+@AUGMENTATIONS.register("diffusion")
+def diffusion(tile_size: tuple[int, ...]) -> Augmentation:
+    """Mirror images alone: whatever else is changed would be learned as being so."""
+    return Augmentation(flips=(1,) if len(tile_size) == 2 else (0, 1, 2))
+
+
 @AUGMENTATIONS.register("unetr")
 @AUGMENTATIONS.register("sap")
 def unetr(tile_size: tuple[int, ...]) -> Augmentation:

@@ -122,6 +122,10 @@ class GridInput(Input):
         """Tokens of an image, whatever its channels."""
         return self.num_tokens
 
+    def shape(self, channels: int) -> tuple[int, ...]:
+        """`(C, *S)`, an image of `channels`."""
+        return (channels, *self.grid.tile_size)
+
     def split(self, image: Tensor | Patches, numbers: Sequence[int] | None = None) -> Cut:
         """Image `[B, C, *S]` to patches; raises UserError if it has another shape than the model's.
 
@@ -185,6 +189,10 @@ class TreeInput(Input):
     def patch_dim(self) -> int:
         """Values of one patch, `C / T * p**d`."""
         return self.channels * math.prod(self.pixels)
+
+    def shape(self, channels: int) -> tuple[int, ...]:
+        """`(T * L, C / T, *P)`, the patches of an image of `channels`."""
+        return (self.count(channels), 1 if self.separate_channels else channels, *self.pixels)
 
     @property
     def token_has_one_variable(self) -> bool:

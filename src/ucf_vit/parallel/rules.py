@@ -19,6 +19,7 @@ from ucf_vit.nn.block import Block
 from ucf_vit.nn.drop_path import DropPath
 from ucf_vit.nn.encoder import Encoder
 from ucf_vit.nn.mlp import Mlp
+from ucf_vit.nn.modulation import ModulatedBlock, ModulatedNorm
 from ucf_vit.parallel.styles import (
     ColumnLinear,
     RowLinear,
@@ -27,6 +28,7 @@ from ucf_vit.parallel.styles import (
     SplitDropPath,
     SplitEncoder,
     SplitMlp,
+    SplitModulation,
 )
 
 WHOLE = Replicate()
@@ -44,6 +46,7 @@ class Style:
 COLUMN = Style(ColumnLinear, weight=Shard(0), bias=Shard(0))
 ROW = Style(RowLinear, weight=Shard(1))
 PER_TOKEN = Style()
+STEERING = Style(SplitModulation)
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,8 @@ class Rule:
 RULES: dict[type[nn.Module], Rule] = {
     Encoder: Rule(SplitEncoder, {"norm": PER_TOKEN}),
     Block: Rule(None, {"norm1": PER_TOKEN, "norm2": PER_TOKEN}),
+    ModulatedBlock: Rule(None, {"modulation": STEERING}),
+    ModulatedNorm: Rule(None, {"modulation": STEERING}),
     Attention: Rule(SplitAttention, {"q": COLUMN, "k": COLUMN, "v": COLUMN, "proj": ROW}),
     Mlp: Rule(SplitMlp, {"fc1": COLUMN, "fc2": ROW}),
     DropPath: Rule(SplitDropPath),

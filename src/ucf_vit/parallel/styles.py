@@ -24,6 +24,7 @@ from ucf_vit.nn.attention import Attention
 from ucf_vit.nn.drop_path import DropPath
 from ucf_vit.nn.encoder import Encoder
 from ucf_vit.nn.mlp import Mlp
+from ucf_vit.nn.modulation import Modulation
 
 
 def split_tokens(x: Tensor, mesh: DeviceMesh) -> DTensor:
@@ -93,11 +94,30 @@ class SplitEncoder(Encoder):
     mesh: DeviceMesh
 
     def forward(
-        self, x: Tensor, taps: Sequence[int] = (), first: int | None = None, valid: Tensor | None = None
+        self,
+        x: Tensor,
+        taps: Sequence[int] = (),
+        first: int | None = None,
+        valid: Tensor | None = None,
+        condition: Tensor | None = None,
     ) -> tuple[Tensor, list[Tensor]]:
-        """As of one rank."""
-        end, inner = super().forward(split_tokens(x, self.mesh), taps, first, valid)
+        """As of one rank; `condition` is whole."""
+        end, inner = super().forward(split_tokens(x, self.mesh), taps, first, valid, condition)
         return join_tokens(cast(DTensor, end)), [join_tokens(cast(DTensor, tap)) for tap in inner]
+
+
+class SplitModulation(Modulation):
+    """Steers split tokens: every rank has all of the condition, the vectors and their whole gradient."""
+
+    mesh: DeviceMesh
+
+    def forward(self, condition: Tensor) -> tuple[Tensor, ...]:
+        """Plain `[B, D_c]` to vectors `[B, 1, D]` that meet tokens of any rank."""
+        vectors = F.linear(F.silu(condition), _own(self.weight), _own(self.bias))[:, None]
+        return tuple(
+            DTensor.from_local(vector.contiguous(), self.mesh, [Replicate()], run_check=False)
+            for vector in vectors.chunk(self.count, dim=-1)
+        )
 
 
 class SplitDropPath(DropPath):

@@ -17,6 +17,7 @@ from ucf_vit.core.errors import DataError
 from ucf_vit.data.batch import Batch
 from ucf_vit.data.build import build_dataset
 from ucf_vit.data.dataset import Dataset
+from ucf_vit.data.normalization import Normalization
 from ucf_vit.data.scratch import Scratch
 from ucf_vit.data.sources import resolve
 from ucf_vit.data.stream import Stream, examples, volumes
@@ -36,7 +37,15 @@ from ucf_vit.train.statistics import with_statistics
 
 log = logging.getLogger(__name__)
 
-NETWORKS = {"masked": "mae", "unetr": "unetr", "sap": "sap", "classification": "vit"}
+NETWORKS = {
+    "masked": "mae",
+    "unetr": "unetr",
+    "sap": "sap",
+    "classification": "vit",
+    "diffusion": "diffusion",
+}
+UNIT_RANGE = ("minmax", "window", "percentiles")
+"""Kinds of normalization that bring intensities to 0..1."""
 
 
 @dataclass(frozen=True)
@@ -77,10 +86,14 @@ def build_network(run: Run) -> nn.Module:
 
 
 def _options(run: Run) -> dict[str, Any]:
+    conditions = condition_names(run)
     return run.model.model_dump() | {
         "in_channels": run.in_channels,
         "tile_size": run.spatial_tile,
         "overlap": run.trainer.sliding_window_overlap,
+        "conditions": conditions,
+        "condition_counts": [len(names) for names in conditions.values()],
+        "unit_range": in_unit_range(run),
     }
 
 
@@ -98,6 +111,19 @@ def distributed(task: Task, run: Run, world: World) -> nn.Module:
     )
     settings = Settings(sharding, trainer.activation_checkpointing, trainer.compile, trainer.seed)
     return distribute(task, world, settings)
+
+
+def condition_names(run: Run) -> dict[str, list[str]]:
+    """The values of each condition that a diffusion model is told, in the order of their numbers."""
+    names = {"class": lambda: [str(number) for number in range(run.num_classes)]}
+    return {name: names.get(name, lambda: list(run.datasets))() for name in run.model.conditions}
+
+
+def in_unit_range(run: Run) -> bool:
+    """Whether all images that the network sees are in 0..1, as the config or else the source has it."""
+    given = run.data.dict_normalization
+    usual = getattr(resolve(run.data.dataset), "normalization", Normalization())
+    return all(given.get(name, usual).kind in UNIT_RANGE for name in run.datasets)
 
 
 def build_patcher(run: Run) -> AdaptivePatcher | None:
@@ -192,8 +218,8 @@ def build_datasets(
             overlap=data.tile_overlap,
             use_all=data.use_all_data or held_out,
             small_images=data.small_images,
-            labels=run.task != "masked",
-            num_classes=run.num_classes if run.task != "masked" else None,
+            labels=run.learns_labels,
+            num_classes=run.num_classes if run.learns_labels else None,
             normalization=data.dict_normalization[name].model_dump()
             if name in data.dict_normalization
             else None,

@@ -1,7 +1,8 @@
 """Checkpoints that survive a kill at any moment: two slots, written aside, flushed, renamed, checked.
 
-A slot is a directory: `model.safetensors` (weights), `state.pt` (optimizer, scaler, data position, random
-states, step), `meta.json` (versions, config, checksums). `<name>_even` and `<name>_odd` are written in turn.
+A slot is a directory: `model.safetensors` (weights), `ema.safetensors` (their average, where one is kept),
+`state.pt` (optimizer, scaler, data position, random states, step), `meta.json` (versions, config, checksums).
+`<name>_even` and `<name>_odd` are written in turn.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import os
 import platform
 import shutil
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from pickle import UnpicklingError  # noqa: TID251
 from typing import Any
@@ -26,21 +27,33 @@ import ucf_vit
 from ucf_vit.core.errors import CheckpointError
 
 FORMAT = 1
-WEIGHTS, STATE, META = "model.safetensors", "state.pt", "meta.json"
+WEIGHTS, AVERAGED, STATE, META = "model.safetensors", "ema.safetensors", "state.pt", "meta.json"
 SLOTS = ("even", "odd")
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint read and verified."""
+    """A checkpoint read and verified; `averaged` weights (see `Ema`) are empty where none were kept."""
 
     directory: Path
     weights: dict[str, Tensor]
     state: dict[str, Any]
     meta: dict[str, Any]
+    averaged: dict[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def for_inference(self) -> dict[str, Tensor]:
+        """The weights to use: averaged ones where there are some, all others as they are."""
+        return {**self.weights, **self.averaged}
 
 
-def save(directory: Path, weights: dict[str, Tensor], state: dict[str, Any], meta: dict[str, Any]) -> None:
+def save(
+    directory: Path,
+    weights: dict[str, Tensor],
+    state: dict[str, Any],
+    meta: dict[str, Any],
+    averaged: dict[str, Tensor] | None = None,
+) -> None:
     """Write a checkpoint to `directory`, which is complete or as it was before, whenever the process dies.
 
     `meta` is JSON; versions and SHA-256 sums are added. Call it on one process.
@@ -48,9 +61,11 @@ def save(directory: Path, weights: dict[str, Tensor], state: dict[str, Any], met
     aside = directory.with_name(f".{directory.name}.tmp")
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
-    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}, aside / WEIGHTS)
+    _save_tensors(weights, aside / WEIGHTS)
+    if averaged:
+        _save_tensors(averaged, aside / AVERAGED)
     torch.save(state, aside / STATE)
-    sums = {name: _sha256(aside / name) for name in (WEIGHTS, STATE)}
+    sums = {path.name: _sha256(path) for path in sorted(aside.iterdir())}
     meta = {"format": FORMAT, "written": time.time(), "versions": versions(), "sha256": sums, **meta}
     (aside / META).write_text(json.dumps(meta, indent=1), encoding="utf-8")
     for path in (*aside.iterdir(), aside):
@@ -74,7 +89,8 @@ def load(directory: Path) -> Checkpoint:
         state = torch.load(directory / STATE, map_location="cpu", weights_only=True)
     except UnpicklingError as cause:
         raise CheckpointError(f"{directory / STATE}: more than tensors and plain values ({cause})") from None
-    return Checkpoint(directory, load_file(directory / WEIGHTS), state, meta)
+    averaged = load_file(directory / AVERAGED) if AVERAGED in meta["sha256"] else {}
+    return Checkpoint(directory, load_file(directory / WEIGHTS), state, meta, averaged)
 
 
 def read_meta(directory: Path) -> dict[str, Any]:
@@ -137,6 +153,10 @@ def slots(directory: Path, name: str) -> list[Path]:
 def versions() -> dict[str, str]:
     """Versions that may matter to whoever reads a checkpoint."""
     return {"ucf_vit": ucf_vit.__version__, "torch": torch.__version__, "python": platform.python_version()}
+
+
+def _save_tensors(tensors: dict[str, Tensor], path: Path) -> None:
+    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, path)
 
 
 def _previous(directory: Path) -> Path:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import logging
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+
+from torch import Tensor
 
 from ucf_vit.config import Run, differences, dump
 from ucf_vit.core.errors import CheckpointError, UserError
 from ucf_vit.parallel.whole import gathered, spread
 from ucf_vit.tasks.task import Task
 from ucf_vit.train import checkpoint
+from ucf_vit.train.ema import Ema
 from ucf_vit.train.state import State
 
 log = logging.getLogger(__name__)
@@ -73,15 +77,26 @@ def _write_config(directory: Path, run: Run) -> None:
         raise UserError(f"{directory / 'config.yaml'}: cannot be written ({cause})") from None
 
 
+def load_for_inference(task: Task, run: Run, read: checkpoint.Checkpoint) -> list[str]:
+    """As `load_weights`, with the averaged weights where the checkpoint has some."""
+    if read.averaged:
+        log.info("%s: using the averaged weights", read.directory)
+    return _load(task, run, read, read.for_inference)
+
+
 def load_weights(task: Task, run: Run, read: checkpoint.Checkpoint) -> list[str]:
     """Put a checkpoint's weights into `task`, which `run` describes; see `differences` for what is returned.
 
     A warning names what the network is or sees otherwise than when it was trained. CheckpointError when the
     weights are those of another network.
     """
+    return _load(task, run, read, read.weights)
+
+
+def _load(task: Task, run: Run, read: checkpoint.Checkpoint, weights: Mapping[str, Tensor]) -> list[str]:
     differing = differences(read.meta["config"], run)
     try:
-        task.load_state_dict(spread(read.weights, like=task.state_dict()))
+        task.load_state_dict(spread(weights, like=task.state_dict()))
     except RuntimeError as cause:
         trained = read.directory.parent / "config.yaml"
         advice = f"; repeat the overrides of the training, or evaluate {trained}\n" if differing else ""
@@ -99,6 +114,7 @@ def resume(state: State, run: Run, directory: Path) -> None:
     read = checkpoint.load(directory)
     load_weights(state.task, run, read)
     state.load_state_dict(read.state)
+    _resume_average(state, run.trainer.ema_decay, read)
     state.world.on_main(lambda: _write_config(directory.parent, run))
     state.slot = directory.name
     log.info("resumed from %s: step %d of %d", directory, state.step, state.total_steps)
@@ -106,10 +122,24 @@ def resume(state: State, run: Run, directory: Path) -> None:
         log.warning("nothing left to do: raise trainer.max_epochs or trainer.max_steps to train further")
 
 
+def _resume_average(state: State, decay: float, read: checkpoint.Checkpoint) -> None:
+    if decay:
+        state.ema = Ema(state.task, decay)
+    if state.ema is not None and read.averaged:
+        averaged = spread(read.averaged, like=state.ema.weights)
+        state.ema.load_state_dict(read.state["ema"], averaged)
+    elif state.ema is not None:
+        log.info("trainer.ema_decay: %s has no averaged weights; they start from its weights", read.directory)
+    elif read.averaged:
+        log.info("trainer.ema_decay is 0: the averaged weights of %s are dropped", read.directory)
+
+
 def save(state: State, run: Run, name: str, metrics: dict[str, float] | None = None) -> None:
     """Write a checkpoint called `name` (collective); rank 0 writes, a full disk is an error on every rank."""
     saved = state.state_dict()
-    weights = gathered(state.task.state_dict(), keep=state.world.is_main)
+    keep = state.world.is_main
+    weights = gathered(state.task.state_dict(), keep)
+    averaged = None if state.ema is None else gathered(state.ema.weights, keep)
     meta = {
         "step": state.step,
         "epoch": state.epoch,
@@ -122,7 +152,7 @@ def save(state: State, run: Run, name: str, metrics: dict[str, float] | None = N
 
     def write() -> None:
         try:
-            checkpoint.save(directory / name, weights, saved, meta)
+            checkpoint.save(directory / name, weights, saved, meta, averaged)
         except OSError as cause:
             raise CheckpointError(
                 f"{directory / name}: cannot be written ({cause}); the other slot is intact"

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from ucf_vit.nn.box_positions import RowTable
+from ucf_vit.nn.conditions import LabelTable
 from ucf_vit.nn.embed import ClassToken, MaskToken, Positions
 from ucf_vit.nn.variables import VariableTokens
 
@@ -15,7 +16,7 @@ def adamw(
 ) -> torch.optim.AdamW:
     """AdamW (Loshchilov and Hutter 2019) that decays matrices and kernels alone.
 
-    Norms, biases, positions, learned tokens and embeddings of variables are not decayed.
+    Norms, biases, positions, learned tokens and embeddings of variables and labels are not decayed.
     """
     decayed: list[nn.Parameter] = []
     kept: list[nn.Parameter] = []
@@ -30,4 +31,6 @@ def adamw(
 def _is_kept(module: nn.Module, parameter: nn.Parameter) -> bool:
     if isinstance(module, VariableTokens):
         return parameter is module.embedding
-    return parameter.ndim < 2 or isinstance(module, ClassToken | MaskToken | Positions | RowTable)
+    return parameter.ndim < 2 or isinstance(
+        module, ClassToken | LabelTable | MaskToken | Positions | RowTable
+    )

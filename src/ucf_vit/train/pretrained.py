@@ -42,8 +42,11 @@ def start_from_mae(task: Task, run: Run) -> None:
     if is_on_meta(task.model):
         materialise(task.model, run.trainer.seed, torch.device("cpu"))
     weights = {
-        key.removeprefix(PREFIX): value for key, value in newest.weights.items() if key.startswith(PREFIX)
+        key.removeprefix(PREFIX): value
+        for key, value in newest.for_inference.items()
+        if key.startswith(PREFIX)
     }
     variables = yaml.safe_load(newest.meta["config"])["model"]["default_vars"]
     report = transfer(task.model, weights, source_grid=newest.meta["grid"], source_variables=variables)
-    log.info("starting from the masked autoencoder %s\n%s", newest.directory, report)
+    which = ", its averaged weights" if newest.averaged else ""
+    log.info("starting from the masked autoencoder %s%s\n%s", newest.directory, which, report)

@@ -22,7 +22,7 @@ from ucf_vit.tasks.task import Task
 from ucf_vit.tasks.threshold import fit_threshold
 from ucf_vit.train import checkpoint
 from ucf_vit.train.build import build_data, build_datasets, distributed
-from ucf_vit.train.directory import load_weights
+from ucf_vit.train.directory import load_for_inference
 from ucf_vit.train.evaluate import evaluate
 from ucf_vit.train.hooks.page import Table
 from ucf_vit.train.hooks.report import environment, write_report
@@ -44,7 +44,7 @@ def evaluate_task(task: Task, run: Run, world: World, *, name: str = "best", thr
             "(without held-out data there is no best, but last)"
         )
     distributed(task, run, world)
-    differing = load_weights(task, run, read)
+    differing = load_for_inference(task, run, read)
     columns: dict[str, dict[str, float]] = {}
     with closing(build_data(run, world, task)) as data:
         if not data.has_validation:
@@ -58,6 +58,8 @@ def evaluate_task(task: Task, run: Run, world: World, *, name: str = "best", thr
     if world.is_main:
         title = f"Held-out results of {read.directory} (step {read.meta['step']})"
         summary = {"Task": run.task, "Data": ", ".join(run.datasets)}
+        if read.averaged:
+            summary["Weights"] = "averaged (trainer.ema_decay)"
         if differing:
             summary["Trained otherwise"] = "; ".join(differing)
         _print(title, columns)

@@ -16,6 +16,7 @@ from ucf_vit.parallel.world import World
 from ucf_vit.tasks.task import Task
 from ucf_vit.train.build import Data, build_data, build_hooks, distributed
 from ucf_vit.train.directory import BEST, open_directory, resume, save, save_slot
+from ucf_vit.train.ema import Ema
 from ucf_vit.train.engine import Loop, fit
 from ucf_vit.train.evaluate import evaluate
 from ucf_vit.train.optimizer import adamw
@@ -40,6 +41,8 @@ def train_task(task: Task, run: Run, world: World) -> bool:
         state = build_state(task, replica, run, world, data)
         if newest is not None:
             resume(state, run, newest)
+        if run.trainer.ema_decay and state.ema is None:
+            state.ema = Ema(task, run.trainer.ema_decay)
         hooks = build_hooks(run, world, data)
         return fit(state, build_loop(run, data, state.total_steps), hooks)
 
@@ -82,7 +85,8 @@ def build_loop(run: Run, data: Data, total_steps: int) -> Loop:
 
 def _validate(state: State, run: Run, data: Data, dtype: torch.dtype) -> dict[str, float]:
     """Metrics on held-out data; keeps the checkpoint `best`."""
-    metrics = evaluate(state.task, data.validation(), state.world, dtype)
+    with state.averaged():
+        metrics = evaluate(state.task, data.validation(), state.world, dtype)
     name, direction = state.task.best
     sign = 1 if direction == "max" else -1
     better = math.isfinite(metrics[name]) and (state.best is None or sign * (metrics[name] - state.best) > 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ from ucf_vit.data.stream import Stream
 from ucf_vit.parallel.whole import gathered, spread_moments
 from ucf_vit.parallel.world import World
 from ucf_vit.tasks.task import Task
+from ucf_vit.train.ema import Ema
 
 
 @dataclass
@@ -23,7 +25,7 @@ class State:
 
     `replica` is what a training step calls: the task, or its distributed wrapper. `step` counts optimizer
     steps; the learning rate is a function of it. `best` is the best validation result so far and `stale`
-    the number of validations since.
+    the number of validations since. `ema` is the average of the weights, None where none is kept.
     """
 
     task: Task
@@ -39,11 +41,16 @@ class State:
     stale: int = 0
     slot: str = ""
     bad_losses: int = 0
+    ema: Ema | None = None
 
     @property
     def epoch(self) -> int:
         """Epochs finished."""
         return self.stream.epoch
+
+    def averaged(self) -> AbstractContextManager[None]:
+        """A context in which `task` has the weights to judge it by: averaged ones where there are some."""
+        return nullcontext() if self.ema is None else self.ema.averaged(self.task)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything but the weights, as plain values and tensors; collective, for the random states."""
@@ -56,6 +63,7 @@ class State:
             "steps_per_epoch": self.steps_per_epoch,
             "best": self.best,
             "stale": self.stale,
+            "ema": self.ema and self.ema.state_dict(),
         }
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:

@@ -49,7 +49,7 @@ def train_step(
     """Forward and backward over `batches` (accumulated), clip, update.
 
     The gradient is that of the mean over all samples of all batches and processes. When the loss or the
-    gradient norm is not finite, weights and moments stay as they are. Raises UserError after
+    gradient norm is not finite, weights, their average and moments stay as they are. Raises UserError after
     `max_bad_losses` such steps in a row, naming the data.
     """
     rate = settings.rate(state.step)
@@ -67,6 +67,8 @@ def train_step(
                 break
             state.scaler.scale(loss.value * share).backward()
     norm = _update(state, settings) if math.isfinite(sums["loss"]) else math.nan
+    if state.ema is not None and math.isfinite(norm):
+        state.ema.update(state.task)
     state.optimizer.zero_grad(set_to_none=True)
     state.step += 1
     rescaled = state.scaler.is_enabled() and math.isfinite(sums["loss"])
@@ -94,9 +96,9 @@ def _update(state: State, settings: StepSettings) -> float:
     state.scaler.unscale_(state.optimizer)
     largest = settings.gradient_clip or math.inf
     norm = clip_gradients(state.task.parameters(), largest, state.world)
-    if math.isfinite(norm) or state.scaler.is_enabled():
+    if math.isfinite(norm):
         state.scaler.step(state.optimizer)
-        state.scaler.update()
+    state.scaler.update()
     return norm
 
 

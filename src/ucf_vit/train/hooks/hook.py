@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from ucf_vit.tasks.task import Task
 
 
@@ -31,6 +33,9 @@ class RunState(Protocol):
     @property
     def task(self) -> Task:
         """The root module, not its distributed wrapper."""
+
+    def averaged(self) -> AbstractContextManager[None]:
+        """A context in which `task` has the weights to judge it by: averaged ones where there are some."""
 
 
 class Hook:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from ucf_vit.core.log import get_logger
+from ucf_vit.parallel.shard import gathered_weights
 from ucf_vit.train.hooks.atomic import write_atomic
 from ucf_vit.train.hooks.curves import draw_curves
 from ucf_vit.train.hooks.hook import Hook, RunState
@@ -75,7 +76,7 @@ class PicturesHook(Hook):
         if self.sample is not None:
             self._batch = self._batch or self.sample()
         if (batch := self._batch) is not None:
-            self._write("example", lambda: {EXAMPLE: draw_panels(task_panels(state.task, batch))})
+            self._write("example", lambda: {EXAMPLE: draw_panels(_panels(state, batch))})
 
     def _write(self, what: str, draw: Callable[[], dict[str, bytes]]) -> None:
         try:
@@ -112,9 +113,14 @@ class PicturesPeer(Hook):
         if self._batch is None:
             return
         try:
-            task_panels(state.task, self._batch)
+            _panels(state, self._batch)
         except Exception:  # the first process says what it is
             log.debug("no picture", exc_info=True)
+
+
+def _panels(state: RunState, batch: Batch) -> list[Panel]:
+    with state.averaged():
+        return task_panels(state.task, batch)
 
 
 def task_panels(task: Task, batch: Batch) -> list[Panel]:
@@ -122,7 +128,7 @@ def task_panels(task: Task, batch: Batch) -> list[Panel]:
     training = task.training
     device = next(task.parameters()).device
     try:
-        with torch.no_grad():
+        with torch.no_grad(), gathered_weights(task):
             return task.eval().pictures(batch.to(device))
     finally:
         task.train(training)

@@ -1,0 +1,37 @@
+"""How much signal is left after each step of noise."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from ucf_vit.core.errors import UserError
+
+ScheduleKind = Literal["linear", "cosine"]
+LARGEST_BETA = 0.999
+
+
+def schedule(kind: ScheduleKind, steps: int) -> Tensor:
+    """Share of the variance that is signal after steps 1 to T, `[T]` float64 (alpha-bar of the papers).
+
+    linear: the variance that a step adds rises linearly from 1e-4 to 0.02 at T = 1000 (Ho et al. 2020); for
+    other T both are multiplied by 1000 / T, so that the last step is noise there too. cosine: the signal
+    falls as a squared cosine with an offset of 0.008 (Nichol and Dhariwal 2021), whatever T is.
+
+    Raises UserError for another kind, or without a step.
+    """
+    if steps < 1:
+        raise UserError(f"num_time_steps {steps}: expected 1 or more")
+    if kind == "linear":
+        first, last = 1e-4 * 1000 / steps, 0.02 * 1000 / steps
+        beta = torch.linspace(first, last, steps, dtype=torch.float64)
+    elif kind == "cosine":
+        place = torch.arange(steps + 1, dtype=torch.float64) / steps
+        signal = ((place + 0.008) / 1.008 * math.pi / 2).cos().square()
+        beta = 1 - signal[1:] / signal[:-1]
+    else:
+        raise UserError(f"noise_schedule {kind!r} is unknown; use linear or cosine")
+    return (1 - beta.clamp(max=LARGEST_BETA)).cumprod(0)

@@ -1,0 +1,270 @@
+"""Denoising diffusion: learn to tell noise from images, then make images of noise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from ucf_vit import diffusion
+from ucf_vit.core.errors import UserError
+from ucf_vit.core.seeds import rand_per_sample, randn_per_sample
+from ucf_vit.data.batch import Batch
+from ucf_vit.diffusion import Prediction, ScheduleKind
+from ucf_vit.models.diffusion import DiffusionVIT
+from ucf_vit.patching.tree.leaves import Leaves
+from ucf_vit.patching.tree.patcher import AdaptivePatcher
+from ucf_vit.patching.tree.patches import Patches
+from ucf_vit.tasks.classification import class_label
+from ucf_vit.tasks.task import TASKS, Loss, Panel, Task, total
+
+PICTURE_STEPS = 25
+"""Steps for the sample of the report: enough to see what is learned."""
+
+
+@dataclass(frozen=True)
+class Given:
+    """What the model gets beside noisy values: labels `[B, K]`, places of patches, names of channels."""
+
+    labels: Tensor | None
+    patches: Patches | None
+    variables: Sequence[str] | None
+
+
+@TASKS.register("diffusion")
+class Denoising(Task):
+    """Mean squared error of what the model says of images at a random step of noise (Ho et al. 2020).
+
+    With adaptive patching, noise is added to tokens, each pixel of a token the same, whatever its leaf's
+    size, and samples are made along given trees.
+
+    Args:
+        model: a DiffusionVIT.
+        num_time_steps, noise_schedule: see `ucf_vit.diffusion.schedule`.
+        prediction: what the model says, see `ucf_vit.diffusion.Prediction`.
+        min_snr: largest signal-to-noise ratio that counts (Min-SNR weighting), 0: every step counts the same.
+        conditions: names of the values of what samples are told beside their step: "class", their label, and
+            "dataset", where they are from.
+        condition_dropout: share of training samples that are told nothing, for guidance (Ho and Salimans
+            2022).
+        unit_range: images are in 0..1: they are brought to -1..1, and samples cut off there.
+        patcher: with adaptive patching.
+    """
+
+    model: DiffusionVIT
+
+    def __init__(
+        self,
+        model: DiffusionVIT,
+        num_time_steps: int = 1000,
+        noise_schedule: ScheduleKind = "linear",
+        prediction: Prediction = "epsilon",
+        min_snr: float = 0.0,
+        conditions: Mapping[str, Sequence[str]] | None = None,
+        condition_dropout: float = 0.1,
+        unit_range: bool = True,
+        patcher: AdaptivePatcher | None = None,
+    ) -> None:
+        super().__init__(model, patcher)
+        self.signal = diffusion.schedule(noise_schedule, num_time_steps)
+        self.prediction: Prediction = prediction
+        self.min_snr = min_snr
+        self.conditions = {name: tuple(values) for name, values in (conditions or {}).items()}
+        self.condition_dropout = condition_dropout
+        self.unit_range = unit_range
+
+    def draw(self, batch: Batch) -> Batch:
+        """Adds the steps `time` `[B]`, `noise` like what the model sees, and which samples are `told` `[B]`.
+
+        In evaluation all are told.
+        """
+        keys = batch.keys
+        time = rand_per_sample(keys, (), "time") * len(self.signal)
+        told = rand_per_sample(keys, (), "told") >= (self.condition_dropout if self.training else 0)
+        noise = randn_per_sample(keys, self.model.input.shape(batch.image.shape[1]), "noise")
+        return batch.with_drawn(time=time.long(), noise=noise, told=told)
+
+    def forward(self, batch: Batch) -> Loss:
+        """Mean over samples of the weighted mean squared error."""
+        return Loss(self._per_sample(batch).mean())
+
+    def evaluate(self, batch: Batch) -> dict[str, Tensor]:
+        """The same on held-out tiles, each at a step and with noise of its own that stay."""
+        return {"loss": total(self._per_sample(self.draw(batch).to(batch.image.device)))}
+
+    def pictures(self, batch: Batch) -> list[Panel]:
+        """An image, the same half-way to noise, what the model takes for clean there, and a sample."""
+        first = _first(batch)
+        drawn = self.draw(first).to(batch.image.device)
+        time = torch.full_like(drawn.drawn["time"], len(self.signal) // 2)
+        patches = self.patches_of(first)
+        clean = self._clean(first.image if patches is None else patches.values)
+        noisy = diffusion.add_noise(clean, drawn.drawn["noise"], self.signal[time])
+        given = Given(self.labels_of(first), patches, batch.variables)
+        denoised, _ = self._solve(noisy, time, given)
+        leaves = None if patches is None else patches.leaves
+        generated = self.generate(
+            first.keys,
+            steps=min(PICTURE_STEPS, len(self.signal)),
+            labels=given.labels,
+            leaves=leaves,
+            variables=batch.variables,
+        )
+        shown = {
+            "input": first.image,
+            "half-way to noise": self._image(noisy, patches),
+            "denoised": self._image(denoised, patches),
+            f"sample, {PICTURE_STEPS} steps": generated,
+        }
+        return [Panel(title, image[0, 0].float().cpu().numpy()) for title, image in shown.items()]
+
+    @torch.no_grad()
+    def generate(
+        self,
+        keys: Tensor,
+        *,
+        steps: int,
+        eta: float = 0.0,
+        guidance: float = 1.0,
+        labels: Tensor | None = None,
+        leaves: Leaves | None = None,
+        variables: Sequence[str] | None = None,
+    ) -> Tensor:
+        """New images `[N, C, *S]` float32, in the units in which training images come.
+
+        Sample i is a function of `keys[i]` `[N]` int64 alone, whatever else is in the batch.
+
+        Args:
+            keys: one for each sample.
+            steps: of the sampler, 1 to num_time_steps.
+            eta: 0: DDIM, deterministic after its start; 1: DDPM, with fresh noise at every step.
+            guidance: w in `without + w (with - without)`, where labels are told and not (Ho and Salimans
+                2022); 1: labels are just told, more: samples are more like their label, and each other.
+            labels: `[N, K]` int64, a number for each of `conditions`, -1: not told. None: nothing is.
+            leaves: of N trees for each channel that has its own; needed with adaptive patching.
+            variables: of the channels, with `use_varemb` (None: all).
+
+        Raises UserError where steps, labels or leaves do not fit.
+        """
+        device = next(self.model.parameters()).device
+        patches = None if self.patcher is None else self._empty(leaves, len(keys), variables, device)
+        shape = self.model.input.shape(self._channels(variables))
+        self._check_labels(labels)
+        given = Given(None if labels is None else labels.to(device), patches, variables)
+
+        def fresh(purpose: str) -> Tensor:
+            return randn_per_sample(keys.cpu(), shape, purpose).to(device)
+
+        def denoise(noisy: Tensor, step: int) -> tuple[Tensor, Tensor]:
+            time = torch.full((len(noisy),), step, device=device)
+            return self._solve(noisy, time, given, guidance)
+
+        clean = diffusion.sample(
+            denoise,
+            fresh("start"),
+            self.signal,
+            diffusion.timesteps(len(self.signal), steps),
+            eta,
+            lambda i: fresh(f"step {i}"),
+            clip=self.unit_range,
+        )
+        return self._image(clean, patches)
+
+    def _check_labels(self, labels: Tensor | None) -> None:
+        for column, (name, values) in enumerate(self.conditions.items()):
+            largest = -1 if labels is None else int(labels[:, column].max())
+            if largest >= len(values):
+                raise UserError(f"{name} {largest} is none; expected 0 to {len(values) - 1}, or -1: not told")
+
+    def labels_of(self, batch: Batch) -> Tensor | None:
+        """What the samples of a batch can be told, `[B, K]` int64; None where K is 0."""
+        if not self.conditions:
+            return None
+        return torch.stack([self._label(name, batch) for name in self.conditions], dim=1)
+
+    def _label(self, name: str, batch: Batch) -> Tensor:
+        if name == "class":
+            return class_label(batch)
+        if batch.dataset not in self.conditions[name]:
+            known = ", ".join(self.conditions[name])
+            raise UserError(f"the model is conditioned on the data sets {known}, not on {batch.dataset!r}")
+        number = self.conditions[name].index(batch.dataset)
+        return torch.full((len(batch),), number, device=batch.image.device)
+
+    def _per_sample(self, batch: Batch) -> Tensor:
+        """Loss `[B]`."""
+        time, noise = batch.drawn["time"], batch.drawn["noise"]
+        patches = self.patches_of(batch)
+        clean = self._clean(batch.image if patches is None else patches.values)
+        signal = self.signal.to(time.device)[time]
+        labels = self.labels_of(batch)
+        if labels is not None:
+            labels = labels.masked_fill(~batch.drawn["told"][:, None], -1)
+        noisy = diffusion.add_noise(clean, noise, signal)
+        said = self._say(noisy, time, Given(labels, patches, batch.variables))
+        wanted = diffusion.target(self.prediction, clean, noise, signal)
+        error = (said.float() - wanted.float()).square()
+        if self.min_snr:
+            weight = diffusion.snr_weight(self.prediction, signal, self.min_snr).float()
+            error = error * weight.view(-1, *[1] * (error.ndim - 1))
+        if patches is None or patches.valid is None:
+            return error.flatten(1).mean(dim=1)
+        valid = patches.valid
+        return (error.flatten(2).mean(dim=2) * valid).sum(dim=1) / valid.sum(dim=1).clamp_min(1)
+
+    def _say(self, noisy: Tensor, time: Tensor, given: Given) -> Tensor:
+        """What the model says of `noisy`, in the same shape: images, or values of patches."""
+        patches = given.patches
+        seen = noisy if patches is None else replace(patches, values=noisy)
+        tokens = self.model(seen, time, given.labels, given.variables)
+        return self.model.image(tokens) if patches is None else tokens.reshape(noisy.shape)
+
+    def _solve(
+        self, noisy: Tensor, time: Tensor, given: Given, guidance: float = 1.0
+    ) -> tuple[Tensor, Tensor]:
+        """Clean values and noise, of which the model takes `noisy` to be made."""
+        said = self._say(noisy, time, given).float()
+        if guidance != 1 and given.labels is not None:
+            without = self._say(noisy, time, replace(given, labels=None)).float()
+            said = without + guidance * (said - without)
+        return diffusion.solve(self.prediction, said, noisy, self.signal.to(time.device)[time])
+
+    def _clean(self, values: Tensor) -> Tensor:
+        return values * 2 - 1 if self.unit_range else values
+
+    def _image(self, values: Tensor, patches: Patches | None) -> Tensor:
+        """Inverse of `_clean`, as images."""
+        values = (values.float() + 1) / 2 if self.unit_range else values.float()
+        return values if patches is None else self.model.image(values.flatten(2), patches)
+
+    def _channels(self, variables: Sequence[str] | None) -> int:
+        numbers = self.model.input.numbers(variables)
+        return self.model.in_channels if numbers is None else len(numbers)
+
+    def _empty(
+        self, leaves: Leaves | None, count: int, variables: Sequence[str] | None, device: torch.device
+    ) -> Patches:
+        """Patches along given trees, to be filled."""
+        if leaves is None or len(leaves.level) != count * leaves.trees:
+            given = "none" if leaves is None else f"{len(leaves.level) // leaves.trees}"
+            raise UserError(
+                f"samples of adaptive patches are made along trees: expected leaves for {count} samples, "
+                f"got {given}"
+            )
+        shape = self.model.input.shape(self._channels(variables))
+        return Patches(torch.zeros(count, *shape, device=device), leaves.to(device))
+
+
+def _first(batch: Batch) -> Batch:
+    """The first sample alone, as on the device it is on."""
+    leaves = batch.leaves
+    if leaves is not None:
+        rows = slice(leaves.trees)
+        valid = None if leaves.valid is None else leaves.valid[rows]
+        leaves = replace(leaves, start=leaves.start[rows], level=leaves.level[rows], valid=valid)
+    label = None if batch.label is None else batch.label[:1]
+    return replace(
+        batch, image=batch.image[:1], label=label, files=batch.files[:1], keys=batch.keys[:1], leaves=leaves
+    )

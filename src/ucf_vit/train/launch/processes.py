@@ -1,0 +1,99 @@
+"""Joining the other processes of a run, and starting some on this machine."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+
+import torch
+import torch.distributed as dist
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+from torch.distributed.run import main as torchrun
+
+from ucf_vit.config import Run
+from ucf_vit.core.errors import UserError
+from ucf_vit.parallel.mesh import layout_of, make_mesh
+from ucf_vit.parallel.world import World
+from ucf_vit.train.launch.device import pick_device
+from ucf_vit.train.launch.find import find_place
+from ucf_vit.train.launch.place import Place
+
+PATIENCE = timedelta(minutes=10)
+"""How long a process waits for the others in a collective before it gives up."""
+
+
+@contextmanager
+def start(run: Run) -> Iterator[World]:
+    """Join the other processes of the run, seed this one, and leave at the end.
+
+    Raises ConfigError when the parallel sizes do not fit the number of processes, UserError when the device
+    is not there.
+    """
+    place = find_place()
+    layout = layout_of(run.check_ranks(place.size))
+    chosen = pick_device(run.trainer.device, place.size)
+    if place.size > 1:
+        join(place, chosen)
+    split = run.parallelism.mode == "fsdp" and not layout.is_simple
+    mesh = make_mesh(layout, chosen, PATIENCE) if split else None
+    world = World(place.rank, place.size, chosen, mesh)
+    torch.manual_seed(run.trainer.seed + world.data_rank)
+    try:
+        yield world
+    except RuntimeError as lost:
+        if place.size == 1 or "onnection" not in str(lost):
+            raise
+        raise UserError(f"lost another process; its message says why ({str(lost)[:200]})") from None
+    finally:
+        world.close()
+
+
+def join(place: Place, device: torch.device) -> None:
+    """Meet the other processes in a process group. Raises UserError when they cannot be reached."""
+    gpu = device.type == "cuda"
+    try:
+        dist.init_process_group(
+            "nccl" if gpu else "gloo",
+            store=_store(place),
+            rank=place.rank,
+            world_size=place.size,
+            timeout=PATIENCE,
+            device_id=device if gpu else None,
+        )
+    except dist.DistNetworkError as error:
+        raise UserError(
+            f"rank {place.rank} of {place.size} ({place.launcher}) cannot meet the others at "
+            f"{place.master_addr}:{place.master_port} ({str(error)[:200]}); MASTER_ADDR and MASTER_PORT "
+            "name another place"
+        ) from None
+
+
+def _store(place: Place) -> dist.Store:
+    """Where the processes leave one another their addresses; rank 0 keeps it, or torchrun.
+
+    torchrun's outlives the processes. Those it starts again must not find the addresses of the dead, so each
+    start has a name of its own; several agents count their starts differently, and share none.
+    """
+    if place.launcher != "torchrun":
+        return dist.TCPStore(
+            place.master_addr, place.master_port, place.size, is_master=place.rank == 0, timeout=PATIENCE
+        )
+    store, _, _ = next(dist.rendezvous("env://", timeout=PATIENCE))
+    one_agent = os.environ.get("GROUP_WORLD_SIZE", "1") == "1"
+    start_number = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") if one_agent else "0"
+    return dist.PrefixStore(f"start{start_number}", store)
+
+
+def spawn(processes: int, arguments: Sequence[str]) -> None:
+    """Run `ucf-vit` with `arguments` on local processes; exits with the status of the first to fail."""
+    command = ["--standalone", f"--nproc-per-node={processes}", "-m", "ucf_vit", *arguments]
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
+    os.environ.setdefault("TORCHELASTIC_SIGNALS_TO_HANDLE", "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1")
+    try:
+        torchrun(command)
+    except ChildFailedError as failed:
+        _, failure = failed.get_first_failure()
+        sys.exit(failure.exitcode if failure.exitcode > 0 else 1)

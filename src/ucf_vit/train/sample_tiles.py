@@ -1,0 +1,142 @@
+"""The tiles of a run that its samples are like: for trees to generate along, and to compare with."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import closing
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from ucf_vit.config import Run
+from ucf_vit.core.errors import UserError
+from ucf_vit.data.batch import Batch
+from ucf_vit.data.scratch import Scratch
+from ucf_vit.data.stream import Stream
+from ucf_vit.patching.tree.leaves import Leaves
+from ucf_vit.patching.tree.patcher import AdaptivePatcher
+from ucf_vit.train.build import build_datasets
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which tiles count: those of a data set, a class, and channels; None: of any."""
+
+    dataset: str | None = None
+    label: int | None = None
+    variables: tuple[str, ...] | None = None
+
+    def rows(self, batch: Batch) -> Tensor:
+        """`[B]` bool: the samples of a batch that count."""
+        fits = self.dataset in (None, batch.dataset) and self.variables in (None, batch.variables)
+        rows = torch.full((len(batch),), fits)
+        if self.label is not None and batch.label is not None and batch.label.ndim == 1:
+            rows &= batch.label == self.label
+        return rows
+
+    def __str__(self) -> str:
+        named = {
+            "data set": self.dataset,
+            "class": self.label,
+            "variables": self.variables and ", ".join(self.variables),
+        }
+        return "; ".join(f"{name} {value}" for name, value in named.items() if value is not None) or "all"
+
+
+def tiles(
+    run: Run,
+    wanted: Wanted,
+    *,
+    held_out: bool,
+    shuffle: bool = False,
+    patcher: AdaptivePatcher | None = None,
+) -> Generator[tuple[Batch, Tensor], None, None]:
+    """Batches of the run's tiles, not augmented, each with the rows that are wanted; once through them all.
+
+    `shuffle` mixes them as training would in its first epoch. `patcher` has their trees grown.
+    """
+    datasets = [found for found in build_datasets(run, Scratch(), held_out=held_out) if len(found)]
+    if not datasets:
+        return
+    stream = Stream(
+        datasets,
+        batch_size=run.data.batch_size,
+        seed=run.trainer.seed,
+        shuffle=shuffle,
+        single_channel=run.data.single_channel,
+        num_workers=run.data.num_workers,
+        on_error=run.data.on_error,
+        max_errors=run.data.max_errors,
+        patcher=patcher,
+        draw_trees=False,
+    )
+    with closing(stream):
+        for batch in stream:
+            rows = wanted.rows(batch)
+            if rows.any():
+                yield batch, rows
+
+
+@dataclass(frozen=True)
+class Trees:
+    """The trees of some tiles, `held_out` of them of held-out tiles; samples take them in turn."""
+
+    leaves: Leaves
+    held_out: int
+
+    def __len__(self) -> int:
+        return len(self.leaves.level) // self.leaves.trees
+
+    def of(self, numbers: range) -> Leaves:
+        """The leaves of the samples with these numbers."""
+        trees = self.leaves.trees
+        samples = torch.tensor(numbers) % len(self)
+        return rows_of(self.leaves, (samples[:, None] * trees + torch.arange(trees)).flatten())
+
+
+def find_trees(run: Run, patcher: AdaptivePatcher, wanted: Wanted, number: int) -> Trees:
+    """Trees of up to `number` tiles: held-out ones, then training ones, mixed. UserError without any."""
+    found: list[Leaves] = []
+    counts: list[int] = []
+    for held_out in (True, False):
+        counts.append(_take(run, patcher, wanted, number - sum(counts), held_out, found))
+    if not found:
+        raise UserError(f"no tile to take a tree from ({wanted}): adaptive tokens are generated along trees")
+    return Trees(joined(found), counts[0])
+
+
+def _take(
+    run: Run, patcher: AdaptivePatcher, wanted: Wanted, number: int, held_out: bool, found: list[Leaves]
+) -> int:
+    """Put the leaves of up to `number` tiles into `found`; of how many there were."""
+    taken = 0
+    if not number:
+        return 0
+    with closing(tiles(run, wanted, held_out=held_out, shuffle=True, patcher=patcher)) as batches:
+        for batch, rows in batches:
+            assert batch.leaves is not None
+            samples = rows.nonzero().flatten()[: number - taken]
+            trees = batch.leaves.trees
+            found.append(rows_of(batch.leaves, (samples[:, None] * trees + torch.arange(trees)).flatten()))
+            taken += len(samples)
+            if taken == number:
+                break
+    return taken
+
+
+def rows_of(leaves: Leaves, rows: Tensor) -> Leaves:
+    """Those trees of `leaves`."""
+    valid = None if leaves.valid is None else leaves.valid[rows]
+    return replace(leaves, start=leaves.start[rows], level=leaves.level[rows], valid=valid)
+
+
+def joined(parts: list[Leaves]) -> Leaves:
+    """All trees of `parts`, one after the other."""
+    valid = [part.valid for part in parts if part.valid is not None]
+    return replace(
+        parts[0],
+        start=torch.cat([part.start for part in parts]),
+        level=torch.cat([part.level for part in parts]),
+        valid=torch.cat(valid) if valid else None,
+    )
