@@ -8,6 +8,8 @@ To try another loss or weighting, subclass `Denoising` here and override `forwar
 
 import sys
 
+import torch
+
 from ucf_vit.cli.main import guarded
 from ucf_vit.config import load
 from ucf_vit.models import DiffusionVIT
@@ -24,35 +26,36 @@ def main(path: str, *overrides: str) -> None:
     with start(run) as world:
         net = run.model
         conditions = condition_names(run)
-        model = DiffusionVIT(
-            in_channels=run.in_channels,
-            tile_size=run.spatial_tile,
-            patch_size=net.patch_size,
-            embed_dim=net.embed_dim,
-            depth=net.depth,
-            num_heads=net.num_heads,
-            mlp_ratio=net.mlp_ratio,
-            drop_rate=net.drop_rate,
-            drop_path=net.drop_path,
-            decoder_embed_dim=net.decoder_embed_dim,
-            decoder_depth=net.decoder_depth,
-            decoder_num_heads=net.decoder_num_heads,
-            mlp_ratio_decoder=net.mlp_ratio_decoder,
-            linear_decoder=net.linear_decoder,
-            conditioning=net.conditioning,
-            condition_counts=[len(values) for values in conditions.values()],
-            pos_embed=net.pos_embed,
-            adaptive_patching=net.adaptive_patching,
-            fixed_length=net.fixed_length,
-            separate_channels=net.separate_channels,
-            use_adaptive_pos_emb=net.use_adaptive_pos_emb,
-            attention=net.attention,
-            use_varemb=net.use_varemb,
-            default_vars=net.default_vars,
-            aggregation=net.aggregation,
-            aggregation_group=net.aggregation_group,
-            aggregation_partial=net.aggregation_partial,
-        )
+        with torch.device("meta"):  # no memory yet: each process gets the weights it is to hold
+            model = DiffusionVIT(
+                in_channels=run.in_channels,
+                tile_size=run.spatial_tile,
+                patch_size=net.patch_size,
+                embed_dim=net.embed_dim,
+                depth=net.depth,
+                num_heads=net.num_heads,
+                mlp_ratio=net.mlp_ratio,
+                drop_rate=net.drop_rate,
+                drop_path=net.drop_path,
+                decoder_embed_dim=net.decoder_embed_dim,
+                decoder_depth=net.decoder_depth,
+                decoder_num_heads=net.decoder_num_heads,
+                mlp_ratio_decoder=net.mlp_ratio_decoder,
+                linear_decoder=net.linear_decoder,
+                conditioning=net.conditioning,
+                condition_counts=[len(values) for values in conditions.values()],
+                pos_embed=net.pos_embed,
+                adaptive_patching=net.adaptive_patching,
+                fixed_length=net.fixed_length,
+                separate_channels=net.separate_channels,
+                use_adaptive_pos_emb=net.use_adaptive_pos_emb,
+                attention=net.attention,
+                use_varemb=net.use_varemb,
+                default_vars=net.default_vars,
+                aggregation=net.aggregation,
+                aggregation_group=net.aggregation_group,
+                aggregation_partial=net.aggregation_partial,
+            )
         task = Denoising(
             model,
             num_time_steps=net.num_time_steps,

@@ -140,9 +140,8 @@ def _steps(case: Case, layout: Layout | None, settings: Settings, steps: int, at
     for step in range(steps):
         batch = share(batch_of(case, task, step), world.data_rank, world.data_size)
         drawn = task.draw(batch)
-        drawn = replace(
-            drawn, drawn={n: t.double() if t.is_floating_point() else t for n, t in drawn.drawn.items()}
-        )
+        exact = {name: x.double() if x.is_floating_point() else x for name, x in drawn.drawn.items()}
+        drawn = replace(drawn, drawn=exact)
         loss = replica(drawn).value
         loss.backward()
         if step == 0:

@@ -43,7 +43,7 @@ CASES = {
     for name, options in OPTIONS.items()
     if tiny_models.takes(model, options)
 } | {f"{model}, adaptive with padding": Case(model, PADDED, threshold=0.9) for model in MODELS}
-SHORT = ("uniform", "variables", "adaptive, variables apart")
+SHORT = ("uniform", "adaptive, class token", "variables", "adaptive, variables apart")
 """Options that meet the first two layouts alone: what is new in them lies outside what tensor ranks split."""
 RUNS = [
     (name, layout)

@@ -30,6 +30,7 @@ from ucf_vit.parallel.styles import (
     SplitDropPath,
     SplitEncoder,
     SplitMlp,
+    SplitModulation,
 )
 
 WHOLE = Replicate()
@@ -47,6 +48,7 @@ class Style:
 COLUMN = Style(ColumnLinear, weight=Shard(0), bias=Shard(0))
 ROW = Style(RowLinear, weight=Shard(1))
 PER_TOKEN = Style()
+STEERING = Style(SplitModulation)
 
 
 @dataclass(frozen=True)
@@ -60,8 +62,8 @@ class Rule:
 RULES: dict[type[nn.Module], Rule] = {
     Encoder: Rule(SplitEncoder, {"norm": PER_TOKEN}),
     Block: Rule(None, {"norm1": PER_TOKEN, "norm2": PER_TOKEN}),
-    ModulatedBlock: Rule(None, {"modulation": PER_TOKEN}),
-    ModulatedNorm: Rule(None, {"modulation": PER_TOKEN}),
+    ModulatedBlock: Rule(None, {"modulation": STEERING}),
+    ModulatedNorm: Rule(None, {"modulation": STEERING}),
     Attention: Rule(SplitAttention, {"q": COLUMN, "k": COLUMN, "v": COLUMN, "proj": ROW}),
     Mlp: Rule(SplitMlp, {"fc1": COLUMN, "fc2": ROW}),
     DropPath: Rule(SplitDropPath),

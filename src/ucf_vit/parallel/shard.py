@@ -83,10 +83,3 @@ def gathered_weights(task: nn.Module) -> Iterator[None]:
         for module in sharded:
             module.set_reshard_after_forward(module.reshards, recurse=False)
             module.reshard()
-
-
-def forget_gathered(task: nn.Module) -> None:
-    """Free gathered weights, so that the next use gathers what shards have become meanwhile."""
-    for module in task.modules():
-        if isinstance(module, FSDPModule):
-            module.reshard()

@@ -25,6 +25,7 @@ from ucf_vit.nn.attention import Attention
 from ucf_vit.nn.drop_path import DropPath
 from ucf_vit.nn.encoder import Encoder, valid_of_all
 from ucf_vit.nn.mlp import Mlp
+from ucf_vit.nn.modulation import Modulation
 from ucf_vit.parallel.sequence import TokenGroup, heads_for_tokens, ring_attention, tokens_for_heads
 
 
@@ -128,20 +129,35 @@ class SplitEncoder(Encoder):
         valid: Tensor | None = None,
         condition: Tensor | None = None,
     ) -> tuple[Tensor, list[Tensor]]:
-        """As of one rank; where tokens are split over more than tensor ranks, `first` saves nothing."""
+        """As of one rank; where tokens are split over more than tensor ranks, `first` saves nothing.
+
+        `condition` is whole.
+        """
         mesh, tokens = self.region.mesh, self.region.tokens
         self.region.total = total = x.shape[1]
         asked = first if tokens is None else None
         if tokens is not None:
             x = tokens.split(x)
             condition = None if condition is None else tokens.enter(condition)
-        if condition is not None:
-            condition = DTensor.from_local(condition, mesh, [Replicate()], run_check=False)
         end, inner = self.mix(split_tokens(x, mesh), taps, asked, valid_of_all(valid, total), condition)
         whole = [join_tokens(cast(DTensor, part)) for part in (end, *inner)]
         if tokens is not None:
             whole = [tokens.join(part, total) for part in whole]
         return whole[0][:, :first], whole[1:]
+
+
+class SplitModulation(Modulation):
+    """Steers split tokens: every rank has all of the condition, the vectors and their whole gradient."""
+
+    region: Region
+
+    def forward(self, condition: Tensor) -> tuple[Tensor, ...]:
+        """Plain `[B, D_c]` to vectors `[B, 1, D]` that meet tokens of any rank."""
+        vectors = F.linear(F.silu(condition), _own(self.weight), _own(self.bias))[:, None]
+        return tuple(
+            DTensor.from_local(vector.contiguous(), self.region.mesh, [Replicate()], run_check=False)
+            for vector in vectors.chunk(self.count, dim=-1)
+        )
 
 
 class SplitDropPath(DropPath):

@@ -61,7 +61,7 @@ def bytes_per_step(
 def _of_encoder(encoder: nn.Module, length: int, batch: int, ranks: int, sizes: Sizes) -> int:
     """Tensor ranks: 8 exchanges of all tokens per block, one at each end, and sums for norms and biases."""
     assert isinstance(encoder, Encoder)
-    width, depth = encoder.norm.weight.shape[0], len(encoder.blocks)
+    width, depth = encoder.blocks[0].attn.q.in_features, len(encoder.blocks)
     tokens = batch * ranks * ceil(length / ranks) * width * sizes.activation
     return tokens * (8 * depth + 2) + (6 * depth + 2) * width * sizes.gradient
 

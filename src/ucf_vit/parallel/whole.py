@@ -61,8 +61,16 @@ def spread_moments(whole: dict[str, Any], optimizer: torch.optim.Optimizer) -> d
 
 
 def _whole(tensor: DTensor) -> Tensor:
-    """Gathered along one axis of the mesh after the other, sharding first: the way it was split, back."""
-    placements = list(tensor.placements)
+    """Gathered along one axis of the mesh after the other, sharding first: the way it was split, back.
+
+    What lies in host memory goes through the device, which is where ranks exchange.
+    """
+    mesh, placements = tensor.device_mesh, list(tensor.placements)
+    part = tensor.to_local()
+    if part.device.type != mesh.device_type:
+        shape, stride = tensor.shape, tensor.stride()
+        part = part.to(mesh.device_type)
+        tensor = DTensor.from_local(part, mesh, placements, run_check=False, shape=shape, stride=stride)
     for number in range(len(placements)):
         placements[number] = Replicate()
         tensor = tensor.redistribute(placements=placements)

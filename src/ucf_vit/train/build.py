@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -33,6 +34,8 @@ from ucf_vit.train.hooks.pictures import PicturesHook, PicturesPeer
 from ucf_vit.train.hooks.progress import ProgressHook
 from ucf_vit.train.hooks.report import ReportHook
 from ucf_vit.train.statistics import with_statistics
+
+log = logging.getLogger(__name__)
 
 NETWORKS = {
     "masked": "mae",
@@ -97,6 +100,8 @@ def _options(run: Run) -> dict[str, Any]:
 def distributed(task: Task, run: Run, world: World) -> nn.Module:
     """What to call in place of `task` in a training step, spread over the processes as `run` says."""
     parallelism, trainer = run.parallelism, run.trainer
+    if parallelism.cpu_offloading and world.mesh is None:
+        log.warning("parallelism.cpu_offloading changes nothing: this layout shards no weights")
     reduced = trainer.data_type != "float32" and world.device.type != "cpu"
     sharding = Sharding(
         parallelism.reshard_after_forward,

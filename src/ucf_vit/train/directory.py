@@ -126,7 +126,8 @@ def _resume_average(state: State, decay: float, read: checkpoint.Checkpoint) -> 
     if decay:
         state.ema = Ema(state.task, decay)
     if state.ema is not None and read.averaged:
-        state.ema.load_state_dict(read.state["ema"], spread(read.averaged, like=state.ema.weights))
+        averaged = spread(read.averaged, like=state.ema.weights)
+        state.ema.load_state_dict(read.state["ema"], averaged)
     elif state.ema is not None:
         log.info("trainer.ema_decay: %s has no averaged weights; they start from its weights", read.directory)
     elif read.averaged:
@@ -136,8 +137,9 @@ def _resume_average(state: State, decay: float, read: checkpoint.Checkpoint) -> 
 def save(state: State, run: Run, name: str, metrics: dict[str, float] | None = None) -> None:
     """Write a checkpoint called `name` (collective); rank 0 writes, a full disk is an error on every rank."""
     saved = state.state_dict()
-    weights = gathered(state.task.state_dict(), keep=state.world.is_main)
-    averaged = None if state.ema is None else gathered(state.ema.weights, keep=state.world.is_main)
+    keep = state.world.is_main
+    weights = gathered(state.task.state_dict(), keep)
+    averaged = None if state.ema is None else gathered(state.ema.weights, keep)
     meta = {
         "step": state.step,
         "epoch": state.epoch,

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +13,6 @@ from torch import nn
 
 from ucf_vit.core.errors import CheckpointError
 from ucf_vit.data.stream import Stream
-from ucf_vit.parallel.shard import forget_gathered
 from ucf_vit.parallel.whole import gathered, spread_moments
 from ucf_vit.parallel.world import World
 from ucf_vit.tasks.task import Task
@@ -52,15 +50,7 @@ class State:
 
     def averaged(self) -> AbstractContextManager[None]:
         """A context in which `task` has the weights to judge it by: averaged ones where there are some."""
-        return nullcontext() if self.ema is None else self._averaged(self.ema)
-
-    @contextmanager
-    def _averaged(self, ema: Ema) -> Iterator[None]:
-        with ema.averaged(self.task):
-            try:
-                yield
-            finally:
-                forget_gathered(self.task)
+        return nullcontext() if self.ema is None else self.ema.averaged(self.task)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything but the weights, as plain values and tensors; collective, for the random states."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from ucf_vit.core.log import get_logger
+from ucf_vit.parallel.shard import gathered_weights
 from ucf_vit.train.hooks.atomic import write_atomic
 from ucf_vit.train.hooks.curves import draw_curves
 from ucf_vit.train.hooks.hook import Hook, RunState
@@ -86,11 +87,6 @@ class PicturesHook(Hook):
             log.debug("where it failed", exc_info=True)
 
 
-def _panels(state: RunState, batch: Batch) -> list[Panel]:
-    with state.averaged():
-        return task_panels(state.task, batch)
-
-
 class PicturesPeer(Hook):
     """Computes what `PicturesHook` draws on the first process, when each process holds a part of the model.
 
@@ -122,12 +118,17 @@ class PicturesPeer(Hook):
             log.debug("no picture", exc_info=True)
 
 
+def _panels(state: RunState, batch: Batch) -> list[Panel]:
+    with state.averaged():
+        return task_panels(state.task, batch)
+
+
 def task_panels(task: Task, batch: Batch) -> list[Panel]:
     """What `task` shows of `batch`, moved to its device, in evaluation mode and without gradients."""
     training = task.training
     device = next(task.parameters()).device
     try:
-        with torch.no_grad():
+        with torch.no_grad(), gathered_weights(task):
             return task.eval().pictures(batch.to(device))
     finally:
         task.train(training)
