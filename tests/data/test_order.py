@@ -86,6 +86,70 @@ def test_resuming_gives_the_requests_that_were_left():
         assert [r.tiles.tolist() for r in left] == [r.tiles.tolist() for r in whole[first:]]
 
 
+changes = st.lists(st.tuples(st.integers(1, 4), st.integers(1, 4), st.integers(0, 7)), min_size=1, max_size=4)
+
+
+@settings(deadline=None)
+@given(counts_of_groups, changes, st.integers(0, 2), st.none() | st.integers(1, 5))
+def test_an_epoch_goes_on_with_other_ranks_and_batches(counts, changes, epoch, cap):
+    """Each stretch has a batch size, a number of ranks, and how many batches it takes (the last: all)."""
+    caps = {} if cap is None else {"d0": cap}
+    position, span, before, tiles = 0, None, None, []
+    ends: tuple[int, ...] = ()
+    for turn, (batch_size, ranks, count) in enumerate(changes):
+        parts = orders(counts, batch_size, ranks, caps=caps)
+        if before is None or span is None:
+            span = parts[0].whole
+        else:
+            places = {order.taken_up(before, epoch, position, span) for order in parts}
+            ((position, span),) = places
+        ends = ends if tiles else span.ends
+        assert span.ends == ends
+        stop = None if turn == len(changes) - 1 else count
+        steps = list(zip(*(list(o.requests(epoch, position, span))[:stop] for o in parts), strict=True))
+        for shares in steps:
+            assert len({(share.group, len(share.tiles)) for share in shares}) == 1
+            assert len(shares[0].tiles) > 0
+            tiles += [(share.group, tile) for share in shares for tile in share.tiles.tolist()]
+        position, before = position + len(steps), parts[0]
+    assert len(set(tiles)) == len(tiles)
+    for group, end in enumerate(ends):
+        first = set(parts[0].tiles(group, epoch)[:end].tolist())
+        seen_here = {tile for g, tile in tiles if g == group}
+        assert seen_here <= first
+        assert len(first) - len(seen_here) < ranks
+        if cap is None:
+            assert end == sum(counts[group])
+
+
+@settings(deadline=None)
+@given(counts_of_groups, st.integers(1, 4), st.integers(1, 3), st.integers(0, 9))
+def test_the_same_layout_goes_on_as_if_nothing_had_happened(counts, batch_size, ranks, position):
+    order = orders(counts, batch_size, ranks)[0]
+    position = min(position, len(order))
+    place, span = order.taken_up(order, 1, position, order.whole)
+    left = [(r.group, r.tiles.tolist()) for r in order.requests(1, place, span)]
+    assert left == [(r.group, r.tiles.tolist()) for r in order.requests(1, position)]
+
+
+def test_the_same_global_batch_goes_on_with_the_same_global_batches():
+    (alone,), pair = orders([[8] * 4, [8] * 5], 4), orders([[8] * 4, [8] * 5], 2, 2)
+    assert pair[0].taken_up(alone, 0, 7, alone.whole) == (7, alone.whole)
+    assert alone.taken_up(pair[1], 0, 7, alone.whole) == (7, alone.whole)
+
+
+def test_a_tile_that_was_cut_off_comes_once_there_are_fewer_ranks():
+    """Also where the batch that was no batch for two ranks would have come before the place of the stop."""
+    counts = [[5], [40]]
+    pair, (alone,) = orders(counts, 2, 2), orders(counts, 4)
+    for position in range(len(pair[0]) + 1):
+        first = [list(order.requests(0))[:position] for order in pair]
+        tiles = [(r.group, t) for part in first for r in part for t in r.tiles.tolist()]
+        place, span = alone.taken_up(pair[0], 0, position, pair[0].whole)
+        tiles += [(r.group, t) for r in alone.requests(0, place, span) for t in r.tiles.tolist()]
+        assert sorted(tiles) == [(g, t) for g, (n,) in enumerate(counts) for t in range(n)]
+
+
 def test_a_batch_holds_one_group_and_groups_are_mixed():
     (order,) = orders([[4] * 30, [4] * 30], batch_size=4)
     groups = [request.group for request in order.requests(0)]

@@ -25,7 +25,9 @@ METRICS = {
 
 
 def _state(step: int = 0, total: int = 100, per_epoch: int = 25) -> Any:
-    return SimpleNamespace(step=step, epoch=step // per_epoch, total_steps=total, steps_per_epoch=per_epoch)
+    return SimpleNamespace(
+        step=step, epoch=step // per_epoch, total_steps=total, steps_per_epoch=per_epoch, shift=0
+    )
 
 
 @pytest.fixture

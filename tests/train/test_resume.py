@@ -122,13 +122,6 @@ def test_other_trees_than_those_of_the_training_get_a_word(tmp_path: Path, concr
         assert ("model.fixed_length was 22, is 15; model.detail was" in report.read_text()) == said
 
 
-def test_another_number_of_steps_per_epoch_is_refused(tmp_path: Path, concrete: Path) -> None:
-    config = runs.write_config(tmp_path / "c.yaml", "masked", concrete, trainer={"max_epochs": 1})
-    runs.train(config)
-    with pytest.raises(UserError, match="accumulate_steps"):
-        runs.train(config, "trainer.resume_from_checkpoint=true", "trainer.accumulate_steps=2")
-
-
 def test_a_run_goes_on_in_half_precision(tmp_path: Path, concrete: Path) -> None:
     config = runs.write_config(tmp_path / "c.yaml", "masked", concrete, trainer={"max_epochs": 1})
     runs.train(config)

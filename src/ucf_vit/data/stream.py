@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from ucf_vit.data.augment import AUGMENTATIONS, Augmentation
 from ucf_vit.data.batch import Batch, Skipped
 from ucf_vit.data.dataset import Dataset
 from ucf_vit.data.handover import Tensors
-from ucf_vit.data.order import Group, Order
+from ucf_vit.data.order import Group, Order, Span
 from ucf_vit.data.reader import TileReader
 from ucf_vit.data.tileset import Filled, TileSet
 from ucf_vit.data.trees import leaves_in
@@ -30,8 +30,9 @@ class Stream:
 
     Iterating yields the batches left in the epoch, then moves on to the next epoch. Rank r of `ranks` gets
     its slice of each global batch of `batch_size * ranks` tiles; the order is a function of (seed, epoch)
-    alone, so neither the number of workers nor that of ranks changes it. See `Order` for what `shuffle` means
-    and what is left out. `augmentation` is a recipe's name, an Augmentation or None; `keep_orientation`
+    alone, so neither the number of workers nor that of ranks changes it. An epoch that was stopped halfway
+    goes on with other ranks or batches too, with the tiles that were not seen. See `Order` for what `shuffle`
+    means and what is left out. `augmentation` is a recipe's name, an Augmentation or None; `keep_orientation`
     takes its flips and rotations out. With `patcher`, the trees of adaptive patching grow here, from finished
     tiles: `Batch.leaves`; without `draw_trees` (evaluation) whatever is drawn for them has its middle value.
     Batches are in page-locked memory with `pin_memory` where there is a CUDA or ROCm device.
@@ -68,6 +69,7 @@ class Stream:
         _check(self.order)
         self.epoch = 0
         self.position = 0
+        self._span = self.order.whole
         self.max_errors = max_errors
         self._skipped: dict[str, str] = {}
         self._count(skip for dataset in datasets for skip in dataset.skipped)
@@ -104,18 +106,36 @@ class Stream:
             log.warning("epoch %d: %d unreadable files skipped so far", self.epoch, len(self._skipped))
         self.epoch += 1
         self.position = 0
+        self._span = self.order.whole
+
+    @property
+    def left(self) -> int:
+        """Batches left of this epoch on this rank."""
+        return len(self.order.schedule(self.epoch, self._span)) - self.position
 
     def close(self) -> None:
         """End the worker processes; the next batch would start new ones."""
         if self._workers is not None:
             self._workers.close()
 
-    def state_dict(self) -> dict[str, int | str]:
-        """Where the stream is, and what has to be the same to go on from there."""
-        return {"epoch": self.epoch, "position": self.position, **self._fingerprint()}
+    def state_dict(self) -> dict[str, Any]:
+        """Where the stream is, what made the epoch's batches, and what has to be the same to go on."""
+        return {
+            "epoch": self.epoch,
+            "position": self.position,
+            "global_batch": self.order.global_batch,
+            "ranks": self.order.ranks,
+            "taken": list(self._span.taken),
+            "ends": list(self._span.ends),
+            **self._fingerprint(),
+        }
 
-    def load_state_dict(self, state: Mapping[str, int | str]) -> None:
-        """Go on where `state` was taken, with any number of workers. CheckpointError where it can't fit."""
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where `state` was taken, with any number of workers, ranks and tiles in a batch.
+
+        The rest of the epoch has the tiles that were not seen in it, each once. CheckpointError where `state`
+        is of other data, or, without shuffling, of other ranks or batches.
+        """
         for key, value in self._fingerprint().items():
             if state.get(key) != value:
                 raise CheckpointError(
@@ -124,10 +144,16 @@ class Stream:
                 )
         self.epoch = int(state["epoch"])
         self.position = int(state["position"])
+        self._span = self.order.whole
+        if self.order.shuffle:
+            ranks = int(state.get("ranks", 1))
+            before = replace(self.order, batch_size=int(state["global_batch"]) // ranks, rank=0, ranks=ranks)
+            span = Span(tuple(state["taken"]), tuple(state["ends"])) if "taken" in state else before.whole
+            self.position, self._span = self.order.taken_up(before, self.epoch, self.position, span)
 
     def _filled(self) -> Iterator[tuple[Filled, Tensors]]:
         """What is left of the epoch."""
-        requests = self.order.requests(self.epoch, self.position)
+        requests = self.order.requests(self.epoch, self.position, self._span)
         if self._workers is not None:
             yield from self._workers.run(requests, self._pinned)
             return
@@ -150,8 +176,10 @@ class Stream:
         )
 
     def _fingerprint(self) -> dict[str, int | str]:
-        tiles = ", ".join(f"{group.name}: {group.size}" for group in self.order.groups)
-        return {"seed": self.order.seed, "global_batch": self.order.global_batch, "tiles": tiles}
+        order = self.order
+        tiles = ", ".join(f"{group.name}: {group.size}" for group in order.groups)
+        places = {} if order.shuffle else {"global_batch": order.global_batch, "ranks": order.ranks}
+        return {"seed": order.seed, "tiles": tiles, **places}
 
     def _count(self, skipped: Iterable[Skipped]) -> None:
         for one in skipped:
@@ -169,6 +197,7 @@ class Stream:
 _MEANING = {
     "seed": "the seed (trainer.seed)",
     "global_batch": "the global batch (data.batch_size x ranks)",
+    "ranks": "the number of ranks",
     "tiles": "the number of tiles of each data set",
 }
 

@@ -6,6 +6,7 @@ import logging
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -114,12 +115,27 @@ def resume(state: State, run: Run, directory: Path) -> None:
     read = checkpoint.load(directory)
     load_weights(state.task, run, read)
     state.load_state_dict(read.state)
+    state.count(run.trainer)
     _resume_average(state, run.trainer.ema_decay, read)
     state.world.on_main(lambda: _write_config(directory.parent, run))
     state.slot = directory.name
     log.info("resumed from %s: step %d of %d", directory, state.step, state.total_steps)
+    if changes := _changes(state, read.state):
+        log.info("the steps are others from here on: %s", changes)
     if state.step >= state.total_steps:
         log.warning("nothing left to do: raise trainer.max_epochs or trainer.max_steps to train further")
+
+
+def _changes(state: State, saved: Mapping[str, Any]) -> str:
+    """What makes the steps of this run others than those of the checkpoint, or nothing."""
+    now, then = state.stream.state_dict(), saved["stream"]
+    values = {
+        "ranks": (then.get("ranks", now["ranks"]), now["ranks"]),
+        "global batch": (then["global_batch"], now["global_batch"]),
+        "steps per epoch": (saved["steps_per_epoch"], state.steps_per_epoch),
+    }
+    told = [f"{name} {new} (was {old})" for name, (old, new) in values.items() if new != old]
+    return ", ".join([*told, f"{state.stream.left} batches left of this epoch"]) if told else ""
 
 
 def _resume_average(state: State, decay: float, read: checkpoint.Checkpoint) -> None:

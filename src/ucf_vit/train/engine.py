@@ -76,7 +76,7 @@ def _train_epoch(state: State, loop: Loop, hooks: Sequence[Hook], request: StopR
                 hook.on_step(state, metrics)
         if result.stop:
             return True
-        if last and state.stream.position < len(state.stream):
+        if last and state.stream.left:
             break
         if loop.checkpoint_steps and state.step % loop.checkpoint_steps == 0:
             loop.save(state)

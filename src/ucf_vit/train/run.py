@@ -50,18 +50,16 @@ def train_task(task: Task, run: Run, world: World) -> bool:
 def build_state(task: Task, replica: nn.Module, run: Run, world: World, data: Data) -> State:
     """The state of a run before its first step; `replica` is what a step calls in place of `task`."""
     net, trainer = run.model, run.trainer
-    steps_per_epoch = math.ceil(len(data.train) / trainer.accumulate_steps)
-    steps = steps_per_epoch * trainer.max_epochs
-    return State(
+    state = State(
         task=task,
         replica=replica,
         optimizer=adamw(task, lr=net.lr, betas=(net.beta_1, net.beta_2), weight_decay=net.weight_decay),
         scaler=torch.amp.GradScaler(world.device.type, enabled=trainer.data_type == "float16"),
         stream=data.train,
         world=world,
-        steps_per_epoch=steps_per_epoch,
-        total_steps=min(steps, trainer.max_steps or steps),
     )
+    state.count(trainer)
+    return state
 
 
 def build_loop(run: Run, data: Data, total_steps: int) -> Loop:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from ucf_vit.core.errors import CheckpointError
+from ucf_vit.config.trainer import Trainer
 from ucf_vit.data.stream import Stream
 from ucf_vit.parallel.whole import gathered, spread_moments
 from ucf_vit.parallel.world import World
@@ -25,7 +26,8 @@ class State:
 
     `replica` is what a training step calls: the task, or its distributed wrapper. `step` counts optimizer
     steps; the learning rate is a function of it. `best` is the best validation result so far and `stale`
-    the number of validations since. `ema` is the average of the weights, None where none is kept.
+    the number of validations since. `ema` is the average of the weights, None where none is kept. `shift` is
+    how many steps more than `steps_per_epoch` an epoch the epochs so far have, where that number changed.
     """
 
     task: Task
@@ -34,19 +36,29 @@ class State:
     scaler: torch.amp.GradScaler
     stream: Stream
     world: World
-    steps_per_epoch: int
-    total_steps: int
+    steps_per_epoch: int = 0
+    total_steps: int = 0
     step: int = 0
     best: float | None = None
     stale: int = 0
     slot: str = ""
     bad_losses: int = 0
     ema: Ema | None = None
+    shift: int = 0
 
     @property
     def epoch(self) -> int:
         """Epochs finished."""
         return self.stream.epoch
+
+    def count(self, trainer: Trainer) -> None:
+        """Set the steps of an epoch and of the run, from those done and the batches left of this epoch."""
+        size = trainer.accumulate_steps
+        self.steps_per_epoch = math.ceil(len(self.stream) / size)
+        ends = self.step + math.ceil(self.stream.left / size)
+        self.shift = ends - (self.epoch + 1) * self.steps_per_epoch
+        steps = trainer.max_epochs * self.steps_per_epoch + self.shift
+        self.total_steps = min(steps, trainer.max_steps or steps)
 
     def averaged(self) -> AbstractContextManager[None]:
         """A context in which `task` has the weights to judge it by: averaged ones where there are some."""
@@ -68,12 +80,6 @@ class State:
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         """Continue from what `state_dict` returned; random states where that process was there."""
-        if saved["steps_per_epoch"] != self.steps_per_epoch:
-            raise CheckpointError(
-                f"the checkpoint has {saved['steps_per_epoch']} steps per epoch, "
-                f"this run {self.steps_per_epoch}: restore trainer.accumulate_steps and data.batch_size, "
-                "or start a new run"
-            )
         self.stream.load_state_dict(saved["stream"])
         self.optimizer.load_state_dict(spread_moments(saved["optimizer"], self.optimizer))
         if saved["scaler"]:

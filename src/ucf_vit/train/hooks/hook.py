@@ -31,6 +31,10 @@ class RunState(Protocol):
         """Optimizer steps of one epoch."""
 
     @property
+    def shift(self) -> int:
+        """Steps that the epochs so far have more than `steps_per_epoch` each, where that number changed."""
+
+    @property
     def task(self) -> Task:
         """The root module, not its distributed wrapper."""
 

@@ -111,7 +111,8 @@ def duration(seconds: float) -> str:
 def _epoch(state: RunState) -> str:
     """The epoch that the last step was of, from 1, and how many there are."""
     size = max(1, state.steps_per_epoch)
-    return f"{max(0, state.step - 1) // size + 1}/{-(-state.total_steps // size)}"
+    last, total = state.step - state.shift - 1, state.total_steps - state.shift
+    return f"{max(0, last) // size + 1}/{-(-total // size)}"
 
 
 def _texts(metrics: Mapping[str, float]) -> dict[str, str]:

@@ -1,0 +1,95 @@
+"""A run that was killed within an epoch goes on with other ranks, batches and steps: each tile once."""
+
+import os
+import signal
+from collections import Counter
+from multiprocessing.context import BaseContext
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import runs
+from ucf_vit.config import load
+from ucf_vit.data.batch import Batch
+from ucf_vit.data.order import sample_keys
+from ucf_vit.train import checkpoint
+from ucf_vit.train.build import build_task
+from ucf_vit.train.hooks.jsonl import read_metrics
+from ucf_vit.train.launch import start
+from ucf_vit.train.run import train_task
+
+TILES, EPOCHS = 24, 3
+
+
+def train_and_record(environment: dict[str, str], config: Path, *overrides: str) -> None:
+    """Train; write a line with the keys of each training batch; die in that of number `KILL_AT`."""
+    os.environ |= environment
+    kill_at, overrides = int(overrides[0]), overrides[1:]
+    run = load(config, overrides)
+    task = build_task(run)
+    lines = config.parent / f"keys_{environment['RANK']}.txt"
+    count, draw = 0, task.draw
+
+    def recorded(batch: Batch) -> Batch:
+        nonlocal count
+        if task.training:
+            count += 1
+            if count == kill_at:
+                os.kill(os.getpid(), signal.SIGKILL)
+            with lines.open("a") as file:
+                print(*batch.keys.tolist(), file=file)
+        return draw(batch)
+
+    task.draw = recorded  # type: ignore[method-assign]
+    with start(run) as world:
+        train_task(task, run, world)
+
+
+def keys_of(directory: Path, batches: int) -> list[int]:
+    """What the ranks of one stretch saw in their first batches."""
+    seen: list[int] = []
+    for path in directory.glob("keys_*.txt"):
+        for line in path.read_text().splitlines()[:batches]:
+            seen += map(int, line.split())
+        path.unlink()
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("stretches", "total"),
+    [  # ranks, batch_size, accumulate_steps, batch that kills all (0: none)
+        pytest.param([(2, 2, 1, 9), (1, 2, 1, 0)], 8 + 8 + 12, id="2_to_1"),
+        pytest.param([(1, 4, 1, 9), (2, 3, 1, 0)], 8 + 3 + 4, id="1_to_2"),
+    ],
+)
+def test_a_killed_run_goes_on_otherwise(
+    tmp_path: Path,
+    concrete: Path,
+    forkserver: BaseContext,
+    stretches: list[tuple[int, int, int, int]],
+    total: int,
+) -> None:
+    settings = {"max_epochs": EPOCHS, "checkpoint_steps": 1}
+    config = runs.write_config(tmp_path / "c.yaml", "masked", concrete, trainer=settings)
+    out, seen, step = tmp_path / "out", [], 0
+    for turn, (ranks, batch_size, accumulated, kill_at) in enumerate(stretches):
+        overrides = [f"data.batch_size={batch_size}", f"trainer.accumulate_steps={accumulated}"]
+        overrides += ["trainer.resume_from_checkpoint=true"] if turn else []
+        codes = runs.on_ranks(forkserver, ranks, config, str(kill_at), *overrides, target=train_and_record)
+        assert all(code != 0 for code in codes) if kill_at else codes == [0] * ranks
+        newest, _ = checkpoint.load_newest(out, "last")
+        assert newest is not None
+        done, step = newest.state["step"] - step, newest.state["step"]
+        seen += keys_of(tmp_path, done * accumulated if kill_at else 10**6)
+    expected = [sample_keys(load(config).trainer.seed, "tiny", e, np.arange(TILES)) for e in range(EPOCHS)]
+    assert Counter(seen) == Counter(np.concatenate(expected).tolist())
+
+    events = read_metrics(out / "metrics.jsonl")
+    assert sorted({event["step"] for event in events if event["event"] == "step"}) == list(
+        range(1, total + 1)
+    )
+    assert max(event["epoch"] for event in events if event["event"] == "validation") == EPOCHS
+    text = (out / "log.txt").read_text()
+    assert text.count("the steps are others from here on: ") == len(stretches) - 1
+    assert f"step={total}/{total} epoch={EPOCHS}/{EPOCHS} " in text
