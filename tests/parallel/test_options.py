@@ -17,6 +17,7 @@ from ucf_vit.nn.encoder import Encoder
 from ucf_vit.parallel.distribute import Settings, distribute
 from ucf_vit.parallel.initial import materialise
 from ucf_vit.parallel.mesh import Layout
+from ucf_vit.parallel.sequence import Exchange
 from ucf_vit.parallel.shard import Sharding, gathered_weights
 from ucf_vit.parallel.traffic import Sizes, bytes_per_step
 
@@ -60,16 +61,21 @@ def test_recomputation_serves_one_process_too(alone: Outcome) -> None:
     np.testing.assert_allclose(outcome.losses, alone.losses, rtol=1e-12)
 
 
-def test_bfloat16_keeps_float32_shards(group: RankGroup, alone: Outcome) -> None:
+@pytest.mark.parametrize(
+    ("layout", "attention"), [(BOTH, "auto"), (Layout(seq=4), "ulysses"), (Layout(seq=4), "ring")], ids=str
+)
+def test_bfloat16_keeps_float32_shards(
+    group: RankGroup, alone: Outcome, layout: Layout, attention: Exchange
+) -> None:
     """The rounding of products, 2^-8, is seen in the loss; weights, gradients and their sums are float32."""
-    loss, types = group.call(_in_bfloat16)[0]
+    loss, types = group.call(_in_bfloat16, layout, attention)[0]
     assert loss == pytest.approx(alone.losses[0], rel=2e-2)
     assert loss != pytest.approx(alone.losses[0], rel=1e-6)
     assert types == {(torch.float32, torch.float32)}
 
 
-def _in_bfloat16() -> tuple[float, set[tuple[torch.dtype, torch.dtype]]]:
-    world = world_of(BOTH)
+def _in_bfloat16(layout: Layout, attention: Exchange) -> tuple[float, set[tuple[torch.dtype, torch.dtype]]]:
+    world = world_of(layout, attention)
     task = parity.build(CASE).float()
     distribute(task, world, Settings())
     batch = parity.share(parity.batch_of(CASE, task, 0), world.data_rank, world.data_size)

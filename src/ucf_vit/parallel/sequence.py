@@ -172,9 +172,10 @@ def ring_attention(
     """softmax(q kᵀ / √D) v over the tokens of all ranks, of which each has a run `[B, H, n, D]`.
 
     `valid` `[B, L]` bool says to which of all tokens one may attend. Softmax is put together run by run
-    (Milakov and Gimelshein 2018); logits of two runs alone exist at a time.
+    (Milakov and Gimelshein 2018), at least in float32; logits of two runs alone exist at a time.
     """
-    return _Ring.apply(q, k, v, valid, tokens, total)
+    with torch.autocast(q.device.type, enabled=False):
+        return _Ring.apply(q, k, v, valid, tokens, total)
 
 
 class _Ring(torch.autograd.Function):
@@ -182,17 +183,20 @@ class _Ring(torch.autograd.Function):
     def forward(
         ctx: Any, q: Tensor, k: Tensor, v: Tensor, valid: Tensor | None, tokens: TokenGroup, total: int
     ) -> Tensor:
-        result = torch.zeros_like(q)
-        lse = q.new_full(q.shape[:-1], -torch.inf)
+        result = torch.zeros_like(q, dtype=_sum_type(q))
+        lse = result.new_full(q.shape[:-1], -torch.inf)
         passing = torch.stack([k, v])
         for owner in _owners(tokens):
+            if owner != tokens.rank:
+                passing = _pass_on(passing, owner, tokens, total)
             logits = _logits(q, passing[0], _valid_of(valid, owner, tokens, total))
             here = logits.logsumexp(dim=-1)
             both = torch.logaddexp(lse, here)
             weights = (logits - both[..., None]).exp().nan_to_num(0.0)
-            result = result * (lse - both).exp().nan_to_num(0.0)[..., None] + weights @ passing[1]
+            result = result * (lse - both).exp().nan_to_num(0.0)[..., None]
+            result += weights.to(v.dtype) @ passing[1]
             lse = both
-            passing = _pass_on(passing, owner, tokens, total)
+        result = result.to(q.dtype)
         ctx.save_for_backward(q, k, v, result, lse)
         ctx.valid, ctx.tokens, ctx.total = valid, tokens, total
         return result
@@ -202,19 +206,28 @@ class _Ring(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         q, k, v, result, lse = ctx.saved_tensors
         scale = q.shape[-1] ** -0.5
-        delta = (grad * result).sum(dim=-1, keepdim=True)
-        grad_q = torch.zeros_like(q)
-        passing = torch.stack([k, v, torch.zeros_like(k), torch.zeros_like(v)])
+        delta = (grad * result).sum(dim=-1, keepdim=True, dtype=lse.dtype)
+        grad_q = torch.zeros_like(q, dtype=lse.dtype)
+        passing = torch.stack([k, v])
+        grads = torch.zeros_like(passing, dtype=lse.dtype)
         for owner in _owners(ctx.tokens):
-            there_k, there_v, grad_k, grad_v = passing
+            if owner != ctx.tokens.rank:
+                passing = _pass_on(passing, owner, ctx.tokens, ctx.total)
+                grads = _pass_on(grads, owner, ctx.tokens, ctx.total)
+            there_k, there_v = passing
             logits = _logits(q, there_k, _valid_of(ctx.valid, owner, ctx.tokens, ctx.total))
             weights = (logits - lse[..., None]).exp().nan_to_num(0.0)
-            by_logit = weights * (grad @ there_v.mT - delta) * scale
+            by_logit = (weights * (grad @ there_v.mT - delta) * scale).to(q.dtype)
             grad_q += by_logit @ there_k
-            grad_k += by_logit.mT @ q
-            grad_v += weights.mT @ grad
-            passing = _pass_on(passing, owner, ctx.tokens, ctx.total)
-        return grad_q, passing[2], passing[3], None, None, None
+            grads[0] += by_logit.mT @ q
+            grads[1] += weights.to(grad.dtype).mT @ grad
+        grads = _pass_on(grads, ctx.tokens.rank, ctx.tokens, ctx.total).to(k.dtype)
+        return grad_q.to(q.dtype), grads[0], grads[1], None, None, None
+
+
+def _sum_type(x: Tensor) -> torch.dtype:
+    """In which sums over runs are kept."""
+    return torch.promote_types(x.dtype, torch.float32)
 
 
 def _owners(tokens: TokenGroup) -> list[int]:
@@ -223,7 +236,7 @@ def _owners(tokens: TokenGroup) -> list[int]:
 
 
 def _logits(q: Tensor, k: Tensor, valid: Tensor | None) -> Tensor:
-    logits = (q @ k.mT) * q.shape[-1] ** -0.5
+    logits = (q @ k.mT).to(_sum_type(q)) * q.shape[-1] ** -0.5
     return logits if valid is None else logits.masked_fill(~valid[:, None, None, :], -torch.inf)
 
 
@@ -234,10 +247,10 @@ def _valid_of(valid: Tensor | None, owner: int, tokens: TokenGroup, total: int) 
     return valid[:, ends[owner] - shares(total, tokens.ranks)[owner] : ends[owner]]
 
 
-def _pass_on(passing: Tensor, owner: int, tokens: TokenGroup, total: int) -> Tensor:
-    """To the next rank, what `owner` began with; from the one before, what comes next."""
+def _pass_on(passing: Tensor, coming: int, tokens: TokenGroup, total: int) -> Tensor:
+    """`passing` goes to the next rank; what the rank before had, of the tokens of `coming`, comes."""
     shape = list(passing.shape)
-    shape[-2] = shares(total, tokens.ranks)[(owner - 1) % tokens.ranks]
+    shape[-2] = shares(total, tokens.ranks)[coming]
     arrived = passing.new_empty(shape)
     after, before = (tokens.rank + 1) % tokens.ranks, (tokens.rank - 1) % tokens.ranks
     moves = [
