@@ -27,6 +27,11 @@ def shares(total: int, ranks: int) -> list[int]:
     return [each + (rank < more) for rank in range(ranks)]
 
 
+def uses_ring(attention: Exchange, heads: int, ranks: int) -> bool:
+    """Whether attention of so many heads goes round in a ring."""
+    return attention == "ring" or (attention == "auto" and heads < ranks)
+
+
 @dataclass(frozen=True)
 class TokenGroup:
     """The ranks that have the tokens of the same samples between them.
@@ -50,7 +55,7 @@ class TokenGroup:
 
     def uses_ring(self, heads: int) -> bool:
         """Whether attention of so many heads goes round in a ring."""
-        return self.attention == "ring" or (self.attention == "auto" and heads < self.ranks)
+        return uses_ring(self.attention, heads, self.ranks)
 
     def split(self, x: Tensor) -> Tensor:
         """Of tokens `[B, L, D]` that all ranks have, this rank's run `[B, n, D]`."""
