@@ -19,6 +19,7 @@ SIZES = [
     Sizes(3),
     Sizes(13, heads=6),
     Sizes(13, batch=1),
+    Sizes(1201, batch=1),
     Sizes(13, masked=True),
     Sizes(3, heads=6, batch=1, masked=True),
 ]

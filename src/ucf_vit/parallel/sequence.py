@@ -20,6 +20,9 @@ from torch.autograd.function import once_differentiable
 Exchange = Literal["auto", "ulysses", "ring"]
 """auto: heads where there are enough for all ranks, else the ring."""
 
+QUERIES = 256
+"""Tokens of a rank that attend at a time where keys and values go round."""
+
 
 def shares(total: int, ranks: int) -> list[int]:
     """How many of `total` each rank gets: as even as can be, the first ones one more."""
@@ -177,7 +180,8 @@ def ring_attention(
     """softmax(q kᵀ / √D) v over the tokens of all ranks, of which each has a run `[B, H, n, D]`.
 
     `valid` `[B, L]` bool says to which of all tokens one may attend. Softmax is put together run by run
-    (Milakov and Gimelshein 2018), at least in float32; logits of two runs alone exist at a time.
+    (Milakov and Gimelshein 2018), at least in float32; logits of `QUERIES` tokens to one run alone exist at a
+    time, so that memory grows with the tokens, not with their square.
     """
     with torch.autocast(q.device.type, enabled=False):
         return _Ring.apply(q, k, v, valid, tokens, total)
@@ -194,15 +198,18 @@ class _Ring(torch.autograd.Function):
         for owner in _owners(tokens):
             if owner != tokens.rank:
                 passing = _pass_on(passing, owner, tokens, total)
-            logits = _logits(q, passing[0], _valid_of(valid, owner, tokens, total))
-            here = logits.logsumexp(dim=-1)
-            both = torch.logaddexp(lse, here)
-            weights = (logits - both[..., None]).exp().nan_to_num(0.0)
-            result = result * (lse - both).exp().nan_to_num(0.0)[..., None]
-            result += weights.to(v.dtype) @ passing[1]
-            lse = both
+            there = _valid_of(valid, owner, tokens, total)
+            for rows in _rows(q):
+                logits = _logits(q[:, :, rows], passing[0], there)
+                before = lse[:, :, rows]
+                both = torch.logaddexp(before, logits.logsumexp(dim=-1))
+                most = _finite(both)
+                weights = logits.sub_(most[..., None]).exp_()
+                result[:, :, rows] *= (before - most).exp()[..., None]
+                result[:, :, rows] += weights.to(v.dtype) @ passing[1]
+                lse[:, :, rows] = both
         result = result.to(q.dtype)
-        ctx.save_for_backward(q, k, v, result, lse)
+        ctx.save_for_backward(q, k, v, result, _finite(lse))
         ctx.valid, ctx.tokens, ctx.total = valid, tokens, total
         return result
 
@@ -220,12 +227,15 @@ class _Ring(torch.autograd.Function):
                 passing = _pass_on(passing, owner, ctx.tokens, ctx.total)
                 grads = _pass_on(grads, owner, ctx.tokens, ctx.total)
             there_k, there_v = passing
-            logits = _logits(q, there_k, _valid_of(ctx.valid, owner, ctx.tokens, ctx.total))
-            weights = (logits - lse[..., None]).exp().nan_to_num(0.0)
-            by_logit = (weights * (grad @ there_v.mT - delta) * scale).to(q.dtype)
-            grad_q += by_logit @ there_k
-            grads[0] += by_logit.mT @ q
-            grads[1] += weights.to(grad.dtype).mT @ grad
+            there = _valid_of(ctx.valid, owner, ctx.tokens, ctx.total)
+            for rows in _rows(q):
+                logits = _logits(q[:, :, rows], there_k, there)
+                weights = logits.sub_(lse[:, :, rows, None]).exp_()
+                by_value = (grad[:, :, rows] @ there_v.mT).to(weights.dtype)
+                by_logit = by_value.sub_(delta[:, :, rows]).mul_(weights).mul_(scale).to(q.dtype)
+                grad_q[:, :, rows] += by_logit @ there_k
+                grads[0] += by_logit.mT @ q[:, :, rows]
+                grads[1] += weights.to(grad.dtype).mT @ grad[:, :, rows]
         grads = _pass_on(grads, ctx.tokens.rank, ctx.tokens, ctx.total).to(k.dtype)
         return grad_q.to(q.dtype), grads[0], grads[1], None, None, None
 
@@ -233,6 +243,15 @@ class _Ring(torch.autograd.Function):
 def _sum_type(x: Tensor) -> torch.dtype:
     """In which sums over runs are kept."""
     return torch.promote_types(x.dtype, torch.float32)
+
+
+def _finite(lse: Tensor) -> Tensor:
+    """0 where no token is valid, so that weights become 0 there."""
+    return lse.masked_fill(lse.isneginf(), 0.0)
+
+
+def _rows(q: Tensor) -> list[slice]:
+    return [slice(start, start + QUERIES) for start in range(0, q.shape[2], QUERIES)]
 
 
 def _owners(tokens: TokenGroup) -> list[int]:
