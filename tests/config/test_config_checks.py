@@ -86,6 +86,8 @@ def test_a_linear_decoder_has_no_heads():
         ({"model__twoD": False}, "model.twoD = false: tile_size [32, 32] has 2 entries, which is 2D"),
         ({"model__default_vars": ["a", "a"]}, "model.default_vars = ['a', 'a']: a variable is there twice"),
         ({"model__max_steps": 10, "model__warmup_steps": 10}, "model.warmup_steps = 10: expected less than model.max_steps = 10"),
+        ({"model__conditions": ["dataset", "dataset"]}, "model.conditions = ['dataset', 'dataset']: a condition is there twice"),
+        ({"trainer__task": "diffusion", "model__num_time_steps": 24}, "model.num_time_steps = 24: expected 25 or more for noise_schedule linear"),
         ({"model__eta_min": 1.0}, "model.eta_min = 1.0: expected at most model.lr = 0.0001"),
         ({"model__num_classes": 1}, "data.num_classes = 1: expected 2 or more for task unetr"),
         ({"data__num_classes": 4}, "data.num_classes = 4: model.num_classes is 3, but both mean the same number"),

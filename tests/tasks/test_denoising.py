@@ -146,9 +146,21 @@ def test_told_samples_alone_see_their_labels():
     task.model.register_forward_pre_hook(lambda model, args: seen.append(args[2]))
     task(drawn)
     told = drawn.drawn["told"]
-    assert 0 < told.sum() < 16
+    assert 0 < told.sum() < 32
     assert torch.equal(seen[0][told], task.labels_of(drawn)[told])
     assert (seen[0][~told] == -1).all()
+    assert (told[:, 0] != told[:, 1]).any()
+
+
+def test_what_was_always_told_can_not_be_left_out():
+    task = task_of(conditions=CONDITIONS, condition_dropout=0.0)
+    told = torch.tensor([[0, 1]] * 2)
+    task.generate(torch.arange(2), steps=1, labels=told)
+    for options in ({}, {"labels": told, "guidance": 2.0}, {"labels": told - torch.tensor([0, 2])}):
+        with pytest.raises(UserError, match="always told class, dataset"):
+            task.generate(torch.arange(2), steps=1, **options)
+    with pytest.raises(UserError, match="guidance nan"):
+        task.generate(torch.arange(2), steps=1, guidance=float("nan"))
 
 
 def test_wrong_requests_are_refused():

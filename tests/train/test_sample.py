@@ -19,7 +19,7 @@ from ucf_vit.train.fidelity.compare import compare
 from ucf_vit.train.sample import open_trained
 from ucf_vit.train.sample_tiles import Wanted, tiles
 
-DIFFUSION: dict[str, Any] = {"num_time_steps": 8}
+DIFFUSION: dict[str, Any] = {"num_time_steps": 8, "noise_schedule": "cosine"}
 FLAT = {**DIFFUSION, "tile_size": [16, 16]}
 TREES = {**FLAT, "adaptive_patching": True, "fixed_length": 13, "patch_size": 4}
 

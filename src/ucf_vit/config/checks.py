@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from ucf_vit.config import check_adaptive, check_data, check_model, check_parallel, check_run, check_variables
+from ucf_vit.config import (
+    check_adaptive,
+    check_data,
+    check_diffusion,
+    check_model,
+    check_parallel,
+    check_run,
+    check_variables,
+)
 from ucf_vit.config.problems import Problem
 from ucf_vit.config.run import Run
 
@@ -32,6 +40,8 @@ CHECKS: tuple[Check, ...] = (
     check_adaptive.canny,
     check_adaptive.placement,
     check_variables.unused,
+    check_diffusion.steps,
+    check_diffusion.conditions,
     check_data.options,
     check_data.source,
     check_data.ranges,

@@ -191,10 +191,11 @@ class Model(Section):
     )
     condition_dropout: Number = key(
         0.1,
-        "Diffusion: share of training samples that are not told, which guidance needs.",
+        "Diffusion: chance that a training sample is not told one of its conditions, which guidance and "
+        "samples without them need.",
         "fraction",
         ge=0,
-        le=1,
+        lt=1,
     )
 
     loss_fn: Literal["maskMSE", "MSE"] = key(

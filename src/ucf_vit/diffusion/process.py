@@ -60,5 +60,5 @@ def snr_weight(kind: Prediction, signal: Tensor, largest: float) -> Tensor:
 
 def _weights(signal: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
     """Square roots of the shares of signal and noise, to be multiplied with `like` `[B, ...]`."""
-    share = signal.double().to(like.device).reshape(-1, *[1] * (like.ndim - 1))
-    return share.sqrt().to(like.dtype), (1 - share).sqrt().to(like.dtype)
+    share = signal.double().reshape(-1, *[1] * (like.ndim - 1))
+    return share.sqrt().to(like), (1 - share).sqrt().to(like)

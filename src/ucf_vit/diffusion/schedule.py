@@ -12,6 +12,8 @@ from ucf_vit.core.errors import UserError
 
 ScheduleKind = Literal["linear", "cosine"]
 LARGEST_BETA = 0.999
+FEWEST = {"linear": 25, "cosine": 1}
+"""Steps that a schedule needs: with fewer, linear would add more than all of the variance in one."""
 
 
 def schedule(kind: ScheduleKind, steps: int) -> Tensor:
@@ -21,17 +23,19 @@ def schedule(kind: ScheduleKind, steps: int) -> Tensor:
     other T both are multiplied by 1000 / T, so that the last step is noise there too. cosine: the signal
     falls as a squared cosine with an offset of 0.008 (Nichol and Dhariwal 2021), whatever T is.
 
-    Raises UserError for another kind, or without a step.
+    Raises UserError for another kind, or with too few steps.
     """
-    if steps < 1:
-        raise UserError(f"num_time_steps {steps}: expected 1 or more")
+    if kind not in FEWEST:
+        raise UserError(f"noise_schedule {kind!r} is unknown; use linear or cosine")
+    if steps < FEWEST[kind]:
+        raise UserError(
+            f"num_time_steps {steps}: noise_schedule {kind} needs {FEWEST[kind]} or more; cosine takes any"
+        )
     if kind == "linear":
         first, last = 1e-4 * 1000 / steps, 0.02 * 1000 / steps
         beta = torch.linspace(first, last, steps, dtype=torch.float64)
-    elif kind == "cosine":
+    else:
         place = torch.arange(steps + 1, dtype=torch.float64) / steps
         signal = ((place + 0.008) / 1.008 * math.pi / 2).cos().square()
         beta = 1 - signal[1:] / signal[:-1]
-    else:
-        raise UserError(f"noise_schedule {kind!r} is unknown; use linear or cosine")
     return (1 - beta.clamp(max=LARGEST_BETA)).cumprod(0)

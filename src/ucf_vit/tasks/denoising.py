@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -47,8 +48,8 @@ class Denoising(Task):
         min_snr: largest signal-to-noise ratio that counts (Min-SNR weighting), 0: every step counts the same.
         conditions: names of the values of what samples are told beside their step: "class", their label, and
             "dataset", where they are from.
-        condition_dropout: share of training samples that are told nothing, for guidance (Ho and Salimans
-            2022).
+        condition_dropout: chance that a training sample is not told one of them, for guidance (Ho and
+            Salimans 2022).
         unit_range: images are in 0..1: they are brought to -1..1, and samples cut off there.
         patcher: with adaptive patching.
     """
@@ -76,13 +77,14 @@ class Denoising(Task):
         self.unit_range = unit_range
 
     def draw(self, batch: Batch) -> Batch:
-        """Adds the steps `time` `[B]`, `noise` like what the model sees, and which samples are `told` `[B]`.
+        """Adds the steps `time` `[B]`, `noise` like what the model sees, and `told` `[B, K]`, which labels.
 
-        In evaluation all are told.
+        In evaluation all are told. Each label is left out by itself, so that one can ask for any of them.
         """
         keys = batch.keys
         time = rand_per_sample(keys, (), "time") * len(self.signal)
-        told = rand_per_sample(keys, (), "told") >= (self.condition_dropout if self.training else 0)
+        told = rand_per_sample(keys, (len(self.conditions),), "told")
+        told = told >= (self.condition_dropout if self.training else 0)
         noise = randn_per_sample(keys, self.model.input.shape(batch.image.shape[1]), "noise")
         return batch.with_drawn(time=time.long(), noise=noise, told=told)
 
@@ -101,13 +103,14 @@ class Denoising(Task):
         time = torch.full_like(drawn.drawn["time"], len(self.signal) // 2)
         patches = self.patches_of(first)
         clean = self._clean(first.image if patches is None else patches.values)
-        noisy = diffusion.add_noise(clean, drawn.drawn["noise"], self.signal[time])
+        noisy = diffusion.add_noise(clean, drawn.drawn["noise"], self._signal(time))
         given = Given(self.labels_of(first), patches, batch.variables)
         denoised, _ = self._solve(noisy, time, given)
         leaves = None if patches is None else patches.leaves
+        steps = min(PICTURE_STEPS, len(self.signal))
         generated = self.generate(
             first.keys,
-            steps=min(PICTURE_STEPS, len(self.signal)),
+            steps=steps,
             labels=given.labels,
             leaves=leaves,
             variables=batch.variables,
@@ -116,7 +119,7 @@ class Denoising(Task):
             "input": first.image,
             "half-way to noise": self._image(noisy, patches),
             "denoised": self._image(denoised, patches),
-            f"sample, {PICTURE_STEPS} steps": generated,
+            f"sample, {steps} steps": generated,
         }
         return [Panel(title, image[0, 0].float().cpu().numpy()) for title, image in shown.items()]
 
@@ -151,7 +154,7 @@ class Denoising(Task):
         device = next(self.model.parameters()).device
         patches = None if self.patcher is None else self._empty(leaves, len(keys), variables, device)
         shape = self.model.input.shape(self._channels(variables))
-        self._check_labels(labels)
+        self._check_labels(labels, guidance)
         given = Given(None if labels is None else labels.to(device), patches, variables)
 
         def fresh(purpose: str) -> Tensor:
@@ -172,7 +175,15 @@ class Denoising(Task):
         )
         return self._image(clean, patches)
 
-    def _check_labels(self, labels: Tensor | None) -> None:
+    def _check_labels(self, labels: Tensor | None, guidance: float) -> None:
+        if not math.isfinite(guidance) or guidance < 0:
+            raise UserError(f"guidance {guidance}: expected a number of 0 or more; 1 is none")
+        untold = labels is None or guidance != 1 or bool((labels < 0).any())
+        if self.conditions and self.condition_dropout == 0 and untold:
+            raise UserError(
+                f"the model was trained with condition_dropout 0, always told {', '.join(self.conditions)}: "
+                "say all of them, with guidance 1"
+            )
         for column, (name, values) in enumerate(self.conditions.items()):
             largest = -1 if labels is None else int(labels[:, column].max())
             if largest >= len(values):
@@ -198,16 +209,16 @@ class Denoising(Task):
         time, noise = batch.drawn["time"], batch.drawn["noise"]
         patches = self.patches_of(batch)
         clean = self._clean(batch.image if patches is None else patches.values)
-        signal = self.signal.to(time.device)[time]
+        signal = self._signal(time)
         labels = self.labels_of(batch)
         if labels is not None:
-            labels = labels.masked_fill(~batch.drawn["told"][:, None], -1)
+            labels = labels.masked_fill(~batch.drawn["told"], -1)
         noisy = diffusion.add_noise(clean, noise, signal)
         said = self._say(noisy, time, Given(labels, patches, batch.variables))
         wanted = diffusion.target(self.prediction, clean, noise, signal)
         error = (said.float() - wanted.float()).square()
         if self.min_snr:
-            weight = diffusion.snr_weight(self.prediction, signal, self.min_snr).float()
+            weight = diffusion.snr_weight(self.prediction, signal, self.min_snr).to(error)
             error = error * weight.view(-1, *[1] * (error.ndim - 1))
         if patches is None or patches.valid is None:
             return error.flatten(1).mean(dim=1)
@@ -229,7 +240,11 @@ class Denoising(Task):
         if guidance != 1 and given.labels is not None:
             without = self._say(noisy, time, replace(given, labels=None)).float()
             said = without + guidance * (said - without)
-        return diffusion.solve(self.prediction, said, noisy, self.signal.to(time.device)[time])
+        return diffusion.solve(self.prediction, said, noisy, self._signal(time))
+
+    def _signal(self, time: Tensor) -> Tensor:
+        """Share of signal at the steps `time` `[B]`, float64, on the CPU: float32 is too coarse near 1."""
+        return self.signal[time.cpu()]
 
     def _clean(self, values: Tensor) -> Tensor:
         return values * 2 - 1 if self.unit_range else values

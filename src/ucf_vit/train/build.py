@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -165,6 +165,7 @@ def build_data(run: Run, world: World, task: Task) -> Data:
         **share,
     }
     training = build_datasets(run, scratch)
+    _check_classes(run, training)
     train = Stream(
         training,
         augmentation=run.task if data.augmentation else None,
@@ -185,6 +186,18 @@ def build_data(run: Run, world: World, task: Task) -> Data:
         return iter(stream)
 
     return Data(train, validation, tiles, True, (train, stream))
+
+
+def _check_classes(run: Run, datasets: Sequence[Dataset]) -> None:
+    """ConfigError where images are to have a class each, and the files have one for each voxel."""
+    if run.task != "classification" and not (run.task == "diffusion" and "class" in run.model.conditions):
+        return
+    for one in datasets:
+        if any(item.label is not None and item.class_index is None for item in one.items[:1]):
+            message = (
+                f"{one.name} has a class per voxel, not one per image; use a source with classes (imagenet)"
+            )
+            raise run.error("data.dataset", message, run.data.dataset)
 
 
 def build_datasets(

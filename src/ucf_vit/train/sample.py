@@ -6,7 +6,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -25,7 +25,7 @@ from ucf_vit.tasks.denoising import Denoising
 from ucf_vit.train import checkpoint, sample_files
 from ucf_vit.train.build import build_datasets, build_task, distributed
 from ucf_vit.train.directory import BEST, load_for_inference
-from ucf_vit.train.fidelity.compare import Fidelity, compare, in_words
+from ucf_vit.train.fidelity.compare import Fidelity, Tiles, compare, in_words
 from ucf_vit.train.hooks.atomic import write_atomic
 from ucf_vit.train.launch import pick_device
 from ucf_vit.train.sample_tiles import Trees, Wanted, find_trees, tiles
@@ -33,6 +33,8 @@ from ucf_vit.train.sample_tiles import Trees, Wanted, find_trees, tiles
 log = logging.getLogger(__name__)
 STEPS = 50
 """Steps of the sampler that nobody has chosen, where training had so many."""
+MEANING = ("model.num_time_steps", "model.noise_schedule", "model.prediction")
+"""Keys that say what the network's answers mean."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ def sample_run(
     names = sample_files.names_of(wanted.number, len(trained.run.spatial_tile), with_comparison)
     sample_files.open_folder(folder, names)
     patcher = trained.task.patcher
-    trees = None if patcher is None else find_trees(trained.run, patcher, like, wanted.number)
+    trees = None if patcher is None else find_trees(trained.run, patcher, like, wanted.number, wanted.seed)
     began = time.monotonic()
     samples = generate(trained, wanted, steps, labels, trees, on_batch)
     seconds = (time.monotonic() - began) / wanted.number
@@ -142,7 +144,9 @@ def open_trained(path: Path, overrides: Sequence[str] = ()) -> Trained:
             f"{read.directory}: task {run.task} is a {type(task).__name__}, which makes no samples"
         )
     distributed(task, run, World(0, 1, device))
-    load_for_inference(task, run, read)
+    differing = load_for_inference(task, run, read)
+    if any(difference.startswith(MEANING) for difference in differing):
+        raise UserError(f"{read.directory} was trained otherwise: {'; '.join(differing)}; leave these out")
     return Trained(run, task.eval(), read.directory, int(read.meta["step"]), device)
 
 
@@ -279,9 +283,20 @@ def check_comparable(run: Run, number: int) -> None:
 
 
 def _compare(trained: Trained, like: Wanted, samples: Tensor, seed: int) -> Fidelity:
-    held_out, training = (tiles(trained.run, like, held_out=held) for held in (True, False))
+    held_out, training = (_seen(trained, like, held_out=held) for held in (True, False))
     say(f"comparing with held-out and training tiles ({like})")
     return compare(samples, training, held_out, seed, trained.device)
+
+
+def _seen(trained: Trained, like: Wanted, held_out: bool) -> Tiles:
+    """The tiles as the model sees them: with adaptive patching, what tokens hold of them."""
+    model, patcher = trained.task.model, trained.task.patcher
+    for batch, rows in tiles(trained.run, like, held_out=held_out, patcher=patcher):
+        if patcher is None or batch.leaves is None:
+            yield batch, rows
+        else:
+            patches = patcher.cut(batch.image, batch.leaves)
+            yield replace(batch, image=model.image(patches.values.flatten(2), patches)), rows
 
 
 def print_fidelity(found: Fidelity) -> None:

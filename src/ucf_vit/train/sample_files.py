@@ -40,7 +40,7 @@ def names_of(number: int, dims: int, compare: bool) -> list[str]:
 
 
 def open_folder(folder: Path, names: Sequence[str]) -> None:
-    """Make `folder`, in which only files called `names` may be replaced.
+    """Make `folder`, in which only files called `names` may be replaced; what was measured there goes.
 
     Raises UserError where it can't be written, or holds other samples, which would be taken for these.
     """
@@ -51,6 +51,8 @@ def open_folder(folder: Path, names: Sequence[str]) -> None:
         probe.unlink()
     except OSError as cause:
         raise UserError(f"--out {folder}: cannot be written ({cause.strerror or cause})") from None
+    for name in (NEIGHBOURS, FIDELITY):
+        (folder / name).unlink(missing_ok=True)
     others = sorted({path.name for pattern in _OURS for path in folder.glob(pattern)} - set(names))
     if others:
         shown = ", ".join(others[:3]) + (", ..." if len(others) > 3 else "")
@@ -110,7 +112,7 @@ def draw_neighbours(
         difference = first - second if first.ndim == 3 else (first - second).mean(-1)
         span = window[1] - window[0]
         rows += [
-            (f"{name}: sample", first, window),
+            (f"{name}: sample" if name else "sample", first, window),
             ("nearest", second, window),
             ("difference", difference, (-span / 2, span / 2)),
         ]

@@ -49,12 +49,12 @@ def tiles(
     wanted: Wanted,
     *,
     held_out: bool,
-    shuffle: bool = False,
+    shuffle_seed: int | None = None,
     patcher: AdaptivePatcher | None = None,
 ) -> Generator[tuple[Batch, Tensor], None, None]:
     """Batches of the run's tiles, not augmented, each with the rows that are wanted; once through them all.
 
-    `shuffle` mixes them as training would in its first epoch. `patcher` has their trees grown.
+    `shuffle_seed` mixes them, as a function of it. `patcher` has their trees grown.
     """
     datasets = [found for found in build_datasets(run, Scratch(), held_out=held_out) if len(found)]
     if not datasets:
@@ -62,8 +62,8 @@ def tiles(
     stream = Stream(
         datasets,
         batch_size=run.data.batch_size,
-        seed=run.trainer.seed,
-        shuffle=shuffle,
+        seed=shuffle_seed or 0,
+        shuffle=shuffle_seed is not None,
         single_channel=run.data.single_channel,
         num_workers=run.data.num_workers,
         on_error=run.data.on_error,
@@ -95,25 +95,34 @@ class Trees:
         return rows_of(self.leaves, (samples[:, None] * trees + torch.arange(trees)).flatten())
 
 
-def find_trees(run: Run, patcher: AdaptivePatcher, wanted: Wanted, number: int) -> Trees:
-    """Trees of up to `number` tiles: held-out ones, then training ones, mixed. UserError without any."""
+def find_trees(run: Run, patcher: AdaptivePatcher, wanted: Wanted, number: int, seed: int) -> Trees:
+    """Trees of up to `number` tiles: held-out ones, then training ones, mixed by `seed`.
+
+    Raises UserError without any.
+    """
     found: list[Leaves] = []
     counts: list[int] = []
     for held_out in (True, False):
-        counts.append(_take(run, patcher, wanted, number - sum(counts), held_out, found))
+        counts.append(_take(run, patcher, wanted, number - sum(counts), held_out, seed, found))
     if not found:
         raise UserError(f"no tile to take a tree from ({wanted}): adaptive tokens are generated along trees")
     return Trees(joined(found), counts[0])
 
 
 def _take(
-    run: Run, patcher: AdaptivePatcher, wanted: Wanted, number: int, held_out: bool, found: list[Leaves]
+    run: Run,
+    patcher: AdaptivePatcher,
+    wanted: Wanted,
+    number: int,
+    held_out: bool,
+    seed: int,
+    found: list[Leaves],
 ) -> int:
     """Put the leaves of up to `number` tiles into `found`; of how many there were."""
     taken = 0
     if not number:
         return 0
-    with closing(tiles(run, wanted, held_out=held_out, shuffle=True, patcher=patcher)) as batches:
+    with closing(tiles(run, wanted, held_out=held_out, shuffle_seed=seed, patcher=patcher)) as batches:
         for batch, rows in batches:
             assert batch.leaves is not None
             samples = rows.nonzero().flatten()[: number - taken]

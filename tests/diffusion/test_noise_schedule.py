@@ -99,8 +99,10 @@ def test_sampling_begins_at_the_last_step_and_only_falls(total: int, share: floa
 def test_impossible_numbers_of_steps_are_refused(steps: int) -> None:
     with pytest.raises(UserError, match="expected 1 to 10"):
         timesteps(10, steps)
-    with pytest.raises(UserError, match="expected 1 or more"):
-        schedule("linear", 0)
+    with pytest.raises(UserError, match="linear needs 25 or more; cosine takes any"):
+        schedule("linear", 24)
+    with pytest.raises(UserError, match="use linear or cosine"):
+        schedule("sine", 100)
 
 
 def test_a_perfect_denoiser_finds_the_only_image_there_is() -> None:
