@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.distributed.tensor import Shard, distribute_tensor, init_device_mesh
@@ -61,7 +61,6 @@ def batch_of(value: float) -> Batch:
     st.lists(st.floats(-10, 10), min_size=1, max_size=20),
     st.sampled_from([0.05, 0.5, 0.999]),
 )
-@settings(deadline=None)
 def test_the_average_is_the_closed_form(weights: list[float], decay: float) -> None:
     task = Scale(weights[0])
     ema = Ema(task, decay)
