@@ -13,6 +13,7 @@ from torch.distributed.device_mesh import DeviceMesh
 
 from ucf_vit.core.errors import UserError
 from ucf_vit.parallel.sequence import TokenGroup
+from ucf_vit.parallel.watch import Watch
 
 T = TypeVar("T")
 
@@ -23,6 +24,7 @@ class World:
 
     `mesh` is that of `ucf_vit.parallel.mesh.make_mesh`; None: every process is a data rank (mode `simple`).
     `tokens` are the processes that have the tokens of the same samples between them; None: each has all.
+    `watch` knows where the others are in the run, to name one that is lost.
     """
 
     rank: int
@@ -30,6 +32,7 @@ class World:
     device: torch.device
     mesh: DeviceMesh | None = None
     tokens: TokenGroup | None = None
+    watch: Watch | None = None
 
     @property
     def is_main(self) -> bool:
@@ -100,7 +103,7 @@ class World:
         if self.size > 1:
             dist.barrier()
 
-    def close(self) -> None:
-        """Leave the process group."""
-        if dist.is_initialized():
-            dist.destroy_process_group()
+    def at(self, step: int, doing: str) -> None:
+        """Tell the others what this process does now; all say the same in the same order."""
+        if self.watch is not None:
+            self.watch.at(step, doing)
