@@ -63,11 +63,20 @@ class World:
 
     def sum(self, tensor: Tensor) -> Tensor:
         """Element-wise sum over all processes."""
+        return self.sum_later(tensor)()
+
+    def sum_later(self, tensor: Tensor) -> Callable[[], Tensor]:
+        """Begin to sum over all processes; what is returned waits for the sum."""
         if self.size == 1:
-            return tensor
+            return lambda: tensor
         shared = tensor.to(self.device, copy=True)
-        dist.all_reduce(shared)
-        return shared
+        work = dist.all_reduce(shared, async_op=True)
+
+        def finish() -> Tensor:
+            work.wait()
+            return shared
+
+        return finish
 
     def gather(self, value: Any) -> list[Any]:
         """The small Python values of all processes, by rank, on every process."""
