@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import prod
 from typing import Literal
 
-from ucf_vit.config.fields import Section, Whole, key
+from ucf_vit.config.fields import Number, Section, Whole, key
 
 SIZES = ("simple_ddp_size", "fsdp_size", "seq_par_size", "tensor_par_size")
 
@@ -44,6 +44,13 @@ class Parallelism(Section):
     )
     reduce_type: Literal["float32", "bfloat16"] = key(
         "float32", "Mode fsdp: type in which the gradients of sharded weights are summed."
+    )
+
+    timeout: Number = key(
+        600.0,
+        "How long ranks wait for one that does not answer before the run ends with its name and last step.",
+        "seconds",
+        ge=1,
     )
 
     def sizes(self) -> dict[str, int]:

@@ -88,9 +88,8 @@ def make_mesh(layout: Layout, device: torch.device, patience: timedelta) -> Devi
     """
     shape = (layout.ddp, layout.shard, layout.tensor)
     mesh = init_device_mesh(device.type, shape, mesh_dim_names=("ddp", "shard", "tensor"))
-    if hasattr(dist, "set_timeout"):  # before torch 2.15 groups of a mesh keep their half hour
-        for axis in range(3):
-            dist.set_timeout(patience, mesh.get_group(axis))
+    for axis in range(3):  # groups of a mesh would keep their half hour
+        _set_timeout(patience, mesh.get_group(axis))
     return mesh
 
 
@@ -100,3 +99,11 @@ def make_token_group(layout: Layout, patience: timedelta, attention: Exchange) -
         return None
     group, _ = dist.new_subgroups_by_enumeration(layout.groups("seq"), timeout=patience)
     return TokenGroup(group, attention)
+
+
+def _set_timeout(patience: timedelta, group: dist.ProcessGroup) -> None:
+    """Before torch 2.15 there is a private function alone."""
+    if hasattr(dist, "set_timeout"):
+        dist.set_timeout(patience, group)
+    else:
+        dist.distributed_c10d._set_pg_timeout(patience, group)

@@ -13,6 +13,7 @@ from torch.distributed.device_mesh import DeviceMesh
 
 from ucf_vit.core.errors import UserError
 from ucf_vit.parallel.sequence import TokenGroup
+from ucf_vit.parallel.watch import Watch
 
 T = TypeVar("T")
 
@@ -23,6 +24,7 @@ class World:
 
     `mesh` is that of `ucf_vit.parallel.mesh.make_mesh`; None: every process is a data rank (mode `simple`).
     `tokens` are the processes that have the tokens of the same samples between them; None: each has all.
+    `watch` knows where the others are in the run, to name one that is lost.
     """
 
     rank: int
@@ -30,6 +32,7 @@ class World:
     device: torch.device
     mesh: DeviceMesh | None = None
     tokens: TokenGroup | None = None
+    watch: Watch | None = None
 
     @property
     def is_main(self) -> bool:
@@ -60,11 +63,20 @@ class World:
 
     def sum(self, tensor: Tensor) -> Tensor:
         """Element-wise sum over all processes."""
+        return self.sum_later(tensor)()
+
+    def sum_later(self, tensor: Tensor) -> Callable[[], Tensor]:
+        """Begin to sum over all processes; what is returned waits for the sum."""
         if self.size == 1:
-            return tensor
+            return lambda: tensor
         shared = tensor.to(self.device, copy=True)
-        dist.all_reduce(shared)
-        return shared
+        work = dist.all_reduce(shared, async_op=True)
+
+        def finish() -> Tensor:
+            work.wait()
+            return shared
+
+        return finish
 
     def gather(self, value: Any) -> list[Any]:
         """The small Python values of all processes, by rank, on every process."""
@@ -100,7 +112,7 @@ class World:
         if self.size > 1:
             dist.barrier()
 
-    def close(self) -> None:
-        """Leave the process group."""
-        if dist.is_initialized():
-            dist.destroy_process_group()
+    def at(self, step: int, doing: str) -> None:
+        """Tell the others what this process does now; all say the same in the same order."""
+        if self.watch is not None:
+            self.watch.at(step, doing)
