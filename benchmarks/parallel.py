@@ -35,6 +35,7 @@ from ucf_vit.parallel.distribute import Settings, distribute
 from ucf_vit.parallel.mesh import Layout, make_mesh, make_token_group
 from ucf_vit.parallel.world import World
 from ucf_vit.tasks.classification import Classification
+from ucf_vit.train.loss_scale import LossScale
 from ucf_vit.train.optimizer import adamw
 from ucf_vit.train.state import State
 from ucf_vit.train.step import StepSettings, train_step
@@ -101,7 +102,7 @@ def ours(
         task=task,
         replica=replica,
         optimizer=adamw(task, lr=1e-5, betas=(0.9, 0.999), weight_decay=0.01),
-        scaler=torch.amp.GradScaler(device.type, enabled=False),
+        scale=LossScale(enabled=False),
         stream=None,  # type: ignore[arg-type]  # a step does not read
         world=world,
     )

@@ -297,10 +297,6 @@ def test_what_only_mode_fsdp_does(key, value, said):
     assert good(**{key: value, "parallelism__mode": "fsdp"}).parallelism.mode == "fsdp"
 
 
-def test_mode_fsdp_has_no_loss_scaling():
-    assert "bfloat16" in message(parallelism__mode="fsdp", trainer__data_type="float16")
-
-
 @pytest.mark.parametrize(("size", "near"), [(3, "2 or 4"), (8, "4"), (5, "4")])
 def test_tensor_ranks_share_heads_evenly(size, near):
     options = {"parallelism__mode": "fsdp", "model__num_heads": 4, "model__embed_dim": 64}

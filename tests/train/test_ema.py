@@ -27,6 +27,7 @@ from ucf_vit.train.directory import load_for_inference, load_weights
 from ucf_vit.train.ema import Ema
 from ucf_vit.train.hooks.pictures import PicturesHook
 from ucf_vit.train.launch import start
+from ucf_vit.train.loss_scale import LossScale
 from ucf_vit.train.results import evaluate_task
 from ucf_vit.train.state import State
 from ucf_vit.train.step import StepSettings, train_step
@@ -132,7 +133,7 @@ def state_of(task: Task, data_type: str) -> State:
         task=task,
         replica=task,
         optimizer=torch.optim.AdamW(task.parameters(), fused=True),
-        scaler=torch.amp.GradScaler("cpu", enabled=data_type == "float16"),
+        scale=LossScale(data_type == "float16"),
         stream=None,  # type: ignore[arg-type]
         world=World(0, 1, torch.device("cpu")),
         steps_per_epoch=1,

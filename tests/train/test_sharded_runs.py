@@ -55,6 +55,29 @@ def test_ranks_that_split_tokens_equal_one_process(
         assert runs.losses(tmp_path / "two", event, key) == pytest.approx(expected, rel=close)
 
 
+def test_float16_is_scaled_alike_on_all_ranks(
+    tmp_path: Path, concrete: Path, forkserver: BaseContext
+) -> None:
+    """Ranks hold other parts of a gradient, and leave out the same steps."""
+    half = {"max_epochs": 1, "data_type": "float16"}
+    for name, size, parts in (("one", 4, {}), ("two", 2, {"mode": "fsdp", "fsdp_size": 2})):
+        config = runs.write_config(
+            tmp_path / name / "c.yaml",
+            "masked",
+            concrete,
+            data={"batch_size": size},
+            model=RATE,
+            trainer=half,
+        )
+        options = [f"parallelism.{key}={value}" for key, value in parts.items()]
+        assert runs.on_ranks(forkserver, 4 // size, config, *options) == [0] * (4 // size)
+    one, two = (runs.losses(tmp_path / name / "out") for name in ("one", "two"))
+    assert two == pytest.approx(one, rel=1e-2)
+    saved, _ = checkpoint.load_newest(tmp_path / "two/out", "last")
+    assert saved is not None
+    assert saved.state["scale"]["good"] == len(two)
+
+
 def test_a_run_resumes_on_its_layout_and_on_one_process(
     tmp_path: Path, concrete: Path, forkserver: BaseContext
 ) -> None:

@@ -14,9 +14,6 @@ def mode(run: Run) -> Iterator[Problem]:
     """Mode simple knows data parallelism alone; what only mode fsdp does is asked of mode fsdp alone."""
     parallelism = run.parallelism
     if parallelism.mode == "fsdp":
-        if run.trainer.data_type == "float16":
-            message = "mode fsdp has no loss scaling; take bfloat16, or parallelism.mode=simple"
-            yield Problem(("trainer", "data_type"), message, "float16")
         return
     for name, size in parallelism.sizes().items():
         if name != "simple_ddp_size" and size != 1:

@@ -1,7 +1,7 @@
 """Checkpoints that survive a kill at any moment: two slots, written aside, flushed, renamed, checked.
 
 A slot is a directory: `model.safetensors` (weights), `ema.safetensors` (their average, where one is kept),
-`state.pt` (optimizer, scaler, data position, random states, step), `meta.json` (versions, config, checksums).
+`state.pt` (optimizer, loss scale, data position, random states, step), `meta.json` (versions, config, sums).
 `<name>_even` and `<name>_odd` are written in turn.
 """
 

@@ -19,6 +19,7 @@ from ucf_vit.train.directory import BEST, open_directory, resume, save, save_slo
 from ucf_vit.train.ema import Ema
 from ucf_vit.train.engine import Loop, fit
 from ucf_vit.train.evaluate import evaluate
+from ucf_vit.train.loss_scale import LossScale
 from ucf_vit.train.optimizer import adamw
 from ucf_vit.train.pretrained import start_from_mae
 from ucf_vit.train.schedule import warmup_cosine
@@ -54,7 +55,7 @@ def build_state(task: Task, replica: nn.Module, run: Run, world: World, data: Da
         task=task,
         replica=replica,
         optimizer=adamw(task, lr=net.lr, betas=(net.beta_1, net.beta_2), weight_decay=net.weight_decay),
-        scaler=torch.amp.GradScaler(world.device.type, enabled=trainer.data_type == "float16"),
+        scale=LossScale(enabled=trainer.data_type == "float16"),
         stream=data.train,
         world=world,
     )

@@ -18,6 +18,7 @@ from ucf_vit.parallel.whole import gathered, spread_moments
 from ucf_vit.parallel.world import World
 from ucf_vit.tasks.task import Task
 from ucf_vit.train.ema import Ema
+from ucf_vit.train.loss_scale import LossScale
 
 
 @dataclass
@@ -33,7 +34,7 @@ class State:
     task: Task
     replica: nn.Module
     optimizer: torch.optim.Optimizer
-    scaler: torch.amp.GradScaler
+    scale: LossScale
     stream: Stream
     world: World
     steps_per_epoch: int = 0
@@ -68,7 +69,7 @@ class State:
         """Everything but the weights, as plain values and tensors; collective, for the random states."""
         return {
             "optimizer": gathered(self.optimizer.state_dict(), keep=self.world.is_main),
-            "scaler": self.scaler.state_dict(),
+            "scale": self.scale.state_dict(),
             "stream": self.stream.state_dict(),
             "random": self.world.gather(random_state(self.world.device)),
             "step": self.step,
@@ -82,8 +83,7 @@ class State:
         """Continue from what `state_dict` returned; random states where that process was there."""
         self.stream.load_state_dict(saved["stream"])
         self.optimizer.load_state_dict(spread_moments(saved["optimizer"], self.optimizer))
-        if saved["scaler"]:
-            self.scaler.load_state_dict(saved["scaler"])
+        self.scale.load_state_dict(saved.get("scale", {}))
         self.step, self.best, self.stale = saved["step"], saved["best"], saved["stale"]
         if self.world.rank < len(saved["random"]):
             restore_random_state(saved["random"][self.world.rank], self.world.device)

@@ -66,14 +66,14 @@ def train_step(
                 sums[name] = sums.get(name, 0.0) + share * value.detach().float()
             if last:
                 shared = _shared(state, sums, stop)
-            state.scaler.scale(loss.value * share).backward()
+            state.scale.scale(loss.value * share).backward()
     means = dict(zip((*sums, "stop"), (shared() / state.world.size).tolist(), strict=True))
     norm = _update(state, settings) if math.isfinite(means["loss"]) else math.nan
     if state.ema is not None and math.isfinite(norm):
         state.ema.update(state.task)
     state.optimizer.zero_grad(set_to_none=True)
     state.step += 1
-    rescaled = state.scaler.is_enabled() and math.isfinite(means["loss"])
+    rescaled = state.scale.enabled and math.isfinite(means["loss"])
     _watch(state, settings, batches, good=math.isfinite(norm) or rescaled)
     stop = means.pop("stop") > 0
     return StepResult(means | {"lr": rate, "grad_norm": norm}, stop)
@@ -97,12 +97,12 @@ def _shared(state: State, values: dict[str, Tensor], stop: bool) -> Callable[[],
 
 def _update(state: State, settings: StepSettings) -> float:
     """Clip and update unless a gradient is not finite; the gradient norm before clipping."""
-    state.scaler.unscale_(state.optimizer)
+    state.scale.unscale(state.task.parameters())
     largest = settings.gradient_clip or math.inf
     norm = clip_gradients(state.task.parameters(), largest, state.world)
     if math.isfinite(norm):
-        state.scaler.step(state.optimizer)
-    state.scaler.update()
+        state.optimizer.step()
+    state.scale.update(norm)
     return norm
 
 
