@@ -29,12 +29,15 @@ LAYOUTS = {
 UNIFORM = {"tile_size": (6, 18), "patch_size": 6, "class_token": False}
 VOLUME = {"tile_size": (8, 4, 12), "patch_size": 4, "class_token": True, "pos_embed": "sincos"}
 NAMED = {"in_channels": 3, "use_varemb": True, "default_vars": ("a", "b", "c")}
+GROUPS = {"aggregation": "hierarchical", "aggregation_group": 1}
 IMAGE = tiny_models.ADAPTIVE_IMAGE
 OPTIONS = {
     "uniform": UNIFORM,
     "volume, class token": VOLUME,
     "adaptive, class token": IMAGE | {"class_token": True},
     "variables": UNIFORM | NAMED,
+    "variables in groups": UNIFORM | NAMED | GROUPS,
+    "adaptive, variables in groups": IMAGE | NAMED | GROUPS | {"aggregation_partial": "attention"},
     "adaptive, variables apart": IMAGE | NAMED | {"separate_channels": True},
 }
 PADDED = IMAGE | {"class_token": False}
@@ -44,7 +47,14 @@ CASES = {
     for name, options in OPTIONS.items()
     if tiny_models.takes(model, options)
 } | {f"{model}, adaptive with padding": Case(model, PADDED, threshold=0.9) for model in MODELS}
-SHORT = ("uniform", "adaptive, class token", "variables", "adaptive, variables apart")
+SHORT = (
+    "uniform",
+    "adaptive, class token",
+    "variables",
+    "adaptive, variables apart",
+    "variables in groups",
+    "adaptive, variables in groups",
+)
 """Options that meet the first two layouts alone: what is new in them lies outside what tensor ranks split."""
 RUNS = [
     (name, layout)
