@@ -59,6 +59,16 @@ class Trainer(Section):
     checkpoint_steps: Whole = key(
         0, "Save also after every so many optimizer steps; 0: after each epoch only.", "optimizer steps", ge=0
     )
+    checkpoint_async: bool = key(
+        False,
+        "Write checkpoints beside the training, from copies in host memory; it waits for those alone.",
+    )
+    checkpoint_keep_last: Whole = key(
+        2, "Newest checkpoints to keep: _even, _odd and, of those before, _step_N.", "checkpoints", ge=2
+    )
+    checkpoint_keep_best: Whole = key(
+        1, "Best checkpoints to keep: best and, of the next best, best_step_N.", "checkpoints", ge=1
+    )
     early_stop_epochs: Whole = key(
         0, "Stop after so many validations without improvement; 0: never.", "validations", ge=0
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import torch
@@ -23,6 +23,7 @@ class World:
 
     `mesh` is that of `ucf_vit.parallel.mesh.make_mesh`; None: every process is a data rank (mode `simple`).
     `tokens` are the processes that have the tokens of the same samples between them; None: each has all.
+    `group` is what values are exchanged in; None: the one that all processes are in from the start.
     """
 
     rank: int
@@ -30,6 +31,7 @@ class World:
     device: torch.device
     mesh: DeviceMesh | None = None
     tokens: TokenGroup | None = None
+    group: dist.ProcessGroup | None = None
 
     @property
     def is_main(self) -> bool:
@@ -58,12 +60,18 @@ class World:
         """Over how many processes the tokens of a sample are split."""
         return 1 if self.tokens is None else self.tokens.ranks
 
+    def beside(self) -> World:
+        """The same processes with a group of their own on the CPU, for a thread; collective."""
+        if self.size == 1:
+            return self
+        return replace(self, device=torch.device("cpu"), group=dist.new_group(backend="gloo"))
+
     def sum(self, tensor: Tensor) -> Tensor:
         """Element-wise sum over all processes."""
         if self.size == 1:
             return tensor
         shared = tensor.to(self.device, copy=True)
-        dist.all_reduce(shared)
+        dist.all_reduce(shared, group=self.group)
         return shared
 
     def gather(self, value: Any) -> list[Any]:
@@ -71,7 +79,7 @@ class World:
         if self.size == 1:
             return [value]
         values: list[Any] = [None] * self.size
-        dist.all_gather_object(values, value)
+        dist.all_gather_object(values, value, group=self.group)
         return values
 
     def broadcast(self, value: Any) -> Any:
@@ -79,7 +87,7 @@ class World:
         if self.size == 1:
             return value
         values: list[Any] = [value]
-        dist.broadcast_object_list(values, src=0)
+        dist.broadcast_object_list(values, src=0, group=self.group)
         return values[0]
 
     def on_main(self, work: Callable[[], T]) -> T:
@@ -98,7 +106,7 @@ class World:
     def barrier(self) -> None:
         """Wait for all processes."""
         if self.size > 1:
-            dist.barrier()
+            dist.barrier(group=self.group)
 
     def close(self) -> None:
         """Leave the process group."""

@@ -48,5 +48,5 @@ def start_from_mae(task: Task, run: Run) -> None:
     }
     variables = yaml.safe_load(newest.meta["config"])["model"]["default_vars"]
     report = transfer(task.model, weights, source_grid=newest.meta["grid"], source_variables=variables)
-    which = ", its averaged weights" if newest.averaged else ""
+    which = ", its averaged weights" if newest.has_average else ""
     log.info("starting from the masked autoencoder %s%s\n%s", newest.directory, which, report)
