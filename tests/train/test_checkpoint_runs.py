@@ -1,16 +1,20 @@
 """Runs that are killed, go on in other layouts, save beside the training, and keep more checkpoints."""
 
+import re
 import signal
 import time
 from multiprocessing.context import BaseContext
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file
 
 import runs
-from ucf_vit.core.errors import CheckpointError
+from ucf_vit.cli import main
+from ucf_vit.core.errors import CheckpointError, UserError
 from ucf_vit.train import checkpoint
 from ucf_vit.train.hooks.jsonl import read_metrics
+from ucf_vit.train.inspect import export_weights
 
 LAYOUT = {"mode": "fsdp", "simple_ddp_size": 1, "fsdp_size": 2, "tensor_par_size": 2}
 SIMPLE = ["parallelism.mode=simple", "parallelism.fsdp_size=1", "parallelism.tensor_par_size=1"]
@@ -100,3 +104,44 @@ def test_an_error_beside_the_training_ends_the_run(
     config = runs.write_config(tmp_path / "c.yaml", "masked", concrete, trainer={"checkpoint_async": True})
     with pytest.raises(CheckpointError, match=r"No space left on device.*the other slot is intact"):
         runs.train(config)
+
+
+def test_weights_go_out_to_one_file_and_in_again(
+    tmp_path: Path, concrete: Path, forkserver: BaseContext, capsys: pytest.CaptureFixture[str]
+) -> None:
+    short = {"max_steps": 2, "ema_decay": 0.9}
+    config = runs.write_config(
+        tmp_path / "a/c.yaml", "masked", concrete, trainer=short, parallelism=LAYOUT, data={"batch_size": 2}
+    )
+    assert runs.on_ranks(forkserver, 4, config) == [0] * 4
+    source, file = tmp_path / "a/out/last_even", tmp_path / "exported/weights.safetensors"
+    main.app(["checkpoint", "show", str(source)], standalone_mode=False)
+    said = capsys.readouterr().out
+    assert "step 2" in said
+    assert "mode fsdp, ranks 4, simple_ddp_size 1, fsdp_size 2" in said
+    assert "4 files" in said
+    assert re.search(r"model.encoder.blocks.0.attn.q.weight +24 x 24  float32 +2.304 kB", said)
+    main.app(["checkpoint", "export", str(source), str(file), "--averaged"], standalone_mode=False)
+    assert "parameters" in capsys.readouterr().out
+    exported, read = load_file(file), checkpoint.load(source)
+    assert exported.keys() == read.weights.keys()
+    assert all(exported[name].equal(value) for name, value in read.for_inference.items())
+    with pytest.raises(UserError, match="exists already"):
+        export_weights(source, file)
+
+    still = {"lr": 1e-30, "warmup_steps": 0, "weight_decay": 0.0}
+    for name, start in (("b", file), ("c", source)):
+        begun = runs.write_config(
+            tmp_path / name / "c.yaml",
+            "masked",
+            concrete,
+            trainer={"max_steps": 1, "start_from": str(start)},
+            model=still,
+        )
+        runs.train(begun)
+        first = checkpoint.load(tmp_path / name / "out/last_even").weights
+        assert all(first[key].allclose(value, rtol=0, atol=1e-12) for key, value in exported.items())
+    with pytest.raises(CheckpointError, match=r"(?s)another network.*size mismatch"):
+        runs.train(begun, "trainer.overwrite=true", "model.embed_dim=48", f"trainer.start_from={file}")
+    with pytest.raises(CheckpointError, match=r"nothing\.safetensors: no safetensors file"):
+        runs.train(begun, "trainer.overwrite=true", f"trainer.start_from={tmp_path}/nothing.safetensors")

@@ -50,6 +50,10 @@ class Trainer(Section):
     )
     resume_from_checkpoint: bool = key(False, "Continue the run in checkpoint_path where it stopped.")
     overwrite: bool = key(False, "Start anew even if checkpoint_path holds a run already.")
+    start_from: str = key(
+        "",
+        "Checkpoint directory or .safetensors file of the same network, whose weights a new run starts from.",
+    )
     use_pretrained_mae_model: bool = key(False, "Start the encoder from that of a masked autoencoder.")
     mae_checkpoint_path: str = key("", "Output directory of the masked autoencoder's run.")
     mae_checkpoint_filename: str = key(

@@ -56,7 +56,7 @@ class Checkpoint:
 
     def shards(self, kind: str) -> Shards:
         """The tensors of a kind: `WEIGHTS`, `AVERAGED` (none where no average was kept) or `OPTIMIZER`."""
-        return Shards(self.directory / name for name in self.meta["sha256"] if _kind(name) == kind)
+        return shards(self.directory, self.meta, kind)
 
     @cached_property
     def weights(self) -> dict[str, Tensor]:
@@ -71,7 +71,7 @@ class Checkpoint:
     @property
     def has_average(self) -> bool:
         """Whether averaged weights were kept."""
-        return any(_kind(name) == AVERAGED for name in self.meta["sha256"])
+        return any(kind_of(name) == AVERAGED for name in self.meta["sha256"])
 
     @property
     def for_inference(self) -> dict[str, Tensor]:
@@ -238,12 +238,18 @@ def _file(kind: str, suffix: str, rank: int, ranks: int) -> str:
     return f"{kind}.{suffix}" if ranks == 1 else f"{kind}-{rank + 1:05}-of-{ranks:05}.{suffix}"
 
 
-def _kind(file: str) -> str:
+def shards(directory: Path, meta: Mapping[str, Any], kind: str) -> Shards:
+    """The tensors of a kind in a checkpoint that has the description `meta`."""
+    return Shards(directory / name for name in meta["sha256"] if kind_of(name) == kind)
+
+
+def kind_of(file: str) -> str:
+    """What a file of a checkpoint holds, such as `WEIGHTS`."""
     return file.split(".")[0].split("-")[0]
 
 
 def _read_state(directory: Path, meta: Mapping[str, Any], rank: int) -> dict[str, Any]:
-    states = [name for name in meta["sha256"] if _kind(name) == STATE]
+    states = [name for name in meta["sha256"] if kind_of(name) == STATE]
     path = directory / states[rank if rank < len(states) else 0]
     try:
         return torch.load(path, map_location="cpu", weights_only=True)

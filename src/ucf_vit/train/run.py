@@ -21,7 +21,7 @@ from ucf_vit.train.engine import Loop, fit
 from ucf_vit.train.evaluate import evaluate
 from ucf_vit.train.hooks.hook import Hook
 from ucf_vit.train.optimizer import adamw
-from ucf_vit.train.pretrained import start_from_mae
+from ucf_vit.train.pretrained import start_from, start_from_mae
 from ucf_vit.train.saver import Saver
 from ucf_vit.train.saving import save_if_good, save_slot
 from ucf_vit.train.schedule import warmup_cosine
@@ -42,6 +42,8 @@ def train_task(task: Task, run: Run, world: World) -> bool:
         if newest is None and run.trainer.use_pretrained_mae_model:
             start_from_mae(task, run)
         replica = distributed(task, run, world)
+        if newest is None and run.trainer.start_from:
+            start_from(task, run, world)
         state = build_state(task, replica, run, world, data)
         if newest is not None:
             resume(state, run, newest)
