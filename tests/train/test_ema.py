@@ -197,7 +197,7 @@ def test_a_run_is_judged_by_its_average_and_trained_without(
     out = tmp_path / "ema/out"
     assert runs.losses(out) == runs.losses(tmp_path / "plain/out")
     assert equal(newest(out).weights, newest(tmp_path / "plain/out").weights)
-    assert not (newest(tmp_path / "plain/out").directory / checkpoint.AVERAGED).exists()
+    assert not (newest(tmp_path / "plain/out").directory / "ema.safetensors").exists()
     validated = runs.losses(out, "validation", "validation/loss")
     assert validated != runs.losses(tmp_path / "plain/out", "validation", "validation/loss")
 

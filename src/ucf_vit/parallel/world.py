@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import torch
@@ -25,6 +25,7 @@ class World:
     `mesh` is that of `ucf_vit.parallel.mesh.make_mesh`; None: every process is a data rank (mode `simple`).
     `tokens` are the processes that have the tokens of the same samples between them; None: each has all.
     `watch` knows where the others are in the run, to name one that is lost.
+    `group` is what values are exchanged in; None: the one that all processes are in from the start.
     """
 
     rank: int
@@ -33,6 +34,7 @@ class World:
     mesh: DeviceMesh | None = None
     tokens: TokenGroup | None = None
     watch: Watch | None = None
+    group: dist.ProcessGroup | None = None
 
     @property
     def is_main(self) -> bool:
@@ -61,6 +63,12 @@ class World:
         """Over how many processes the tokens of a sample are split."""
         return 1 if self.tokens is None else self.tokens.ranks
 
+    def beside(self) -> World:
+        """The same processes with a group of their own on the CPU, for a thread; collective."""
+        if self.size == 1:
+            return self
+        return replace(self, device=torch.device("cpu"), group=dist.new_group(backend="gloo"))
+
     def sum(self, tensor: Tensor) -> Tensor:
         """Element-wise sum over all processes."""
         return self.sum_later(tensor)()
@@ -70,7 +78,7 @@ class World:
         if self.size == 1:
             return lambda: tensor
         shared = tensor.to(self.device, copy=True)
-        work = dist.all_reduce(shared, async_op=True)
+        work = dist.all_reduce(shared, async_op=True, group=self.group)
 
         def finish() -> Tensor:
             work.wait()
@@ -83,7 +91,7 @@ class World:
         if self.size == 1:
             return [value]
         values: list[Any] = [None] * self.size
-        dist.all_gather_object(values, value)
+        dist.all_gather_object(values, value, group=self.group)
         return values
 
     def broadcast(self, value: Any) -> Any:
@@ -91,7 +99,7 @@ class World:
         if self.size == 1:
             return value
         values: list[Any] = [value]
-        dist.broadcast_object_list(values, src=0)
+        dist.broadcast_object_list(values, src=0, group=self.group)
         return values[0]
 
     def on_main(self, work: Callable[[], T]) -> T:
@@ -110,7 +118,7 @@ class World:
     def barrier(self) -> None:
         """Wait for all processes."""
         if self.size > 1:
-            dist.barrier()
+            dist.barrier(group=self.group)
 
     def at(self, step: int, doing: str) -> None:
         """Tell the others what this process does now; all say the same in the same order."""

@@ -19,6 +19,7 @@ from ucf_vit.core.errors import UserError
 from ucf_vit.parallel.mesh import layout_of, make_mesh, make_token_group
 from ucf_vit.parallel.watch import Watch
 from ucf_vit.parallel.world import World
+from ucf_vit.train.agree import check_program
 from ucf_vit.train.launch.device import pick_device
 from ucf_vit.train.launch.find import find_place
 from ucf_vit.train.launch.place import Place
@@ -32,7 +33,7 @@ def start(run: Run) -> Iterator[World]:
     """Join the other processes of the run, seed this one, and leave at the end.
 
     Raises ConfigError when the parallel sizes do not fit the number of processes, UserError when the device
-    is not there.
+    is not there or another process has another config or version.
     """
     place = find_place()
     layout = layout_of(run.check_ranks(place.size))
@@ -46,6 +47,7 @@ def start(run: Run) -> Iterator[World]:
     store = join(place, chosen, patience)
     watch = Watch(store, place.rank, place.size, timeout, partial(_give_up, place.rank))
     with _left_together(watch):
+        check_program(run, World(place.rank, place.size, chosen))
         split = run.parallelism.mode == "fsdp" and not layout.is_simple
         mesh = make_mesh(layout, chosen, patience) if split else None
         tokens = make_token_group(layout, patience, run.parallelism.seq_par_attention) if split else None
