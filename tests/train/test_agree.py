@@ -21,7 +21,7 @@ def other_on_rank_1(environment: dict[str, str], config: Path, what: str) -> Non
         ucf_vit.__version__ = "0.0.7"
     elif environment["RANK"] == "1":
         whole = build.build_dataset
-        build.build_dataset = lambda *a, **k: whole(*a, **{**k, "end": 0.5})
+        build.build_dataset = lambda *a, **k: whole(*a, **{**k, "end": 0.5 if k["start"] == 0 else k["end"]})
     try:
         runs.train(config, *overrides)
     except UserError as error:

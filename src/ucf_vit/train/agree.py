@@ -56,9 +56,8 @@ def check_same(own: Mapping[str, str], world: World) -> None:
         for name in differing[:_SHOWN]
     ]
     more = [f"and {len(differing) - _SHOWN} more"] if len(differing) > _SHOWN else []
-    found = [
-        f"rank {rank}: {text}" for rank, text in enumerate(world.gather("; ".join(lines + more))) if text
-    ]
+    said = world.gather("; ".join(lines + more))
+    found = [f"rank {rank}: {text}" for rank, text in enumerate(said) if text]
     raise UserError(f"not all processes mean the same run. {'. '.join(found[:_SHOWN])}")
 
 
