@@ -120,7 +120,7 @@ def test_weights_go_out_to_one_file_and_in_again(
     assert "step 2" in said
     assert "mode fsdp, ranks 4, simple_ddp_size 1, fsdp_size 2" in said
     assert "4 files" in said
-    assert re.search(r"model.encoder.blocks.0.attn.q.weight +24 x 24  float32 +2.304 kB", said)
+    assert re.search(r"model.encoder.blocks.0.attn.q.weight +24 x 24  float32 +2.3 kB", said)
     main.app(["checkpoint", "export", str(source), str(file), "--averaged"], standalone_mode=False)
     assert "parameters" in capsys.readouterr().out
     exported, read = load_file(file), checkpoint.load(source)

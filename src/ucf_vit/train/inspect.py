@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import prod
 from pathlib import Path
 
+from rich.filesize import decimal
 from safetensors.torch import save_file
 
 from ucf_vit.core.errors import CheckpointError, UserError
@@ -30,13 +31,13 @@ def describe(directory: Path) -> str:
     for kind, shards in kinds.items():
         files = sum(checkpoint.kind_of(name) == kind for name in meta["sha256"])
         total = sum(_bytes(shards, name) for name in shards.shapes)
-        lines.append(f"{kind}: {len(shards.shapes)} tensors, {_size(total)}, {files} files")
+        lines.append(f"{kind}: {len(shards.shapes)} tensors, {decimal(total)}, {files} files")
     shards = kinds[WEIGHTS]
     width = max(map(len, shards.shapes), default=0)
     for name, shape in shards.shapes.items():
         dtype = str(shards.types[name]).removeprefix("torch.")
         sides = " x ".join(map(str, shape)) or "scalar"
-        lines.append(f"  {name:{width}}  {sides:>20}  {dtype:8}  {_size(_bytes(shards, name)):>9}")
+        lines.append(f"  {name:{width}}  {sides:>20}  {dtype:8}  {decimal(_bytes(shards, name)):>9}")
     return "\n".join(lines)
 
 
@@ -63,12 +64,3 @@ def export_weights(directory: Path, file: Path, *, averaged: bool = False) -> in
 
 def _bytes(shards: Shards, name: str) -> int:
     return prod(shards.shapes[name]) * shards.types[name].itemsize
-
-
-def _size(number: int) -> str:
-    value, unit = float(number), "B"
-    for larger in ("kB", "MB", "GB", "TB"):
-        if value < 1000:
-            break
-        value, unit = value / 1000, larger
-    return f"{value:.4g} {unit}"

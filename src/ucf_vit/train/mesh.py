@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rich.filesize import decimal
 from torch import nn
 
 from ucf_vit.config import Run
@@ -63,19 +64,10 @@ def _line(layout: Layout, name: str, per_node: int, traffic: int) -> str:
     where = "within nodes" if not crossing else f"{crossing} of {len(groups)} across nodes"
     count = f"{len(groups)} group{'s' * (len(groups) > 1)} of {len(groups[0])}"
     shown = " ".join(_ranks(group) for group in groups[:_SHOWN]) + " ..." * (len(groups) > _SHOWN)
-    return f"{name:7}{count:16} {where:26} {_size(traffic)} per step   {shown}"
+    return f"{name:7}{count:16} {where:26} {decimal(traffic):>9} per step   {shown}"
 
 
 def _ranks(group: list[int]) -> str:
     if len(group) > _SHOWN:
         return f"[{group[0]} {group[1]} ... {group[-1]}]"
     return "[" + " ".join(map(str, group)) + "]"
-
-
-def _size(number: int) -> str:
-    value, unit = float(number), "B"
-    for larger in ("kB", "MB", "GB", "TB"):
-        if value < 1000:
-            break
-        value, unit = value / 1000, larger
-    return f"{value:6.1f} {unit}"
