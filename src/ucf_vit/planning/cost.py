@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +33,7 @@ class Work:
         if not (0 < self.tile_cost < float("inf")) or self.variables < 1:
             raise UserError(f"{self.name}: a tile costs {self.tile_cost}; expected a number above 0")
 
-    @property
+    @cached_property
     def total(self) -> int:
         """Tiles of all files."""
         return int(self.tiles.sum())
