@@ -123,6 +123,9 @@ def test_files_that_are_broken_are_refused_and_made_anew(files, tmp_path):
         arrays.load(path, "plan")
     with pytest.raises(UserError, match="no such file"):
         arrays.load(tmp_path / "none.npz", "plan")
+    arrays.save(path, "inventory", {}, {"titles": np.zeros(3)})
+    with pytest.raises(UserError, match="another version"):
+        Inventory.load(path)
     np.savez_compressed(tmp_path / "c.npz", about=np.zeros(3, np.uint8))
     with pytest.raises(UserError, match="compressed"):
         arrays.load(tmp_path / "c.npz", "plan")

@@ -42,6 +42,11 @@ def save(path: Path, kind: str, about: Mapping[str, Any], arrays: Arrays) -> Non
         raise UserError(f"{path}: cannot be written ({error})") from None
 
 
+def other_version(path: Path, kind: str) -> UserError:
+    """The error for a whole file without what is expected in it."""
+    return UserError(f"{path}: {kind} of another version; remove it and plan anew")
+
+
 def load(path: Path, kind: str) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """What `save` wrote; the arrays are memory maps, so that only what is touched is read.
 

@@ -85,7 +85,10 @@ class Inventory:
     def load(cls, path: Path) -> Inventory:
         """What was saved, through memory maps. Raises UserError."""
         about, parts = arrays.load(path, KIND)
-        return cls(**parts, source=about["source"])
+        try:
+            return cls(**{**about, **parts})
+        except TypeError:
+            raise arrays.other_version(path, KIND) from None
 
     @classmethod
     def of(

@@ -107,8 +107,11 @@ class Plan:
     def load(cls, path: Path) -> Plan:
         """What was saved, through memory maps. Raises UserError."""
         about, found = arrays.load(path, KIND)
-        parts = tuple(Part(**part) for part in about.pop("parts"))
-        return cls(parts=parts, **{**about, **found})
+        try:
+            parts = tuple(Part(**part) for part in about.pop("parts"))
+            return cls(parts=parts, **{**about, **found})
+        except (KeyError, TypeError):
+            raise arrays.other_version(path, KIND) from None
 
     def misfit(self, now: Plan) -> list[str]:
         """Why this plan is not for what `now` was made for, in words; empty if it fits."""
