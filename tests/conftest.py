@@ -6,9 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from PIL import Image
 
 from ucf_vit.data.synthetic import write_dataset
+
+settings.register_profile("machines that are shared", deadline=None)
+settings.load_profile("machines that are shared")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

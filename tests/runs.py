@@ -102,15 +102,20 @@ def on_ranks(
     forkserver: BaseContext, ranks: int, config: Path, *overrides: str, target: Rank | None = None
 ) -> list[int | None]:
     """Train, or call `target`, on `ranks` processes with gloo; their exit codes."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     processes = [
         start_rank(forkserver, rank, ranks, port, config, *overrides, target=target) for rank in range(ranks)
     ]
     for process in processes:
         process.join()
     return [process.exitcode for process in processes]
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
 
 
 def start_rank(

@@ -31,6 +31,23 @@ def test_groups_nodes_and_bytes(config: Path) -> None:
     assert all("B per step" in line for line in (tensor, fsdp, ddp))
 
 
+def test_ranks_that_split_tokens_share_out_the_weights_too(config: Path) -> None:
+    sizes = ["parallelism.tensor_par_size=2", "parallelism.seq_par_size=2", "parallelism.fsdp_size=2"]
+    head, tensor, seq, shard, ddp = mesh(config, 16, *sizes)
+    assert head == "16 ranks on 2 nodes: ddp 2 x fsdp 2 x seq 2 x tensor 2; 4 data ranks"
+    assert tensor.startswith("tensor ") and "[0 1] [2 3]" in tensor
+    assert seq.startswith("seq ") and "8 groups of 2" in seq and "[0 2] [1 3]" in seq
+    assert shard.startswith("shard ") and "4 groups of 4" in shard and "[0 2 4 6] [1 3 5 7]" in shard
+    assert ddp.startswith("ddp ") and "8 of 8 across nodes" in ddp
+
+
+def test_attention_of_split_tokens_decides_what_is_exchanged(config: Path) -> None:
+    split = ["parallelism.seq_par_size=4"]
+    _, seq, shard = mesh(config, 4, *split)
+    _, round_seq, round_shard = mesh(config, 4, *split, "parallelism.seq_par_attention=ring")
+    assert seq != round_seq and shard == round_shard
+
+
 def test_less_is_exchanged_when_weights_are_kept(config: Path) -> None:
     kept = mesh(config, 8, "parallelism.fsdp_size=8", "parallelism.reshard_after_forward=false")[1]
     freed = mesh(config, 8, "parallelism.fsdp_size=8")[1]

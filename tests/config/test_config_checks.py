@@ -246,9 +246,41 @@ def test_a_source_in_a_file():
     assert good(data__dataset="here/my_source.py:Mine").data.dataset == "here/my_source.py:Mine"
 
 
-def test_features_of_later_versions():
-    text = message(parallelism__mode="fsdp", parallelism__seq_par_size=2)
-    assert text.startswith("config: parallelism.seq_par_size = ") and "not available in this version" in text
+SPLIT = {"parallelism__mode": "fsdp", "parallelism__seq_par_size": 4}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            {"model__patch_size": 32},
+            "seq_par_size = 4: more ranks than tokens: an encoder of this network has 1",
+        ),
+        (
+            {"model__num_heads": 2, "parallelism__seq_par_attention": "ulysses"},
+            "seq_par_attention = 'ulysses': needs a head for each of 4 ranks, but model.num_heads 2 / tensor_par_size 1 = 2; take auto or ring",
+        ),
+        (
+            {"model__drop_rate": 0.1, "parallelism__seq_par_attention": "ring"},
+            "seq_par_attention = 'ring': attention in a ring has no dropout; set model.drop_rate=0, or take ulysses",
+        ),
+        (
+            {"model__drop_rate": 0.1, "parallelism__tensor_par_size": 2},
+            "has no dropout (auto becomes ring: model.num_heads 4 / tensor_par_size 2 = 2, less than 4 ranks); set model.drop_rate=0, or take seq_par_size 2 or less",
+        ),
+    ],
+)
+def test_ranks_that_split_tokens(change, said):
+    assert said in message(**SPLIT, **change)
+    assert good(**SPLIT).parallelism.seq_par_size == 4
+    del change["model__drop_rate" if "model__drop_rate" in change else next(iter(change))]
+    good(**SPLIT, **change)
+
+
+def test_masked_tokens_do_not_count_for_ranks_that_split_them():
+    tiny = {"trainer__task": "masked", "model__mask_ratio": 0.9, "model__tile_size": [32, 32]}
+    assert "has 2; take 2 or less" in message(**SPLIT, **tiny)
+    assert good(**SPLIT, **tiny, model__linear_decoder=True).parallelism.seq_par_size == 4
 
 
 @pytest.mark.parametrize(
@@ -256,16 +288,13 @@ def test_features_of_later_versions():
     [
         ("parallelism__fsdp_size", 2, "set parallelism.mode=fsdp"),
         ("parallelism__tensor_par_size", 2, "set parallelism.mode=fsdp"),
+        ("parallelism__seq_par_size", 2, "set parallelism.mode=fsdp"),
         ("parallelism__cpu_offloading", True, "set parallelism.mode=fsdp"),
     ],
 )
 def test_what_only_mode_fsdp_does(key, value, said):
     assert said in message(**{key: value})
     assert good(**{key: value, "parallelism__mode": "fsdp"}).parallelism.mode == "fsdp"
-
-
-def test_mode_fsdp_has_no_loss_scaling():
-    assert "bfloat16" in message(parallelism__mode="fsdp", trainer__data_type="float16")
 
 
 @pytest.mark.parametrize(("size", "near"), [(3, "2 or 4"), (8, "4"), (5, "4")])

@@ -17,7 +17,7 @@ from ucf_vit.core.errors import ConfigError
 HERE = Path(__file__).parent
 TEXTS = [path.read_text() for path in sorted(HERE.glob("*.yaml"))]
 CONFIGS = [yaml.load(text, Loader) for text in TEXTS]
-quiet = settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.too_slow])
+quiet = settings(max_examples=80, suppress_health_check=[HealthCheck.too_slow])
 
 names = st.sampled_from(
     sorted({part for key in keys() for part in key.split(".")} | {"net", "init_args", "ct1"})

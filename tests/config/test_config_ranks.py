@@ -53,3 +53,13 @@ def test_a_run_says_where_its_size_is_written(small):
     )
     assert "set parallelism.simple_ddp_size=-1" in str(error.value)
     assert load(small).check_ranks(3)["simple_ddp_size"] == 3
+
+
+def test_ranks_that_split_tokens_are_judged_when_their_number_is_known(small):
+    sizes = ["parallelism.mode=fsdp", "parallelism.simple_ddp_size=1", "parallelism.seq_par_size=-1"]
+    run = load(small, [*sizes, "model.drop_rate=0.1"])
+    assert run.check_ranks(4)["seq_par_size"] == 4
+    with pytest.raises(ConfigError, match=r"auto becomes ring: .* / tensor_par_size 1 = 4, less than 5"):
+        run.check_ranks(5)
+    with pytest.raises(ConfigError, match="has 32; take 32 or less"):
+        load(small, sizes).check_ranks(33)

@@ -269,7 +269,7 @@ def test_infinite_values_are_an_error(tmp_path, scratch):
         normalised(tmp_path, scratch, {"kind": "zscore"})
 
 
-@settings(deadline=None, max_examples=8)
+@settings(max_examples=8)
 @given(st.integers(1, 4), st.tuples(st.integers(8, 12), st.integers(8, 12)), st.integers(0, 3))
 def test_tiles_of_steps_are_those_of_the_arrays(tmp_path_factory, steps, space, seed):
     root = tmp_path_factory.mktemp("fields")

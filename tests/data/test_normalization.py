@@ -88,7 +88,7 @@ def test_any_stored_type_and_memory_order(dtype):
     assert np.allclose(normalized(np.asfortranarray(stored), "minmax"), expected, atol=1e-6)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     st.tuples(st.integers(1, 30), st.integers(1, 30), st.integers(1, 80)),
     st.floats(-1e6, 1e6),

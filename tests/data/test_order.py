@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ucf_vit.data.order import Group, Order, sample_keys, shuffled
@@ -23,7 +23,6 @@ def seen(parts: list[Order], epoch: int = 0) -> list[tuple[int, int]]:
     return [(r.group, t) for order in parts for r in order.requests(epoch) for t in r.tiles.tolist()]
 
 
-@settings(deadline=None)
 @given(counts_of_groups, st.integers(1, 5), st.integers(1, 4), st.integers(0, 3))
 def test_each_tile_once_and_a_bounded_remainder_left_out(counts, batch_size, ranks, epoch):
     tiles = seen(orders(counts, batch_size, ranks), epoch)
@@ -34,7 +33,6 @@ def test_each_tile_once_and_a_bounded_remainder_left_out(counts, batch_size, ran
         assert {t for g, t in tiles if g == group} <= set(range(sum(of_files)))
 
 
-@settings(deadline=None)
 @given(counts_of_groups, st.integers(1, 5), st.integers(1, 4))
 def test_without_shuffling_nothing_is_left_out_for_any_number_of_ranks(counts, batch_size, ranks):
     parts = orders(counts, batch_size, ranks, shuffle=False)
@@ -45,7 +43,6 @@ def test_without_shuffling_nothing_is_left_out_for_any_number_of_ranks(counts, b
     assert seen(parts, epoch=3) == seen(parts, epoch=0)
 
 
-@settings(deadline=None)
 @given(counts_of_groups, st.integers(1, 3), st.sampled_from([1, 2, 4]), st.integers(0, 2))
 def test_ranks_share_the_global_batches_of_one_process(counts, batch_size, ranks, epoch):
     (alone,) = orders(counts, batch_size * ranks)
@@ -89,7 +86,6 @@ def test_resuming_gives_the_requests_that_were_left():
 changes = st.lists(st.tuples(st.integers(1, 4), st.integers(1, 4), st.integers(0, 7)), min_size=1, max_size=4)
 
 
-@settings(deadline=None)
 @given(counts_of_groups, changes, st.integers(0, 2), st.none() | st.integers(1, 5))
 def test_an_epoch_goes_on_with_other_ranks_and_batches(counts, changes, epoch, cap):
     """Each stretch has a batch size, a number of ranks, and how many batches it takes (the last: all)."""
@@ -122,7 +118,6 @@ def test_an_epoch_goes_on_with_other_ranks_and_batches(counts, changes, epoch, c
             assert end == sum(counts[group])
 
 
-@settings(deadline=None)
 @given(counts_of_groups, st.integers(1, 4), st.integers(1, 3), st.integers(0, 9))
 def test_the_same_layout_goes_on_as_if_nothing_had_happened(counts, batch_size, ranks, position):
     order = orders(counts, batch_size, ranks)[0]

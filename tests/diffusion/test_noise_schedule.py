@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ucf_vit.core.errors import UserError
@@ -58,7 +58,6 @@ def test_last_step_is_noise_and_signal_only_falls(kind: str, steps: int) -> None
     assert signal[0] > 0.99
 
 
-@settings(deadline=None)
 @given(kind=st.sampled_from(KINDS), step=st.integers(0, 199), seed=st.integers(0, 99))
 def test_solving_undoes_mixing(kind: str, step: int, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
@@ -85,7 +84,6 @@ def test_min_snr_weights_agree_in_clean_values(kind: str) -> None:
     torch.testing.assert_close(weight * share_of_squared_error, snr.clamp(max=largest))
 
 
-@settings(deadline=None)
 @given(total=st.integers(1, 1500), share=st.floats(0, 1))
 def test_sampling_begins_at_the_last_step_and_only_falls(total: int, share: float) -> None:
     steps = max(1, round(share * total))

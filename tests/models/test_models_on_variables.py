@@ -29,7 +29,8 @@ RECONSTRUCT = ("mae", "diffusion")
 CHANNELS = {
     "plain": {"in_channels": 2},
     "varemb": {"in_channels": 3, "use_varemb": True, "default_vars": NAMES},
-    "single_channel": {"in_channels": 3, "use_varemb": True, "default_vars": NAMES},
+    "single_channel": {"in_channels": 1},
+    "varemb, single_channel": {"in_channels": 3, "use_varemb": True, "default_vars": NAMES},
 }
 GRID = [
     (name, kind, DEFAULTS | shape | channels)
@@ -104,7 +105,7 @@ def test_trains_on_some_variables(name, options, variables):
 @pytest.mark.parametrize(("name", "kind", "options"), GRID, ids=case_id)
 def test_learns_one_batch_by_heart(name, kind, options):
     torch.manual_seed(0)
-    variables = {"plain": None, "varemb": ("c", "a"), "single_channel": ("b",)}[kind]
+    variables = {"varemb": ("c", "a"), "varemb, single_channel": ("b",)}.get(kind)
     model = build(name, options | {"feature_size": 8, "mask_ratio": 0.1})
     image = image_for(options)
     image = image if variables is None else image[:, rows(variables)]

@@ -33,7 +33,7 @@ def built(*arguments):
     return positions
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     grid=st.lists(st.integers(1, 6), min_size=2, max_size=3),
     patch=st.integers(1, 32),

@@ -1,7 +1,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ucf_vit.nn.channels_last import Conv, _convolve_as_two, _is_slow_alone, instance_norm
@@ -9,7 +9,6 @@ from ucf_vit.nn.channels_last import Conv, _convolve_as_two, _is_slow_alone, ins
 shapes = st.tuples(st.integers(1, 3), st.lists(st.integers(1, 6), min_size=2, max_size=3), st.integers(1, 5))
 
 
-@settings(deadline=None)
 @given(shapes)
 def test_instance_norm_is_that_of_torch(shape):
     batch, space, channels = shape
@@ -39,7 +38,6 @@ def test_instance_norm_takes_and_gives_bfloat16_with_float32_statistics():
     torch.testing.assert_close(y, instance_norm(x.detach().float()).bfloat16())
 
 
-@settings(deadline=None)
 @given(space=st.lists(st.integers(1, 7), min_size=3, max_size=3), channels=st.integers(1, 3))
 def test_one_volume_convolved_as_two_halves(space, channels):
     x = torch.randn(1, channels, *space, dtype=torch.float64)

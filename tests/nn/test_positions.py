@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from timm.layers import resample_abs_pos_embed
 
@@ -33,7 +33,6 @@ def test_equals_the_established_table(key, reference):
     torch.testing.assert_close(sincos(GOLDEN[key], golden.shape[1]), golden, rtol=0, atol=1e-12)
 
 
-@settings(deadline=None)
 @given(grid=grids, dim=st.integers(12, 70))
 def test_any_width_gives_each_place_a_row_of_its_own(grid, dim):
     table = sincos(grid, dim)
@@ -58,7 +57,6 @@ def test_a_published_table_leaves_a_class_token_without_place(reference):
     torch.testing.assert_close(sincos((4, 4), 48), torch.from_numpy(golden[1:]))
 
 
-@settings(deadline=None)
 @given(old=grids, factor=st.integers(1, 3))
 def test_interpolation_keeps_what_is_constant_and_the_same_grid(old, factor):
     table = torch.randn(math.prod(old), 5)

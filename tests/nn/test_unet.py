@@ -3,13 +3,12 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ucf_vit.nn.unet import UnetDecoder, Upsample, stages_of
 
 
-@settings(deadline=None)
 @given(st.integers(1, 512))
 def test_stages_are_the_prime_factors(patch):
     factors = stages_of(patch)

@@ -43,7 +43,7 @@ def test_heads_must_divide_the_width():
         CrossAggregation(12, 5)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.data(), st.integers(1, 9), st.integers(1, 10))
 def test_groups_hold_each_variable_once_and_do_not_depend_on_the_others(data, variables, group):
     numbers = data.draw(st.lists(st.integers(0, variables - 1), min_size=1, unique=True))

@@ -17,6 +17,7 @@ from ucf_vit.nn.encoder import Encoder
 from ucf_vit.parallel.distribute import Settings, distribute
 from ucf_vit.parallel.initial import materialise
 from ucf_vit.parallel.mesh import Layout
+from ucf_vit.parallel.sequence import Exchange
 from ucf_vit.parallel.shard import Sharding, gathered_weights
 from ucf_vit.parallel.traffic import Sizes, bytes_per_step
 
@@ -60,16 +61,21 @@ def test_recomputation_serves_one_process_too(alone: Outcome) -> None:
     np.testing.assert_allclose(outcome.losses, alone.losses, rtol=1e-12)
 
 
-def test_bfloat16_keeps_float32_shards(group: RankGroup, alone: Outcome) -> None:
+@pytest.mark.parametrize(
+    ("layout", "attention"), [(BOTH, "auto"), (Layout(seq=4), "ulysses"), (Layout(seq=4), "ring")], ids=str
+)
+def test_bfloat16_keeps_float32_shards(
+    group: RankGroup, alone: Outcome, layout: Layout, attention: Exchange
+) -> None:
     """The rounding of products, 2^-8, is seen in the loss; weights, gradients and their sums are float32."""
-    loss, types = group.call(_in_bfloat16)[0]
+    loss, types = group.call(_in_bfloat16, layout, attention)[0]
     assert loss == pytest.approx(alone.losses[0], rel=2e-2)
     assert loss != pytest.approx(alone.losses[0], rel=1e-6)
     assert types == {(torch.float32, torch.float32)}
 
 
-def _in_bfloat16() -> tuple[float, set[tuple[torch.dtype, torch.dtype]]]:
-    world = world_of(BOTH)
+def _in_bfloat16(layout: Layout, attention: Exchange) -> tuple[float, set[tuple[torch.dtype, torch.dtype]]]:
+    world = world_of(layout, attention)
     task = parity.build(CASE).float()
     distribute(task, world, Settings())
     batch = parity.share(parity.batch_of(CASE, task, 0), world.data_rank, world.data_size)
@@ -163,7 +169,43 @@ def test_traffic_of_a_step_is_that_of_the_formulas(group: RankGroup) -> None:
     _, measured = group.call(traffic.of_one_step, case, layout, parity.EXACT)[0]
     network = parity.build(case).model
     computed = bytes_per_step(network, {"encoder": 5}, batch, layout, Sizes(8, 8, 8))
-    assert computed == {"tensor": sum(measured.values()), "fsdp": 0, "ddp": 0}
+    assert computed == {"tensor": sum(measured.values()), "seq": 0, "shard": 0, "ddp": 0}
+
+
+@pytest.mark.parametrize(
+    ("attention", "layout", "length", "per_block"),
+    [
+        ("ulysses", Layout(seq=4), 13, {"all-to-all": (8, 8 * 4 * 4 * 16 * 8)}),
+        ("ring", Layout(seq=4), 8, {"send": (10, 10 * 2 * 4 * 2 * 16 * 8)}),
+        ("ring", Layout(seq=2, tensor=2), 8, {"send": (4, 4 * 2 * 4 * 4 * 8 * 8)}),
+    ],
+    ids=str,
+)
+def test_traffic_of_ranks_that_split_tokens_is_that_of_the_formulas(
+    group: RankGroup,
+    attention: Exchange,
+    layout: Layout,
+    length: int,
+    per_block: dict[str, tuple[int, int]],
+) -> None:
+    """Tokens of width 16 in float64; each rank gathers what all of them hold at both ends."""
+    cases = [
+        Case("vit", {"tile_size": (6, 6 * length), "patch_size": 6, "class_token": False, "depth": depth})
+        for depth in (3, 4)
+    ]
+    (few, few_bytes), (more, more_bytes) = (
+        group.call(traffic.of_one_step, case, layout, parity.EXACT, attention)[0] for case in cases
+    )
+    ends = "all-gather of tokens"
+    kinds = ("all-to-all", "send", ends)
+    found = {kind: (more[kind] - few[kind], more_bytes[kind] - few_bytes[kind]) for kind in kinds}
+    assert found == dict.fromkeys(kinds, (0, 0)) | per_block
+    assert more[ends] == 2
+    assert more_bytes[ends] == 2 * parity.BATCH * layout.seq * -(-length // layout.seq) * 16 * 8
+    network, sizes = parity.build(cases[1]).model, Sizes(8, 8, 8)
+    computed = bytes_per_step(network, {"encoder": length}, parity.BATCH, layout, sizes, attention=attention)
+    assert computed["seq"] == sum(more_bytes[kind] for kind in kinds)
+    assert (computed["tensor"] > 0) == (layout.tensor > 1)
 
 
 def test_a_parameter_without_a_rule_is_named(group: RankGroup) -> None:

@@ -14,6 +14,7 @@ from torch.utils._pytree import tree_leaves
 
 from ucf_vit.parallel.distribute import Settings, distribute
 from ucf_vit.parallel.mesh import Layout
+from ucf_vit.parallel.sequence import Exchange
 
 KINDS = {
     "all_gather_into_tensor": "all-gather",
@@ -22,6 +23,9 @@ KINDS = {
     "_reduce_scatter_base_": "reduce-scatter",
     "all_reduce": "all-reduce",
     "allreduce_": "all-reduce",
+    "allgather_": "all-gather of tokens",
+    "alltoall_base_": "all-to-all",
+    "send": "send",
 }
 
 
@@ -38,20 +42,24 @@ class Traffic(CommDebugMode):
         space, _, name = func._schema.name.partition("::")
         if out is not NotImplemented and space in ("_c10d_functional", "c10d") and name in KINDS:
             kind = KINDS[name]
-            whole = max(t.nbytes for t in tree_leaves((args, out)) if isinstance(t, torch.Tensor))
+            sizes = [t.nbytes for t in tree_leaves((args, out)) if isinstance(t, torch.Tensor)]
+            parts = [t.nbytes for t in tree_leaves(args[0])] if name == "allgather_" else []
             self.number[kind] += 1
-            self.bytes[kind] += whole
+            self.bytes[kind] += max(*sizes, sum(parts))
         return out
 
 
-def of_one_step(case: Case, layout: Layout, settings: Settings) -> tuple[Counter[str], Counter[str]]:
+def of_one_step(
+    case: Case, layout: Layout, settings: Settings, attention: Exchange = "auto"
+) -> tuple[Counter[str], Counter[str]]:
     """Number and bytes of collectives of one forward and backward pass, the second one."""
-    world = world_of(layout)
+    world = world_of(layout, attention)
     task = parity.build(case)
     replica = distribute(task, world, settings)
     batch = task.draw(parity.share(parity.batch_of(case, task, 0), world.data_rank, world.data_size))
     replica(batch).value.backward()
     with Traffic() as traffic:
         replica(batch).value.backward()
-    assert sum(traffic.number.values()) == traffic.get_total_counts(), traffic.get_comm_counts()
+    known = sum(number for kind, number in traffic.number.items() if kind != "send")
+    assert known == traffic.get_total_counts(), traffic.get_comm_counts()
     return traffic.number, traffic.bytes

@@ -100,7 +100,7 @@ def test_without_keys_it_is_the_middle():
 
 
 @each
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(factor=st.floats(1e-6, 1e6), shift=st.floats(-10, 10))
 def test_scale_and_shift_do_not_matter(name, dims, factor, shift):
     image = scene(dims)
@@ -236,7 +236,7 @@ def test_the_variance_is_that_of_the_window(dims):
 
 @pytest.mark.parametrize("dims", [2, 3])
 @pytest.mark.parametrize("name", ["gradient", "variance"])
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(sides=st.lists(st.integers(1, 12), min_size=3, max_size=3), cached=st.integers(1, 500))
 def test_parts_do_not_show(name, dims, sides, cached):
     image = torch.rand(1, 2, *sides[:dims])

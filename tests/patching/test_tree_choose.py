@@ -1,7 +1,7 @@
 """Tiles, patches and lengths chosen for an image always give trees, and leave little out."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ucf_vit.core.errors import UserError
@@ -13,7 +13,6 @@ SHAPES = st.lists(st.integers(1, 3000), min_size=2, max_size=2) | st.lists(
 )
 
 
-@settings(deadline=None)
 @given(shape=SHAPES, min_leaf=st.integers(1, 5))
 def test_what_is_chosen_can_be_grown(shape: list[int], min_leaf: int) -> None:
     if min(shape) < min_leaf:

@@ -45,7 +45,7 @@ def boxes(leaves: Leaves, tree: int) -> list[tuple[tuple[int, ...], int]]:
 
 
 @given(details(), st.data())
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_one_top_k_is_the_greedy_loop(case, data):
     forest, detail = case
     length = data.draw(st.integers(forest.num_roots, forest.num_cells + 3))
@@ -56,7 +56,7 @@ def test_one_top_k_is_the_greedy_loop(case, data):
 
 
 @given(details(), st.data())
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_leaves_are_in_z_order_and_cover_the_tile_once(case, data):
     forest, detail = case
     length = forest.reachable(data.draw(st.integers(forest.num_roots, forest.num_cells)))
@@ -74,7 +74,7 @@ def test_leaves_are_in_z_order_and_cover_the_tile_once(case, data):
 
 
 @given(details(), st.data())
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_threshold_splits_what_holds_more(case, data):
     forest, detail = case
     threshold = data.draw(st.sampled_from([0.0, 1.0, 5.5, 300.0]))
@@ -92,7 +92,7 @@ def test_threshold_splits_what_holds_more(case, data):
 
 
 @given(details(), st.data())
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_too_many_leaves_are_coarsened_or_dropped(case, data):
     forest, detail = case
     length = data.draw(st.integers(forest.num_roots, forest.num_cells))
@@ -136,7 +136,7 @@ def test_integer_totals_do_not_overflow():
 
 
 @given(details())
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_no_child_holds_more_than_its_parent(case):
     """Also after rounding, on which the whole rule rests."""
     forest, detail = case

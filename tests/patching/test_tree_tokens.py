@@ -63,14 +63,14 @@ def area(crop, patch):
 
 
 @given(grown())
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_tokens_are_every_leaf_resized(case):
     leaves, image, patch = case
     torch.testing.assert_close(cut(image, leaves, patch), one_by_one(image, leaves, patch), atol=1e-5, rtol=0)
 
 
 @given(grown())
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_pasted_tokens_are_the_image_where_leaves_fit_a_patch(case):
     leaves, image, patch = case
     back = paste(cut(image, leaves, patch), leaves)
@@ -91,7 +91,7 @@ def test_pasted_tokens_are_the_image_where_leaves_fit_a_patch(case):
 
 
 @given(grown())
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_labels_by_majority_and_back(case):
     leaves, image, patch = case
     label = (image[:, 0] * 2).round().clamp(-1, 2).long() + 1

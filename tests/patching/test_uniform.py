@@ -1,7 +1,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ucf_vit.core.errors import UserError
@@ -10,7 +10,6 @@ from ucf_vit.patching.uniform import PatchGrid, patchify, unpatchify
 grids = st.lists(st.integers(1, 4), min_size=2, max_size=3)
 
 
-@settings(deadline=None)
 @given(grid=grids, patch=st.integers(1, 5), channels=st.integers(1, 3), batch=st.integers(1, 2))
 def test_there_and_back(grid, patch, channels, batch):
     image = torch.randn(batch, channels, *(patch * n for n in grid))

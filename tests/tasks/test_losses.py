@@ -9,9 +9,9 @@ from torch import Tensor
 
 from ucf_vit.core.errors import UserError
 from ucf_vit.data.batch import Batch
-from ucf_vit.models import MAE, SAP, UNETR, VIT
+from ucf_vit.models import MAE, SAP, UNETR, VIT, DiffusionVIT
 from ucf_vit.patching.tree.patcher import AdaptivePatcher
-from ucf_vit.tasks import Classification, MaskedAutoencoding, Segmentation, Task, TokenSegmentation
+from ucf_vit.tasks import Classification, Denoising, MaskedAutoencoding, Segmentation, Task, TokenSegmentation
 from ucf_vit.tasks.segmentation import dice_per_class, segmentation_loss
 from ucf_vit.tasks.task import TASKS, total
 
@@ -32,6 +32,8 @@ def build(name: str) -> Task:
     if name == "masked":
         decoder = {"decoder_embed_dim": 8, "decoder_depth": 1, "decoder_num_heads": 2}
         return MaskedAutoencoding(MAE(**options, **decoder), patcher=patcher)
+    if name == "diffusion":
+        return Denoising(DiffusionVIT(linear_decoder=True, **options), patcher=patcher)
     if name == "unetr":
         model = UNETR(num_classes=3, feature_size=4, **options)
         return Segmentation(model, 3, (8, 12), patcher=patcher)
@@ -139,7 +141,7 @@ def test_trees_are_drawn_for_training_and_have_their_middle_for_evaluation(train
     assert patches.leaves.start.equal(drawn if training else middle)
 
 
-@pytest.mark.parametrize("name", ["sap", "masked on trees", "classification on trees"])
+@pytest.mark.parametrize("name", ["sap", "masked on trees", "diffusion on trees", "classification on trees"])
 def test_what_is_not_valid_changes_nothing(name: str) -> None:
     """Garbage in the places of missing leaves leaves loss and gradients as they are."""
     task, batch = build(name), batch_for(name)

@@ -36,7 +36,7 @@ def test_intensity_alone_does_not_segment_the_synthetic_concrete(concrete):
     assert 0.4 < np.mean(list(dice.values())) < 0.66
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.integers(0, 10**6))
 def test_no_interval_is_better_on_the_training_samples(seed):
     rng = np.random.default_rng(seed)

@@ -39,9 +39,7 @@ def test_the_newest_slot_is_found_whatever_its_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "damage"),
     [
-        *itertools.product(
-            (checkpoint.WEIGHTS, checkpoint.AVERAGED, checkpoint.STATE), ("cut", "flipped", "gone")
-        ),
+        *itertools.product(("model.safetensors", "ema.safetensors", "state.pt"), ("cut", "flipped", "gone")),
         (checkpoint.META, "cut"),
         (checkpoint.META, "gone"),
     ],
@@ -69,7 +67,7 @@ def test_a_damaged_newer_slot_falls_back_to_the_older_and_is_named(
 def test_no_valid_slot_is_an_error_that_names_both(tmp_path: Path) -> None:
     for slot in checkpoint.slots(tmp_path, "last"):
         write(slot, 1)
-        (slot / checkpoint.WEIGHTS).write_bytes(b"")
+        (slot / "model.safetensors").write_bytes(b"")
     with pytest.raises(CheckpointError, match=r"last_even.*last_odd|last_odd.*last_even"):
         checkpoint.load_newest(tmp_path, "last")
 
@@ -77,9 +75,9 @@ def test_no_valid_slot_is_an_error_that_names_both(tmp_path: Path) -> None:
 def test_nothing_executable_is_loaded(tmp_path: Path) -> None:
     slot = tmp_path / "last_even"
     write(slot, 1)
-    torch.save({"step": Path("x")}, slot / checkpoint.STATE)
+    torch.save({"step": Path("x")}, slot / "state.pt")
     meta = json.loads((slot / checkpoint.META).read_text())
-    meta["sha256"][checkpoint.STATE] = checkpoint._sha256(slot / checkpoint.STATE)
+    meta["sha256"]["state.pt"] = checkpoint._sha256(slot / "state.pt")
     (slot / checkpoint.META).write_text(json.dumps(meta))
     with pytest.raises(CheckpointError, match=r"state\.pt"):
         checkpoint.load(slot)
@@ -94,7 +92,7 @@ def test_what_was_written_last_is_newest_even_after_going_back_to_an_earlier_ste
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{}", '{"format": 1, "written": 9e99}', '{"format": 1, "sha256": {}}', "[]"]
+    "text", ["", "{}", '{"format": 2, "written": 9e99}', '{"format": 2, "sha256": {}}', "[]"]
 )
 def test_a_damaged_description_is_reported_and_the_other_slot_used(tmp_path: Path, text: str) -> None:
     write(tmp_path / "last_even", 10)

@@ -36,7 +36,7 @@ def tiles(concrete: Path) -> Tensor:
     return kept.images
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(seeds, st.integers(2, 40), st.integers(2, 40), st.integers(1, 12))
 def test_the_distance_is_a_distance(seed: int, n: int, m: int, size: int) -> None:
     a, b = normal(seed, n, size), 2 * normal(seed + 1, m, size) + 1
@@ -91,7 +91,7 @@ def test_noise_and_blur_take_tiles_away(tiles: Tensor) -> None:
         assert frechet_distance(real, network.of(changed[-1][128:], CPU)) > 4 * frechet_distance(real, other)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(seeds, st.integers(1, 30), st.integers(1, 12), st.integers(1, 7))
 def test_a_fair_share_does_not_depend_on_batches(seed: int, number: int, most: int, size: int) -> None:
     generator = torch.Generator().manual_seed(seed)
@@ -107,7 +107,7 @@ def test_a_fair_share_does_not_depend_on_batches(seed: int, number: int, most: i
     assert torch.equal(kept.keys, keys.sort().values[:most])
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(seeds, st.integers(1, 6), st.integers(1, 20), st.integers(1, 7))
 def test_the_nearest_tile(seed: int, queries: int, number: int, size: int) -> None:
     asked, tiles = normal(seed, queries, 2, 3, 3), normal(seed + 1, number, 2, 3, 3)

@@ -47,7 +47,7 @@ def test_lines_are_strict_json_and_there_at_once(tmp_path: Path) -> None:
     assert math.isnan(read_metrics(tmp_path / "metrics.jsonl")[0]["loss"])
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(killed=st.integers(1, 30), back=st.integers(0, 30), torn=st.integers(0, 40))
 def test_no_step_twice_and_none_missing_after_a_resume(
     tmp_path_factory: pytest.TempPathFactory, killed: int, back: int, torn: int

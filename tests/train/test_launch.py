@@ -2,6 +2,7 @@
 
 import socket
 from dataclasses import astuple
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -199,7 +200,7 @@ def test_a_port_that_is_taken_is_named() -> None:
         port = taken.getsockname()[1]
         place = Place(0, 2, 0, 2, "127.0.0.1", port, "SLURM")
         with pytest.raises(UserError, match=f"cannot meet the others at 127.0.0.1:{port} .*MASTER_PORT"):
-            join(place, torch.device("cpu"))
+            join(place, torch.device("cpu"), timedelta(seconds=5))
 
 
 def test_two_launchers_at_once_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,6 +40,44 @@ def test_a_run_equals_that_of_one_process(
     assert "no picture" not in (tmp_path / "four/out/log.txt").read_text()
 
 
+def test_ranks_that_split_tokens_equal_one_process(
+    tmp_path: Path, concrete: Path, forkserver: BaseContext
+) -> None:
+    """Both read the same tiles; of an encoder's 5 tokens one has three and the other two."""
+    config = runs.write_config(tmp_path / "c.yaml", "masked", concrete, model=RATE, trainer={"max_epochs": 1})
+    runs.train(config, f"trainer.checkpoint_path={tmp_path / 'one'}")
+    split = ("parallelism.mode=fsdp", "parallelism.seq_par_size=2")
+    two = f"trainer.checkpoint_path={tmp_path / 'two'}"
+    assert runs.on_ranks(forkserver, 2, config, two, *split) == [0, 0]
+    for event, key, close in EVENTS:
+        expected = runs.losses(tmp_path / "one", event, key)
+        assert len(expected) >= 1
+        assert runs.losses(tmp_path / "two", event, key) == pytest.approx(expected, rel=close)
+
+
+def test_float16_is_scaled_alike_on_all_ranks(
+    tmp_path: Path, concrete: Path, forkserver: BaseContext
+) -> None:
+    """Ranks hold other parts of a gradient, and leave out the same steps."""
+    half = {"max_epochs": 1, "data_type": "float16"}
+    for name, size, parts in (("one", 4, {}), ("two", 2, {"mode": "fsdp", "fsdp_size": 2})):
+        config = runs.write_config(
+            tmp_path / name / "c.yaml",
+            "masked",
+            concrete,
+            data={"batch_size": size},
+            model=RATE,
+            trainer=half,
+        )
+        options = [f"parallelism.{key}={value}" for key, value in parts.items()]
+        assert runs.on_ranks(forkserver, 4 // size, config, *options) == [0] * (4 // size)
+    one, two = (runs.losses(tmp_path / name / "out") for name in ("one", "two"))
+    assert two == pytest.approx(one, rel=1e-2)
+    saved, _ = checkpoint.load_newest(tmp_path / "two/out", "last")
+    assert saved is not None
+    assert saved.state["scale"]["good"] == len(two)
+
+
 def test_a_run_resumes_on_its_layout_and_on_one_process(
     tmp_path: Path, concrete: Path, forkserver: BaseContext
 ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import gcd
+from math import gcd, prod
 
 from ucf_vit.config.check_model import divisors
 from ucf_vit.config.problems import Problem
@@ -14,9 +14,6 @@ def mode(run: Run) -> Iterator[Problem]:
     """Mode simple knows data parallelism alone; what only mode fsdp does is asked of mode fsdp alone."""
     parallelism = run.parallelism
     if parallelism.mode == "fsdp":
-        if run.trainer.data_type == "float16":
-            message = "mode fsdp has no loss scaling; take bfloat16, or parallelism.mode=simple"
-            yield Problem(("trainer", "data_type"), message, "float16")
         return
     for name, size in parallelism.sizes().items():
         if name != "simple_ddp_size" and size != 1:
@@ -44,6 +41,45 @@ def shares(run: Run, size: int) -> Iterator[Problem]:
         what = ", ".join(f"{name} = {count}" for name, count in uneven.items())
         message = f"{size} tensor ranks can't share {what} evenly; take {' or '.join(map(str, near))}"
         yield Problem(("parallelism", "tensor_par_size"), message, run.parallelism.tensor_par_size)
+
+
+def sequence(run: Run) -> Iterator[Problem]:
+    """Ranks that split tokens have some each, and attend in a way that serves this network."""
+    sizes = run.parallelism
+    yield from token_shares(run, sizes.seq_par_size, sizes.tensor_par_size)
+
+
+def token_shares(run: Run, size: int, tensor: int) -> Iterator[Problem]:
+    """What `size` ranks can't split; -1 for either is judged when the number of ranks is known."""
+    if size <= 1:
+        return
+    parallelism = run.parallelism
+    if (least := fewest_tokens(run)) < size:
+        message = f"more ranks than tokens: an encoder of this network has {least}; take {least} or less"
+        yield Problem(("parallelism", "seq_par_size"), message, parallelism.seq_par_size)
+    heads = {name: n for name, n in shared_counts(run).items() if name.endswith("num_heads")}
+    few = {name: n // tensor for name, n in heads.items() if n // tensor < size} if tensor >= 1 else {}
+    what = ", ".join(f"{name} {heads[name]} / tensor_par_size {tensor} = {n}" for name, n in few.items())
+    where = ("parallelism", "seq_par_attention")
+    if parallelism.seq_par_attention == "ulysses" and few:
+        message = f"needs a head for each of {size} ranks, but {what}; take auto or ring"
+        yield Problem(where, message, "ulysses")
+    rings = parallelism.seq_par_attention == "ring" or (parallelism.seq_par_attention == "auto" and few)
+    if rings and run.model.drop_rate > 0:
+        cause = f" (auto becomes ring: {what}, less than {size} ranks)" if few else ""
+        message = f"attention in a ring has no dropout{cause}; set model.drop_rate=0, or "
+        better = f"take seq_par_size {min(few.values())} or less" if few else "take ulysses"
+        yield Problem(where, message + better, parallelism.seq_par_attention)
+
+
+def fewest_tokens(run: Run) -> int:
+    """Of a sample in the encoder that sees fewest, while training."""
+    net, tokens = run.model, prod(run.grid)
+    if net.adaptive_patching and net.separate_channels and net.use_varemb:
+        tokens = run.fixed_length  # of a batch with one variable
+    if run.task == "masked" and not net.linear_decoder:
+        tokens = int(tokens * (1 - net.mask_ratio))
+    return tokens + (net.class_token and run.task in ("masked", "classification"))
 
 
 def shared_counts(run: Run) -> dict[str, int]:

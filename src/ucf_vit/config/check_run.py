@@ -44,6 +44,9 @@ def sizes(run: Run) -> Iterator[Problem]:
 
 def pretrained(run: Run) -> Iterator[Problem]:
     """A network that starts from a masked autoencoder needs to know which."""
+    if run.trainer.use_pretrained_mae_model and run.trainer.start_from:
+        message = "trainer.use_pretrained_mae_model is true too; a run starts from one of them"
+        yield Problem(("trainer", "start_from"), message, run.trainer.start_from)
     if run.trainer.use_pretrained_mae_model and not run.trainer.mae_checkpoint_path:
         message = "missing; expected the output directory of the masked autoencoder's run, since "
         yield Problem(

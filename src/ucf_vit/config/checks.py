@@ -25,6 +25,7 @@ CHECKS: tuple[Check, ...] = (
     check_run.sizes,
     check_parallel.mode,
     check_parallel.tensor,
+    check_parallel.sequence,
     check_run.classes_for_task,
     check_run.pretrained,
     check_run.groups,

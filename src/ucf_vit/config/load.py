@@ -18,7 +18,6 @@ from ucf_vit.config.problems import report
 from ucf_vit.config.resolve import resolve
 from ucf_vit.config.run import Run
 from ucf_vit.config.trainer import TaskName
-from ucf_vit.config.unavailable import not_available
 from ucf_vit.config.validate import validate
 
 
@@ -59,7 +58,6 @@ def _build(
     _check(run, *BEFORE_DEFAULTS)
     run = resolve(run, _task(run, task), origins.name)
     _check(run, *CHECKS)
-    _check(run, not_available)
     return run
 
 

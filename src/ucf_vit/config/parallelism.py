@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import prod
 from typing import Literal
 
-from ucf_vit.config.fields import Section, Whole, key
+from ucf_vit.config.fields import Number, Section, Whole, key
 
 SIZES = ("simple_ddp_size", "fsdp_size", "seq_par_size", "tensor_par_size")
 
@@ -22,11 +22,17 @@ class Parallelism(Section):
     )
     fsdp_size: Whole = key(1, "Ranks that share out the weights and see different data.", "ranks")
     tensor_par_size: Whole = key(1, "Ranks that split each layer and see the same data.", "ranks")
-    seq_par_size: Whole = key(1, "Ranks that split the tokens of each sample.", "ranks")
+    seq_par_size: Whole = key(
+        1,
+        "Ranks that split the tokens of each sample within encoders, for sequences that do not fit one "
+        "device; they see the same data and share out the weights.",
+        "ranks",
+    )
     seq_par_attention: Literal["auto", "ulysses", "ring"] = key(
         "auto",
-        "How ranks that split the tokens attend to all of them: ulysses: each has all tokens of some heads; "
-        "ring: keys and values go round; auto: ulysses where there are heads for all ranks.",
+        "How ranks that split the tokens attend to all of them: ulysses: each has all tokens of some heads, "
+        "of which there must be one for each rank (num_heads / tensor_par_size); ring: keys and values go "
+        "round, without dropout; auto: ulysses where there are heads for all ranks, else ring.",
     )
     cpu_offloading: bool = key(
         False, "Mode fsdp: keep sharded weights, gradients and moments in host memory between uses."
@@ -38,6 +44,13 @@ class Parallelism(Section):
     )
     reduce_type: Literal["float32", "bfloat16"] = key(
         "float32", "Mode fsdp: type in which the gradients of sharded weights are summed."
+    )
+
+    timeout: Number = key(
+        600.0,
+        "How long ranks wait for one that does not answer before the run ends with its name and last step.",
+        "seconds",
+        ge=1,
     )
 
     def sizes(self) -> dict[str, int]:

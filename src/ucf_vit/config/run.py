@@ -127,17 +127,18 @@ class Run(Section):
         """The four sizes of `parallelism` on `world_size` ranks, with -1 replaced by what is left.
 
         Raises ConfigError if their product is not the number of ranks, if tensor ranks can't share the layers
-        evenly, or if the ranks of `load_balancing.dataset_group_list`, where it is in use, are not all data
-        ranks.
+        evenly or others the tokens, or if the ranks of `load_balancing.dataset_group_list`, where it is in
+        use, are not all data ranks.
         """
-        from ucf_vit.config.check_parallel import shares
+        from ucf_vit.config.check_parallel import shares, token_shares
 
         try:
             degrees = self.parallelism.degrees(world_size)
         except ValueError as error:
             size = self.parallelism.simple_ddp_size
             raise self.error("parallelism.simple_ddp_size", str(error), size) from None
-        if problems := list(shares(self, degrees["tensor_par_size"])):
+        tensor, seq = degrees["tensor_par_size"], degrees["seq_par_size"]
+        if problems := [*shares(self, tensor), *token_shares(self, seq, tensor)]:
             raise report(problems, self._origins)
         ranks = degrees["simple_ddp_size"] * degrees["fsdp_size"]
         balancing = self.load_balancing

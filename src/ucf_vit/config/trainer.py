@@ -50,6 +50,10 @@ class Trainer(Section):
     )
     resume_from_checkpoint: bool = key(False, "Continue the run in checkpoint_path where it stopped.")
     overwrite: bool = key(False, "Start anew even if checkpoint_path holds a run already.")
+    start_from: str = key(
+        "",
+        "Checkpoint directory or .safetensors file of the same network, whose weights a new run starts from.",
+    )
     use_pretrained_mae_model: bool = key(False, "Start the encoder from that of a masked autoencoder.")
     mae_checkpoint_path: str = key("", "Output directory of the masked autoencoder's run.")
     mae_checkpoint_filename: str = key(
@@ -58,6 +62,16 @@ class Trainer(Section):
     validation_epochs: Whole = key(1, "Validate after every so many epochs; 0: never.", "epochs", ge=0)
     checkpoint_steps: Whole = key(
         0, "Save also after every so many optimizer steps; 0: after each epoch only.", "optimizer steps", ge=0
+    )
+    checkpoint_async: bool = key(
+        False,
+        "Write checkpoints beside the training, from copies in host memory; it waits for those alone.",
+    )
+    checkpoint_keep_last: Whole = key(
+        2, "Newest checkpoints to keep: _even, _odd and, of those before, _step_N.", "checkpoints", ge=2
+    )
+    checkpoint_keep_best: Whole = key(
+        1, "Best checkpoints to keep: best and, of the next best, best_step_N.", "checkpoints", ge=1
     )
     early_stop_epochs: Whole = key(
         0, "Stop after so many validations without improvement; 0: never.", "validations", ge=0

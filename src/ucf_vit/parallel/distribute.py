@@ -13,6 +13,7 @@ from ucf_vit.parallel.blocks import Recompute, compile_blocks, recompute
 from ucf_vit.parallel.initial import materialise
 from ucf_vit.parallel.rules import split_encoders
 from ucf_vit.parallel.shard import Sharding, shard_network
+from ucf_vit.parallel.variables import split_variables
 from ucf_vit.parallel.world import World
 
 
@@ -46,6 +47,8 @@ def distribute(task: nn.Module, world: World, settings: Settings) -> nn.Module:
         if not on_meta:
             network.to(world.device)
             _as_on_rank_0(network)
+        if mesh["tensor"].size() > 1:
+            split_variables(network, mesh.get_group("tensor"))
         if mesh["tensor"].size() > 1 or world.tokens is not None:
             split_encoders(network, mesh["tensor"], world.tokens)
         _prepare_blocks(network, settings)

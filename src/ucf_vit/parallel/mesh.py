@@ -38,6 +38,11 @@ class Layout:
         return prod(self.shape)
 
     @property
+    def shard(self) -> int:
+        """Over how many ranks weights are sharded: those with other data or other tokens."""
+        return self.fsdp * self.seq
+
+    @property
     def is_simple(self) -> bool:
         """Whether every rank holds a whole model and a batch of its own, as in mode simple."""
         return self.size == self.ddp
@@ -81,11 +86,10 @@ def make_mesh(layout: Layout, device: torch.device, patience: timedelta) -> Devi
     Weights are sharded over the ranks with other data and over those with other tokens of the same: shard is
     fsdp and seq together. Each group gives up on a lost process after `patience`.
     """
-    shape = (layout.ddp, layout.fsdp * layout.seq, layout.tensor)
+    shape = (layout.ddp, layout.shard, layout.tensor)
     mesh = init_device_mesh(device.type, shape, mesh_dim_names=("ddp", "shard", "tensor"))
-    if hasattr(dist, "set_timeout"):  # before torch 2.15 groups of a mesh keep their half hour
-        for axis in range(3):
-            dist.set_timeout(patience, mesh.get_group(axis))
+    for axis in range(3):  # groups of a mesh would keep their half hour
+        _set_timeout(patience, mesh.get_group(axis))
     return mesh
 
 
@@ -95,3 +99,11 @@ def make_token_group(layout: Layout, patience: timedelta, attention: Exchange) -
         return None
     group, _ = dist.new_subgroups_by_enumeration(layout.groups("seq"), timeout=patience)
     return TokenGroup(group, attention)
+
+
+def _set_timeout(patience: timedelta, group: dist.ProcessGroup) -> None:
+    """Before torch 2.15 there is a private function alone."""
+    if hasattr(dist, "set_timeout"):
+        dist.set_timeout(patience, group)
+    else:
+        dist.distributed_c10d._set_pg_timeout(patience, group)

@@ -20,11 +20,19 @@ from torch.autograd.function import once_differentiable
 Exchange = Literal["auto", "ulysses", "ring"]
 """auto: heads where there are enough for all ranks, else the ring."""
 
+QUERIES = 256
+"""Tokens of a rank that attend at a time where keys and values go round."""
+
 
 def shares(total: int, ranks: int) -> list[int]:
     """How many of `total` each rank gets: as even as can be, the first ones one more."""
     each, more = divmod(total, ranks)
     return [each + (rank < more) for rank in range(ranks)]
+
+
+def uses_ring(attention: Exchange, heads: int, ranks: int) -> bool:
+    """Whether attention of so many heads goes round in a ring."""
+    return attention == "ring" or (attention == "auto" and heads < ranks)
 
 
 @dataclass(frozen=True)
@@ -50,7 +58,7 @@ class TokenGroup:
 
     def uses_ring(self, heads: int) -> bool:
         """Whether attention of so many heads goes round in a ring."""
-        return self.attention == "ring" or (self.attention == "auto" and heads < self.ranks)
+        return uses_ring(self.attention, heads, self.ranks)
 
     def split(self, x: Tensor) -> Tensor:
         """Of tokens `[B, L, D]` that all ranks have, this rank's run `[B, n, D]`."""
@@ -172,9 +180,11 @@ def ring_attention(
     """softmax(q kᵀ / √D) v over the tokens of all ranks, of which each has a run `[B, H, n, D]`.
 
     `valid` `[B, L]` bool says to which of all tokens one may attend. Softmax is put together run by run
-    (Milakov and Gimelshein 2018); logits of two runs alone exist at a time.
+    (Milakov and Gimelshein 2018), at least in float32; logits of `QUERIES` tokens to one run alone exist at a
+    time, so that memory grows with the tokens, not with their square.
     """
-    return _Ring.apply(q, k, v, valid, tokens, total)
+    with torch.autocast(q.device.type, enabled=False):
+        return _Ring.apply(q, k, v, valid, tokens, total)
 
 
 class _Ring(torch.autograd.Function):
@@ -182,18 +192,24 @@ class _Ring(torch.autograd.Function):
     def forward(
         ctx: Any, q: Tensor, k: Tensor, v: Tensor, valid: Tensor | None, tokens: TokenGroup, total: int
     ) -> Tensor:
-        result = torch.zeros_like(q)
-        lse = q.new_full(q.shape[:-1], -torch.inf)
+        result = torch.zeros_like(q, dtype=_sum_type(q))
+        lse = result.new_full(q.shape[:-1], -torch.inf)
         passing = torch.stack([k, v])
         for owner in _owners(tokens):
-            logits = _logits(q, passing[0], _valid_of(valid, owner, tokens, total))
-            here = logits.logsumexp(dim=-1)
-            both = torch.logaddexp(lse, here)
-            weights = (logits - both[..., None]).exp().nan_to_num(0.0)
-            result = result * (lse - both).exp().nan_to_num(0.0)[..., None] + weights @ passing[1]
-            lse = both
-            passing = _pass_on(passing, owner, tokens, total)
-        ctx.save_for_backward(q, k, v, result, lse)
+            if owner != tokens.rank:
+                passing = _pass_on(passing, owner, tokens, total)
+            there = _valid_of(valid, owner, tokens, total)
+            for rows in _rows(q):
+                logits = _logits(q[:, :, rows], passing[0], there)
+                before = lse[:, :, rows]
+                both = torch.logaddexp(before, logits.logsumexp(dim=-1))
+                most = _finite(both)
+                weights = logits.sub_(most[..., None]).exp_()
+                result[:, :, rows] *= (before - most).exp()[..., None]
+                result[:, :, rows] += weights.to(v.dtype) @ passing[1]
+                lse[:, :, rows] = both
+        result = result.to(q.dtype)
+        ctx.save_for_backward(q, k, v, result, _finite(lse))
         ctx.valid, ctx.tokens, ctx.total = valid, tokens, total
         return result
 
@@ -202,19 +218,40 @@ class _Ring(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         q, k, v, result, lse = ctx.saved_tensors
         scale = q.shape[-1] ** -0.5
-        delta = (grad * result).sum(dim=-1, keepdim=True)
-        grad_q = torch.zeros_like(q)
-        passing = torch.stack([k, v, torch.zeros_like(k), torch.zeros_like(v)])
+        delta = (grad * result).sum(dim=-1, keepdim=True, dtype=lse.dtype)
+        grad_q = torch.zeros_like(q, dtype=lse.dtype)
+        passing = torch.stack([k, v])
+        grads = torch.zeros_like(passing, dtype=lse.dtype)
         for owner in _owners(ctx.tokens):
-            there_k, there_v, grad_k, grad_v = passing
-            logits = _logits(q, there_k, _valid_of(ctx.valid, owner, ctx.tokens, ctx.total))
-            weights = (logits - lse[..., None]).exp().nan_to_num(0.0)
-            by_logit = weights * (grad @ there_v.mT - delta) * scale
-            grad_q += by_logit @ there_k
-            grad_k += by_logit.mT @ q
-            grad_v += weights.mT @ grad
-            passing = _pass_on(passing, owner, ctx.tokens, ctx.total)
-        return grad_q, passing[2], passing[3], None, None, None
+            if owner != ctx.tokens.rank:
+                passing = _pass_on(passing, owner, ctx.tokens, ctx.total)
+                grads = _pass_on(grads, owner, ctx.tokens, ctx.total)
+            there_k, there_v = passing
+            there = _valid_of(ctx.valid, owner, ctx.tokens, ctx.total)
+            for rows in _rows(q):
+                logits = _logits(q[:, :, rows], there_k, there)
+                weights = logits.sub_(lse[:, :, rows, None]).exp_()
+                by_value = (grad[:, :, rows] @ there_v.mT).to(weights.dtype)
+                by_logit = by_value.sub_(delta[:, :, rows]).mul_(weights).mul_(scale).to(q.dtype)
+                grad_q[:, :, rows] += by_logit @ there_k
+                grads[0] += by_logit.mT @ q[:, :, rows]
+                grads[1] += weights.to(grad.dtype).mT @ grad[:, :, rows]
+        grads = _pass_on(grads, ctx.tokens.rank, ctx.tokens, ctx.total).to(k.dtype)
+        return grad_q.to(q.dtype), grads[0], grads[1], None, None, None
+
+
+def _sum_type(x: Tensor) -> torch.dtype:
+    """In which sums over runs are kept."""
+    return torch.promote_types(x.dtype, torch.float32)
+
+
+def _finite(lse: Tensor) -> Tensor:
+    """0 where no token is valid, so that weights become 0 there."""
+    return lse.masked_fill(lse.isneginf(), 0.0)
+
+
+def _rows(q: Tensor) -> list[slice]:
+    return [slice(start, start + QUERIES) for start in range(0, q.shape[2], QUERIES)]
 
 
 def _owners(tokens: TokenGroup) -> list[int]:
@@ -223,7 +260,7 @@ def _owners(tokens: TokenGroup) -> list[int]:
 
 
 def _logits(q: Tensor, k: Tensor, valid: Tensor | None) -> Tensor:
-    logits = (q @ k.mT) * q.shape[-1] ** -0.5
+    logits = (q @ k.mT).to(_sum_type(q)) * q.shape[-1] ** -0.5
     return logits if valid is None else logits.masked_fill(~valid[:, None, None, :], -torch.inf)
 
 
@@ -234,10 +271,10 @@ def _valid_of(valid: Tensor | None, owner: int, tokens: TokenGroup, total: int) 
     return valid[:, ends[owner] - shares(total, tokens.ranks)[owner] : ends[owner]]
 
 
-def _pass_on(passing: Tensor, owner: int, tokens: TokenGroup, total: int) -> Tensor:
-    """To the next rank, what `owner` began with; from the one before, what comes next."""
+def _pass_on(passing: Tensor, coming: int, tokens: TokenGroup, total: int) -> Tensor:
+    """`passing` goes to the next rank; what the rank before had, of the tokens of `coming`, comes."""
     shape = list(passing.shape)
-    shape[-2] = shares(total, tokens.ranks)[(owner - 1) % tokens.ranks]
+    shape[-2] = shares(total, tokens.ranks)[coming]
     arrived = passing.new_empty(shape)
     after, before = (tokens.rank + 1) % tokens.ranks, (tokens.rank - 1) % tokens.ranks
     moves = [

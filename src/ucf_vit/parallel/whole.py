@@ -10,19 +10,30 @@ from torch import Tensor
 from torch.distributed.tensor import DTensor, Replicate
 
 
-def own_part(whole: Tensor, like: DTensor, axes: tuple[int, ...] = ()) -> Tensor:
-    """What this rank holds of a tensor that is laid out as `like`, a view.
+def own_box(
+    shape: tuple[int, ...], like: DTensor, axes: tuple[int, ...] = ()
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Offsets and sizes of what this rank holds of a tensor of `shape` that is laid out as `like`.
 
     With `axes`, split along these axes of the tensor alone. Tensor parallelism splits first, and sharding
     then splits what that leaves: so the mesh is gone through from the last axis on.
     """
     mesh = like.device_mesh
+    offsets, sizes = [0] * len(shape), list(shape)
     for number in reversed(range(mesh.ndim)):
         axis = getattr(like.placements[number], "dim", None)
         if axis is not None and (not axes or axis in axes):
-            pieces = whole.chunk(mesh.size(number), axis)
-            place = mesh.get_local_rank(number)
-            whole = pieces[place] if place < len(pieces) else whole.narrow(axis, 0, 0)
+            step = -(-sizes[axis] // mesh.size(number))
+            first = min(step * mesh.get_local_rank(number), sizes[axis])
+            offsets[axis] += first
+            sizes[axis] = min(step, sizes[axis] - first)
+    return tuple(offsets), tuple(sizes)
+
+
+def own_part(whole: Tensor, like: DTensor, axes: tuple[int, ...] = ()) -> Tensor:
+    """What this rank holds of a tensor that is laid out as `like`, a view; see `own_box`."""
+    for axis, (first, size) in enumerate(zip(*own_box(tuple(whole.shape), like, axes), strict=True)):
+        whole = whole.narrow(axis, first, size)
     return whole
 
 
@@ -42,24 +53,6 @@ def gathered(tree: Any, keep: bool) -> Any:
     return tree
 
 
-def spread(whole: Mapping[str, Tensor], like: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Of the tensors of `whole` this rank's parts, laid out as those of the same name in `like`."""
-    return {name: _spread(value, like.get(name)) for name, value in whole.items()}
-
-
-def spread_moments(whole: dict[str, Any], optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    """An optimizer's state dict with whole tensors, for `optimizer`, whose parameters may be parts."""
-    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    state = {
-        number: {
-            name: _spread(value, parameters[number]) if isinstance(value, Tensor) and value.ndim else value
-            for name, value in moments.items()
-        }
-        for number, moments in whole["state"].items()
-    }
-    return {**whole, "state": state}
-
-
 def _whole(tensor: DTensor) -> Tensor:
     """Gathered along one axis of the mesh after the other, sharding first: the way it was split, back.
 
@@ -75,12 +68,3 @@ def _whole(tensor: DTensor) -> Tensor:
         placements[number] = Replicate()
         tensor = tensor.redistribute(placements=placements)
     return tensor.to_local()
-
-
-def _spread(value: Tensor, like: Tensor | None) -> Tensor:
-    if not isinstance(like, DTensor) or value.shape != like.shape:
-        return value
-    part = own_part(value, like).to(like.to_local().device, copy=True, memory_format=torch.contiguous_format)
-    return DTensor.from_local(
-        part, like.device_mesh, like.placements, run_check=False, shape=like.shape, stride=like.stride()
-    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import torch
@@ -13,6 +13,7 @@ from torch.distributed.device_mesh import DeviceMesh
 
 from ucf_vit.core.errors import UserError
 from ucf_vit.parallel.sequence import TokenGroup
+from ucf_vit.parallel.watch import Watch
 
 T = TypeVar("T")
 
@@ -23,6 +24,8 @@ class World:
 
     `mesh` is that of `ucf_vit.parallel.mesh.make_mesh`; None: every process is a data rank (mode `simple`).
     `tokens` are the processes that have the tokens of the same samples between them; None: each has all.
+    `watch` knows where the others are in the run, to name one that is lost.
+    `group` is what values are exchanged in; None: the one that all processes are in from the start.
     """
 
     rank: int
@@ -30,6 +33,8 @@ class World:
     device: torch.device
     mesh: DeviceMesh | None = None
     tokens: TokenGroup | None = None
+    watch: Watch | None = None
+    group: dist.ProcessGroup | None = None
 
     @property
     def is_main(self) -> bool:
@@ -58,20 +63,35 @@ class World:
         """Over how many processes the tokens of a sample are split."""
         return 1 if self.tokens is None else self.tokens.ranks
 
+    def beside(self) -> World:
+        """The same processes with a group of their own on the CPU, for a thread; collective."""
+        if self.size == 1:
+            return self
+        return replace(self, device=torch.device("cpu"), group=dist.new_group(backend="gloo"))
+
     def sum(self, tensor: Tensor) -> Tensor:
         """Element-wise sum over all processes."""
+        return self.sum_later(tensor)()
+
+    def sum_later(self, tensor: Tensor) -> Callable[[], Tensor]:
+        """Begin to sum over all processes; what is returned waits for the sum."""
         if self.size == 1:
-            return tensor
+            return lambda: tensor
         shared = tensor.to(self.device, copy=True)
-        dist.all_reduce(shared)
-        return shared
+        work = dist.all_reduce(shared, async_op=True, group=self.group)
+
+        def finish() -> Tensor:
+            work.wait()
+            return shared
+
+        return finish
 
     def gather(self, value: Any) -> list[Any]:
         """The small Python values of all processes, by rank, on every process."""
         if self.size == 1:
             return [value]
         values: list[Any] = [None] * self.size
-        dist.all_gather_object(values, value)
+        dist.all_gather_object(values, value, group=self.group)
         return values
 
     def broadcast(self, value: Any) -> Any:
@@ -79,7 +99,7 @@ class World:
         if self.size == 1:
             return value
         values: list[Any] = [value]
-        dist.broadcast_object_list(values, src=0)
+        dist.broadcast_object_list(values, src=0, group=self.group)
         return values[0]
 
     def on_main(self, work: Callable[[], T]) -> T:
@@ -98,9 +118,9 @@ class World:
     def barrier(self) -> None:
         """Wait for all processes."""
         if self.size > 1:
-            dist.barrier()
+            dist.barrier(group=self.group)
 
-    def close(self) -> None:
-        """Leave the process group."""
-        if dist.is_initialized():
-            dist.destroy_process_group()
+    def at(self, step: int, doing: str) -> None:
+        """Tell the others what this process does now; all say the same in the same order."""
+        if self.watch is not None:
+            self.watch.at(step, doing)

@@ -28,6 +28,7 @@ from ucf_vit.parallel.shard import Sharding
 from ucf_vit.parallel.world import World
 from ucf_vit.patching.tree.patcher import AdaptivePatcher
 from ucf_vit.tasks import TASKS, Task
+from ucf_vit.train.agree import check_data
 from ucf_vit.train.hooks.hook import Hook
 from ucf_vit.train.hooks.jsonl import JsonlHook
 from ucf_vit.train.hooks.pictures import PicturesHook, PicturesPeer
@@ -166,6 +167,7 @@ def build_data(run: Run, world: World, task: Task) -> Data:
     }
     training = build_datasets(run, scratch)
     _check_classes(run, training)
+    check_data([*training, *held_out], world)
     train = Stream(
         training,
         augmentation=run.task if data.augmentation else None,

@@ -1,10 +1,10 @@
-"""The directory of a run: what is in it, when it may be used, and how a run continues from it."""
+"""The directory of a run: when it may be used, and how a run continues from it."""
 
 from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,12 @@ from torch import Tensor
 
 from ucf_vit.config import Run, differences, dump
 from ucf_vit.core.errors import CheckpointError, UserError
-from ucf_vit.parallel.whole import gathered, spread
+from ucf_vit.parallel.world import World
 from ucf_vit.tasks.task import Task
 from ucf_vit.train import checkpoint
 from ucf_vit.train.ema import Ema
+from ucf_vit.train.optimizer import load_moments
+from ucf_vit.train.shards import Shards
 from ucf_vit.train.state import State
 
 log = logging.getLogger(__name__)
@@ -24,28 +26,39 @@ BEST = "best"
 OUTPUTS = ("config.yaml", "metrics.jsonl", "log.txt", "report.html")
 
 
-def open_directory(run: Run) -> tuple[Path | None, list[str]]:
+def open_directory(run: Run, world: World) -> tuple[checkpoint.Checkpoint | None, list[str]]:
     """Make the run's directory ready, with the config of what is trained in it.
 
     Returns the checkpoint to continue from, or None for none, and what the user should know about the choice.
-    Call it on one process. Raises UserError when the directory holds another run that would be lost, and
+    Collective. Raises UserError when the directory holds another run that would be lost, and
     CheckpointError when there are checkpoints to resume from and none is valid.
     """
     directory = Path(run.trainer.checkpoint_path)
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        newest, notes = _to_resume(directory, run) if run.trainer.resume_from_checkpoint else (None, [])
-        if newest is None:
-            _make_room(directory, run)
-            _write_config(directory, run)
-    except OSError as cause:
-        raise UserError(f"trainer.checkpoint_path {directory}: cannot be written ({cause})") from None
+
+    def begin() -> None:
+        _make_room(directory, run)
+        _write_config(directory, run)
+
+    _on_main(world, directory, lambda: directory.mkdir(parents=True, exist_ok=True))
+    newest, notes = _to_resume(directory, run, world) if run.trainer.resume_from_checkpoint else (None, [])
+    if newest is None:
+        _on_main(world, directory, begin)
     return newest, notes
 
 
-def _to_resume(directory: Path, run: Run) -> tuple[Path | None, list[str]]:
+def _on_main(world: World, directory: Path, work: Callable[[], None]) -> None:
+    def guarded() -> None:
+        try:
+            work()
+        except OSError as cause:
+            raise UserError(f"trainer.checkpoint_path {directory}: cannot be written ({cause})") from None
+
+    world.on_main(guarded)
+
+
+def _to_resume(directory: Path, run: Run, world: World) -> tuple[checkpoint.Checkpoint | None, list[str]]:
     name = run.trainer.checkpoint_filename_for_loading or run.trainer.checkpoint_filename
-    newest, problems = checkpoint.load_newest(directory, name)
+    newest, problems = checkpoint.load_newest(directory, name, world)
     notes = [f"{problem}; using the other slot" for problem in problems]
     if newest is None and run.trainer.checkpoint_filename_for_loading:
         raise CheckpointError(
@@ -53,11 +66,13 @@ def _to_resume(directory: Path, run: Run) -> tuple[Path | None, list[str]]:
         )
     if newest is None:
         return None, [f"{directory}: no checkpoint {name!r} to resume from; starting anew"]
-    return newest.directory, notes
+    return newest, notes
 
 
 def _make_room(directory: Path, run: Run) -> None:
+    names = (BEST, run.trainer.checkpoint_filename)
     slots = [directory / BEST, *checkpoint.slots(directory, run.trainer.checkpoint_filename)]
+    slots += [path for name in names for path in checkpoint.kept(directory, name)]
     if any(slot.exists() for slot in slots) and not run.trainer.overwrite:
         raise UserError(
             f"trainer.checkpoint_path {directory} holds a run already. Continue it with "
@@ -80,9 +95,9 @@ def _write_config(directory: Path, run: Run) -> None:
 
 def load_for_inference(task: Task, run: Run, read: checkpoint.Checkpoint) -> list[str]:
     """As `load_weights`, with the averaged weights where the checkpoint has some."""
-    if read.averaged:
+    if read.has_average:
         log.info("%s: using the averaged weights", read.directory)
-    return _load(task, run, read, read.for_inference)
+    return _load(task, run, read, (checkpoint.WEIGHTS, checkpoint.AVERAGED))
 
 
 def load_weights(task: Task, run: Run, read: checkpoint.Checkpoint) -> list[str]:
@@ -91,13 +106,13 @@ def load_weights(task: Task, run: Run, read: checkpoint.Checkpoint) -> list[str]
     A warning names what the network is or sees otherwise than when it was trained. CheckpointError when the
     weights are those of another network.
     """
-    return _load(task, run, read, read.weights)
+    return _load(task, run, read, (checkpoint.WEIGHTS,))
 
 
-def _load(task: Task, run: Run, read: checkpoint.Checkpoint, weights: Mapping[str, Tensor]) -> list[str]:
+def _load(task: Task, run: Run, read: checkpoint.Checkpoint, kinds: Iterable[str]) -> list[str]:
     differing = differences(read.meta["config"], run)
     try:
-        task.load_state_dict(spread(weights, like=task.state_dict()))
+        load_tensors(task, [read.shards(kind) for kind in kinds])
     except RuntimeError as cause:
         trained = read.directory.parent / "config.yaml"
         advice = f"; repeat the overrides of the training, or evaluate {trained}\n" if differing else ""
@@ -110,10 +125,24 @@ def _load(task: Task, run: Run, read: checkpoint.Checkpoint, weights: Mapping[st
     return differing
 
 
-def resume(state: State, run: Run, directory: Path) -> None:
-    """Continue from the checkpoint in `directory`, from now on with the config of `run`."""
-    read = checkpoint.load(directory)
+def load_tensors(task: Task, sources: Iterable[Shards]) -> None:
+    """Put tensors by name into `task`, of several sources the last; a rank reads what it holds of each.
+
+    Raises RuntimeError where names or shapes are not those of `task`.
+    """
+    own = task.state_dict()
+    found: dict[str, Tensor] = {}
+    for source in sources:
+        parts = source.parts(own)
+        found |= source.nothing(source.shapes.keys() - parts.keys()) | parts
+    task.load_state_dict(found)
+
+
+def resume(state: State, run: Run, read: checkpoint.Checkpoint) -> None:
+    """Continue from a checkpoint, from now on with the config of `run`."""
+    directory = read.directory
     load_weights(state.task, run, read)
+    load_moments(state.task, state.optimizer, read.shards(checkpoint.OPTIMIZER))
     state.load_state_dict(read.state)
     state.count(run.trainer)
     _resume_average(state, run.trainer.ema_decay, read)
@@ -141,44 +170,10 @@ def _changes(state: State, saved: Mapping[str, Any]) -> str:
 def _resume_average(state: State, decay: float, read: checkpoint.Checkpoint) -> None:
     if decay:
         state.ema = Ema(state.task, decay)
-    if state.ema is not None and read.averaged:
-        averaged = spread(read.averaged, like=state.ema.weights)
+    if state.ema is not None and read.has_average:
+        averaged = read.shards(checkpoint.AVERAGED).parts(state.ema.weights)
         state.ema.load_state_dict(read.state["ema"], averaged)
     elif state.ema is not None:
         log.info("trainer.ema_decay: %s has no averaged weights; they start from its weights", read.directory)
-    elif read.averaged:
+    elif read.has_average:
         log.info("trainer.ema_decay is 0: the averaged weights of %s are dropped", read.directory)
-
-
-def save(state: State, run: Run, name: str, metrics: dict[str, float] | None = None) -> None:
-    """Write a checkpoint called `name` (collective); rank 0 writes, a full disk is an error on every rank."""
-    saved = state.state_dict()
-    keep = state.world.is_main
-    weights = gathered(state.task.state_dict(), keep)
-    averaged = None if state.ema is None else gathered(state.ema.weights, keep)
-    meta = {
-        "step": state.step,
-        "epoch": state.epoch,
-        "task": run.task,
-        "grid": run.grid,
-        "metrics": metrics or {},
-        "config": dump(run),
-    }
-    directory = Path(run.trainer.checkpoint_path)
-
-    def write() -> None:
-        try:
-            checkpoint.save(directory / name, weights, saved, meta, averaged)
-        except OSError as cause:
-            raise CheckpointError(
-                f"{directory / name}: cannot be written ({cause}); the other slot is intact"
-            ) from None
-
-    state.world.on_main(write)
-
-
-def save_slot(state: State, run: Run) -> None:
-    """Write the slot that was not written last."""
-    even, odd = (slot.name for slot in checkpoint.slots(Path(), run.trainer.checkpoint_filename))
-    state.slot = odd if state.slot == even else even
-    save(state, run, state.slot)

@@ -67,7 +67,9 @@ def _train_epoch(state: State, loop: Loop, hooks: Sequence[Hook], request: StopR
     meter = Meter()
     state.replica.train()
     for batches in meter.waiting(_grouped(state.stream, loop.accumulate_steps)):
+        state.world.at(state.step + 1, "computing")
         result = train_step(state, loop.step, batches, stop=bool(request))
+        state.world.at(state.step, "done")
         meter.add(result.metrics, sum(map(len, batches)) * state.world.data_size)
         last = state.step >= state.total_steps
         if last or state.step % loop.log_steps == 0:
@@ -85,6 +87,7 @@ def _train_epoch(state: State, loop: Loop, hooks: Sequence[Hook], request: StopR
 
 def _finish_epoch(state: State, loop: Loop, hooks: Sequence[Hook]) -> None:
     last = state.step >= state.total_steps
+    state.world.at(state.step, "end of an epoch")
     if loop.validation_epochs and (last or state.epoch % loop.validation_epochs == 0):
         metrics = loop.validate(state)
         for hook in hooks:

@@ -7,7 +7,7 @@ from torch import nn
 from ucf_vit.config import Run
 from ucf_vit.core.errors import UserError
 from ucf_vit.models import MAE
-from ucf_vit.parallel.mesh import Layout, layout_of
+from ucf_vit.parallel.mesh import AXES, Layout, layout_of
 from ucf_vit.parallel.traffic import Sizes, bytes_per_step
 from ucf_vit.train.build import build_network
 
@@ -26,19 +26,23 @@ def describe_mesh(run: Run, ranks: int, per_node: int) -> str:
     half = 4 if run.trainer.data_type == "float32" else 2
     sizes = Sizes(half, half, 2 if run.parallelism.reduce_type == "bfloat16" else 4)
     reshard = run.parallelism.reshard_after_forward
-    traffic = bytes_per_step(model, encoder_lengths(model), run.data.batch_size, layout, sizes, reshard)
+    traffic = bytes_per_step(
+        model,
+        encoder_lengths(model),
+        run.data.batch_size,
+        layout,
+        sizes,
+        reshard,
+        run.parallelism.seq_par_attention,
+    )
     nodes = -(-ranks // per_node)
-    shape = " x ".join(f"{axis} {getattr(layout, axis)}" for axis in traffic_axes(layout)) or "ddp 1"
-    lines = [
-        f"{ranks} ranks on {nodes} node{'s' * (nodes > 1)}: {shape}; {layout.ddp * layout.fsdp} data ranks"
+    where = f"{ranks} ranks on {nodes} node{'s' * (nodes > 1)}"
+    shape = " x ".join(f"{axis} {size}" for axis, size in zip(AXES, layout.shape, strict=True) if size > 1)
+    lines = [f"{where}: {shape or 'ddp 1'}; {layout.ddp * layout.fsdp} data ranks"]
+    lines += [
+        _line(layout, name, per_node, size) for name, size in traffic.items() if getattr(layout, name) > 1
     ]
-    lines += [_line(layout, axis, per_node, traffic[axis]) for axis in reversed(traffic_axes(layout))]
     return "\n".join(lines)
-
-
-def traffic_axes(layout: Layout) -> list[str]:
-    """The axes along which there is more than one rank, outermost first."""
-    return [axis for axis in ("ddp", "fsdp", "tensor") if getattr(layout, axis) > 1]
 
 
 def encoder_lengths(model: nn.Module) -> dict[str, int]:
@@ -53,13 +57,13 @@ def encoder_lengths(model: nn.Module) -> dict[str, int]:
     return {"encoder": kept + extra, "decoder.encoder": tokens}
 
 
-def _line(layout: Layout, axis: str, per_node: int, traffic: int) -> str:
-    groups = layout.groups(axis)
+def _line(layout: Layout, name: str, per_node: int, traffic: int) -> str:
+    groups = layout.groups(*(("fsdp", "seq") if name == "shard" else (name,)))
     crossing = sum(len({rank // per_node for rank in group}) > 1 for group in groups)
     where = "within nodes" if not crossing else f"{crossing} of {len(groups)} across nodes"
     count = f"{len(groups)} group{'s' * (len(groups) > 1)} of {len(groups[0])}"
     shown = " ".join(_ranks(group) for group in groups[:_SHOWN]) + " ..." * (len(groups) > _SHOWN)
-    return f"{axis:7}{count:16} {where:26} {_size(traffic)} per step   {shown}"
+    return f"{name:7}{count:16} {where:26} {_size(traffic)} per step   {shown}"
 
 
 def _ranks(group: list[int]) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ucf_vit.nn.box_positions import RowTable
 from ucf_vit.nn.conditions import LabelTable
 from ucf_vit.nn.embed import ClassToken, MaskToken, Positions
 from ucf_vit.nn.variables import VariableTokens
+from ucf_vit.train.shards import Shards
 
 
 def adamw(
@@ -26,6 +27,34 @@ def adamw(
                 (kept if _is_kept(module, parameter) else decayed).append(parameter)
     groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": kept, "weight_decay": 0.0}]
     return torch.optim.AdamW([group for group in groups if group["params"]], lr=lr, betas=betas, fused=True)
+
+
+def moments(task: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """What the optimizer keeps of each parameter, as `PARAMETER.KEY`: exp_avg, exp_avg_sq and step."""
+    return {
+        f"{name}.{key}": value
+        for name, parameter in task.named_parameters()
+        for key, value in optimizer.state.get(parameter, {}).items()
+    }
+
+
+def load_moments(task: nn.Module, optimizer: torch.optim.Optimizer, shards: Shards) -> None:
+    """Continue from saved `moments`; rates, decay and betas stay the optimizer's own."""
+    keys: dict[str, list[str]] = {}
+    for full in shards.shapes:
+        name, _, key = full.rpartition(".")
+        keys.setdefault(name, []).append(key)
+    names = {parameter: name for name, parameter in task.named_parameters()}
+    groups = optimizer.state_dict()["param_groups"]
+    ordered = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    state: dict[int, dict[str, Tensor]] = {}
+    for number, parameter in enumerate(ordered):
+        for key in keys.get(names[parameter], ()):
+            name = f"{names[parameter]}.{key}"
+            fits = shards.shapes[name] == tuple(parameter.shape)
+            value = shards.parts({name: parameter})[name] if fits else shards.read(name, (), ())
+            state.setdefault(number, {})[key] = value
+    optimizer.load_state_dict({"state": state, "param_groups": groups})
 
 
 def _is_kept(module: nn.Module, parameter: nn.Parameter) -> bool:

@@ -1,4 +1,4 @@
-"""Starting from a masked autoencoder that was trained before."""
+"""Starting from a network that was trained before."""
 
 from __future__ import annotations
 
@@ -13,11 +13,32 @@ from ucf_vit.core.errors import CheckpointError
 from ucf_vit.models.transfer import transfer
 from ucf_vit.parallel.distribute import is_on_meta
 from ucf_vit.parallel.initial import materialise
+from ucf_vit.parallel.world import World
 from ucf_vit.tasks.task import Task
 from ucf_vit.train import checkpoint
+from ucf_vit.train.directory import load_for_inference, load_tensors
+from ucf_vit.train.shards import Shards
 
 log = logging.getLogger(__name__)
 PREFIX = "model."
+
+
+def start_from(task: Task, run: Run, world: World) -> None:
+    """Begin with the weights in `trainer.start_from`, averaged ones where a checkpoint has some (collective).
+
+    Every process reads the part that it holds. Raises CheckpointError when they are those of another network.
+    """
+    path = Path(run.trainer.start_from)
+    if path.is_dir():
+        load_for_inference(task, run, checkpoint.load(path, world))
+    else:
+        try:
+            load_tensors(task, [Shards([path])])
+        except RuntimeError as cause:
+            raise CheckpointError(
+                f"trainer.start_from {path}: another network than the config describes: {str(cause)[:500]}"
+            ) from None
+    log.info("starting from the weights in %s", path)
 
 
 def start_from_mae(task: Task, run: Run) -> None:
@@ -48,5 +69,5 @@ def start_from_mae(task: Task, run: Run) -> None:
     }
     variables = yaml.safe_load(newest.meta["config"])["model"]["default_vars"]
     report = transfer(task.model, weights, source_grid=newest.meta["grid"], source_variables=variables)
-    which = ", its averaged weights" if newest.averaged else ""
+    which = ", its averaged weights" if newest.has_average else ""
     log.info("starting from the masked autoencoder %s%s\n%s", newest.directory, which, report)

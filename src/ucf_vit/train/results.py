@@ -37,7 +37,7 @@ def evaluate_task(task: Task, run: Run, world: World, *, name: str = "best", thr
     volumes. Raises CheckpointError when there is no such checkpoint, UserError without held-out data.
     """
     directory = Path(run.trainer.checkpoint_path)
-    read, _ = checkpoint.load_newest(directory, name)
+    read, _ = checkpoint.load_newest(directory, name, world)
     if read is None:
         raise CheckpointError(
             f"{directory}: no checkpoint {name!r}; train first, or name another with --checkpoint "
@@ -58,7 +58,7 @@ def evaluate_task(task: Task, run: Run, world: World, *, name: str = "best", thr
     if world.is_main:
         title = f"Held-out results of {read.directory} (step {read.meta['step']})"
         summary = {"Task": run.task, "Data": ", ".join(run.datasets)}
-        if read.averaged:
+        if read.has_average:
             summary["Weights"] = "averaged (trainer.ema_decay)"
         if differing:
             summary["Trained otherwise"] = "; ".join(differing)

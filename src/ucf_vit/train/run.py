@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import math
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -15,12 +15,16 @@ from ucf_vit.core.log import set_up
 from ucf_vit.parallel.world import World
 from ucf_vit.tasks.task import Task
 from ucf_vit.train.build import Data, build_data, build_hooks, distributed
-from ucf_vit.train.directory import BEST, open_directory, resume, save, save_slot
+from ucf_vit.train.directory import open_directory, resume
 from ucf_vit.train.ema import Ema
 from ucf_vit.train.engine import Loop, fit
 from ucf_vit.train.evaluate import evaluate
+from ucf_vit.train.hooks.hook import Hook
+from ucf_vit.train.loss_scale import LossScale
 from ucf_vit.train.optimizer import adamw
-from ucf_vit.train.pretrained import start_from_mae
+from ucf_vit.train.pretrained import start_from, start_from_mae
+from ucf_vit.train.saver import Saver
+from ucf_vit.train.saving import save_if_good, save_slot
 from ucf_vit.train.schedule import warmup_cosine
 from ucf_vit.train.state import State
 from ucf_vit.train.step import StepSettings
@@ -30,21 +34,30 @@ log = logging.getLogger(__name__)
 
 def train_task(task: Task, run: Run, world: World) -> bool:
     """Train, validate and checkpoint `task` as `run` says; False when a signal ended it before its end."""
-    newest, notes = world.on_main(lambda: open_directory(run))
+    newest, notes = open_directory(run, world)
     set_up(Path(run.trainer.checkpoint_path) / "log.txt", rank=world.rank, ranks=world.size)
     for note in notes if world.is_main else ():
         log.warning(note)
-    with closing(build_data(run, world, task)) as data:
+    saver = Saver(world, beside=run.trainer.checkpoint_async)
+    with saver, closing(build_data(run, world, task)) as data:
         if newest is None and run.trainer.use_pretrained_mae_model:
             start_from_mae(task, run)
         replica = distributed(task, run, world)
+        if newest is None and run.trainer.start_from:
+            start_from(task, run, world)
         state = build_state(task, replica, run, world, data)
         if newest is not None:
             resume(state, run, newest)
         if run.trainer.ema_decay and state.ema is None:
             state.ema = Ema(task, run.trainer.ema_decay)
         hooks = build_hooks(run, world, data)
-        return fit(state, build_loop(run, data, state.total_steps), hooks)
+        saver.on_save = lambda name, seconds: _tell(hooks, state, name, seconds)
+        return fit(state, build_loop(run, data, state.total_steps, saver), hooks)
+
+
+def _tell(hooks: Sequence[Hook], state: State, name: str, seconds: float) -> None:
+    for hook in hooks:
+        hook.on_save(state, name, seconds)
 
 
 def build_state(task: Task, replica: nn.Module, run: Run, world: World, data: Data) -> State:
@@ -54,7 +67,7 @@ def build_state(task: Task, replica: nn.Module, run: Run, world: World, data: Da
         task=task,
         replica=replica,
         optimizer=adamw(task, lr=net.lr, betas=(net.beta_1, net.beta_2), weight_decay=net.weight_decay),
-        scaler=torch.amp.GradScaler(world.device.type, enabled=trainer.data_type == "float16"),
+        scale=LossScale(enabled=trainer.data_type == "float16"),
         stream=data.train,
         world=world,
     )
@@ -62,7 +75,7 @@ def build_state(task: Task, replica: nn.Module, run: Run, world: World, data: Da
     return state
 
 
-def build_loop(run: Run, data: Data, total_steps: int) -> Loop:
+def build_loop(run: Run, data: Data, total_steps: int, saver: Saver) -> Loop:
     """The loop's settings, with the functions that validate and save."""
     net, trainer = run.model, run.trainer
     rate = warmup_cosine(
@@ -71,8 +84,8 @@ def build_loop(run: Run, data: Data, total_steps: int) -> Loop:
     dtype = getattr(torch, trainer.data_type)
     return Loop(
         step=StepSettings(rate, dtype, trainer.gradient_clip, trainer.max_bad_losses),
-        validate=lambda state: _validate(state, run, data, dtype),
-        save=lambda state: save_slot(state, run),
+        validate=lambda state: _validate(state, run, data, dtype, saver),
+        save=lambda state: save_slot(state, run, saver),
         accumulate_steps=trainer.accumulate_steps,
         log_steps=trainer.log_steps,
         checkpoint_steps=trainer.checkpoint_steps,
@@ -81,17 +94,10 @@ def build_loop(run: Run, data: Data, total_steps: int) -> Loop:
     )
 
 
-def _validate(state: State, run: Run, data: Data, dtype: torch.dtype) -> dict[str, float]:
-    """Metrics on held-out data; keeps the checkpoint `best`."""
+def _validate(state: State, run: Run, data: Data, dtype: torch.dtype, saver: Saver) -> dict[str, float]:
+    """Metrics on held-out data; keeps the best checkpoints."""
     with state.averaged():
         metrics = evaluate(state.task, data.validation(), state.world, dtype)
-    name, direction = state.task.best
-    sign = 1 if direction == "max" else -1
-    better = math.isfinite(metrics[name]) and (state.best is None or sign * (metrics[name] - state.best) > 0)
     metrics = {f"validation/{name}": value for name, value in metrics.items()}
-    if better:
-        state.best, state.stale = metrics[f"validation/{name}"], 0
-        save(state, run, BEST, metrics)
-    else:
-        state.stale += 1
+    save_if_good(state, run, saver, metrics)
     return metrics

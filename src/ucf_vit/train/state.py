@@ -10,19 +10,21 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ucf_vit.config.trainer import Trainer
 from ucf_vit.data.stream import Stream
-from ucf_vit.parallel.whole import gathered, spread_moments
 from ucf_vit.parallel.world import World
 from ucf_vit.tasks.task import Task
+from ucf_vit.train.checkpoint import AVERAGED, OPTIMIZER, WEIGHTS
 from ucf_vit.train.ema import Ema
+from ucf_vit.train.loss_scale import LossScale
+from ucf_vit.train.optimizer import moments
 
 
 @dataclass
 class State:
-    """A run at one moment; `state_dict` and `load_state_dict` move it through a checkpoint.
+    """A run at one moment; `tensors`, `state_dict` and `load_state_dict` move it through a checkpoint.
 
     `replica` is what a training step calls: the task, or its distributed wrapper. `step` counts optimizer
     steps; the learning rate is a function of it. `best` is the best validation result so far and `stale`
@@ -33,7 +35,7 @@ class State:
     task: Task
     replica: nn.Module
     optimizer: torch.optim.Optimizer
-    scaler: torch.amp.GradScaler
+    scale: LossScale
     stream: Stream
     world: World
     steps_per_epoch: int = 0
@@ -64,13 +66,21 @@ class State:
         """A context in which `task` has the weights to judge it by: averaged ones where there are some."""
         return nullcontext() if self.ema is None else self.ema.averaged(self.task)
 
-    def state_dict(self) -> dict[str, Any]:
-        """Everything but the weights, as plain values and tensors; collective, for the random states."""
+    def tensors(self) -> dict[str, dict[str, Tensor]]:
+        """Weights, their average and moments, by kind and name; of what is spread, this process's parts."""
         return {
-            "optimizer": gathered(self.optimizer.state_dict(), keep=self.world.is_main),
-            "scaler": self.scaler.state_dict(),
+            WEIGHTS: self.task.state_dict(),
+            AVERAGED: {} if self.ema is None else self.ema.weights,
+            OPTIMIZER: moments(self.task, self.optimizer),
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        """All but what is in `tensors`, as plain values; the random states are this process's."""
+        return {
+            "scale": self.scale.state_dict(),
             "stream": self.stream.state_dict(),
-            "random": self.world.gather(random_state(self.world.device)),
+            "rank": self.world.rank,
+            "random": random_state(self.world.device),
             "step": self.step,
             "steps_per_epoch": self.steps_per_epoch,
             "best": self.best,
@@ -79,14 +89,12 @@ class State:
         }
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
-        """Continue from what `state_dict` returned; random states where that process was there."""
+        """Continue from what `state_dict` returned; random states where they are of the same rank."""
         self.stream.load_state_dict(saved["stream"])
-        self.optimizer.load_state_dict(spread_moments(saved["optimizer"], self.optimizer))
-        if saved["scaler"]:
-            self.scaler.load_state_dict(saved["scaler"])
+        self.scale.load_state_dict(saved.get("scale", {}))
         self.step, self.best, self.stale = saved["step"], saved["best"], saved["stale"]
-        if self.world.rank < len(saved["random"]):
-            restore_random_state(saved["random"][self.world.rank], self.world.device)
+        if self.world.rank == saved["rank"]:
+            restore_random_state(saved["random"], self.world.device)
 
 
 def random_state(device: torch.device) -> dict[str, Any]:

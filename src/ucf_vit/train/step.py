@@ -9,6 +9,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from ucf_vit.core.errors import UserError
 from ucf_vit.data.batch import Batch
@@ -55,26 +56,27 @@ def train_step(
     rate = settings.rate(state.step)
     for group in state.optimizer.param_groups:
         group["lr"] = rate
-    sums: dict[str, float] = {}
+    sums: dict[str, Tensor] = {}
     for index, batch in enumerate(batches):
         share = len(batch) / sum(map(len, batches))
-        with nullcontext() if index == len(batches) - 1 else accumulating(state.replica):
+        last = index == len(batches) - 1
+        with nullcontext() if last else accumulating(state.replica):
             loss = _forward(state, settings, batch)
-            means = _mean_over_processes(state, loss, stop)
-            for name, value in means.items():
-                sums[name] = sums.get(name, 0.0) + share * value
-            if not math.isfinite(means["loss"]):
-                break
-            state.scaler.scale(loss.value * share).backward()
-    norm = _update(state, settings) if math.isfinite(sums["loss"]) else math.nan
+            for name, value in {"loss": loss.value, **loss.metrics}.items():
+                sums[name] = sums.get(name, 0.0) + share * value.detach().float()
+            if last:
+                shared = _shared(state, sums, stop)
+            state.scale.scale(loss.value * share).backward()
+    means = dict(zip((*sums, "stop"), (shared() / state.world.size).tolist(), strict=True))
+    norm = _update(state, settings) if math.isfinite(means["loss"]) else math.nan
     if state.ema is not None and math.isfinite(norm):
         state.ema.update(state.task)
     state.optimizer.zero_grad(set_to_none=True)
     state.step += 1
-    rescaled = state.scaler.is_enabled() and math.isfinite(sums["loss"])
+    rescaled = state.scale.enabled and math.isfinite(means["loss"])
     _watch(state, settings, batches, good=math.isfinite(norm) or rescaled)
-    stop = sums.pop("stop") > 0
-    return StepResult(sums | {"lr": rate, "grad_norm": norm}, stop)
+    stop = means.pop("stop") > 0
+    return StepResult(means | {"lr": rate, "grad_norm": norm}, stop)
 
 
 def _forward(state: State, settings: StepSettings, batch: Batch) -> Loss:
@@ -84,21 +86,23 @@ def _forward(state: State, settings: StepSettings, batch: Batch) -> Loss:
         return state.replica(drawn)
 
 
-def _mean_over_processes(state: State, loss: Loss, stop: bool) -> dict[str, float]:
-    """Loss, its metrics and the stop flag, in one small all-reduce."""
-    values = {"loss": loss.value.detach(), **loss.metrics, "stop": loss.value.new_tensor(float(stop))}
-    means = state.world.sum(torch.stack([value.float() for value in values.values()])) / state.world.size
-    return dict(zip(values, means.tolist(), strict=True))
+def _shared(state: State, values: dict[str, Tensor], stop: bool) -> Callable[[], Tensor]:
+    """Sums over all processes of loss, metrics and the stop flag, in one small all-reduce.
+
+    It runs during the backward pass: waiting for it before would be waiting for the slowest forward pass.
+    """
+    flag = values["loss"].new_tensor(float(stop))
+    return state.world.sum_later(torch.stack([*values.values(), flag]))
 
 
 def _update(state: State, settings: StepSettings) -> float:
     """Clip and update unless a gradient is not finite; the gradient norm before clipping."""
-    state.scaler.unscale_(state.optimizer)
+    state.scale.unscale(state.task.parameters())
     largest = settings.gradient_clip or math.inf
     norm = clip_gradients(state.task.parameters(), largest, state.world)
     if math.isfinite(norm):
-        state.scaler.step(state.optimizer)
-    state.scaler.update()
+        state.optimizer.step()
+    state.scale.update(norm)
     return norm
 
 

@@ -1,4 +1,4 @@
-"""What a hook is: the training loop calls it, on the first process, at four moments."""
+"""What a hook is: the training loop calls it, on the first process, at five moments."""
 
 from __future__ import annotations
 
@@ -57,6 +57,9 @@ class Hook:
 
     def on_validation(self, state: RunState, metrics: Mapping[str, float]) -> None:
         """After a validation."""
+
+    def on_save(self, state: RunState, name: str, seconds: float) -> None:
+        """After the checkpoint `name` was saved, for which the run stood still for so long."""
 
     def on_end(self, state: RunState) -> None:
         """After the last step; not when a signal or an error ended the run."""

@@ -1,4 +1,4 @@
-"""`metrics.jsonl`: one JSON object per logged step and per validation."""
+"""`metrics.jsonl`: one JSON object per logged step, validation and checkpoint."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ METRICS = "metrics.jsonl"
 class JsonlHook(Hook):
     """Appends to `directory/metrics.jsonl` and flushes each line.
 
-    A line has "event" ("step" or "validation"), "step", "epoch", "elapsed" (seconds of training, over all
-    processes that a run was resumed in) and the metrics; a number that is not finite is null. What a
+    A line has "event" ("step", "validation" or "save"), "step", "epoch", "elapsed" (seconds of training,
+    over all processes that a run was resumed in) and the metrics (of a save "checkpoint", its name, and
+    "stall", the seconds for which training stood still); a number that is not finite is null. What a
     killed run wrote after the checkpoint it is resumed from is cut, so that no step is there twice.
     """
 
@@ -44,11 +45,15 @@ class JsonlHook(Hook):
         """Append the metrics of a validation."""
         self._append("validation", state, metrics)
 
-    def _append(self, event: str, state: RunState, metrics: Mapping[str, float]) -> None:
-        if state.step <= self._written.get(event, -1):
+    def on_save(self, state: RunState, name: str, seconds: float) -> None:
+        """Append how long the run stood still for a checkpoint."""
+        self._append("save", state, {"stall": seconds}, checkpoint=name)
+
+    def _append(self, event: str, state: RunState, metrics: Mapping[str, float], **more: str) -> None:
+        if not more and state.step <= self._written.get(event, -1):
             return
         elapsed = round(time.monotonic() - self._started, 3)
-        line = {"event": event, "step": state.step, "epoch": state.epoch, "elapsed": elapsed}
+        line = {"event": event, "step": state.step, "epoch": state.epoch, "elapsed": elapsed, **more}
         with self.path.open("a", encoding="utf-8") as file:
             file.write(_to_json({**metrics, **line}, first=tuple(line)))
         self._written[event] = state.step

@@ -56,6 +56,10 @@ class ProgressHook(Hook):
         names = {name.removeprefix("validation/"): value for name, value in metrics.items()}
         log.info("validation step=%d epoch=%d %s", state.step, state.epoch, _pairs(_texts(names)))
 
+    def on_save(self, state: RunState, name: str, seconds: float) -> None:
+        """Say how long the run stood still for a checkpoint."""
+        log.info("saved %s at step=%d, stall %.2g s", name, state.step, seconds)
+
     def on_end(self, state: RunState) -> None:
         """Close the bar and say how long it took."""
         if self._bar is not None:

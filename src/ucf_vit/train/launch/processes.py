@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 
 import torch
 import torch.distributed as dist
@@ -16,13 +17,15 @@ from torch.distributed.run import main as torchrun
 from ucf_vit.config import Run
 from ucf_vit.core.errors import UserError
 from ucf_vit.parallel.mesh import layout_of, make_mesh, make_token_group
+from ucf_vit.parallel.watch import Watch
 from ucf_vit.parallel.world import World
+from ucf_vit.train.agree import check_program
 from ucf_vit.train.launch.device import pick_device
 from ucf_vit.train.launch.find import find_place
 from ucf_vit.train.launch.place import Place
 
-PATIENCE = timedelta(minutes=10)
-"""How long a process waits for the others in a collective before it gives up."""
+MEETING = timedelta(minutes=10)
+"""How long the first process to start waits for the last one."""
 
 
 @contextmanager
@@ -30,38 +33,73 @@ def start(run: Run) -> Iterator[World]:
     """Join the other processes of the run, seed this one, and leave at the end.
 
     Raises ConfigError when the parallel sizes do not fit the number of processes, UserError when the device
-    is not there.
+    is not there or another process has another config or version.
     """
     place = find_place()
     layout = layout_of(run.check_ranks(place.size))
     chosen = pick_device(run.trainer.device, place.size)
-    if place.size > 1:
-        join(place, chosen)
-    split = run.parallelism.mode == "fsdp" and not layout.is_simple
-    mesh = make_mesh(layout, chosen, PATIENCE) if split else None
-    tokens = make_token_group(layout, PATIENCE, run.parallelism.seq_par_attention) if split else None
-    world = World(place.rank, place.size, chosen, mesh, tokens)
-    torch.manual_seed(run.trainer.seed + world.data_rank)
-    try:
+    if place.size == 1:
+        torch.manual_seed(run.trainer.seed)
+        yield World(0, 1, chosen)
+        return
+    timeout = run.parallelism.timeout
+    patience = timedelta(seconds=1.2 * timeout + 10)  # the watch comes first, and knows more
+    store = join(place, chosen, patience)
+    watch = Watch(store, place.rank, place.size, timeout, partial(_give_up, place.rank))
+    with _left_together(watch):
+        check_program(run, World(place.rank, place.size, chosen))
+        split = run.parallelism.mode == "fsdp" and not layout.is_simple
+        mesh = make_mesh(layout, chosen, patience) if split else None
+        tokens = make_token_group(layout, patience, run.parallelism.seq_par_attention) if split else None
+        world = World(place.rank, place.size, chosen, mesh, tokens, watch)
+        torch.manual_seed(run.trainer.seed + world.data_rank)
         yield world
-    except RuntimeError as lost:
-        if place.size == 1 or "onnection" not in str(lost):
+
+
+@contextmanager
+def _left_together(watch: Watch) -> Iterator[None]:
+    """Leave the process group at the end, and let the others know why. Names a lost rank in a UserError."""
+    reason = ""
+    try:
+        yield
+    except Exception as error:
+        if not _is_of_a_collective(error):
+            reason = " ".join(f"{type(error).__name__}: {error}"[:300].split())
             raise
-        raise UserError(f"lost another process; its message says why ({str(lost)[:200]})") from None
+        failure = str(error).strip().partition("\n")[0][:120]
+        raise UserError(f"{watch.explain()}. What failed here: {failure}") from None
     finally:
-        world.close()
+        if dist.is_initialized():
+            dist.destroy_process_group()
+        watch.close(reason)
 
 
-def join(place: Place, device: torch.device) -> None:
-    """Meet the other processes in a process group. Raises UserError when they cannot be reached."""
+def _is_of_a_collective(error: Exception) -> bool:
+    """Backends raise RuntimeErrors of many kinds when another process is gone or does not answer."""
+    words = ("onnection", "imed out", "gloo", "NCCL")
+    return isinstance(error, RuntimeError) and any(word in str(error) for word in words)
+
+
+def _give_up(rank: int, verdict: str) -> None:
+    """End this process, whose main thread waits for a rank that will not come."""
+    print(f"error: [rank {rank}] {verdict}", file=sys.stderr, flush=True)
+    os._exit(UserError.exit_code)
+
+
+def join(place: Place, device: torch.device, patience: timedelta) -> dist.Store:
+    """Meet the other processes in a process group, and the store in which they left their addresses.
+
+    Raises UserError when they cannot be reached.
+    """
     gpu = device.type == "cuda"
     try:
+        store = _store(place)
         dist.init_process_group(
             "nccl" if gpu else "gloo",
-            store=_store(place),
+            store=store,
             rank=place.rank,
             world_size=place.size,
-            timeout=PATIENCE,
+            timeout=patience,
             device_id=device if gpu else None,
         )
     except dist.DistNetworkError as error:
@@ -70,6 +108,7 @@ def join(place: Place, device: torch.device) -> None:
             f"{place.master_addr}:{place.master_port} ({str(error)[:200]}); MASTER_ADDR and MASTER_PORT "
             "name another place"
         ) from None
+    return store
 
 
 def _store(place: Place) -> dist.Store:
@@ -80,9 +119,9 @@ def _store(place: Place) -> dist.Store:
     """
     if place.launcher != "torchrun":
         return dist.TCPStore(
-            place.master_addr, place.master_port, place.size, is_master=place.rank == 0, timeout=PATIENCE
+            place.master_addr, place.master_port, place.size, is_master=place.rank == 0, timeout=MEETING
         )
-    store, _, _ = next(dist.rendezvous("env://", timeout=PATIENCE))
+    store, _, _ = next(dist.rendezvous("env://", timeout=MEETING))
     one_agent = os.environ.get("GROUP_WORLD_SIZE", "1") == "1"
     start_number = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") if one_agent else "0"
     return dist.PrefixStore(f"start{start_number}", store)

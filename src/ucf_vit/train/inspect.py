@@ -1,0 +1,74 @@
+"""Looking into a checkpoint, and taking weights out of it, without a model."""
+
+from __future__ import annotations
+
+from math import prod
+from pathlib import Path
+
+from safetensors.torch import save_file
+
+from ucf_vit.core.errors import CheckpointError, UserError
+from ucf_vit.train import checkpoint
+from ucf_vit.train.checkpoint import AVERAGED, OPTIMIZER, WEIGHTS
+from ucf_vit.train.shards import Shards
+
+
+def describe(directory: Path) -> str:
+    """What a checkpoint holds: step, versions, layout, and its weights with shapes, types and sizes.
+
+    Reads the description and the headers of the files alone. Raises CheckpointError.
+    """
+    meta = checkpoint.read_meta(directory)
+    layout = meta.get("layout", {})
+    lines = [
+        f"{directory}: task {meta.get('task')}, step {meta.get('step')}, epoch {meta.get('epoch')}",
+        "versions: " + ", ".join(f"{name} {version}" for name, version in meta["versions"].items()),
+        "layout: " + ", ".join(f"{name} {value}" for name, value in layout.items()),
+        *(f"{name}: {value:.6g}" for name, value in meta.get("metrics", {}).items()),
+    ]
+    kinds = {kind: checkpoint.shards(directory, meta, kind) for kind in (WEIGHTS, AVERAGED, OPTIMIZER)}
+    for kind, shards in kinds.items():
+        files = sum(checkpoint.kind_of(name) == kind for name in meta["sha256"])
+        total = sum(_bytes(shards, name) for name in shards.shapes)
+        lines.append(f"{kind}: {len(shards.shapes)} tensors, {_size(total)}, {files} files")
+    shards = kinds[WEIGHTS]
+    width = max(map(len, shards.shapes), default=0)
+    for name, shape in shards.shapes.items():
+        dtype = str(shards.types[name]).removeprefix("torch.")
+        sides = " x ".join(map(str, shape)) or "scalar"
+        lines.append(f"  {name:{width}}  {sides:>20}  {dtype:8}  {_size(_bytes(shards, name)):>9}")
+    return "\n".join(lines)
+
+
+def export_weights(directory: Path, file: Path, *, averaged: bool = False) -> int:
+    """Write the whole weights to one safetensors file; how many numbers they are.
+
+    With `averaged` their moving average, and what has none as it is. Raises CheckpointError where the
+    checkpoint is damaged or has no average, UserError where the file is there already or cannot be written.
+    """
+    if file.exists():
+        raise UserError(f"{file} exists already; name another file")
+    read = checkpoint.load(directory)
+    if averaged and not read.has_average:
+        raise CheckpointError(f"{directory} has no averaged weights (trainer.ema_decay was 0)")
+    tensors = read.for_inference if averaged else read.weights
+    origin = {"format": "pt", "checkpoint": str(directory), "step": str(read.meta.get("step"))}
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        save_file(tensors, file, origin)
+    except Exception as cause:
+        raise UserError(f"{file}: cannot be written ({cause})") from None
+    return sum(tensor.numel() for tensor in tensors.values())
+
+
+def _bytes(shards: Shards, name: str) -> int:
+    return prod(shards.shapes[name]) * shards.types[name].itemsize
+
+
+def _size(number: int) -> str:
+    value, unit = float(number), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if value < 1000:
+            break
+        value, unit = value / 1000, larger
+    return f"{value:.4g} {unit}"

@@ -1,0 +1,88 @@
+"""Which checkpoints a run writes, and which it keeps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+from ucf_vit.config import Run, dump
+from ucf_vit.train import checkpoint
+from ucf_vit.train.directory import BEST
+from ucf_vit.train.replacing import remove
+from ucf_vit.train.saver import Saver
+from ucf_vit.train.state import State
+
+
+def save_slot(state: State, run: Run, saver: Saver) -> None:
+    """Write the slot that was not written last; keep `trainer.checkpoint_keep_last`, the slots included."""
+    directory, name = Path(run.trainer.checkpoint_path), run.trainer.checkpoint_filename
+    even, odd = (slot.name for slot in checkpoint.slots(directory, name))
+    more = run.trainer.checkpoint_keep_last - len(checkpoint.SLOTS)
+    state.slot = odd if state.slot == even else even
+
+    def prune() -> None:
+        for old in checkpoint.kept(directory, name)[more:] if more else ():
+            remove(old)
+
+    _save(state, run, saver, state.slot, {}, keep=more > 0, prune=prune)
+
+
+def save_if_good(state: State, run: Run, saver: Saver, metrics: dict[str, float]) -> None:
+    """Count a validation, and write `best` where it is that.
+
+    The `trainer.checkpoint_keep_best` - 1 next best are kept as `best_step_<step>`.
+    """
+    name, direction = state.task.best
+    key, sign = f"validation/{name}", 1 if direction == "max" else -1
+    directory, more = Path(run.trainer.checkpoint_path), run.trainer.checkpoint_keep_best - 1
+    value = metrics[key]
+
+    def goodness(path: Path) -> float:
+        return sign * checkpoint.read_meta(path)["metrics"].get(key, -sign * math.inf)
+
+    def ranked() -> list[Path]:
+        return sorted(checkpoint.kept(directory, BEST), key=goodness, reverse=True)
+
+    def prune() -> None:
+        for worse in ranked()[more:] if more else ():
+            remove(worse)
+
+    def is_next_best() -> bool:
+        kept = ranked()
+        return len(kept) < more or sign * value > goodness(kept[more - 1])
+
+    better = math.isfinite(value) and (state.best is None or sign * (value - state.best) > 0)
+    if better:
+        state.best, state.stale = value, 0
+        _save(state, run, saver, BEST, metrics, keep=more > 0, prune=prune)
+        return
+    state.stale += 1
+    if more and math.isfinite(value):
+        saver.wait()
+        if state.world.on_main(is_next_best):
+            _save(state, run, saver, f"{BEST}_step_{state.step}", metrics, prune=prune)
+
+
+def _save(
+    state: State,
+    run: Run,
+    saver: Saver,
+    name: str,
+    metrics: dict[str, float],
+    *,
+    keep: bool = False,
+    prune: Callable[[], None],
+) -> None:
+    layout = {"mode": run.parallelism.mode, "ranks": state.world.size, **run.check_ranks(state.world.size)}
+    meta = {
+        "step": state.step,
+        "epoch": state.epoch,
+        "task": run.task,
+        "grid": run.grid,
+        "metrics": metrics,
+        "layout": layout,
+        "config": dump(run),
+    }
+    directory = Path(run.trainer.checkpoint_path) / name
+    saver.save(directory, state.tensors(), state.state_dict(), meta, keep=keep, after=prune)

@@ -1,0 +1,94 @@
+"""A rank that dies or hangs: the others end, and name it."""
+
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable
+from multiprocessing.context import BaseContext
+from pathlib import Path
+
+import pytest
+
+import runs
+
+TIMEOUT = 6
+LONG = {"max_epochs": 10_000, "validation_epochs": 0, "log_steps": 5}
+MODES = {"simple": {}, "fsdp": {"mode": "fsdp", "simple_ddp_size": 1, "fsdp_size": 2}}
+
+
+def _train(environment: dict[str, str], config: Path, *overrides: str) -> None:
+    """As from the command line, with standard error in a file."""
+    from ucf_vit.cli.main import guarded
+
+    os.environ |= environment
+    said = os.open(config.parent / f"stderr{environment['RANK']}", os.O_CREAT | os.O_WRONLY)
+    os.dup2(said, 2)
+    guarded(lambda: runs.train(config, *overrides))()
+
+
+@pytest.mark.parametrize(
+    ("mode", "victim", "number"),
+    [
+        ("simple", 1, signal.SIGKILL),
+        ("fsdp", 0, signal.SIGKILL),
+        ("simple", 0, signal.SIGSTOP),
+        ("fsdp", 1, signal.SIGSTOP),
+    ],
+)
+def test_a_lost_rank_is_named_with_its_last_step(
+    tmp_path: Path, concrete: Path, forkserver: BaseContext, mode: str, victim: int, number: signal.Signals
+) -> None:
+    said, code = _lose(
+        tmp_path,
+        concrete,
+        forkserver,
+        MODES[mode],
+        victim,
+        lambda process: os.kill(process, number),
+    )
+    assert code == 1
+    assert f"error: [rank {1 - victim}] rank {victim} ({socket.gethostname()}) was last seen at step" in said
+    step = int(said.partition("last seen at step ")[2].split()[0])
+    assert step >= 5
+
+
+def _lose(
+    tmp_path: Path,
+    data: Path,
+    forkserver: BaseContext,
+    parallelism: dict[str, object],
+    victim: int,
+    strike: Callable[[int], None],
+) -> tuple[str, int | None]:
+    """What the survivor of two ranks says, and its exit code."""
+    config = runs.write_config(
+        tmp_path / "c.yaml",
+        "masked",
+        data,
+        trainer=LONG,
+        parallelism=parallelism | {"timeout": TIMEOUT},
+        data={"batch_size": 2},
+    )
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    processes = [runs.start_rank(forkserver, rank, 2, port, config, target=_train) for rank in range(2)]
+    try:
+        metrics = tmp_path / "out/metrics.jsonl"
+        while not metrics.exists() or max(runs.losses(tmp_path / "out"), default=0) < 10:
+            assert all(process.is_alive() for process in processes), _said(tmp_path)
+            time.sleep(0.05)
+        time.sleep(2 * TIMEOUT / 10)  # a sign or two
+        assert processes[victim].pid
+        strike(processes[victim].pid)
+        processes[1 - victim].join(5 * TIMEOUT)
+        return (tmp_path / f"stderr{1 - victim}").read_text(), processes[1 - victim].exitcode
+    finally:
+        for process in processes:
+            process.kill()
+            process.join()
+
+
+def _said(directory: Path) -> str:
+    return "\n".join(path.read_text() for path in directory.glob("stderr*"))
