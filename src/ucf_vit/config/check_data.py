@@ -22,6 +22,8 @@ def dataset_names(run: Run) -> Iterator[Problem]:
         if isinstance(entries, Mapping) and entries:
             yield from _same_names(run, ("data", key), entries)
     balancing = run.load_balancing
+    if balancing.tile_seconds:
+        yield from _same_names(run, ("load_balancing", "tile_seconds"), balancing.tile_seconds)
     if not balancing.auto_load_balancing:
         path = ("load_balancing", "batches_per_rank_epoch")
         yield from _same_names(run, path, balancing.batches_per_rank_epoch)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +18,11 @@ from ucf_vit.data.normalization import Normalization
 from ucf_vit.data.scratch import Scratch
 from ucf_vit.data.sources import Item, Source, resolve
 from ucf_vit.patching.tiles import Tiling
+from ucf_vit.planning.inventory import in_threads
+
+ReadShape = Callable[[Item], tuple[int, ...] | Exception]
+ReadShapes = Callable[[Sequence[Item], ReadShape], Sequence[tuple[int, ...] | Exception]]
+"""What finds the shapes of items, given what reads one."""
 
 
 def build_dataset(
@@ -42,13 +47,15 @@ def build_dataset(
     options: Mapping[str, Any] | None = None,
     on_error: Literal["fail", "skip"] = "fail",
     scratch: Scratch | None = None,
+    read_shapes: ReadShapes | None = None,
 ) -> Dataset:
     """The tiles of items `int(start * n)` to `int(end * n)` of each stratum of a source's sorted list.
 
     `variables` names the channels of the files (default: the source's own names), of which the first
     `channels_used` are used. A `tile_size` `[H, W]` cuts volumes into 2D slices along their last axis. With
     `labels` every item needs one, else none is read. `options` go to the source's constructor (`resize`,
-    ...). `normalization` is `{"kind": ..., ...}` (default: the source's own). Raises DataError.
+    ...). `normalization` is `{"kind": ..., ...}` (default: the source's own). `read_shapes` finds the shapes
+    (default: from every header, in threads; an inventory knows them). Raises DataError.
     """
     scratch = scratch or Scratch()
     given = {"root": str(root), "scratch": scratch, **(options or {})}
@@ -58,7 +65,7 @@ def build_dataset(
     channels = _channels(name, made, variables, channels_used)
     items = _labelled(name, select(made.items(), start, end), labels)
     check_classes(name, made, num_classes if labels else None)
-    shapes, skipped = _shapes(made, items, on_error)
+    shapes, skipped = _shapes(made, items, on_error, read_shapes)
     size, slices = _tile_size(name, made, tile_size)
     dataset = Dataset(
         name=name,
@@ -126,18 +133,15 @@ def _labelled(name: str, items: list[Item], labels: bool) -> list[Item]:
 
 
 def _shapes(
-    source: Source, items: Sequence[Item], on_error: str
+    source: Source, items: Sequence[Item], on_error: str, read_shapes: ReadShapes | None
 ) -> tuple[list[tuple[Item, tuple[int, ...]]], tuple[Skipped, ...]]:
-    """Shapes from the headers, read in parallel threads; unreadable items are left out under "skip"."""
-    size = min(256, -(-len(items) // 16) or 1)
-    chunks = [items[first : first + size] for first in range(0, len(items), size)]
-    with ThreadPoolExecutor(max_workers=16) as pool:
-        parts = pool.map(lambda chunk: [_shape(source, item) for item in chunk], chunks)
-        found = [shape for part in parts for shape in part]
+    """Shapes from the headers; unreadable items are left out under "skip"."""
+    one = partial(_shape, source)
+    found = in_threads(one, items) if read_shapes is None else read_shapes(items, one)
     good: list[tuple[Item, tuple[int, ...]]] = []
     skipped: list[Skipped] = []
     for item, shape in zip(items, found, strict=True):
-        if not isinstance(shape, DataError):
+        if not isinstance(shape, Exception):
             good.append((item, shape))
         elif on_error == "fail":
             raise shape

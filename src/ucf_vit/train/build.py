@@ -15,7 +15,7 @@ from torch import nn
 from ucf_vit.config import Run
 from ucf_vit.core.errors import DataError
 from ucf_vit.data.batch import Batch
-from ucf_vit.data.build import build_dataset
+from ucf_vit.data.build import ReadShapes, build_dataset
 from ucf_vit.data.dataset import Dataset
 from ucf_vit.data.normalization import Normalization
 from ucf_vit.data.scratch import Scratch
@@ -203,11 +203,16 @@ def _check_classes(run: Run, datasets: Sequence[Dataset]) -> None:
 
 
 def build_datasets(
-    run: Run, scratch: Scratch, held_out: bool = False, statistics: bool = True
+    run: Run,
+    scratch: Scratch,
+    held_out: bool = False,
+    statistics: bool = True,
+    read_shapes: Callable[[str], ReadShapes] | None = None,
 ) -> list[Dataset]:
     """The data sets of a run: their training range, or the one held out for validation.
 
     Without `statistics`, normalization `stats` stays as it is: these data sets are there to be measured.
+    `read_shapes` gives what finds the shapes of a data set (default: every header is read).
     """
     data = run.data
     try:
@@ -247,6 +252,7 @@ def build_datasets(
             },
             on_error=data.on_error,
             scratch=scratch,
+            read_shapes=None if read_shapes is None else read_shapes(name),
         )
         for name, root in data.dict_root_dirs.items()
     ]

@@ -1,0 +1,47 @@
+"""`ucf-vit plan`: which data rank reads what."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ucf_vit.cli.config import Config, Overrides
+from ucf_vit.config import load
+
+
+def plan(
+    config: Config,
+    overrides: Overrides = None,
+    gpus: Annotated[int, typer.Option(min=1, help="Ranks, one per GPU (or die).")] = 1,
+    out: Annotated[
+        Path | None, typer.Option(help="Directory of the plan. Default: plan in trainer.checkpoint_path.")
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; say whether the plan that is there still fits.")
+    ] = False,
+    report: Annotated[
+        bool, typer.Option("--report", help="Beside the plan, a picture of the loads: loads.png.")
+    ] = False,
+) -> None:
+    """Share tiles out so that all ranks finish together, and write which rank reads which.
+
+    Only headers are read, and later only those of new and changed files.
+    """
+    run = load(config, [*(overrides or []), "load_balancing.auto_load_balancing=true"])
+    from ucf_vit.train.hooks.atomic import write_atomic
+    from ucf_vit.train.plan import FILE, check_plan, plan_directory, plan_run
+    from ucf_vit.train.plan_table import draw_loads, keys, table
+
+    directory = out or plan_directory(run)
+    planned = (check_plan if check else plan_run)(run, gpus, directory)
+    typer.echo(table(planned.plan))
+    if planned.skipped:
+        typer.echo(f"{planned.skipped} unreadable files are left out")
+    typer.echo(f"load_balancing:\n{keys(planned.plan, '  ')}")
+    if report:
+        write_atomic(directory / "loads.png", draw_loads(planned.plan))
+        typer.echo(f"{directory / 'loads.png'}: the load of each data rank")
+    state = "fits" if check else f"written, {planned.headers_read} headers read"
+    typer.echo(f"{directory / FILE}: {state}")
