@@ -42,7 +42,7 @@ class RankGroup:
             pipe.send((function, arguments))
         answers = []
         for rank, pipe in enumerate(self.pipes):
-            if not pipe.poll(120):
+            if not pipe.poll(300):
                 raise TimeoutError(f"rank {rank} does not answer")
             answers.append(pipe.recv())
         for rank, (failed, answer) in enumerate(answers):
@@ -68,7 +68,7 @@ def _serve(rank: int, ranks: int, port: int, pipe: Any) -> None:
         "MASTER_PORT": str(port),
     }
     torch.set_num_threads(1)
-    dist.init_process_group("gloo", timeout=timedelta(seconds=60))
+    dist.init_process_group("gloo", timeout=timedelta(seconds=240))
     while True:
         try:
             function, arguments = pipe.recv()
@@ -84,7 +84,7 @@ def world_of(layout: Layout, attention: Exchange = "auto") -> World:
     """The world of this process in a layout of its group; meshes are kept."""
     if (layout, attention) not in _MESHES:
         wanted = not layout.is_simple
-        device, patience = torch.device("cpu"), timedelta(seconds=60)
+        device, patience = torch.device("cpu"), timedelta(seconds=240)
         _MESHES[layout, attention] = (
             (make_mesh(layout, device, patience), make_token_group(layout, patience, attention))
             if wanted

@@ -64,6 +64,16 @@ def test_a_damaged_newer_slot_falls_back_to_the_older_and_is_named(
     assert file == checkpoint.META or str(path) in problems[0]
 
 
+def test_older_ones_that_were_kept_serve_when_both_slots_are_damaged(tmp_path: Path) -> None:
+    for step, name in enumerate(("last_step_1", "last_step_2", "last_even", "last_odd"), start=1):
+        write(tmp_path / name, step)
+    for name in ("last_even", "last_odd"):
+        (tmp_path / name / "model.safetensors").unlink()
+    read, problems = checkpoint.load_newest(tmp_path, "last")
+    assert read is not None and read.directory.name == "last_step_2"
+    assert len(problems) == 2
+
+
 def test_no_valid_slot_is_an_error_that_names_both(tmp_path: Path) -> None:
     for slot in checkpoint.slots(tmp_path, "last"):
         write(slot, 1)

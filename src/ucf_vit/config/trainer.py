@@ -52,7 +52,8 @@ class Trainer(Section):
     overwrite: bool = key(False, "Start anew even if checkpoint_path holds a run already.")
     start_from: str = key(
         "",
-        "Checkpoint directory or .safetensors file of the same network, whose weights a new run starts from.",
+        "Checkpoint directory or .safetensors file of the same network, whose weights a new run starts from; "
+        "of a checkpoint the averaged ones where there are some. A run that resumes has its own.",
     )
     use_pretrained_mae_model: bool = key(False, "Start the encoder from that of a masked autoencoder.")
     mae_checkpoint_path: str = key("", "Output directory of the masked autoencoder's run.")

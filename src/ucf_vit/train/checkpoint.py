@@ -11,6 +11,7 @@ they hold; see `shards`. Nothing in a checkpoint depends on the layout that it w
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import math
@@ -171,7 +172,7 @@ def read_meta(directory: Path) -> dict[str, Any]:
 
 
 def find(directory: Path, name: str) -> list[Path]:
-    """Checkpoints called `name` in `directory`, newest first: `name` itself, or its even and odd slots.
+    """Checkpoints called `name` in `directory`, newest first: `name` itself, or its slots and older ones.
 
     What was written last is newest, whatever its step: a run may have been taken back to an earlier one. A
     slot whose description is damaged comes first, so that `load_newest` reports it.
@@ -182,7 +183,8 @@ def find(directory: Path, name: str) -> list[Path]:
     if (exact / META).is_file():
         return [exact]
     written = {}
-    for slot in filter(Path.is_dir, slots(directory, name)):
+    kept = directory.glob(f"{glob.escape(name)}_step_*")
+    for slot in filter(Path.is_dir, (*slots(directory, name), *kept)):
         try:
             written[slot] = read_meta(slot)["written"]
         except CheckpointError:
