@@ -34,6 +34,7 @@ SMALL = tiny_models.DEFAULTS | {
     "num_heads": 4,
     "decoder_embed_dim": 8,
     "decoder_num_heads": 4,
+    "feature_size": 8,
 }
 
 
