@@ -8,8 +8,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ucf_vit.config import check_diffusion
 from ucf_vit.core.errors import UserError
-from ucf_vit.diffusion import add_noise, sample, schedule, snr_weight, solve, target, timesteps
+from ucf_vit.diffusion import add_noise, levels_of, sample, schedule, snr_weight, solve, target, timesteps
+from ucf_vit.diffusion.schedule import FEWEST
 
 KINDS = ("epsilon", "v", "clean")
 BETAS = {"linear": "linear", "cosine": "squaredcos_cap_v2"}
@@ -62,15 +64,15 @@ def test_last_step_is_noise_and_signal_only_falls(kind: str, steps: int) -> None
 def test_solving_undoes_mixing(kind: str, step: int, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     clean, noise = torch.randn(2, 3, 4, 5, dtype=torch.float64, generator=generator)
-    signal = schedule("cosine", 200)[step].expand(3)
-    mixture = add_noise(clean, noise, signal)
-    found = solve(kind, target(kind, clean, noise, signal), mixture, signal)
+    levels = levels_of(schedule("cosine", 200)[step].expand(3))
+    mixture = add_noise(clean, noise, levels)
+    found = solve(kind, target(kind, clean, noise, levels), mixture, levels)
     torch.testing.assert_close(found, (clean, noise), rtol=1e-6, atol=1e-6)
 
 
 def test_v_is_that_of_the_paper() -> None:
-    signal = torch.tensor([0.64])
-    assert target("v", torch.tensor([2.0]), torch.tensor([5.0]), signal).item() == pytest.approx(
+    levels = levels_of(torch.tensor([0.64]))
+    assert target("v", torch.tensor([2.0]), torch.tensor([5.0]), levels).item() == pytest.approx(
         0.8 * 5 - 0.6 * 2
     )
 
@@ -78,7 +80,7 @@ def test_v_is_that_of_the_paper() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_min_snr_weights_agree_in_clean_values(kind: str) -> None:
     signal, largest = schedule("linear", 100), 5.0
-    weight = snr_weight(kind, signal, largest)
+    weight = snr_weight(kind, levels_of(signal), largest)
     snr = signal / (1 - signal)
     share_of_squared_error = {"epsilon": snr, "v": snr + 1, "clean": torch.ones_like(snr)}[kind]
     torch.testing.assert_close(weight * share_of_squared_error, snr.clamp(max=largest))
@@ -193,7 +195,7 @@ def start() -> torch.Tensor:
 def sample_of(schedule_kind: str, kind: str, eta: float, clip: bool) -> torch.Tensor:
     signal, generator = schedule(schedule_kind, 1000), torch.Generator().manual_seed(1)
     return sample(
-        lambda x, step: solve(kind, guess(x, step), x, signal[step]),
+        lambda x, step: solve(kind, guess(x, step), x, levels_of(signal[step])),
         start(),
         signal,
         timesteps(1000, 25),
@@ -201,3 +203,8 @@ def sample_of(schedule_kind: str, kind: str, eta: float, clip: bool) -> torch.Te
         lambda i: torch.randn(2, 1, 6, 6, dtype=torch.float64, generator=generator),
         clip,
     )
+
+
+def test_the_config_knows_how_few_steps_a_schedule_can_have() -> None:
+    assert FEWEST["linear"] == check_diffusion.FEWEST_LINEAR
+    assert FEWEST["cosine"] == 1

@@ -168,7 +168,7 @@ class Model(Section):
     )
     noise_schedule: Literal["linear", "cosine"] = key(
         "linear",
-        "Diffusion: how noise rises; linear is scaled so that the last of any num_time_steps is noise.",
+        "Diffusion: how noise rises; linear, of 25 steps or more, is scaled so that the last one is noise.",
     )
     prediction: Literal["epsilon", "v", "clean"] = key(
         "epsilon",

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ucf_vit.core.errors import UserError
-from ucf_vit.diffusion.process import noise_of
+from ucf_vit.diffusion.process import levels_of, noise_of
 
 Denoise = Callable[[Tensor, int], tuple[Tensor, Tensor]]
 """Of a mixture `[B, ...]` after a step (number from 0), its clean values and its noise."""
@@ -49,7 +49,7 @@ def sample(
         clean, noise = denoise(x, step)
         if clip:
             clean = clean.clamp(-1, 1)
-            noise = noise_of(x, clean, here)
+            noise = noise_of(x, clean, levels_of(here))
         variance = eta**2 * (1 - after) / (1 - here) * (1 - here / after)
         x = after.sqrt().item() * clean + (1 - after - variance).clamp(min=0).sqrt().item() * noise
         if variance > 0:

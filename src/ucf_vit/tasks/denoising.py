@@ -70,6 +70,7 @@ class Denoising(Task):
     ) -> None:
         super().__init__(model, patcher)
         self.signal = diffusion.schedule(noise_schedule, num_time_steps)
+        self.levels = diffusion.levels_of(self.signal).float()
         self.prediction: Prediction = prediction
         self.min_snr = min_snr
         self.conditions = {name: tuple(values) for name, values in (conditions or {}).items()}
@@ -77,16 +78,17 @@ class Denoising(Task):
         self.unit_range = unit_range
 
     def draw(self, batch: Batch) -> Batch:
-        """Adds the steps `time` `[B]`, `noise` like what the model sees, and `told` `[B, K]`, which labels.
+        """Adds steps `time` `[B]`, their `levels` `[B, 2]`, `noise` like what the model sees, and `told`.
 
-        In evaluation all are told. Each label is left out by itself, so that one can ask for any of them.
+        The last is `[B, K]`, which labels are told. In evaluation all are; each is left out by itself, so
+        that one can ask for any of them.
         """
         keys = batch.keys
-        time = rand_per_sample(keys, (), "time") * len(self.signal)
+        time = (rand_per_sample(keys, (), "time") * len(self.signal)).long()
         told = rand_per_sample(keys, (len(self.conditions),), "told")
         told = told >= (self.condition_dropout if self.training else 0)
         noise = randn_per_sample(keys, self.model.input.shape(batch.image.shape[1]), "noise")
-        return batch.with_drawn(time=time.long(), noise=noise, told=told)
+        return batch.with_drawn(time=time, levels=self.levels[time], noise=noise, told=told)
 
     def forward(self, batch: Batch) -> Loss:
         """Mean over samples of the weighted mean squared error."""
@@ -100,12 +102,12 @@ class Denoising(Task):
         """An image, the same half-way to noise, what the model takes for clean there, and a sample."""
         first = _first(batch)
         drawn = self.draw(first).to(batch.image.device)
-        time = torch.full_like(drawn.drawn["time"], len(self.signal) // 2)
+        half = len(self.signal) // 2
         patches = self.patches_of(first)
         clean = self._clean(first.image if patches is None else patches.values)
-        noisy = diffusion.add_noise(clean, drawn.drawn["noise"], self._signal(time))
+        noisy = diffusion.add_noise(clean, drawn.drawn["noise"], self.levels[half])
         given = Given(self.labels_of(first), patches, batch.variables)
-        denoised, _ = self._solve(noisy, time, given)
+        denoised, _ = self._solve(noisy, half, given)
         leaves = None if patches is None else patches.leaves
         steps = min(PICTURE_STEPS, len(self.signal))
         generated = self.generate(
@@ -161,8 +163,7 @@ class Denoising(Task):
             return randn_per_sample(keys.cpu(), shape, purpose).to(device)
 
         def denoise(noisy: Tensor, step: int) -> tuple[Tensor, Tensor]:
-            time = torch.full((len(noisy),), step, device=device)
-            return self._solve(noisy, time, given, guidance)
+            return self._solve(noisy, step, given, guidance)
 
         clean = diffusion.sample(
             denoise,
@@ -206,19 +207,18 @@ class Denoising(Task):
 
     def _per_sample(self, batch: Batch) -> Tensor:
         """Loss `[B]`."""
-        time, noise = batch.drawn["time"], batch.drawn["noise"]
+        levels, noise = batch.drawn["levels"], batch.drawn["noise"]
         patches = self.patches_of(batch)
         clean = self._clean(batch.image if patches is None else patches.values)
-        signal = self._signal(time)
         labels = self.labels_of(batch)
         if labels is not None:
             labels = labels.masked_fill(~batch.drawn["told"], -1)
-        noisy = diffusion.add_noise(clean, noise, signal)
-        said = self._say(noisy, time, Given(labels, patches, batch.variables))
-        wanted = diffusion.target(self.prediction, clean, noise, signal)
+        noisy = diffusion.add_noise(clean, noise, levels)
+        said = self._say(noisy, batch.drawn["time"], Given(labels, patches, batch.variables))
+        wanted = diffusion.target(self.prediction, clean, noise, levels)
         error = (said.float() - wanted.float()).square()
         if self.min_snr:
-            weight = diffusion.snr_weight(self.prediction, signal, self.min_snr).to(error)
+            weight = diffusion.snr_weight(self.prediction, levels, self.min_snr).to(error)
             error = error * weight.view(-1, *[1] * (error.ndim - 1))
         if patches is None or patches.valid is None:
             return error.flatten(1).mean(dim=1)
@@ -232,19 +232,14 @@ class Denoising(Task):
         tokens = self.model(seen, time, given.labels, given.variables)
         return self.model.image(tokens) if patches is None else tokens.reshape(noisy.shape)
 
-    def _solve(
-        self, noisy: Tensor, time: Tensor, given: Given, guidance: float = 1.0
-    ) -> tuple[Tensor, Tensor]:
-        """Clean values and noise, of which the model takes `noisy` to be made."""
+    def _solve(self, noisy: Tensor, step: int, given: Given, guidance: float = 1.0) -> tuple[Tensor, Tensor]:
+        """Clean values and noise, of which the model takes `noisy`, all at one step, to be made."""
+        time = torch.full((len(noisy),), step, device=noisy.device)
         said = self._say(noisy, time, given).float()
         if guidance != 1 and given.labels is not None:
             without = self._say(noisy, time, replace(given, labels=None)).float()
             said = without + guidance * (said - without)
-        return diffusion.solve(self.prediction, said, noisy, self._signal(time))
-
-    def _signal(self, time: Tensor) -> Tensor:
-        """Share of signal at the steps `time` `[B]`, float64, on the CPU: float32 is too coarse near 1."""
-        return self.signal[time.cpu()]
+        return diffusion.solve(self.prediction, said, noisy, self.levels[step])
 
     def _clean(self, values: Tensor) -> Tensor:
         return values * 2 - 1 if self.unit_range else values
