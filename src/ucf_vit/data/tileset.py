@@ -14,6 +14,7 @@ from ucf_vit.data import trees
 from ucf_vit.data.batch import Skipped
 from ucf_vit.data.handover import Layout, Tensors
 from ucf_vit.data.order import Order, Request
+from ucf_vit.data.rank_order import RankOrder
 from ucf_vit.data.reader import TileReader
 from ucf_vit.patching.tree.patcher import AdaptivePatcher
 
@@ -38,7 +39,7 @@ class Filled:
 class TileSet:
     """Fills a request's tensors from the files. Held by every worker.
 
-    With `skip`, an unreadable tile's place is taken by the next readable one among its `Order.stand_ins`
+    With `skip`, an unreadable tile's place is taken by the next readable one among its `stand_ins`
     (without shuffling the place stays empty). `patcher` grows the trees of adaptive patching here; what is
     drawn for them depends on the tile's key, or is the middle of its range with `draw_trees` false.
     """
@@ -46,7 +47,7 @@ class TileSet:
     def __init__(
         self,
         readers: Sequence[TileReader],
-        order: Order,
+        order: Order | RankOrder,
         skip: bool,
         patcher: AdaptivePatcher | None = None,
         draw_trees: bool = True,
@@ -122,8 +123,5 @@ class TileSet:
     def _candidates(self, request: Request, turn: int) -> Iterator[tuple[int, int]]:
         """Tile and key that belong in the place, then those that may stand in for it."""
         yield int(request.tiles[turn]), int(request.keys[turn])
-        if self.skip and self.order.shuffle:
-            tiles = self.order.tiles(request.group, request.epoch)
-            keys = self.order.keys(request.group, request.epoch, tiles)
-            for place in self.order.stand_ins(request.group, int(request.places[turn])).tolist():
-                yield int(tiles[place]), int(keys[place])
+        if self.skip:
+            yield from self.order.stand_ins(request, turn)
