@@ -147,7 +147,8 @@ class Order:
     def requests(self, epoch: int, first: int = 0, taken: Taken | None = None) -> Iterator[Request]:
         """This rank's batches of an epoch from number `first` on."""
         orders: dict[int, NDArray[np.int64]] = {}
-        for group, number in self.schedule(epoch, taken)[first:].tolist():
+        for turn in self.schedule(epoch, taken)[first:]:
+            group, number = turn.tolist()
             if group not in orders:
                 orders[group] = self.tiles(group, epoch)
             places = self._places(group, number, taken)
