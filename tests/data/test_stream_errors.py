@@ -190,7 +190,8 @@ def test_a_worker_that_dies_is_reported(root, scratch):
     data = build(root, scratch)
     object.__setattr__(data, "source", Deadly(root, scratch=scratch))
     object.__setattr__(data, "origin", None)
-    with pytest.raises(DataError, match="a loader process ended unexpectedly, often for want of memory"):
+    place = r"unexpectedly at tile \d+ of .*/v3\.nii.*, often for want of memory"
+    with pytest.raises(DataError, match=place):
         list(Stream([data], batch_size=4, seed=0, num_workers=1))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,8 +69,17 @@ class TileSet:
             for layout, reader in zip(found, self.readers, strict=True)
         ]
 
-    def fill(self, request: Request, tensors: Tensors, slot: int = 0) -> Filled:
-        """Read the request's tiles into `tensors`; rows without a readable tile are left over at the end."""
+    def fill(
+        self,
+        request: Request,
+        tensors: Tensors,
+        slot: int = 0,
+        before: Callable[[int], None] = lambda tile: None,
+    ) -> Filled:
+        """Read the request's tiles into `tensors`; rows without a readable tile are left over at the end.
+
+        `before` is called with each of them.
+        """
         image, label = tensors["image"].numpy(), tensors["label"].numpy() if "label" in tensors else None
         files: list[str] = []
         keys: list[int] = []
@@ -78,6 +87,7 @@ class TileSet:
         try:
             for turn in range(len(request.tiles)):
                 row = len(files)
+                before(int(request.tiles[turn]))
                 into = image[row], None if label is None else label[row, ...]
                 found = self._fill_row(request, turn, *into, skipped)
                 if found is not None:
