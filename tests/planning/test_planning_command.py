@@ -1,5 +1,6 @@
 """`ucf-vit plan`, as typed, on real files; and its benchmark in the short form."""
 
+import json
 import runpy
 import subprocess
 import sys
@@ -114,6 +115,18 @@ def test_a_plan_that_does_not_fit_is_refused(config: Path) -> None:
     write(config.parent / "a/imagesTr/v6.nii", 32, 32, 32)
     with pytest.raises(UserError, match="a has 7 files with 56 tiles, the plan is for 6 with 48"):
         check_plan(load(config, []), 6, kept)
+
+
+def test_costs_of_an_earlier_run(config: Path) -> None:
+    runs.train(config, "trainer.max_steps=8", "trainer.checkpoint_path=" + str(config.parent / "short"))
+    lines = plan(config, 6, "--profile", str(config.parent / "short"))
+    seconds = json.loads(lines[0].partition("=")[2])
+    assert lines[0].startswith("load_balancing.tile_seconds=") and set(seconds) == {"a", "b", "c"}
+    assert all(0 < value < 10 for value in seconds.values())
+    kept = Plan.load(config.parent / "out/plan/plan.npz")
+    assert {part.name: part.tile_cost for part in kept.parts} == seconds
+    with pytest.raises(UserError, match=r"metrics.jsonl: no step on a there"):
+        plan(config, 6, "--profile", str(config.parent / "nowhere"))
 
 
 def test_measured_seconds_and_fewer_ranks_than_data_sets(config: Path) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from ucf_vit.config import Run
@@ -20,6 +21,8 @@ from ucf_vit.planning.make import make_plan
 from ucf_vit.planning.plan import Plan
 from ucf_vit.train.agree import check_same
 from ucf_vit.train.datasets import build_datasets
+from ucf_vit.train.hooks.jsonl import METRICS, read_metrics
+from ucf_vit.train.meter import TILE_SECONDS
 
 FILE = "plan.npz"
 
@@ -64,6 +67,25 @@ def follow(run: Run, world: World) -> Planned | None:
     plan = Plan.load(directory / FILE)
     check_same({"the plan of the data": f"{plan.steps} batches, {plan.parts}"}, world)
     return Planned(plan, lambda name: Keeper(_file(directory, name), _source(run, name)).shapes)
+
+
+def measured(run: Run, directory: Path) -> Run:
+    """`run` with tiles that cost the seconds that they took in the run in `directory`.
+
+    With `data.order: rank` all take as long as on the slowest rank: take a run with `global`. Raises
+    UserError where the times of a data set are not there.
+    """
+    lines = read_metrics(directory / METRICS)
+    seconds = {}
+    for name in run.datasets:
+        found = [line[TILE_SECONDS + name] for line in lines if TILE_SECONDS + name in line]
+        if not found:
+            raise UserError(
+                f"{directory / METRICS}: no step on {name} there; name a run that has all data sets"
+            )
+        seconds[name] = float(f"{median(found):.3g}")
+    balancing = run.load_balancing.model_copy(update={"tile_seconds": seconds})
+    return run.model_copy(update={"load_balancing": balancing})
 
 
 def plan_run(run: Run, gpus: int, directory: Path) -> Outcome:
