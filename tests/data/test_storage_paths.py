@@ -5,8 +5,8 @@ import pickle
 import pytest
 
 from ucf_vit.core.errors import DataError, UserError
-from ucf_vit.data.storage import Files, is_remote, join
-from ucf_vit.data.storage.paths import bare, checked, name_of
+from ucf_vit.core.urls import bare, checked, name_of
+from ucf_vit.data.storage import Cache, Files, is_remote, join
 
 
 def test_what_is_a_url():
@@ -64,7 +64,7 @@ def test_files_in_memory_behind_a_url(tmp_path, scratch):
     memory = fsspec.filesystem("memory")
     for name in ("a", "a!b"):
         memory.pipe_file(f"memory://paths/{name}", b"0123456789")
-    files = Files(scratch)
+    files = Files(Cache(scratch))
     assert files.names("memory://paths") == ["a", "a!b"]
     assert files.local("memory://paths/a").read_bytes() == b"0123456789"
     assert files.head("memory://paths/a", 4) == b"0123"

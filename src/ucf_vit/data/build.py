@@ -11,14 +11,14 @@ from typing import Any, Literal
 
 from ucf_vit.core.errors import DataError
 from ucf_vit.core.registry import nearest
+from ucf_vit.core.urls import checked
 from ucf_vit.data.batch import Skipped
 from ucf_vit.data.checks import check_channels, check_classes, check_small
 from ucf_vit.data.dataset import Dataset
 from ucf_vit.data.normalization import Normalization
 from ucf_vit.data.scratch import Scratch
 from ucf_vit.data.sources import Item, Source, resolve
-from ucf_vit.data.storage import Files
-from ucf_vit.data.storage.paths import checked
+from ucf_vit.data.storage import Cache, Files
 from ucf_vit.patching.tiles import Tiling
 from ucf_vit.planning.inventory import in_threads
 
@@ -62,7 +62,7 @@ def build_dataset(
     inventory knows them). Raises DataError.
     """
     scratch = scratch or Scratch()
-    files = files or Files(scratch)
+    files = files or Files(Cache(scratch))
     given = {"root": checked(str(root)), "scratch": scratch, "files": files, **(options or {})}
     if variables is not None:
         given["variables"] = tuple(variables)
