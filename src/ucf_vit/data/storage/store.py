@@ -52,12 +52,18 @@ def store_of(url: str, patience: Patience) -> Store:
     """What reads `url` in this process. Raises UserError where a package is missing."""
     kind = scheme(checked(url))
     host = url.partition("://")[2].partition("/")[0]
-    surroundings = sorted(item for item in os.environ.items() if item[0].startswith("AWS_"))
-    key = (os.getpid(), kind, host, patience, tuple(surroundings) if kind in ("s3", "s3a") else ())
+    key = (os.getpid(), kind, host, patience, surroundings(url))
     with _making:
         if key not in _stores:
             _stores[key] = _make(url, kind, host, patience)
         return _stores[key]
+
+
+def surroundings(url: str) -> object:
+    """What of the environment decides how `url` is read."""
+    if scheme(url) not in ("s3", "s3a"):
+        return None
+    return hash(tuple(sorted(item for item in os.environ.items() if item[0].startswith("AWS_"))))
 
 
 def _make(url: str, kind: str, host: str, patience: Patience) -> Store:
