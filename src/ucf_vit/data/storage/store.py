@@ -42,8 +42,21 @@ class Store(Protocol):
         """Write the whole file to `out`."""
 
 
+_AWS = (
+    *("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"),
+    *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
+    *("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"),
+)
 _stores: dict[object, Store] = {}
 _making = threading.Lock()
+
+
+def _after_fork() -> None:
+    global _making
+    _making = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_after_fork)
 _obstore_in = 0
 """The process that uses obstore: its threads do not go along to a fork, where it would wait for ever."""
 
@@ -61,9 +74,7 @@ def store_of(url: str, patience: Patience) -> Store:
 
 def surroundings(url: str) -> object:
     """What of the environment decides how `url` is read."""
-    if scheme(url) not in ("s3", "s3a"):
-        return None
-    return hash(tuple(sorted(item for item in os.environ.items() if item[0].startswith("AWS_"))))
+    return tuple(map(os.environ.get, _AWS)) if scheme(url) in ("s3", "s3a") else ()
 
 
 def _make(url: str, kind: str, host: str, patience: Patience) -> Store:
