@@ -26,7 +26,7 @@ from ucf_vit.parallel.world import World
 from ucf_vit.patching.tree.patcher import AdaptivePatcher
 from ucf_vit.tasks import TASKS, Task
 from ucf_vit.train.agree import check_data
-from ucf_vit.train.datasets import build_datasets, check_classes
+from ucf_vit.train.datasets import build_datasets, check_classes, remote_files
 from ucf_vit.train.hooks.hook import Hook
 from ucf_vit.train.hooks.jsonl import JsonlHook
 from ucf_vit.train.hooks.pictures import PicturesHook, PicturesPeer
@@ -152,7 +152,8 @@ def build_data(run: Run, world: World, task: Task, planned: Planned | None = Non
     Raises DataError naming the file or directory.
     """
     scratch = Scratch()
-    held_out = [d for d in build_datasets(run, scratch, held_out=True) if len(d.items)]
+    files = remote_files(run, scratch)
+    held_out = [d for d in build_datasets(run, scratch, held_out=True, files=files) if len(d.items)]
     data = run.data
     share: dict[str, Any] = {"rank": world.data_rank, "ranks": world.data_size}
     common: dict[str, Any] = {
@@ -166,7 +167,8 @@ def build_data(run: Run, world: World, task: Task, planned: Planned | None = Non
         "patcher": task.patcher if data.patching_in == "loader" else None,
         **share,
     }
-    training = build_datasets(run, scratch, read_shapes=None if planned is None else planned.shapes_of)
+    known = None if planned is None else partial(planned.shapes_of, files)
+    training = build_datasets(run, scratch, read_shapes=known, files=files)
     check_classes(run, training)
     check_data([*training, *held_out], world)
     train = Stream(

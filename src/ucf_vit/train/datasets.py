@@ -10,6 +10,7 @@ from ucf_vit.data.build import ReadShapes, build_dataset
 from ucf_vit.data.dataset import Dataset
 from ucf_vit.data.scratch import Scratch
 from ucf_vit.data.sources import resolve
+from ucf_vit.data.storage import Cache, Files
 from ucf_vit.train.statistics import with_statistics
 
 
@@ -19,13 +20,16 @@ def build_datasets(
     held_out: bool = False,
     statistics: bool = True,
     read_shapes: Callable[[str], ReadShapes] | None = None,
+    files: Files | None = None,
 ) -> list[Dataset]:
     """The data sets of a run: their training range, or the one held out for validation.
 
     Without `statistics`, normalization `stats` stays as it is: these data sets are there to be measured.
-    `read_shapes` gives what finds the shapes of a data set (default: every header is read).
+    `read_shapes` gives what finds the shapes of a data set (default: every header is read). `files` reads
+    them (default: with a cache as the config says).
     """
     data = run.data
+    files = files or remote_files(run, scratch)
     try:
         resolve(data.dataset)
     except DataError as unknown:
@@ -63,11 +67,17 @@ def build_datasets(
             },
             on_error=data.on_error,
             scratch=scratch,
+            files=files,
             read_shapes=None if read_shapes is None else read_shapes(name),
         )
         for name, root in data.dict_root_dirs.items()
     ]
     return [with_statistics(one, run, held_out) for one in datasets] if statistics else datasets
+
+
+def remote_files(run: Run, scratch: Scratch) -> Files:
+    """What reads paths and URLs, with a cache as the config says."""
+    return Files(Cache.at(run.data.cache_dir, run.data.cache_size, scratch))
 
 
 def check_classes(run: Run, datasets: Sequence[Dataset]) -> None:

@@ -14,13 +14,14 @@ from ucf_vit.config import Run
 from ucf_vit.core.errors import UserError
 from ucf_vit.data.build import ReadShapes
 from ucf_vit.data.scratch import Scratch
+from ucf_vit.data.storage import Files
 from ucf_vit.parallel.world import World
 from ucf_vit.planning.cost import Work
 from ucf_vit.planning.inventory import Inventory, Keeper, difference
 from ucf_vit.planning.make import make_plan
 from ucf_vit.planning.plan import Plan
 from ucf_vit.train.agree import check_same
-from ucf_vit.train.datasets import build_datasets
+from ucf_vit.train.datasets import build_datasets, remote_files
 from ucf_vit.train.hooks.jsonl import METRICS, read_metrics
 from ucf_vit.train.meter import TILE_SECONDS
 
@@ -38,10 +39,10 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Planned:
-    """A plan to be followed; `shapes_of` a data set finds shapes in the inventory that belongs to it."""
+    """A plan to be followed; `shapes_of(files, dataset)` finds shapes in the inventory that belongs to it."""
 
     plan: Plan
-    shapes_of: Callable[[str], ReadShapes]
+    shapes_of: Callable[[Files, str], ReadShapes]
 
 
 def plan_directory(run: Run) -> Path:
@@ -66,7 +67,11 @@ def follow(run: Run, world: World) -> Planned | None:
     world.on_main(prepare)
     plan = Plan.load(directory / FILE)
     check_same({"the plan of the data": f"{plan.steps} batches, {plan.parts}"}, world)
-    return Planned(plan, lambda name: Keeper(_file(directory, name), _source(run, name)).shapes)
+
+    def shapes_of(files: Files, name: str) -> ReadShapes:
+        return Keeper(_file(directory, name), _source(run, name), files.stamp).shapes
+
+    return Planned(plan, shapes_of)
 
 
 def measured(run: Run, directory: Path) -> Run:
@@ -117,12 +122,14 @@ def check_plan(run: Run, gpus: int, directory: Path) -> Outcome:
 
 def _plan(run: Run, gpus: int, directory: Path) -> tuple[Outcome, dict[str, Keeper]]:
     degrees = run.check_ranks(gpus)
-    keepers = {name: Keeper(_file(directory, name), _source(run, name)) for name in run.datasets}
+    scratch = Scratch()
+    files = remote_files(run, scratch)
+    keepers = {name: Keeper(_file(directory, name), _source(run, name), files.stamp) for name in run.datasets}
 
     def shapes_of(name: str) -> ReadShapes:
         return keepers[name].shapes
 
-    datasets = build_datasets(run, Scratch(), statistics=False, read_shapes=shapes_of)
+    datasets = build_datasets(run, scratch, statistics=False, read_shapes=shapes_of, files=files)
     seconds, balancing = run.load_balancing.tile_seconds, run.load_balancing
     auto = balancing.auto_load_balancing
     works = [
