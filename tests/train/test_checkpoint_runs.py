@@ -86,6 +86,12 @@ def test_more_checkpoints_are_kept(tmp_path: Path, concrete: Path) -> None:
     best = steps_by(losses)[:3]
     assert {step for name, step in steps.items() if name.startswith("best")} == set(best)
     assert steps["best"] == best[0]
+    saves = [line for line in read_metrics(out / "metrics.jsonl") if line["event"] == "save"]
+    saved = [line["step"] for line in saves if line["checkpoint"].startswith("last")]
+    assert saved == [4, 6, 8, 12, 16, 18, 20, 24, 28, 30]
+    fewer = ("trainer.checkpoint_keep_last=2", "trainer.checkpoint_keep_best=1", "trainer.max_epochs=6")
+    runs.train(config, RESUME, *fewer)
+    assert {path.name for path in out.iterdir() if path.is_dir()} == {"best", "last_even", "last_odd"}
     runs.train(config, "trainer.overwrite=true", "trainer.max_steps=1")
     assert {path.name for path in out.iterdir() if path.is_dir()} == {"best", "last_even"}
 
