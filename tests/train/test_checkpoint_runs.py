@@ -147,7 +147,13 @@ def test_weights_go_out_to_one_file_and_in_again(
         runs.train(begun)
         first = checkpoint.load(tmp_path / name / "out/last_even").weights
         assert all(first[key].allclose(value, rtol=0, atol=1e-12) for key, value in exported.items())
-    with pytest.raises(CheckpointError, match=r"(?s)another network.*size mismatch"):
-        runs.train(begun, "trainer.overwrite=true", "model.embed_dim=48", f"trainer.start_from={file}")
-    with pytest.raises(CheckpointError, match=r"nothing\.safetensors: no safetensors file"):
+    kept = tmp_path / "c/out/last_even"
+    with pytest.raises(UserError, match=r"c/out/last_even belongs to the run .* would remove"):
+        runs.train(begun, "trainer.overwrite=true", f"trainer.start_from={kept.parent}/last")
+    with pytest.raises(CheckpointError, match=r"start_from: .*/nothing\.safetensors does not exist"):
         runs.train(begun, "trainer.overwrite=true", f"trainer.start_from={tmp_path}/nothing.safetensors")
+    assert checkpoint.load(kept).weights.keys() == exported.keys()
+    with pytest.raises(
+        CheckpointError, match=r"another network than the config .* have another shape: .* in place of"
+    ):
+        runs.train(begun, "trainer.overwrite=true", "model.embed_dim=48", f"trainer.start_from={file}")
