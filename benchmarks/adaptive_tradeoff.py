@@ -29,7 +29,8 @@ from ucf_vit.data.scratch import Scratch
 from ucf_vit.data.stream import volumes
 from ucf_vit.tasks import Segmentation
 from ucf_vit.tasks.segmentation import dice_per_class, voxel_label
-from ucf_vit.train.build import build_datasets, build_task
+from ucf_vit.train.build import build_task
+from ucf_vit.train.datasets import build_datasets
 from ucf_vit.train.hooks.style import new_figure, png
 from ucf_vit.train.launch import start
 from ucf_vit.train.run import train_task

@@ -14,6 +14,8 @@ def normalized(image: np.ndarray, kind: str, **options) -> np.ndarray:
     normalization = Normalization(kind, **options)
     channels = range(len(image))
     out = np.full(image.shape, np.nan, np.float32)
+    if not normalization.looks_at_items:
+        normalization.check(image, channels)
     normalization.apply(image, normalization.fit(image, channels), out)
     return out
 

@@ -86,44 +86,37 @@ def test_resuming_gives_the_requests_that_were_left():
 changes = st.lists(st.tuples(st.integers(1, 4), st.integers(1, 4), st.integers(0, 7)), min_size=1, max_size=4)
 
 
-@given(counts_of_groups, changes, st.integers(0, 2), st.none() | st.integers(1, 5))
-def test_an_epoch_goes_on_with_other_ranks_and_batches(counts, changes, epoch, cap):
+@given(counts_of_groups, changes, st.integers(0, 2))
+def test_an_epoch_goes_on_with_other_ranks_and_batches(counts, changes, epoch):
     """Each stretch has a batch size, a number of ranks, and how many batches it takes (the last: all)."""
-    caps = {} if cap is None else {"d0": cap}
-    position, span, before, tiles = 0, None, None, []
-    ends: tuple[int, ...] = ()
+    position, taken, before, tiles = 0, None, None, []
     for turn, (batch_size, ranks, count) in enumerate(changes):
-        parts = orders(counts, batch_size, ranks, caps=caps)
-        if before is None or span is None:
-            span = parts[0].whole
+        parts = orders(counts, batch_size, ranks)
+        if before is None or taken is None:
+            taken = parts[0].whole
         else:
-            places = {order.taken_up(before, epoch, position, span) for order in parts}
-            ((position, span),) = places
-        ends = ends if tiles else span.ends
-        assert span.ends == ends
+            places = {order.taken_up(before, epoch, position, taken) for order in parts}
+            ((position, taken),) = places
         stop = None if turn == len(changes) - 1 else count
-        steps = list(zip(*(list(o.requests(epoch, position, span))[:stop] for o in parts), strict=True))
+        steps = list(zip(*(list(o.requests(epoch, position, taken))[:stop] for o in parts), strict=True))
         for shares in steps:
             assert len({(share.group, len(share.tiles)) for share in shares}) == 1
             assert len(shares[0].tiles) > 0
             tiles += [(share.group, tile) for share in shares for tile in share.tiles.tolist()]
         position, before = position + len(steps), parts[0]
     assert len(set(tiles)) == len(tiles)
-    for group, end in enumerate(ends):
-        first = set(parts[0].tiles(group, epoch)[:end].tolist())
+    for group, of_files in enumerate(counts):
         seen_here = {tile for g, tile in tiles if g == group}
-        assert seen_here <= first
-        assert len(first) - len(seen_here) < ranks
-        if cap is None:
-            assert end == sum(counts[group])
+        assert seen_here <= set(range(sum(of_files)))
+        assert sum(of_files) - len(seen_here) < ranks
 
 
 @given(counts_of_groups, st.integers(1, 4), st.integers(1, 3), st.integers(0, 9))
 def test_the_same_layout_goes_on_as_if_nothing_had_happened(counts, batch_size, ranks, position):
     order = orders(counts, batch_size, ranks)[0]
     position = min(position, len(order))
-    place, span = order.taken_up(order, 1, position, order.whole)
-    left = [(r.group, r.tiles.tolist()) for r in order.requests(1, place, span)]
+    place, taken = order.taken_up(order, 1, position, order.whole)
+    left = [(r.group, r.tiles.tolist()) for r in order.requests(1, place, taken)]
     assert left == [(r.group, r.tiles.tolist()) for r in order.requests(1, position)]
 
 
@@ -140,8 +133,8 @@ def test_a_tile_that_was_cut_off_comes_once_there_are_fewer_ranks():
     for position in range(len(pair[0]) + 1):
         first = [list(order.requests(0))[:position] for order in pair]
         tiles = [(r.group, t) for part in first for r in part for t in r.tiles.tolist()]
-        place, span = alone.taken_up(pair[0], 0, position, pair[0].whole)
-        tiles += [(r.group, t) for r in alone.requests(0, place, span) for t in r.tiles.tolist()]
+        place, taken = alone.taken_up(pair[0], 0, position, pair[0].whole)
+        tiles += [(r.group, t) for r in alone.requests(0, place, taken) for t in r.tiles.tolist()]
         assert sorted(tiles) == [(g, t) for g, (n,) in enumerate(counts) for t in range(n)]
 
 
@@ -151,19 +144,6 @@ def test_a_batch_holds_one_group_and_groups_are_mixed():
     assert len(groups) == 60
     changes = np.count_nonzero(np.diff(groups))
     assert 15 < changes < 45
-
-
-def test_caps_limit_a_data_set_and_let_all_be_seen_in_time():
-    (order,) = orders([[4] * 30, [4] * 30], batch_size=4, caps={"d0": 7, "d1": 99})
-    assert len(order) == 7 + 30 == len(list(order.requests(0)))
-    tiles = {t for epoch in range(40) for g, t in seen([order], epoch) if g == 0}
-    assert len(tiles) == 120
-
-
-def test_caps_hold_for_all_variables_of_a_data_set_together():
-    groups = [Group("d", f"d/{v}", np.array([10, 10])) for v in "ab"]
-    order = Order(groups, 2, seed=0, caps={"d": 5})
-    assert len(order) == 5 == len(list(order.requests(0)))
 
 
 @pytest.mark.parametrize("buffer", [0, 50, 200])

@@ -28,9 +28,7 @@ def random_volume(path, shape=(16, 16, 16), dtype=np.float32) -> None:
 
 
 def nan(path) -> None:
-    volume = np.zeros((16, 16, 16), np.float32)
-    volume[3, 4, 5] = np.nan
-    save_nifti(path, volume)
+    save_nifti(path, np.full((16, 16, 16), np.nan, np.float32))
 
 
 BAD = {
@@ -192,7 +190,8 @@ def test_a_worker_that_dies_is_reported(root, scratch):
     data = build(root, scratch)
     object.__setattr__(data, "source", Deadly(root, scratch=scratch))
     object.__setattr__(data, "origin", None)
-    with pytest.raises(DataError, match="a loader process ended unexpectedly, often for want of memory"):
+    place = r"unexpectedly at tile \d+ of .*/v3\.nii.*, often for want of memory"
+    with pytest.raises(DataError, match=place):
         list(Stream([data], batch_size=4, seed=0, num_workers=1))
 
 
@@ -221,3 +220,17 @@ def test_a_process_that_just_starts_leaves_signals_to_the_main_process() -> None
     process.join()
     assert process.exitcode == 0
     assert signal.SIGTERM not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+
+def test_a_tile_is_read_without_the_rest_of_its_file(root, scratch, monkeypatch):
+    data = build(root, scratch, labels=False)
+    regions = []
+    read = type(data.source).read
+
+    def noted(self, item, region=None, channels=None):
+        regions.append(region)
+        return read(self, item, region, channels)
+
+    monkeypatch.setattr(type(data.source), "read", noted)
+    list(Stream([data], batch_size=3, seed=0))
+    assert len(regions) == len(data) and None not in regions

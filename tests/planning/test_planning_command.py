@@ -1,5 +1,6 @@
 """`ucf-vit plan`, as typed, on real files; and its benchmark in the short form."""
 
+import json
 import runpy
 import subprocess
 import sys
@@ -18,7 +19,8 @@ from ucf_vit.core.errors import ConfigError, DataError, UserError
 from ucf_vit.data.scratch import Scratch
 from ucf_vit.data.stream import Stream
 from ucf_vit.planning.plan import Plan
-from ucf_vit.train.build import build_datasets
+from ucf_vit.train.datasets import build_datasets
+from ucf_vit.train.plan import check_plan, plan_run
 
 ROOT = Path(__file__).parents[2]
 
@@ -83,10 +85,48 @@ def test_the_printed_keys_can_be_pasted_and_leave_out_no_tile(config: Path) -> N
     config.write_text(yaml.safe_dump(text))
     run = load(config, [])
     run.check_ranks(6)
-    caps = run.load_balancing.batches_per_rank_epoch
+    followed = plan_run(run, 6, config.parent / "kept").plan
+    assert run.data.order == "rank"
+    assert (followed.dataset_group_list, followed.steps) == ("3:2:1", 8)
     datasets = build_datasets(run, Scratch())
-    capped = Stream(datasets, batch_size=2, seed=0, ranks=6, batches_per_epoch=caps)
-    assert len(capped) == len(Stream(datasets, batch_size=2, seed=0, ranks=6))
+    streams = [Stream(datasets, batch_size=2, seed=0, rank=rank, plan=followed) for rank in range(6)]
+    batches = [batch for stream in streams for batch in stream]
+    keys = [key for batch in batches for key in batch.keys.tolist()]
+    assert len(keys) == 6 * 8 * 2 and len(set(keys)) == len(keys)
+    read = {file for batch in batches for file in batch.files}
+    assert read == {item.image for one in datasets for item in one.items}
+
+
+def test_a_plan_that_does_not_fit_is_refused(config: Path) -> None:
+    kept = config.parent / "kept"
+    plan(config, 6, "--out", str(kept))
+    assert check_plan(load(config, []), 6, kept).plan.ranks == 6
+    with pytest.raises(UserError, match="the number of data ranks is 4, the plan is for 6"):
+        check_plan(load(config, []), 4, kept)
+    with pytest.raises(UserError, match=r"a tile of a costs 0\.1, 8 in the plan"):
+        check_plan(load(config, ["load_balancing.tile_seconds={a: 0.1, b: 0.1, c: 0.9}"]), 6, kept)
+    given = [
+        "batches_per_rank_epoch={a: 9, b: 9, c: 9}",
+        "dataset_group_list=2:2:2",
+        "auto_load_balancing=false",
+    ]
+    with pytest.raises(UserError, match="8 batches on ranks 3:2:1; now it would be 9 on 2:2:2"):
+        check_plan(load(config, [f"load_balancing.{key}" for key in given]), 6, kept)
+    write(config.parent / "a/imagesTr/v6.nii", 32, 32, 32)
+    with pytest.raises(UserError, match="a has 7 files with 56 tiles, the plan is for 6 with 48"):
+        check_plan(load(config, []), 6, kept)
+
+
+def test_costs_of_an_earlier_run(config: Path) -> None:
+    runs.train(config, "trainer.max_steps=8", "trainer.checkpoint_path=" + str(config.parent / "short"))
+    lines = plan(config, 6, "--profile", str(config.parent / "short"))
+    seconds = json.loads(lines[0].partition("=")[2])
+    assert lines[0].startswith("load_balancing.tile_seconds=") and set(seconds) == {"a", "b", "c"}
+    assert all(0 < value < 10 for value in seconds.values())
+    kept = Plan.load(config.parent / "out/plan/plan.npz")
+    assert {part.name: part.tile_cost for part in kept.parts} == seconds
+    with pytest.raises(UserError, match=r"metrics.jsonl: no step on a there"):
+        plan(config, 6, "--profile", str(config.parent / "nowhere"))
 
 
 def test_measured_seconds_and_fewer_ranks_than_data_sets(config: Path) -> None:
@@ -97,7 +137,7 @@ def test_measured_seconds_and_fewer_ranks_than_data_sets(config: Path) -> None:
     mixed = plan(config, 2, "load_balancing.few_ranks=interleave")
     assert mixed[0].endswith("largest load / mean 1.0120")
     assert mixed[2].split()[:4] == ["a", "6", "48", "all"]
-    assert "leave auto_load_balancing true" in mixed[-2]
+    assert "no dataset_group_list" in mixed[-2]
     with pytest.raises(ConfigError, match=r"tile_seconds = \{'a': 1.0\}: no entry for 'b', 'c'"):
         plan(config, 6, "load_balancing.tile_seconds={a: 1}")
 

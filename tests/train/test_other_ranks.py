@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 import runs
 from ucf_vit.config import load
@@ -93,3 +94,40 @@ def test_a_killed_run_goes_on_otherwise(
     text = (out / "log.txt").read_text()
     assert text.count("the steps are others from here on: ") == len(stretches) - 1
     assert f"step={total}/{total} epoch={EPOCHS}/{EPOCHS} " in text
+
+
+def test_ranks_with_data_of_their_own_go_on_otherwise(
+    tmp_path: Path, concrete: Path, forkserver: BaseContext
+) -> None:
+    """Killed within an epoch, then other ranks by another plan: what was read is not read again."""
+    sets = {"one": 24, "two": 16}
+    config = runs.write_config(
+        tmp_path / "c.yaml", "masked", concrete, trainer={"max_epochs": 2, "checkpoint_steps": 1}
+    )
+    text = yaml.safe_load(config.read_text())
+    text["data"] |= {
+        "dict_root_dirs": dict.fromkeys(sets, str(concrete)),
+        "dict_end_idx": {"one": 0.75, "two": 0.5},
+        "order": "rank",
+        "batch_size": 2,
+    }
+    config.write_text(yaml.safe_dump(text))
+    keys = [{k for n, size in sets.items() for k in keys_in(config, n, e, size)} for e in range(2)]
+    codes = runs.on_ranks(forkserver, 3, config, "4", target=train_and_record)
+    assert all(code != 0 for code in codes)
+    newest, _ = checkpoint.load_newest(tmp_path / "out", "last")
+    assert newest is not None
+    first = keys_of(tmp_path, newest.state["step"])
+    assert len(set(first)) == len(first) == 3 * 3 * 2 and set(first) <= keys[0]
+
+    resumed = ["0", "trainer.resume_from_checkpoint=true"]
+    assert runs.on_ranks(forkserver, 2, config, *resumed, target=train_and_record) == [0, 0]
+    seen = Counter(keys_of(tmp_path, 10**6))
+    assert not any(seen[key] for key in first)
+    assert all(seen[key] == 1 for key in keys[0].difference(first) | keys[1])
+    assert max(seen.values()) == 1
+
+
+def keys_in(config: Path, name: str, epoch: int, tiles: int) -> list[int]:
+    """The keys of a first pass over a data set."""
+    return list(sample_keys(load(config).trainer.seed, name, epoch, np.arange(tiles)).tolist())

@@ -14,7 +14,7 @@ from ucf_vit.config import load
 from ucf_vit.core.errors import DataError, UserError
 from ucf_vit.data.scratch import Scratch
 from ucf_vit.train import statistics
-from ucf_vit.train.build import build_datasets
+from ucf_vit.train.datasets import build_datasets
 from ucf_vit.train.statistics import find_statistics
 
 NAMES = ["heat", "wind", "salt"]

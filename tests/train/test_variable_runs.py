@@ -143,6 +143,25 @@ def test_data_sets_of_different_variables_in_one_run(
         assert runs.losses(tmp_path / "2/out", event, key) == pytest.approx(expected, rel=1e-5)
 
 
+def test_ranks_with_data_sets_of_their_own_and_different_variables(
+    tmp_path: Path, concrete: Path, forkserver: BaseContext
+) -> None:
+    """Each step has a data set on one rank and the other on the other: no parameter is seen by all."""
+    both = {"first": str(concrete), "second": str(concrete)}
+    data = {
+        "dict_root_dirs": both,
+        "dict_end_idx": dict.fromkeys(both, 0.5),
+        "dict_in_variables": {"first": ["ct"], "second": ["mr"]},
+        "order": "rank",
+    }
+    model = {"use_varemb": True, "default_vars": ["mr", "ct"], "aggregation": "hierarchical"}
+    config = runs.write_config(tmp_path / "c.yaml", "unetr", concrete, data=data, model=model)
+    assert runs.on_ranks(forkserver, 2, config) == [0, 0]
+    found = runs.losses(tmp_path / "out")
+    assert min(list(found.values())[-3:]) < found[1]
+    assert (tmp_path / "out/plan/plan.npz").exists()
+
+
 @pytest.mark.parametrize("more", [{}, {"adaptive_patching": True, "separate_channels": True}], ids=str)
 def test_batches_of_one_variable(tmp_path: Path, coloured: Path, more: dict) -> None:
     path = tmp_path / "c.yaml"

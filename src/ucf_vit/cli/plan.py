@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +22,10 @@ def plan(
     check: Annotated[
         bool, typer.Option("--check", help="Write nothing; say whether the plan that is there still fits.")
     ] = False,
+    profile: Annotated[
+        Path | None,
+        typer.Option(help="Directory of an earlier run by data.order global: tiles cost what they took."),
+    ] = None,
     report: Annotated[
         bool, typer.Option("--report", help="Beside the plan, a picture of the loads: loads.png.")
     ] = False,
@@ -31,9 +36,12 @@ def plan(
     """
     run = load(config, [*(overrides or []), "load_balancing.auto_load_balancing=true"])
     from ucf_vit.train.hooks.atomic import write_atomic
-    from ucf_vit.train.plan import FILE, check_plan, plan_directory, plan_run
+    from ucf_vit.train.plan import FILE, check_plan, measured, plan_directory, plan_run
     from ucf_vit.train.plan_table import draw_loads, keys, table
 
+    if profile is not None:
+        run = measured(run, profile)
+        typer.echo(f"load_balancing.tile_seconds={json.dumps(run.load_balancing.tile_seconds)}")
     directory = out or plan_directory(run)
     planned = (check_plan if check else plan_run)(run, gpus, directory)
     typer.echo(table(planned.plan))

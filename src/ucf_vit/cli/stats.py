@@ -24,7 +24,7 @@ def stats(
     """
     run = load(config, overrides or [])
     from ucf_vit.data.scratch import Scratch
-    from ucf_vit.train.build import build_datasets
+    from ucf_vit.train.datasets import build_datasets
     from ucf_vit.train.statistics import find_statistics
 
     datasets = build_datasets(run, Scratch(), statistics=False)

@@ -100,6 +100,12 @@ class Data(Section):
         derived="model.num_classes",
     )
     batch_size: Whole = key(2, "Tiles per rank and batch.", "tiles", ge=1)
+    order: Literal["global", "rank"] | None = key(
+        None,
+        "global: ranks read slices of one shuffled order, the same for any number of ranks, each tile once; "
+        "rank: each rank reads tiles of its own, those of one dataset, as a plan shares them out.",
+        derived="global; rank if load_balancing.auto_load_balancing is false",
+    )
     num_workers: Whole = key(
         2, "Processes per rank that read data; 0: read in the training process.", "processes", ge=0
     )

@@ -15,23 +15,32 @@ class LoadBalancing(Section):
     """How ranks are shared out among datasets."""
 
     auto_load_balancing: bool = key(
-        True, "Every rank reads its share of all datasets, to their end; the two keys below are not read."
+        True,
+        "Shares of the ranks are worked out, the two keys below not read. false: data.order is rank, with "
+        "these two keys.",
     )
     batches_per_rank_epoch: dict[str, Count] = key(
-        {}, "Batches per rank and epoch of each dataset.", "batches"
+        {},
+        "Batches per rank and epoch of each dataset; ranks of all take as many as the largest says.",
+        "batches",
     )
     dataset_group_list: str = key(
         "", "Data ranks of each dataset, in the order of dict_root_dirs, e.g. '2:1:1'."
     )
+    plan: str = key(
+        "",
+        "data.order rank: directory of a plan by `ucf-vit plan`, which has to fit; empty: plan at the start, "
+        "to plan in trainer.checkpoint_path.",
+    )
     tile_seconds: dict[str, Seconds] = key(
         {},
-        "`ucf-vit plan`: measured time of a tile of each dataset, where tiles of some take longer.",
+        "Planning: measured time of a tile of each dataset, where tiles of some take longer.",
         "seconds",
         derived="tokens of a tile",
     )
     few_ranks: Literal["refuse", "interleave"] = key(
         "refuse",
-        "`ucf-vit plan`, with fewer data ranks than datasets: refuse, or let each rank read all datasets.",
+        "Planning for fewer data ranks than datasets: refuse, or let each rank read all datasets.",
     )
 
     def groups(self) -> list[int]:

@@ -21,11 +21,12 @@ def resolve(run: Run, task: TaskName, name: str) -> Run:
     num_classes = run.model.num_classes if run.data.num_classes is None else run.data.num_classes
     fixed = task in ("masked", "diffusion") or run.trainer.use_pretrained_mae_model
     model = _model(run.model, num_classes, fixed)
+    order = run.data.order or ("global" if run.load_balancing.auto_load_balancing else "rank")
     return run.model_copy(
         update={
             "trainer": _trainer(run.trainer, task, name),
             "model": model,
-            "data": _data(run.data, model).model_copy(update={"num_classes": num_classes}),
+            "data": _data(run.data, model).model_copy(update={"num_classes": num_classes, "order": order}),
         }
     )
 

@@ -45,6 +45,10 @@ class FactsBook:
         files = self.dataset.items[item]
         found: list[Facts] = []
 
+        if files.label is None and not self.dataset.normalization.looks_at_items:
+            nothing = np.zeros((len(channels), 0))
+            return Facts(self.dataset.normalization.fit(nothing, channels), np.zeros(0, np.int64))
+
         def measure() -> Facts:
             sample = self.dataset.source.read(files, None, channels)
             return find(sample, files, channels, self.dataset.normalization)

@@ -8,7 +8,7 @@ where reading takes 1.5).
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.context import BaseContext
 from typing import NamedTuple
@@ -71,8 +71,18 @@ class Slots:
         self.count = count
         self.size = -(-max(layout.nbytes(rows) for layout in layouts) // 64) * 64
         self._memory = context.RawArray("B", self.size * count)
+        self._marks = context.RawArray("q", 3 * count)
 
     def tensors(self, slot: int, group: int, rows: int) -> Tensors:
         """Views of the memory of a slot, laid out for group number `group`."""
         memory = torch.frombuffer(self._memory, dtype=torch.uint8)[slot * self.size : (slot + 1) * self.size]
         return self.layouts[group].view(memory, rows)
+
+    def mark(self, slot: int, process: int, group: int = 0, tile: int = 0) -> None:
+        """Say which process reads which tile for a slot; process 0: none does."""
+        self._marks[3 * slot : 3 * slot + 3] = [process, group, tile]
+
+    def read_by(self, processes: Collection[int]) -> list[tuple[int, int]]:
+        """Group and tile that each of these processes is at."""
+        marks = [self._marks[3 * slot : 3 * slot + 3] for slot in range(self.count)]
+        return [(group, tile) for process, group, tile in marks if process in processes]

@@ -61,15 +61,22 @@ class Normalization:
         """Whether values outside [0, 1] are cut off."""
         return self.kind in ("window", "percentiles")
 
+    @property
+    def looks_at_items(self) -> bool:
+        """Whether an item's values decide how it is normalised; else a tile can do without the others."""
+        return self.kind in ("minmax", "zscore", "percentiles")
+
     def fit(self, image: NDArray[Any], channels: Sequence[int]) -> Affine:
         """Shift and divisor of one whole item, `image` `[C, *S]` being its `channels`.
 
-        Raises DataError where a value is infinite, or NaN and not `missing`.
+        Raises DataError where `looks_at_items` and a value is infinite, or NaN and not `missing`.
         """
         pairs = []
         for number, channel in zip(channels, image, strict=True):
-            values = present(channel) if self.missing else channel
-            low, high = limits(values, f"channel {number}")
+            values, low, high = channel, 0.0, 0.0
+            if self.looks_at_items:
+                values = present(channel) if self.missing else channel
+                low, high = limits(values, f"channel {number}")
             pairs.append(self._pair(values, number, low, high))
         shift, divisor = np.asarray(pairs, np.float64).T
         return Affine(shift, divisor)
@@ -94,6 +101,12 @@ class Normalization:
             found = moments(channel)
             return found.mean, found.std
         return low, high - low
+
+    def check(self, image: NDArray[Any], channels: Sequence[int]) -> None:
+        """Refuse a tile as `fit` does an item; DataError."""
+        if image.dtype.kind == "f":
+            for number, channel in zip(channels, image, strict=True):
+                limits(present(channel) if self.missing else channel, f"channel {number}")
 
     def apply(self, image: NDArray[Any], affine: Affine, out: NDArray[np.float32]) -> None:
         """Write the normalised `image` `[C, *S]` (any real type) to `out`, reading its memory once."""

@@ -3,34 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import lru_cache
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ucf_vit.core.errors import CheckpointError
 from ucf_vit.core.seeds import seed_of
 
 
 class Request(NamedTuple):
-    """One rank's batch: `tiles` `[b]` of group number `group`, at `places` `[b]` of that group's order.
-
-    `keys` `[b]` is one random number per tile.
-    """
+    """One rank's batch: `tiles` `[b]` of group number `group`; `keys` `[b]` is one random number per tile."""
 
     epoch: int
     group: int
-    places: NDArray[np.int64]
     tiles: NDArray[np.int64]
     keys: NDArray[np.int64]
 
 
-class Span(NamedTuple):
-    """Part of an epoch: of each group, the places from `taken` up to, not with, `ends` of its order."""
-
-    taken: tuple[int, ...]
-    ends: tuple[int, ...]
+Taken = tuple[int, ...]
+"""How far an epoch is: of each group, the places of its order that were read, from the first on."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,25 +39,36 @@ class Group:
     counts: NDArray[np.int64]
     buffer: int = 0
 
+    @cached_property
+    def ends(self) -> NDArray[np.int64]:
+        """Number after the last tile of each file, `[N]`."""
+        return np.cumsum(self.counts)
+
     @property
     def size(self) -> int:
         """Tiles in the group."""
-        return int(self.counts.sum())
+        return int(self.ends[-1]) if len(self.ends) else 0
 
 
 def shuffled(group: Group, seed: int, epoch: int) -> NDArray[np.int64]:
-    """The group's tile numbers in the order of `epoch`.
+    """The group's tile numbers in the order of `epoch`, `mixed`."""
+    rng = np.random.Generator(np.random.PCG64(seed_of(seed, "order", group.name, epoch)))
+    return mixed(group.counts, group.buffer, rng)
+
+
+def mixed(counts: NDArray[np.int64], buffer: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """A random order `[sum(counts)]` of tiles, of which each file has `counts` `[N]`.
 
     Files are permuted, tiles are permuted within their file, then each tile's position moves back by a
     uniform draw below `buffer`: what a shuffle buffer of that size does, without one.
     """
-    rng = np.random.Generator(np.random.PCG64(seed_of(seed, "order", group.name, epoch)))
-    ranks = np.empty(len(group.counts))
-    ranks[rng.permutation(len(group.counts))] = np.arange(len(group.counts))
-    tiles = np.argsort(np.repeat(ranks, group.counts) + rng.random(group.size), kind="stable")
-    if group.buffer < 2:
+    size = int(counts.sum())
+    ranks = np.empty(len(counts))
+    ranks[rng.permutation(len(counts))] = np.arange(len(counts))
+    tiles = np.argsort(np.repeat(ranks, counts) + rng.random(size), kind="stable")
+    if buffer < 2:
         return tiles
-    return tiles[np.argsort(np.arange(group.size) + rng.random(group.size) * group.buffer, kind="stable")]
+    return tiles[np.argsort(np.arange(size) + rng.random(size) * buffer, kind="stable")]
 
 
 def sample_keys(seed: int, name: str, epoch: int, tiles: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -87,10 +92,10 @@ class Order:
     With `shuffle`, every rank takes its slice of the same global batches of `batch_size * ranks` tiles; a
     group's last batch is cut to a multiple of `ranks`, so at most `ranks - 1` tiles per group and epoch are
     left out. Without, the order is that of the files in every epoch, each rank takes a share of every group
-    that differs by at most one tile, and nothing is left out. `caps` limits the batches of a data set.
+    that differs by at most one tile, and nothing is left out.
 
-    A shuffled epoch can go on with other ranks or batches: `taken_up`. What is left of it is a `Span`, whose
-    batches are a function of seed, epoch and what was taken; tiles cut off so far are still in it.
+    A shuffled epoch can go on with other ranks or batches: `taken_up`. The batches of what is left are a
+    function of seed, epoch and what was `Taken`; tiles cut off so far are still among them.
     """
 
     groups: Sequence[Group]
@@ -99,7 +104,6 @@ class Order:
     rank: int = 0
     ranks: int = 1
     shuffle: bool = True
-    caps: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def global_batch(self) -> int:
@@ -110,88 +114,113 @@ class Order:
         return sum(self.batches(group) - self._is_cut(group) for group in range(len(self.groups)))
 
     @property
-    def whole(self) -> Span:
-        """A whole epoch; capped data sets end where their last batch does."""
-        sizes = [group.size for group in self.groups]
-        if self.shuffle:
-            sizes = [min(n, self.batches(group) * self.global_batch) for group, n in enumerate(sizes)]
-        return Span((0,) * len(sizes), tuple(sizes))
+    def whole(self) -> Taken:
+        """A whole epoch: nothing is taken."""
+        return (0,) * len(self.groups)
 
-    def batches(self, group: int, span: Span | None = None) -> int:
-        """Batches of a group in an epoch; those of a capped data set are shared among its groups."""
-        if span is not None and self.shuffle:
-            return -(-(span.ends[group] - span.taken[group]) // self.global_batch)
-        size = self.global_batch if self.shuffle else self.batch_size
-        tiles = self.groups[group].size if self.shuffle else self._share(group)[1]
-        name = self.groups[group].dataset
-        if name not in self.caps:
-            return -(-tiles // size)
-        members = [number for number, other in enumerate(self.groups) if other.dataset == name]
-        cap, rest = divmod(self.caps[name], len(members))
-        return min(-(-tiles // size), cap + (members.index(group) < rest))
+    def batches(self, group: int, taken: Taken | None = None) -> int:
+        """Batches of a group in an epoch, or in what is left of it."""
+        if not self.shuffle:
+            return -(-self._share(group)[1] // self.batch_size)
+        left = self.groups[group].size - (taken or self.whole)[group]
+        return -(-left // self.global_batch)
 
-    def schedule(self, epoch: int, span: Span | None = None) -> NDArray[np.int64]:
+    def schedule(self, epoch: int, taken: Taken | None = None) -> NDArray[np.int64]:
         """`[batches, 2]`: group, and number of the batch within it, of each batch of the epoch.
 
         A last batch of fewer tiles than ranks is taken out at the end, so that the rest does not depend on
         the number of ranks.
         """
-        counts = [self.batches(group, span) for group in range(len(self.groups))]
+        counts = [self.batches(group, taken) for group in range(len(self.groups))]
         turns = np.repeat(np.arange(len(counts)), counts)
         if self.shuffle:
-            taken = span.taken if span is not None and any(span.taken) else ()
-            rng = np.random.Generator(np.random.PCG64(seed_of(self.seed, "schedule", epoch, *taken)))
+            key = taken if taken is not None and any(taken) else ()
+            rng = np.random.Generator(np.random.PCG64(seed_of(self.seed, "schedule", epoch, *key)))
             turns = rng.permutation(turns)
         number, kept = np.empty_like(turns), np.ones(len(turns), bool)
         for group, count in enumerate(counts):
             mine = np.flatnonzero(turns == group)
             number[mine] = np.arange(count)
-            kept[mine[count - self._is_cut(group, span) :]] = False
+            kept[mine[count - self._is_cut(group, taken) :]] = False
         return np.stack([turns, number], axis=1)[kept]
 
-    def requests(self, epoch: int, first: int = 0, span: Span | None = None) -> Iterator[Request]:
+    def requests(self, epoch: int, first: int = 0, taken: Taken | None = None) -> Iterator[Request]:
         """This rank's batches of an epoch from number `first` on."""
         orders: dict[int, NDArray[np.int64]] = {}
-        for group, number in self.schedule(epoch, span)[first:].tolist():
+        for turn in self.schedule(epoch, taken)[first:]:
+            group, number = turn.tolist()
             if group not in orders:
                 orders[group] = self.tiles(group, epoch)
-            places = self._places(group, number, span)
+            places = self._places(group, number, taken)
             tiles = orders[group][places]
-            yield Request(epoch, group, places, tiles, self.keys(group, epoch, tiles))
+            yield Request(epoch, group, tiles, self.keys(group, epoch, tiles))
 
-    def after(self, epoch: int, position: int, span: Span) -> Span:
-        """What `position` batches leave of `span`, on all ranks together. Needs `shuffle`."""
-        done = np.bincount(self.schedule(epoch, span)[:position, 0], minlength=len(self.groups)).tolist()
-        parts = zip(done, span.taken, span.ends, strict=True)
-        taken = (
-            begin + min(count * self.global_batch, (end - begin) // self.ranks * self.ranks)
-            for count, begin, end in parts
+    def after(self, epoch: int, position: int, taken: Taken) -> Taken:
+        """What is taken after `position` more batches, by all ranks together. Needs `shuffle`."""
+        done = np.bincount(self.schedule(epoch, taken)[:position, 0], minlength=len(self.groups)).tolist()
+        parts = zip(done, taken, self.groups, strict=True)
+        return tuple(
+            first + min(count * self.global_batch, (group.size - first) // self.ranks * self.ranks)
+            for count, first, group in parts
         )
-        return Span(tuple(taken), span.ends)
 
-    def taken_up(self, before: Order, epoch: int, position: int, span: Span) -> tuple[int, Span]:
-        """Position and span at which this order goes on where `before` stopped, with what was not seen.
+    def taken_up(self, before: Order, epoch: int, position: int, taken: Taken) -> tuple[int, Taken]:
+        """Position and what was taken before it, with which to go on where `before` stopped.
 
-        An epoch in which nothing was seen starts as usual. Where this order's own batches of `span` come to
-        the same tiles in some position, as with the same global batch, it goes on there; else what is left
-        is a span of its own.
+        An epoch in which nothing was seen starts as usual. Where this order's own batches after `taken` come
+        to the same tiles in some position, as with the same global batch, it goes on there; else what is left
+        is gone through anew.
         """
-        left = before.after(epoch, position, span)
-        if not any(left.taken):
+        now = before.after(epoch, position, taken)
+        if not any(now):
             return 0, self.whole
-        seen = zip(left.taken, span.taken, strict=True)
-        same = sum(-(-(now - then) // self.global_batch) for now, then in seen)
-        return (same, span) if self.after(epoch, same, span) == left else (0, left)
+        seen = zip(now, taken, strict=True)
+        same = sum(-(-(new - old) // self.global_batch) for new, old in seen)
+        return (same, taken) if self.after(epoch, same, taken) == now else (0, now)
 
-    def stand_ins(self, group: int, place: int) -> NDArray[np.int64]:
-        """Places whose tiles may replace that at `place`, best first.
+    def stand_ins(self, request: Request, turn: int) -> Iterator[tuple[int, int]]:
+        """Tiles that may replace tile number `turn` of a batch, with their keys, best first.
 
         They are the same row of the global batches that follow, so that no two rows get the same tile, and
-        then, should none of those be readable, all places.
+        then, should none of those be readable, all tiles. Without shuffling the place is to stay empty.
         """
-        places = np.arange(self.groups[group].size)
-        row = places[place % self.global_batch :: self.global_batch]
-        return np.concatenate([row[row > place], row[row < place], places])
+        if not self.shuffle:
+            return
+        tiles = self.tiles(request.group, request.epoch)
+        keys = self.keys(request.group, request.epoch, tiles)
+        place = int(np.flatnonzero(tiles == request.tiles[turn])[0])
+        row = np.arange(place % self.global_batch, len(tiles), self.global_batch)
+        for one in np.concatenate([row[row > place], row[row < place], np.arange(len(tiles))]).tolist():
+            yield int(tiles[one]), int(keys[one])
+
+    def count(self, epoch: int, taken: Taken) -> int:
+        """Batches of this rank in what is left of an epoch."""
+        return len(self.schedule(epoch, taken))
+
+    def state(self, taken: Taken) -> dict[str, Any]:
+        """What is left of an epoch and what makes its batches, as JSON."""
+        return {
+            "order": "global",
+            "ranks": self.ranks,
+            "global_batch": self.global_batch,
+            "taken": list(taken),
+        }
+
+    def go_on(self, state: Mapping[str, Any]) -> tuple[int, Taken]:
+        """Position and what was taken before it, with which to go on from `state`; see `taken_up`."""
+        position = int(state["position"])
+        if not self.shuffle:
+            return position, self.whole
+        if state["order"] != "global":
+            if position or state["legs"]:
+                raise CheckpointError(
+                    "data.order was rank and is now global, in the middle of an epoch: go on with rank until "
+                    "it has ended, or start a new run from these weights (trainer.start_from)"
+                )
+            return 0, self.whole
+        ranks = int(state["ranks"])
+        before = replace(self, batch_size=int(state["global_batch"]) // ranks, rank=0, ranks=ranks)
+        return self.taken_up(before, int(state["epoch"]), position, tuple(state["taken"]))
 
     def keys(self, group: int, epoch: int, tiles: NDArray[np.int64]) -> NDArray[np.int64]:
         """One random key per tile; without shuffling the same in every epoch, so that epochs compare."""
@@ -203,24 +232,23 @@ class Order:
             return np.arange(self.groups[group].size)
         return _cached(self.groups[group], self.seed, epoch)
 
-    def _is_cut(self, group: int, span: Span | None = None) -> bool:
+    def _is_cut(self, group: int, taken: Taken | None = None) -> bool:
         """Whether the group's last batch has fewer tiles than there are ranks."""
-        count = self.batches(group, span)
-        return self.shuffle and count > 0 and len(self._places(group, count - 1, span)) == 0
+        count = self.batches(group, taken)
+        return self.shuffle and count > 0 and len(self._places(group, count - 1, taken)) == 0
 
     def _share(self, group: int) -> tuple[int, int]:
         """First place and number of places of this rank, without shuffling."""
         size, rest = divmod(self.groups[group].size, self.ranks)
         return self.rank * size + min(self.rank, rest), size + (self.rank < rest)
 
-    def _places(self, group: int, number: int, span: Span | None) -> NDArray[np.int64]:
+    def _places(self, group: int, number: int, taken: Taken | None) -> NDArray[np.int64]:
         if not self.shuffle:
             first, size = self._share(group)
             begin = number * self.batch_size
             return np.arange(first + begin, first + min(begin + self.batch_size, size))
-        taken, end = (0, self.groups[group].size) if span is None else (span.taken[group], span.ends[group])
-        begin = taken + number * self.global_batch
-        share = min(self.global_batch, end - begin) // self.ranks
+        begin = (taken or self.whole)[group] + number * self.global_batch
+        share = min(self.global_batch, self.groups[group].size - begin) // self.ranks
         return np.arange(share) + begin + self.rank * share
 
 

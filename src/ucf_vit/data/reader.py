@@ -55,7 +55,8 @@ class TileReader:
     def read(self, tile: int, key: int, image: NDArray[np.float32], label: NDArray[np.int64] | None) -> str:
         """Fill `image` `[C, *S]` and `label` with tile number `tile`; the file's path.
 
-        Raises DataError with the file and the cause. A file that failed once is not tried again.
+        Raises DataError with the file and the cause. A file that failed once is not tried again. Where
+        normalisation does not look at whole items, only tiles with NaN or infinite values are refused.
         """
         number, k = self.dataset.locate(tile)
         item, tiling = self.dataset.items[number], self.dataset.tilings[number]
@@ -66,6 +67,7 @@ class TileReader:
         except UNREADABLE as error:
             self._broken[number] = _named(item, error)
             raise DataError(self._broken[number]) from error
+        self._check(sample, item)
         self._fill(sample, facts, key, image, label)
         return item.image
 
@@ -76,6 +78,7 @@ class TileReader:
             sample, facts = self._sample(number, tuple(slice(0, n) for n in tiling.shape))
         except UNREADABLE as error:
             raise DataError(_named(item, error)) from error
+        self._check(sample, item)
         image = np.empty(sample.image.shape, np.float32)
         self.dataset.normalization.apply(sample.image, facts.affine, image)
         if sample.label is None:
@@ -97,6 +100,14 @@ class TileReader:
         _check_shape(sample, item, (len(self.channels), *shape))
         check_label(facts, item, self.dataset.label_mapping, self.dataset.num_classes)
         return sample, facts
+
+    def _check(self, sample: Sample, item: Item) -> None:
+        """DataError where values can't be used that nobody looked at when the item was."""
+        if not self.dataset.normalization.looks_at_items:
+            try:
+                self.dataset.normalization.check(sample.image, self.channels)
+            except DataError as error:
+                raise DataError(_named(item, error)) from error
 
     def _fill(
         self,

@@ -15,12 +15,14 @@ from ucf_vit.data.augment import AUGMENTATIONS, Augmentation
 from ucf_vit.data.batch import Batch, Skipped
 from ucf_vit.data.dataset import Dataset
 from ucf_vit.data.handover import Tensors
-from ucf_vit.data.order import Group, Order, Span
+from ucf_vit.data.order import Group, Order
+from ucf_vit.data.rank_order import RankOrder
 from ucf_vit.data.reader import TileReader
 from ucf_vit.data.tileset import Filled, TileSet
 from ucf_vit.data.trees import leaves_in
 from ucf_vit.data.workers import Workers
 from ucf_vit.patching.tree.patcher import AdaptivePatcher
+from ucf_vit.planning.plan import Plan
 
 log = logging.getLogger(__name__)
 
@@ -30,10 +32,11 @@ class Stream:
 
     Iterating yields the batches left in the epoch, then moves on to the next epoch. Rank r of `ranks` gets
     its slice of each global batch of `batch_size * ranks` tiles; the order is a function of (seed, epoch)
-    alone, so neither the number of workers nor that of ranks changes it. An epoch that was stopped halfway
-    goes on with other ranks or batches too, with the tiles that were not seen. See `Order` for what `shuffle`
-    means and what is left out. `augmentation` is a recipe's name, an Augmentation or None; `keep_orientation`
-    takes its flips and rotations out. With `patcher`, the trees of adaptive patching grow here, from finished
+    alone, so neither the number of workers nor that of ranks changes it. With a `plan` it reads tiles of its
+    own instead. An epoch that was stopped halfway goes on with other ranks or batches too, with the tiles
+    that were not seen. See `Order` for what `shuffle` means and what is left out, and `RankOrder`.
+    `augmentation` is a recipe's name, an Augmentation or None; `keep_orientation` takes its flips and
+    rotations out. With `patcher`, the trees of adaptive patching grow here, from finished
     tiles: `Batch.leaves`; without `draw_trees` (evaluation) whatever is drawn for them has its middle value.
     Batches are in page-locked memory with `pin_memory` where there is a CUDA or ROCm device.
 
@@ -53,7 +56,7 @@ class Stream:
         single_channel: bool = False,
         augmentation: str | Augmentation | None = None,
         keep_orientation: bool = False,
-        batches_per_epoch: Mapping[str, int] | None = None,
+        plan: Plan | None = None,
         num_workers: int = 0,
         pin_memory: bool = False,
         prefetch: int = 2,
@@ -65,11 +68,15 @@ class Stream:
     ) -> None:
         parts = split(datasets, single_channel)
         groups = [Group(d.name, _group_name(d, c, single_channel), d.counts, d.buffer_size) for d, c in parts]
-        self.order = Order(groups, batch_size, seed, rank, ranks, shuffle, dict(batches_per_epoch or {}))
+        self.order: Order | RankOrder
+        if plan is None:
+            self.order = Order(groups, batch_size, seed, rank, ranks, shuffle)
+        else:
+            self.order = RankOrder.of(plan, groups, seed, rank)
         _check(self.order)
         self.epoch = 0
         self.position = 0
-        self._span = self.order.whole
+        self._rest: Any = self.order.whole
         self.max_errors = max_errors
         self._skipped: dict[str, str] = {}
         self._count(skip for dataset in datasets for skip in dataset.skipped)
@@ -106,12 +113,12 @@ class Stream:
             log.warning("epoch %d: %d unreadable files skipped so far", self.epoch, len(self._skipped))
         self.epoch += 1
         self.position = 0
-        self._span = self.order.whole
+        self._rest = self.order.whole
 
     @property
     def left(self) -> int:
         """Batches left of this epoch on this rank."""
-        return len(self.order.schedule(self.epoch, self._span)) - self.position
+        return self.order.count(self.epoch, self._rest) - self.position
 
     def close(self) -> None:
         """End the worker processes; the next batch would start new ones."""
@@ -123,10 +130,7 @@ class Stream:
         return {
             "epoch": self.epoch,
             "position": self.position,
-            "global_batch": self.order.global_batch,
-            "ranks": self.order.ranks,
-            "taken": list(self._span.taken),
-            "ends": list(self._span.ends),
+            **self.order.state(self._rest),
             **self._fingerprint(),
         }
 
@@ -143,17 +147,11 @@ class Stream:
                     f"is now {value!r}; restore it, or start a new run"
                 )
         self.epoch = int(state["epoch"])
-        self.position = int(state["position"])
-        self._span = self.order.whole
-        if self.order.shuffle:
-            ranks = int(state.get("ranks", 1))
-            before = replace(self.order, batch_size=int(state["global_batch"]) // ranks, rank=0, ranks=ranks)
-            span = Span(tuple(state["taken"]), tuple(state["ends"])) if "taken" in state else before.whole
-            self.position, self._span = self.order.taken_up(before, self.epoch, self.position, span)
+        self.position, self._rest = self.order.go_on(state)
 
     def _filled(self) -> Iterator[tuple[Filled, Tensors]]:
         """What is left of the epoch."""
-        requests = self.order.requests(self.epoch, self.position, self._span)
+        requests = self.order.requests(self.epoch, self.position, self._rest)
         if self._workers is not None:
             yield from self._workers.run(requests, self._pinned)
             return
@@ -279,7 +277,7 @@ def _augmentation(given: str | Augmentation | None, dataset: Dataset, keep: bool
     return replace(chosen, flips=(), exchange=False) if chosen is not None and keep else chosen
 
 
-def _check(order: Order) -> None:
+def _check(order: Order | RankOrder) -> None:
     if not order.groups:
         raise DataError("no data set to read: dict_root_dirs is empty")
     for group in order.groups:

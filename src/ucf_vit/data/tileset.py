@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,7 @@ from ucf_vit.data import trees
 from ucf_vit.data.batch import Skipped
 from ucf_vit.data.handover import Layout, Tensors
 from ucf_vit.data.order import Order, Request
+from ucf_vit.data.rank_order import RankOrder
 from ucf_vit.data.reader import TileReader
 from ucf_vit.patching.tree.patcher import AdaptivePatcher
 
@@ -38,7 +39,7 @@ class Filled:
 class TileSet:
     """Fills a request's tensors from the files. Held by every worker.
 
-    With `skip`, an unreadable tile's place is taken by the next readable one among its `Order.stand_ins`
+    With `skip`, an unreadable tile's place is taken by the next readable one among its `stand_ins`
     (without shuffling the place stays empty). `patcher` grows the trees of adaptive patching here; what is
     drawn for them depends on the tile's key, or is the middle of its range with `draw_trees` false.
     """
@@ -46,7 +47,7 @@ class TileSet:
     def __init__(
         self,
         readers: Sequence[TileReader],
-        order: Order,
+        order: Order | RankOrder,
         skip: bool,
         patcher: AdaptivePatcher | None = None,
         draw_trees: bool = True,
@@ -68,8 +69,17 @@ class TileSet:
             for layout, reader in zip(found, self.readers, strict=True)
         ]
 
-    def fill(self, request: Request, tensors: Tensors, slot: int = 0) -> Filled:
-        """Read the request's tiles into `tensors`; rows without a readable tile are left over at the end."""
+    def fill(
+        self,
+        request: Request,
+        tensors: Tensors,
+        slot: int = 0,
+        before: Callable[[int], None] = lambda tile: None,
+    ) -> Filled:
+        """Read the request's tiles into `tensors`; rows without a readable tile are left over at the end.
+
+        `before` is called with each of them.
+        """
         image, label = tensors["image"].numpy(), tensors["label"].numpy() if "label" in tensors else None
         files: list[str] = []
         keys: list[int] = []
@@ -77,6 +87,7 @@ class TileSet:
         try:
             for turn in range(len(request.tiles)):
                 row = len(files)
+                before(int(request.tiles[turn]))
                 into = image[row], None if label is None else label[row, ...]
                 found = self._fill_row(request, turn, *into, skipped)
                 if found is not None:
@@ -122,8 +133,5 @@ class TileSet:
     def _candidates(self, request: Request, turn: int) -> Iterator[tuple[int, int]]:
         """Tile and key that belong in the place, then those that may stand in for it."""
         yield int(request.tiles[turn]), int(request.keys[turn])
-        if self.skip and self.order.shuffle:
-            tiles = self.order.tiles(request.group, request.epoch)
-            keys = self.order.keys(request.group, request.epoch, tiles)
-            for place in self.order.stand_ins(request.group, int(request.places[turn])).tolist():
-                yield int(tiles[place]), int(keys[place])
+        if self.skip:
+            yield from self.order.stand_ins(request, turn)

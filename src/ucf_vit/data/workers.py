@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import re
 import signal
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
@@ -78,9 +80,15 @@ class Workers:
             if "DataLoader worker" not in str(error):
                 raise
             raise DataError(
-                f"a loader process ended unexpectedly, often for want of memory ({error}): lower "
-                "data.num_workers or data.batch_size"
+                f"a loader process ended unexpectedly{self._place(str(error))}, often for want of memory "
+                f"({error}): lower data.num_workers or data.batch_size"
             ) from error
+
+    def _place(self, text: str) -> str:
+        """Where the processes were whose numbers are in torch's message."""
+        found = self._slots.read_by([int(number) for number in re.findall(r"\d+", text)])
+        places = [f"tile {tile} of {self._tiles.readers[group].file(tile)}" for group, tile in found]
+        return f" at {', '.join(places)}" if places else ""
 
     def _copy(self, filled: Filled, pinned: bool) -> Tensors:
         rows = len(filled.files)
@@ -99,7 +107,11 @@ class _InSlots(Dataset[Filled]):
 
     def __getitem__(self, numbered: tuple[int, Request]) -> Filled:
         slot, request = numbered
-        return self.tiles.fill(request, self.slots.tensors(slot, request.group, len(request.tiles)), slot)
+        tensors = self.slots.tensors(slot, request.group, len(request.tiles))
+        mark = partial(self.slots.mark, slot, os.getpid(), request.group)
+        filled = self.tiles.fill(request, tensors, slot, before=mark)
+        self.slots.mark(slot, 0)
+        return filled
 
 
 class _Numbered(Sampler[tuple[int, Request]]):

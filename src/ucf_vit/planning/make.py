@@ -23,6 +23,8 @@ def make_plan(
     batch_size: int,
     *,
     few_ranks: Literal["refuse", "interleave"] = "refuse",
+    groups: Sequence[int] | None = None,
+    steps: int | None = None,
     digests: Mapping[str, str] | None = None,
     layout: Mapping[str, Any] | None = None,
 ) -> Plan:
@@ -30,10 +32,11 @@ def make_plan(
 
     All ranks take as many steps as the one with most batches; the others read theirs again. With fewer ranks
     than data sets and `few_ranks` "interleave", every rank reads of all data sets, of each an equal share:
-    its batches then come in proportion to the tiles. Raises UserError where there is no plan.
+    its batches then come in proportion to the tiles. `groups`, the ranks of each data set, and `steps` may be
+    given instead. Raises UserError where there is no plan.
     """
-    mixed = ranks < len(works) and few_ranks == "interleave"
-    firsts, shares = _mixed(works, ranks) if mixed else _grouped(works, ranks)
+    mixed = groups is None and ranks < len(works) and few_ranks == "interleave"
+    firsts, shares = _mixed(works, ranks) if mixed else _grouped(works, ranks, groups)
     loads = np.zeros(ranks)
     parts, cuts = [], []
     for work, first, share in zip(works, firsts, shares, strict=True):
@@ -53,14 +56,17 @@ def make_plan(
             )
         )
     batches = [part.batches for part in parts]
-    steps = sum(batches) if mixed else max(batches)
+    needed = sum(batches) if mixed else max(batches)
     offsets, table = _table(cuts, ranks, sort=mixed)
-    return Plan(tuple(parts), ranks, batch_size, steps, mixed, layout or {}, offsets, table, loads)
+    return Plan(tuple(parts), ranks, batch_size, steps or needed, mixed, layout or {}, offsets, table, loads)
 
 
-def _grouped(works: Sequence[Work], ranks: int) -> tuple[list[int], list[Ints]]:
+def _grouped(works: Sequence[Work], ranks: int, given: Sequence[int] | None) -> tuple[list[int], list[Ints]]:
     """First rank of each data set, and the tiles of each of its ranks."""
-    groups = allocate(works, ranks)
+    groups = allocate(works, ranks) if given is None else given
+    for work, group in zip(works, groups, strict=True):
+        if group > work.total:
+            raise UserError(f"{work.name}: {work.total} tiles for {group} data ranks; give it fewer")
     firsts = [sum(groups[:number]) for number in range(len(groups))]
     return firsts, [even(work.total, group) for work, group in zip(works, groups, strict=True)]
 

@@ -73,9 +73,14 @@ class Plan:
         return {part.name: part.batches for part in self.parts}
 
     @property
+    def groups(self) -> tuple[int, ...]:
+        """Ranks of each data set; none if all ranks read all data sets."""
+        return () if self.interleaved else tuple(part.ranks for part in self.parts)
+
+    @property
     def dataset_group_list(self) -> str | None:
-        """Ranks of each data set: the config key of this name; None if all ranks read all data sets."""
-        return None if self.interleaved else ":".join(str(part.ranks) for part in self.parts)
+        """The config key of this name: `groups` with colons between."""
+        return ":".join(map(str, self.groups)) or None
 
     def passes(self, part: Part) -> float:
         """How often a data set is read in an epoch: whole passes, the last one cut off where steps end."""
@@ -140,4 +145,16 @@ class Plan:
                 found.append(
                     f"a tile of {part.name} costs {part.tile_cost:g}, {before.tile_cost:g} in the plan"
                 )
-        return found + [f"data set {name} of the plan is not in the config" for name in then]
+        found += [f"data set {name} of the plan is not in the config" for name in then]
+        return found or self._other_shares(now)
+
+    def _other_shares(self, now: Plan) -> list[str]:
+        same = all(
+            np.array_equal(getattr(self, name), getattr(now, name)) for name in ("offsets", "runs", "loads")
+        )
+        if same and (self.groups, self.steps) == (now.groups, now.steps):
+            return []
+        return [
+            f"{self.steps} batches on ranks {self.dataset_group_list}; now it would be {now.steps} on "
+            f"{now.dataset_group_list}, or tiles shared otherwise"
+        ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,14 +13,10 @@ import torch
 from torch import nn
 
 from ucf_vit.config import Run
-from ucf_vit.core.errors import DataError
 from ucf_vit.data.batch import Batch
-from ucf_vit.data.build import ReadShapes, build_dataset
-from ucf_vit.data.dataset import Dataset
 from ucf_vit.data.normalization import Normalization
 from ucf_vit.data.scratch import Scratch
 from ucf_vit.data.sources import resolve
-from ucf_vit.data.storage import Cache, Files
 from ucf_vit.data.stream import Stream, examples, volumes
 from ucf_vit.models import MODELS
 from ucf_vit.parallel.distribute import Settings, distribute
@@ -30,12 +26,13 @@ from ucf_vit.parallel.world import World
 from ucf_vit.patching.tree.patcher import AdaptivePatcher
 from ucf_vit.tasks import TASKS, Task
 from ucf_vit.train.agree import check_data
+from ucf_vit.train.datasets import build_datasets, check_classes, remote_files
 from ucf_vit.train.hooks.hook import Hook
 from ucf_vit.train.hooks.jsonl import JsonlHook
 from ucf_vit.train.hooks.pictures import PicturesHook, PicturesPeer
 from ucf_vit.train.hooks.progress import ProgressHook
 from ucf_vit.train.hooks.report import ReportHook
-from ucf_vit.train.statistics import with_statistics
+from ucf_vit.train.plan import Planned
 
 log = logging.getLogger(__name__)
 
@@ -149,10 +146,14 @@ def build_patcher(run: Run) -> AdaptivePatcher | None:
     )
 
 
-def build_data(run: Run, world: World, task: Task) -> Data:
-    """Training and held-out data of this process. Raises DataError naming the file or directory."""
+def build_data(run: Run, world: World, task: Task, planned: Planned | None = None) -> Data:
+    """Training and held-out data of this process; by a plan, each rank trains on tiles of its own.
+
+    Raises DataError naming the file or directory.
+    """
     scratch = Scratch()
-    held_out = [d for d in build_datasets(run, scratch, held_out=True) if len(d.items)]
+    files = remote_files(run, scratch)
+    held_out = [d for d in build_datasets(run, scratch, held_out=True, files=files) if len(d.items)]
     data = run.data
     share: dict[str, Any] = {"rank": world.data_rank, "ranks": world.data_size}
     common: dict[str, Any] = {
@@ -166,16 +167,15 @@ def build_data(run: Run, world: World, task: Task) -> Data:
         "patcher": task.patcher if data.patching_in == "loader" else None,
         **share,
     }
-    training = build_datasets(run, scratch)
-    _check_classes(run, training)
+    known = None if planned is None else partial(planned.shapes_of, files)
+    training = build_datasets(run, scratch, read_shapes=known, files=files)
+    check_classes(run, training)
     check_data([*training, *held_out], world)
     train = Stream(
         training,
         augmentation=run.task if data.augmentation else None,
         keep_orientation=data.keep_orientation,
-        batches_per_epoch=None
-        if run.load_balancing.auto_load_balancing
-        else run.load_balancing.batches_per_rank_epoch,
+        plan=None if planned is None else planned.plan,
         **common,
     )
     tiles = partial(examples, training, data.single_channel)
@@ -189,84 +189,6 @@ def build_data(run: Run, world: World, task: Task) -> Data:
         return iter(stream)
 
     return Data(train, validation, tiles, True, (train, stream))
-
-
-def _check_classes(run: Run, datasets: Sequence[Dataset]) -> None:
-    """ConfigError where images are to have a class each, and the files have one for each voxel."""
-    if run.task != "classification" and not (run.task == "diffusion" and "class" in run.model.conditions):
-        return
-    for one in datasets:
-        if any(item.label is not None and item.class_index is None for item in one.items[:1]):
-            message = (
-                f"{one.name} has a class per voxel, not one per image; use a source with classes (imagenet)"
-            )
-            raise run.error("data.dataset", message, run.data.dataset)
-
-
-def build_datasets(
-    run: Run,
-    scratch: Scratch,
-    held_out: bool = False,
-    statistics: bool = True,
-    read_shapes: Callable[[str], ReadShapes] | None = None,
-    files: Files | None = None,
-) -> list[Dataset]:
-    """The data sets of a run: their training range, or the one held out for validation.
-
-    Without `statistics`, normalization `stats` stays as it is: these data sets are there to be measured.
-    `read_shapes` gives what finds the shapes of a data set (default: every header is read). `files` reads
-    them (default: with a cache as the config says).
-    """
-    data = run.data
-    files = files or remote_files(run, scratch)
-    try:
-        resolve(data.dataset)
-    except DataError as unknown:
-        raise run.error("data.dataset", str(unknown), data.dataset) from None
-    starts, ends = (
-        (data.dict_val_start_idx, data.dict_val_end_idx)
-        if held_out
-        else (data.dict_start_idx, data.dict_end_idx)
-    )
-    datasets = [
-        build_dataset(
-            name,
-            data.dataset,
-            root,
-            tile_size=run.spatial_tile,
-            start=starts[name],
-            end=ends[name],
-            variables=data.dict_in_variables[name],
-            channels_used=data.num_channels_used.get(name),
-            channels_available=data.num_channels_available.get(name),
-            overlap=data.tile_overlap,
-            use_all=data.use_all_data or held_out,
-            small_images=data.small_images,
-            labels=run.learns_labels,
-            num_classes=run.num_classes if run.learns_labels else None,
-            normalization=data.dict_normalization[name].model_dump()
-            if name in data.dict_normalization
-            else None,
-            label_mapping=data.dict_label_mapping.get(name),
-            buffer_size=data.dict_buffer_sizes[name],
-            options={
-                "resize": run.dataset_options.imagenet_resize.get(name),
-                "fill_value": run.dataset_options.fields_fill_value.get(name),
-                "tile_dims": len(run.spatial_tile),
-            },
-            on_error=data.on_error,
-            scratch=scratch,
-            files=files,
-            read_shapes=None if read_shapes is None else read_shapes(name),
-        )
-        for name, root in data.dict_root_dirs.items()
-    ]
-    return [with_statistics(one, run, held_out) for one in datasets] if statistics else datasets
-
-
-def remote_files(run: Run, scratch: Scratch) -> Files:
-    """What reads paths and URLs, with a cache as the config says."""
-    return Files(Cache.at(run.data.cache_dir, run.data.cache_size, scratch))
 
 
 def build_hooks(run: Run, world: World, data: Data) -> list[Hook]:

@@ -70,7 +70,7 @@ def _train_epoch(state: State, loop: Loop, hooks: Sequence[Hook], request: StopR
         state.world.at(state.step + 1, "computing")
         result = train_step(state, loop.step, batches, stop=bool(request))
         state.world.at(state.step, "done")
-        meter.add(result.metrics, sum(map(len, batches)) * state.world.data_size)
+        meter.add(result.metrics, batches, state.world.data_size)
         last = state.step >= state.total_steps
         if last or state.step % loop.log_steps == 0:
             metrics = {"step": state.step, "epoch": state.epoch, **meter.flush()}

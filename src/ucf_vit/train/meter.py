@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from statistics import median
 from typing import TypeVar
 
+from ucf_vit.data.batch import Batch
+
+TILE_SECONDS = "tile_seconds/"
 T = TypeVar("T")
 
 
@@ -13,6 +17,7 @@ class Meter:
     """Collects steps until `flush`; times are wall seconds of this process."""
 
     def __init__(self) -> None:
+        self._began = time.perf_counter()
         self._clear()
 
     def waiting(self, source: Iterable[T]) -> Iterator[T]:
@@ -24,23 +29,31 @@ class Meter:
                 item = next(iterator)
             except StopIteration:
                 return
-            self._waited += time.perf_counter() - asked
+            self._began = time.perf_counter()
+            self._waited += self._began - asked
             yield item
 
-    def add(self, metrics: dict[str, float], samples: int) -> None:
-        """Count one step of `samples` samples over all processes."""
+    def add(self, metrics: dict[str, float], batches: Sequence[Batch], processes: int) -> None:
+        """Count one step, of `batches` here and as many samples on each of `processes`."""
+        samples, seconds = sum(map(len, batches)), time.perf_counter() - self._began
         self._steps += 1
-        self._samples += samples
+        self._samples += samples * processes
         for name, value in metrics.items():
             self._sums[name] = self._sums.get(name, 0.0) + value
+        if len(names := {batch.dataset for batch in batches}) == 1:
+            self._costs.setdefault(names.pop(), []).append(seconds / samples)
 
     def flush(self) -> dict[str, float]:
-        """Means since the last flush, `samples_per_s`, and `data_wait` in 0..1."""
+        """Means since the last flush, `samples_per_s`, `data_wait` in 0..1, and `tile_seconds/DATASET`.
+
+        The last are medians of a step's time by its tiles on this process, without waiting for data.
+        """
         elapsed = max(time.perf_counter() - self._since, 1e-9)
         means = {name: value / self._steps for name, value in self._sums.items()}
         rates = {"samples_per_s": self._samples / elapsed, "data_wait": min(1.0, self._waited / elapsed)}
+        costs = {TILE_SECONDS + name: median(seconds) for name, seconds in self._costs.items()}
         self._clear()
-        return means | rates
+        return means | rates | costs
 
     def _clear(self) -> None:
         self._since = time.perf_counter()
@@ -48,3 +61,4 @@ class Meter:
         self._steps = 0
         self._samples = 0
         self._sums: dict[str, float] = {}
+        self._costs: dict[str, list[float]] = {}

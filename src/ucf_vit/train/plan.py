@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from ucf_vit.config import Run
 from ucf_vit.core.errors import UserError
 from ucf_vit.data.build import ReadShapes
 from ucf_vit.data.scratch import Scratch
+from ucf_vit.data.storage import Files
+from ucf_vit.parallel.world import World
 from ucf_vit.planning.cost import Work
 from ucf_vit.planning.inventory import Inventory, Keeper, difference
 from ucf_vit.planning.make import make_plan
 from ucf_vit.planning.plan import Plan
-from ucf_vit.train.build import build_datasets, remote_files
+from ucf_vit.train.agree import check_same
+from ucf_vit.train.datasets import build_datasets, remote_files
+from ucf_vit.train.hooks.jsonl import METRICS, read_metrics
+from ucf_vit.train.meter import TILE_SECONDS
 
 FILE = "plan.npz"
 
 
 @dataclass(frozen=True)
-class Planned:
+class Outcome:
     """A plan, and how many headers were read for it (the rest was known from an earlier time)."""
 
     plan: Plan
@@ -30,12 +37,63 @@ class Planned:
     skipped: int
 
 
+@dataclass(frozen=True)
+class Planned:
+    """A plan to be followed; `shapes_of(files, dataset)` finds shapes in the inventory that belongs to it."""
+
+    plan: Plan
+    shapes_of: Callable[[Files, str], ReadShapes]
+
+
 def plan_directory(run: Run) -> Path:
     """Where the plan and the inventories of a run are, unless another place is named."""
     return Path(run.trainer.checkpoint_path) / "plan"
 
 
-def plan_run(run: Run, gpus: int, directory: Path) -> Planned:
+def follow(run: Run, world: World) -> Planned | None:
+    """What `run` trains by; None where all ranks read slices of one order (`data.order: global`).
+
+    Rank 0 makes the plan, or checks that the given one fits; the others read what is written. Raises
+    UserError with what differs.
+    """
+    if run.data.order == "global":
+        return None
+    given = run.load_balancing.plan
+    directory = Path(given) if given else plan_directory(run)
+
+    def prepare() -> None:
+        (check_plan if given else plan_run)(run, world.size, directory)
+
+    world.on_main(prepare)
+    plan = Plan.load(directory / FILE)
+    check_same({"the plan of the data": f"{plan.steps} batches, {plan.parts}"}, world)
+
+    def shapes_of(files: Files, name: str) -> ReadShapes:
+        return Keeper(_file(directory, name), _source(run, name), files.stamp).shapes
+
+    return Planned(plan, shapes_of)
+
+
+def measured(run: Run, directory: Path) -> Run:
+    """`run` with tiles that cost the seconds that they took in the run in `directory`.
+
+    With `data.order: rank` all take as long as on the slowest rank: take a run with `global`. Raises
+    UserError where the times of a data set are not there.
+    """
+    lines = read_metrics(directory / METRICS)
+    seconds = {}
+    for name in run.datasets:
+        found = [line[TILE_SECONDS + name] for line in lines if TILE_SECONDS + name in line]
+        if not found:
+            raise UserError(
+                f"{directory / METRICS}: no step on {name} there; name a run that has all data sets"
+            )
+        seconds[name] = float(f"{median(found):.3g}")
+    balancing = run.load_balancing.model_copy(update={"tile_seconds": seconds})
+    return run.model_copy(update={"load_balancing": balancing})
+
+
+def plan_run(run: Run, gpus: int, directory: Path) -> Outcome:
     """Plan `run` on `gpus` ranks; the plan and an inventory of each data set are written to `directory`.
 
     Raises ConfigError if the config is not for so many ranks, DataError naming the file that can't be used.
@@ -47,7 +105,7 @@ def plan_run(run: Run, gpus: int, directory: Path) -> Planned:
     return planned
 
 
-def check_plan(run: Run, gpus: int, directory: Path) -> Planned:
+def check_plan(run: Run, gpus: int, directory: Path) -> Outcome:
     """The plan in `directory`, if it is still that of `run` on `gpus` ranks; UserError with what differs."""
     given = Plan.load(directory / FILE)
     planned, keepers = _plan(run, gpus, directory)
@@ -62,7 +120,7 @@ def check_plan(run: Run, gpus: int, directory: Path) -> Planned:
     return planned
 
 
-def _plan(run: Run, gpus: int, directory: Path) -> tuple[Planned, dict[str, Keeper]]:
+def _plan(run: Run, gpus: int, directory: Path) -> tuple[Outcome, dict[str, Keeper]]:
     degrees = run.check_ranks(gpus)
     scratch = Scratch()
     files = remote_files(run, scratch)
@@ -73,6 +131,7 @@ def _plan(run: Run, gpus: int, directory: Path) -> tuple[Planned, dict[str, Keep
 
     datasets = build_datasets(run, scratch, statistics=False, read_shapes=shapes_of, files=files)
     seconds, balancing = run.load_balancing.tile_seconds, run.load_balancing
+    auto = balancing.auto_load_balancing
     works = [
         Work(
             one.name,
@@ -87,11 +146,13 @@ def _plan(run: Run, gpus: int, directory: Path) -> tuple[Planned, dict[str, Keep
         degrees["simple_ddp_size"] * degrees["fsdp_size"],
         run.data.batch_size,
         few_ranks=balancing.few_ranks,
+        groups=None if auto else balancing.groups(),
+        steps=None if auto else max(balancing.batches_per_rank_epoch.values()),
         digests={name: keeper.inventory.digest for name, keeper in keepers.items() if keeper.inventory},
         layout=_layout(run),
     )
     read = sum(keeper.read for keeper in keepers.values())
-    return Planned(plan, read, sum(len(one.skipped) for one in datasets)), keepers
+    return Outcome(plan, read, sum(len(one.skipped) for one in datasets)), keepers
 
 
 def _layout(run: Run) -> dict[str, Any]:

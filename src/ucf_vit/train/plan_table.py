@@ -46,7 +46,7 @@ def keys(plan: Plan, indent: str = "") -> str:
     """`batches_per_rank_epoch` and `dataset_group_list` as lines of a config."""
     batches = f"batches_per_rank_epoch: {json.dumps(plan.batches_per_rank_epoch, ensure_ascii=False)}"
     groups = (
-        "# no dataset_group_list: every rank reads all data sets; leave auto_load_balancing true"
+        "# no dataset_group_list, since every rank reads all data sets: use data.order=rank"
         if plan.dataset_group_list is None
         else f"dataset_group_list: '{plan.dataset_group_list}'"
     )

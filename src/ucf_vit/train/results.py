@@ -21,7 +21,8 @@ from ucf_vit.parallel.world import World
 from ucf_vit.tasks.task import Task
 from ucf_vit.tasks.threshold import fit_threshold
 from ucf_vit.train import checkpoint
-from ucf_vit.train.build import build_data, build_datasets, distributed
+from ucf_vit.train.build import build_data, distributed
+from ucf_vit.train.datasets import build_datasets
 from ucf_vit.train.directory import load_for_inference
 from ucf_vit.train.evaluate import evaluate
 from ucf_vit.train.hooks.page import Table

@@ -22,6 +22,7 @@ from ucf_vit.train.evaluate import evaluate
 from ucf_vit.train.hooks.hook import Hook
 from ucf_vit.train.loss_scale import LossScale
 from ucf_vit.train.optimizer import adamw
+from ucf_vit.train.plan import follow
 from ucf_vit.train.pretrained import start_from, start_from_mae
 from ucf_vit.train.saver import Saver
 from ucf_vit.train.saving import save_if_good, save_slot
@@ -39,7 +40,7 @@ def train_task(task: Task, run: Run, world: World) -> bool:
     for note in notes if world.is_main else ():
         log.warning(note)
     saver = Saver(world, beside=run.trainer.checkpoint_async)
-    with saver, closing(build_data(run, world, task)) as data:
+    with saver, closing(build_data(run, world, task, follow(run, world))) as data:
         if newest is None and run.trainer.use_pretrained_mae_model:
             start_from_mae(task, run)
         replica = distributed(task, run, world)

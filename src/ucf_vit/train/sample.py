@@ -23,7 +23,8 @@ from ucf_vit.data.scratch import Scratch
 from ucf_vit.parallel.world import World
 from ucf_vit.tasks.denoising import Denoising
 from ucf_vit.train import checkpoint, sample_files
-from ucf_vit.train.build import build_datasets, build_task, distributed
+from ucf_vit.train.build import build_task, distributed
+from ucf_vit.train.datasets import build_datasets
 from ucf_vit.train.directory import BEST, load_for_inference
 from ucf_vit.train.fidelity.compare import Fidelity, Tiles, compare, in_words
 from ucf_vit.train.hooks.atomic import write_atomic

@@ -16,7 +16,7 @@ from ucf_vit.data.scratch import Scratch
 from ucf_vit.data.stream import Stream
 from ucf_vit.patching.tree.leaves import Leaves
 from ucf_vit.patching.tree.patcher import AdaptivePatcher
-from ucf_vit.train.build import build_datasets
+from ucf_vit.train.datasets import build_datasets
 
 
 @dataclass(frozen=True)

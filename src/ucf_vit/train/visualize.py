@@ -16,7 +16,8 @@ from ucf_vit.data.stream import examples
 from ucf_vit.patching.tree.choose import fitting_tile, usual_length, usual_patch
 from ucf_vit.patching.tree.forest import Forest
 from ucf_vit.patching.tree.patcher import AdaptivePatcher
-from ucf_vit.train.build import build_datasets, build_patcher
+from ucf_vit.train.build import build_patcher
+from ucf_vit.train.datasets import build_datasets
 from ucf_vit.train.hooks.leaves import patched
 from ucf_vit.train.hooks.patches import Picture, draw_examples, draw_patches, in_one_line
 

@@ -46,7 +46,8 @@ class Hook:
     """Base class whose methods do nothing; a hook overrides those that it needs.
 
     Metrics are plain numbers by name: "loss", "lr", "grad_norm", "samples_per_s", "data_wait" (share of
-    the time in [0, 1]) of a step, "validation/loss", "validation/dice_1" and so on of a validation.
+    the time in [0, 1]) and "tile_seconds/NAME" (time of a tile of data set NAME) of a step,
+    "validation/loss", "validation/dice_1" and so on of a validation.
     """
 
     def on_start(self, state: RunState) -> None:

@@ -44,7 +44,7 @@ class ProgressHook(Hook):
         fields = {
             "step": f"{state.step}/{state.total_steps}",
             "epoch": _epoch(state),
-            **_texts(metrics),
+            **_texts({name: value for name, value in metrics.items() if "/" not in name}),
             "eta": eta,
         }
         log.info(_pairs(fields), extra=None if self._bar is None else FILE_ONLY)
