@@ -147,12 +147,11 @@ def _read(files: Files, url: str, answers) -> None:
     answers.put(files.local(url).read_bytes())
 
 
-@pytest.mark.parametrize("method", ["fork", "forkserver"])
-def test_processes_started_after_reading_can_read(s3, bucket, files, method, forkserver):
+def test_processes_forked_after_reading_can_read(s3, bucket, files):
     fill(s3, bucket, {"d/a": b"aa", "d/b": b"bb"})
     files.names(f"s3://{bucket}/d")
     assert files.local(f"s3://{bucket}/d/a").read_bytes() == b"aa"
-    context = forkserver if method == "forkserver" else multiprocessing.get_context("fork")
+    context = multiprocessing.get_context("fork")
     answers = context.SimpleQueue()
     process = context.Process(target=_read, args=(files, f"s3://{bucket}/d/b", answers))
     process.start()
