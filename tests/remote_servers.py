@@ -8,7 +8,6 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -64,16 +63,16 @@ def _wait(endpoint: str, process: subprocess.Popen[bytes]) -> None:
 class Web:
     """A web server of a directory; answers go wrong as its attributes say.
 
-    `fail` holds status codes for the next requests of files. The next `cuts` bodies end after `cut` bytes;
-    with `lie` that is the length they announce, too.
+    `fail` holds status codes for the next requests (with `fail_head` also for those of headers). The next
+    `cuts` bodies end after `cut` bytes; with `lie` that is the length they announce, too.
     """
 
     def __init__(self, root: Path) -> None:
         self.fail: list[int] = []
+        self.fail_head = False
         self.cut: int | None = None
         self.cuts = 10**9
         self.lie = False
-        self.asked: Counter[str] = Counter()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, self, directory=str(root)))
         self._server.daemon_threads = True
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
@@ -94,16 +93,20 @@ class _Handler(SimpleHTTPRequestHandler):
     def log_message(self, *args) -> None:
         pass
 
+    def _fail(self) -> None:
+        self.send_response(self.web.fail.pop(0))
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
     def do_HEAD(self) -> None:
-        self.web.asked["HEAD"] += 1
-        super().do_HEAD()
+        if self.web.fail_head and self.web.fail:
+            self._fail()
+        else:
+            super().do_HEAD()
 
     def do_GET(self) -> None:
-        self.web.asked["GET"] += 1
         if self.web.fail:
-            self.send_response(self.web.fail.pop(0))
-            self.send_header("Content-Length", "0")
-            self.end_headers()
+            self._fail()
             return
         path = Path(self.translate_path(self.path))
         if self.web.cut is None or not path.is_file() or self.web.cuts <= 0:

@@ -131,3 +131,9 @@ def test_long_and_nested_values_are_shown_short(write):
     wide = "{a: &a [x, x, x, x, x, x, x, x, x, x], b: &b [*a, *a, *a, *a, *a, *a], c: &c [*b, *b, *b, *b, *b, *b]}"
     text = message(write(f"model: {{depth: {wide}, lr: {'y' * 1000}}}\ndata: {{}}\n"))
     assert "model.depth = {'a'" in text and len(text) < 2000
+
+
+@pytest.mark.parametrize("url", ["s3://key:hidden@bucket/ct", "https://host/ct?X-Amz-Signature=hidden"])
+def test_credentials_in_a_root_are_refused_and_not_shown(small, url):
+    text = message(small, [f"data.dict_root_dirs.ct1={url}"])
+    assert "data.dict_root_dirs.ct1: " in text and "credentials" in text and "hidden" not in text

@@ -158,3 +158,18 @@ def test_a_config_with_a_root_that_carries_credentials_is_refused():
     with pytest.raises(Exception, match="credentials") as error:
         build_dataset("x", "basic_ct", "s3://key:secret@bucket/x", tile_size=(8, 8, 8))
     assert "secret" not in str(error.value)
+
+
+@pytest.mark.parametrize("form", [".npz", ".zarr"])
+def test_fields_are_read_by_processes_after_this_one_has_read(s3, bucket, tmp_path, scratch, form):
+    root = tmp_path / "fields"
+    root.mkdir()
+    FORMATS[form](root / f"a{form}", fields_of())
+    options = {"variables": NAMES, "normalization": {"kind": "minmax"}, "labels": False, "scratch": scratch}
+    found = []
+    for place, workers in ((root, 0), (upload(s3, bucket, root), 2)):
+        data = build_dataset("f", "fields", place, tile_size=(6, 8), **options)
+        stream = Stream([data], batch_size=2, seed=0, num_workers=workers)
+        found.append([batch.image for batch in stream])
+        stream.close()
+    assert len(found[0]) == 3 and all(map(torch.equal, *found))

@@ -1,9 +1,12 @@
 """Remote files on a web server: listed from its pages; cut and failed answers are never taken for files."""
 
+import time
+from socket import socket
+
 import pytest
 
 from ucf_vit.core.errors import DataError, UserError
-from ucf_vit.data.storage import Cache, Files, Patience, join
+from ucf_vit.data.storage import Cache, Files, MissingError, Patience, join
 from ucf_vit.data.storage.http import links_below
 
 NAMES = ["a", "a!b", "a b", "100%.nii", "%20", "a#b", "a?b", "é", "&amp;", "x+y", "a'b", 'a"b', "a<b>"]
@@ -42,6 +45,19 @@ def test_what_fails_twice_is_tried_again(web, files, tmp_path, fail):
     (tmp_path / "web" / "v.nii").write_bytes(BODY)
     web.fail = fail
     assert files.local(f"{web.url}/v.nii").read_bytes() == BODY
+
+
+def test_a_server_that_fails_has_not_lost_the_file(web, files, tmp_path):
+    """What can't be asked for is not taken for missing: labels would be left out silently."""
+    (tmp_path / "web" / "v.nii").write_bytes(BODY)
+    web.fail = [503] * 99
+    web.fail_head = True
+    with pytest.raises(DataError, match=r"v\.nii: .*503.*tried 4 times") as error:
+        files.local(f"{web.url}/v.nii")
+    assert not isinstance(error.value, MissingError)
+    with pytest.raises(DataError, match="503") as error:
+        files.names(web.url)
+    assert not isinstance(error.value, MissingError)
 
 
 def test_what_is_refused_is_not_tried_again(web, files, tmp_path):
@@ -93,3 +109,15 @@ def test_a_missing_package_names_the_extra(monkeypatch, files):
     for url, extra in (("s3://b/x", "s3"), ("gs://b/x", "gs"), ("https://h/x", "http")):
         with pytest.raises(UserError, match=rf"pip install 'ucf-vit\[{extra}\]'"):
             files.local(url)
+
+
+def test_a_server_that_never_answers_is_given_up(tmp_path, scratch):
+    with socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/v.nii"
+        files = Files(Cache(scratch), Patience(attempts=2, wait=0.01, read=0.2))
+        started = time.monotonic()
+        with pytest.raises(DataError, match=rf"{url}: .*tried 2 times"):
+            files.local(url)
+        assert time.monotonic() - started < 10

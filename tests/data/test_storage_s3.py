@@ -69,7 +69,7 @@ def test_names_are_those_of_the_same_local_directory(s3, bucket, files, tmp_path
 NAME = st.text(st.sampled_from("ab!-.%#? +é~"), min_size=1, max_size=4).filter(lambda n: n not in (".", ".."))
 
 
-@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(paths=st.lists(st.lists(NAME, min_size=1, max_size=3), min_size=1, max_size=8))
 def test_listings_of_any_names_are_plain_listings(s3, bucket, backend, tmp_path_factory, paths):
     local = tmp_path_factory.mktemp("local")
@@ -147,12 +147,11 @@ def _read(files: Files, url: str, answers) -> None:
     answers.put(files.local(url).read_bytes())
 
 
-@pytest.mark.parametrize("method", ["fork", "forkserver"])
-def test_processes_started_after_reading_can_read(s3, bucket, files, method, forkserver):
+def test_processes_forked_after_reading_can_read(s3, bucket, files):
     fill(s3, bucket, {"d/a": b"aa", "d/b": b"bb"})
     files.names(f"s3://{bucket}/d")
     assert files.local(f"s3://{bucket}/d/a").read_bytes() == b"aa"
-    context = forkserver if method == "forkserver" else multiprocessing.get_context("fork")
+    context = multiprocessing.get_context("fork")
     answers = context.SimpleQueue()
     process = context.Process(target=_read, args=(files, f"s3://{bucket}/d/b", answers))
     process.start()
@@ -195,3 +194,29 @@ def test_a_profile_in_the_usual_file_is_enough(s3, bucket, files, tmp_path: Path
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
     monkeypatch.setenv("AWS_PROFILE", "lab")
     assert files.local(f"s3://{bucket}/a").read_bytes() == b"a"
+
+
+@pytest.mark.parametrize(("status", "message"), [(503, "tried 3 times"), (403, "access refused")])
+def test_a_service_that_fails_has_not_lost_its_objects(web, s3, files, monkeypatch, status, message):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", web.url)
+    web.fail, web.fail_head = [status] * 99, True
+    for call in (files.names, files.local, lambda url: files.head(url, 5)):
+        with pytest.raises(DataError, match=f"s3://bucket/x: .*{message}") as error:
+            call("s3://bucket/x")
+        assert not isinstance(error.value, MissingError)
+
+
+@pytest.mark.parametrize("lie", [False, True])
+def test_objects_that_come_short_are_read_again_then_named(web, s3, files, monkeypatch, tmp_path, lie):
+    body = bytes(range(256)) * 20
+    (tmp_path / "web" / "bucket").mkdir()
+    (tmp_path / "web" / "bucket" / "x").write_bytes(body)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", web.url)
+    web.cut, web.lie, web.cuts = 1000, lie, 1
+    assert files.local("s3://bucket/x").read_bytes() == body
+    (tmp_path / "web" / "bucket" / "y").write_bytes(body)
+    web.cuts = 99
+    with pytest.raises(DataError, match=r"s3://bucket/y: .*tried 3 times"):
+        files.local("s3://bucket/y")
+    with pytest.raises(DataError, match=r"s3://bucket/y: .*tried 3 times"):
+        files.head("s3://bucket/y", 2000)

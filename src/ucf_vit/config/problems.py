@@ -10,6 +10,7 @@ from typing import Any
 from ucf_vit.config.located import KeyPath
 from ucf_vit.config.origins import Origins, dotted
 from ucf_vit.core.errors import ConfigError
+from ucf_vit.core.urls import without_credentials
 
 NO_VALUE = object()
 
@@ -25,7 +26,7 @@ class Problem:
 
 def report(problems: Sequence[Problem], origins: Origins) -> ConfigError:
     """The error for all `problems`: each with its place, key and value; one line for one, a list for more."""
-    lines = [_line(problem, origins) for problem in problems]
+    lines = [without_credentials(_line(problem, origins)) for problem in problems]
     if len(lines) == 1:
         return ConfigError(lines[0])
     return ConfigError("\n  ".join([f"{origins.name}: {len(lines)} errors", *lines]))
@@ -40,6 +41,7 @@ def show(value: Any) -> str:
     """A value in one short line, however large it is."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
+    value = without_credentials(value) if isinstance(value, str) else value
     short = reprlib.Repr()
     short.maxlevel, short.maxdict = 3, 8
     short.maxstring = short.maxother = short.maxlong = 80

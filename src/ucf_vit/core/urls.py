@@ -18,6 +18,7 @@ EXTRAS = {
     "memory": ("fsspec", ""),
 }
 """Of each scheme: the package it needs, and the extra of this package that installs it."""
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://[^\s'\"]+")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 
 
@@ -67,6 +68,11 @@ def checked(path: str) -> str:
             "environment or the usual files (AWS_ACCESS_KEY_ID, ~/.aws, GOOGLE_APPLICATION_CREDENTIALS)"
         )
     return path
+
+
+def without_credentials(text: str) -> str:
+    """A text with every URL in it as `bare` shows it."""
+    return _URL.sub(lambda found: bare(found.group()), text)
 
 
 def bare(url: str) -> str:

@@ -100,6 +100,6 @@ class FsspecStore:
 
 
 def _entry(info: dict[str, Any], name: str) -> Entry:
-    version = next((str(info[key]).strip('"') for key in _VERSION if info.get(key)), "")
+    version = next((str(info[key]) for key in _VERSION if info.get(key)), "")
     size = info.get("size")
     return Entry(name, info["type"] == "directory", UNKNOWN if size is None else int(size), version)

@@ -73,26 +73,37 @@ def persist(url: str, patience: Patience, call: Callable[[], Found]) -> Found:
 
 def _final(error: Exception) -> type[DataError] | None:
     """What to raise at once, where another attempt can't help."""
-    status = getattr(error, "status", None)
-    if isinstance(error, FileNotFoundError) or status == 404:
+    status = _status(error)
+    if _is_missing(error):
         return MissingError
     if isinstance(error, _FOLDER) or _refused(error):
         return DataError
-    if isinstance(status, int) and 400 <= status < 500 and status not in (408, 425, 429):
+    if status is not None and 400 <= status < 500 and status not in (408, 425, 429):
         return DataError
     return None
 
 
-def _refused(error: Exception) -> bool:
+def _status(error: BaseException) -> int | None:
+    """Of an HTTP answer: aiohttp's errors have it, obstore's say it."""
+    found = getattr(error, "status", None)
+    said = re.search(r"status code: (\d{3})", str(error)) if found is None else None
+    return int(said.group(1)) if said else found
+
+
+def _is_missing(error: BaseException) -> bool:
+    return isinstance(error, FileNotFoundError) or _status(error) == 404
+
+
+def _refused(error: BaseException) -> bool:
     names = {one.__name__ for one in type(error).__mro__}
-    return not names.isdisjoint(_REFUSED) or getattr(error, "status", None) in (401, 403)
+    return not names.isdisjoint(_REFUSED) or _status(error) in (401, 403)
 
 
 def cause(error: BaseException) -> str:
     """One line that says what went wrong, without credentials."""
-    if isinstance(error, FileNotFoundError) or getattr(error, "status", None) == 404:
+    if _is_missing(error):
         return "no such file"
-    if isinstance(error, Exception) and _refused(error):
+    if _refused(error):
         return (
             "access refused; credentials come from the environment or the usual files (AWS_ACCESS_KEY_ID, "
             "~/.aws, GOOGLE_APPLICATION_CREDENTIALS), see docs/storage.md"

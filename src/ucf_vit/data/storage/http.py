@@ -21,6 +21,13 @@ class HttpStore(FsspecStore):
             return []
         return links_below(base, page.decode(errors="replace"))
 
+    def stat(self, url: str) -> Entry:
+        """Size and version of a file."""
+        try:
+            return super().stat(url)
+        except FileNotFoundError as error:  # what fsspec makes of every failure
+            raise error.__cause__ or error from None
+
     def read(self, url: str, entry: Entry, start: int, stop: int) -> bytes:
         """Bytes `start` to `stop`, also of a server that knows no ranges and sends everything."""
         found = super().read(url, entry, start, stop)
