@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,7 +20,7 @@ from ucf_vit.data.build import ReadShapes, build_dataset
 from ucf_vit.data.dataset import Dataset
 from ucf_vit.data.normalization import Normalization
 from ucf_vit.data.scratch import Scratch
-from ucf_vit.data.sources import resolve
+from ucf_vit.data.sources import Prepared, resolve
 from ucf_vit.data.stream import Stream, examples, volumes
 from ucf_vit.models import MODELS
 from ucf_vit.parallel.distribute import Settings, distribute
@@ -122,9 +123,18 @@ def condition_names(run: Run) -> dict[str, list[str]]:
 
 def in_unit_range(run: Run) -> bool:
     """Whether all images that the network sees are in 0..1, as the config or else the source has it."""
-    given = run.data.dict_normalization
-    usual = getattr(resolve(run.data.dataset), "normalization", Normalization())
-    return all(given.get(name, usual).kind in UNIT_RANGE for name in run.datasets)
+    given, data = run.data.dict_normalization, run.data
+    kinds = (given.get(name) or _usual(data.dataset, root) for name, root in data.dict_root_dirs.items())
+    return all(one.kind in UNIT_RANGE for one in kinds)
+
+
+def _usual(source: str, root: str) -> Normalization:
+    """That of the source; of prepared data that of what it was made from, if it can be read from here."""
+    kind = resolve(source)
+    if kind is Prepared:
+        with suppress(DataError):
+            return Prepared.normalization_of(root)
+    return getattr(kind, "normalization", Normalization())
 
 
 def build_patcher(run: Run) -> AdaptivePatcher | None:
@@ -245,11 +255,7 @@ def build_datasets(
             else None,
             label_mapping=data.dict_label_mapping.get(name),
             buffer_size=data.dict_buffer_sizes[name],
-            options={
-                "resize": run.dataset_options.imagenet_resize.get(name),
-                "fill_value": run.dataset_options.fields_fill_value.get(name),
-                "tile_dims": len(run.spatial_tile),
-            },
+            options=source_options(run, name),
             on_error=data.on_error,
             scratch=scratch,
             read_shapes=None if read_shapes is None else read_shapes(name),
@@ -257,6 +263,15 @@ def build_datasets(
         for name, root in data.dict_root_dirs.items()
     ]
     return [with_statistics(one, run, held_out) for one in datasets] if statistics else datasets
+
+
+def source_options(run: Run, name: str) -> dict[str, Any]:
+    """What the source of a data set is given if its constructor takes it."""
+    return {
+        "resize": run.dataset_options.imagenet_resize.get(name),
+        "fill_value": run.dataset_options.fields_fill_value.get(name),
+        "tile_dims": len(run.spatial_tile),
+    }
 
 
 def build_hooks(run: Run, world: World, data: Data) -> list[Hook]:

@@ -4,7 +4,8 @@ from ucf_vit.data.sources.basic_ct import BasicCT
 from ucf_vit.data.sources.fields import Fields
 from ucf_vit.data.sources.imagenet import ImageNet
 from ucf_vit.data.sources.npy_pairs import NpyPairs
+from ucf_vit.data.sources.prepared import Prepared
 from ucf_vit.data.sources.resolve import resolve
 from ucf_vit.data.sources.source import SOURCES, Item, Source
 
-__all__ = ["SOURCES", "BasicCT", "Fields", "ImageNet", "Item", "NpyPairs", "Source", "resolve"]
+__all__ = ["SOURCES", "BasicCT", "Fields", "ImageNet", "Item", "NpyPairs", "Prepared", "Source", "resolve"]
