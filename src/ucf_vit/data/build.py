@@ -11,12 +11,14 @@ from typing import Any, Literal
 
 from ucf_vit.core.errors import DataError
 from ucf_vit.core.registry import nearest
+from ucf_vit.core.urls import checked
 from ucf_vit.data.batch import Skipped
 from ucf_vit.data.checks import check_channels, check_classes, check_small
 from ucf_vit.data.dataset import Dataset
 from ucf_vit.data.normalization import Normalization
 from ucf_vit.data.scratch import Scratch
 from ucf_vit.data.sources import Item, Source, resolve
+from ucf_vit.data.storage import Cache, Files
 from ucf_vit.patching.tiles import Tiling
 from ucf_vit.planning.inventory import in_threads
 
@@ -47,6 +49,7 @@ def build_dataset(
     options: Mapping[str, Any] | None = None,
     on_error: Literal["fail", "skip"] = "fail",
     scratch: Scratch | None = None,
+    files: Files | None = None,
     read_shapes: ReadShapes | None = None,
 ) -> Dataset:
     """The tiles of items `int(start * n)` to `int(end * n)` of each stratum of a source's sorted list.
@@ -54,11 +57,13 @@ def build_dataset(
     `variables` names the channels of the files (default: the source's own names), of which the first
     `channels_used` are used. A `tile_size` `[H, W]` cuts volumes into 2D slices along their last axis. With
     `labels` every item needs one, else none is read. `options` go to the source's constructor (`resize`,
-    ...). `normalization` is `{"kind": ..., ...}` (default: the source's own). `read_shapes` finds the shapes
-    (default: from every header, in threads; an inventory knows them). Raises DataError.
+    ...). `root` is a directory or a URL, which `files` reads. `normalization` is `{"kind": ..., ...}`
+    (default: the source's own). `read_shapes` finds the shapes (default: from every header, in threads; an
+    inventory knows them). Raises DataError.
     """
     scratch = scratch or Scratch()
-    given = {"root": str(root), "scratch": scratch, **(options or {})}
+    files = files or Files(Cache(scratch))
+    given = {"root": checked(str(root)), "scratch": scratch, "files": files, **(options or {})}
     if variables is not None:
         given["variables"] = tuple(variables)
     made, origin = _make(source, given)

@@ -7,6 +7,7 @@ import shutil
 import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,17 +20,21 @@ from numpy.typing import NDArray
 
 from ucf_vit.core.errors import DataError
 from ucf_vit.data.scratch import Scratch
+from ucf_vit.data.storage import Files, is_remote
 
 SUFFIXES = (".nii", ".nii.gz")
+_HEADER = 540
+_PACKED_HEADER = 4096
+"""Bytes of a compressed file in which its header is, unless it begins with long remarks."""
 _BROKEN = (OSError, EOFError, ValueError, zlib.error, ImageFileError, HeaderDataError)
 
 
-def read_shape(path: str) -> tuple[int, ...]:
+def read_shape(path: str, files: Files | None = None) -> tuple[int, ...]:
     """The stored shape `[X, Y, Z]` or `[X, Y, Z, C]`, from the first few hundred bytes. Raises DataError.
 
     An image `[X, Y]` is a volume one voxel thick.
     """
-    shape = _header(path).get_data_shape()
+    shape = _header(path, files).get_data_shape()
     shape = (*shape, 1) if len(shape) == 2 else shape
     while len(shape) > 3 and shape[-1] == 1:
         shape = shape[:-1]
@@ -40,17 +45,32 @@ def read_shape(path: str) -> tuple[int, ...]:
     return tuple(map(int, shape))
 
 
-def _header(path: str) -> nibabel.Nifti1Header:
-    opened: Callable[..., Any] = gzip.open if path.endswith(".gz") else open
+def _header(path: str, files: Files | None) -> nibabel.Nifti1Header:
     try:
-        with opened(path, "rb") as stream:
-            start = stream.read(540)
+        start = _remote_start(path, files or Files()) if is_remote(path) else _start(Path(path))
         kind = nibabel.Nifti2Header if _starts_with(start, 540) else nibabel.Nifti1Header
         if len(start) < kind.sizeof_hdr:
             raise EOFError(f"it ends after {len(start)} bytes")
         return kind(start[: kind.sizeof_hdr], check=True)
     except _BROKEN as error:
         raise DataError(f"{path}: no readable NIfTI header ({cause(error)})") from error
+
+
+def _start(path: Path) -> bytes:
+    opened: Callable[..., Any] = gzip.open if path.name.endswith(".gz") else open
+    with opened(path, "rb") as stream:
+        return bytes(stream.read(_HEADER))
+
+
+def _remote_start(url: str, files: Files) -> bytes:
+    """The first bytes of a remote file; it is fetched whole where they do not suffice."""
+    if not url.endswith(".gz"):
+        return files.head(url, _HEADER)
+    with suppress(zlib.error):
+        unpacked = zlib.decompressobj(wbits=31).decompress(files.head(url, _PACKED_HEADER), _HEADER)
+        if len(unpacked) == _HEADER:
+            return unpacked
+    return files.using(url, _start)
 
 
 def _starts_with(start: bytes, number: int) -> bool:
@@ -89,7 +109,7 @@ def _pick(raw: NDArray[Any], channels: Sequence[int], region: tuple[slice, ...])
     return raw[(slice(None), *region)][list(channels)]
 
 
-def _open(path: str) -> Volume:
+def _open(path: Path) -> Volume:
     data = nibabel.load(path).dataobj
     raw = data.get_unscaled()
     if raw.dtype.kind not in "biuf":
@@ -105,12 +125,14 @@ class Volumes:
     """Open NIfTI volumes of one process: a compressed file is decompressed once, into the scratch directory.
 
     Volumes are memory maps: only the voxels used are read and none is kept. At most `keep` stay open.
-    Without room for scratch files the last two (image and label) are held in memory instead.
+    Without room for scratch files the last two (image and label) are held in memory instead. Of remote files
+    the copies that `files` gives are used, and decompressed beside these.
     """
 
-    def __init__(self, scratch: Scratch, keep: int = 32) -> None:
+    def __init__(self, scratch: Scratch, keep: int = 32, files: Files | None = None) -> None:
         self.scratch = scratch
         self.keep = keep
+        self.files = files or Files()
         self._open: OrderedDict[str, Volume] = OrderedDict()
 
     def read(self, path: str) -> Volume:
@@ -129,28 +151,34 @@ class Volumes:
         return volume
 
     def _load(self, path: str) -> Volume:
-        plain = self._decompressed(path) if path.endswith(".gz") else path
-        while True:
-            try:
-                return _open(plain or path)
-            except FileNotFoundError:
-                if plain in (None, path):
-                    raise
-                plain = self._decompressed(path)
+        if not path.endswith(".gz"):
+            return self.files.using(path, _open)
+        while (plain := self._decompressed(path)) is not None:
+            with suppress(FileNotFoundError):  # another process may have needed the room
+                return _open(plain)
+        return self.files.using(path, _open)
 
-    def _decompressed(self, path: str) -> str | None:
-        stat = Path(path).stat()
-        header = _header(path)
+    def _decompressed(self, path: str) -> Path | None:
+        remote = is_remote(path)
+        stamp = self.files.stamp(path) if remote else _stamp(Path(path))
+        header = _header(path, self.files)
         size = int(np.prod(header.get_data_shape())) * header.get_data_dtype().itemsize
-        made = self.scratch.file(
-            lambda out: _gunzip(path, out), size, ".nii", path, stat.st_size, stat.st_mtime_ns
-        )
-        return None if made is None else str(made)
+        scratch = self.files.cache.scratch if remote else self.scratch
+
+        def make(out: Path) -> None:
+            self.files.using(path, lambda packed: _gunzip(packed, out))
+
+        return scratch.file(make, size, ".nii", path, *stamp, checked=remote)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_open": OrderedDict()}
 
 
-def _gunzip(path: str, out: Path) -> None:
+def _stamp(path: Path) -> tuple[int, int]:
+    stat = path.stat()
+    return stat.st_size, stat.st_mtime_ns
+
+
+def _gunzip(path: Path, out: Path) -> None:
     with gzip.open(path) as packed, out.open("wb") as plain:
         shutil.copyfileobj(packed, plain, 2**20)

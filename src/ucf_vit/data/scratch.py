@@ -9,13 +9,18 @@ import logging
 import os
 import shutil
 import tempfile
+import time
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from ucf_vit.core.errors import UserError
+
 log = logging.getLogger(__name__)
-_NO_ENTRY = (".lock", ".owner", ".partial")
+_NO_ENTRY = (".lock", ".owner", ".partial", ".total")
+_FULL = 0.9
+"""Share of the limit that stays when something has to go."""
 
 
 class Scratch:
@@ -25,71 +30,178 @@ class Scratch:
     of its own, which the system releases however the process ends: the next owner removes what a killed one
     left. `limit` is in bytes (default: half of what is free); beyond it the files that were least recently
     asked for go. Nothing here is essential: when the directory can't be used, `file` returns None.
+
+    With `keep` the files stay for the next run. Then each has a checksum, which is compared when a run asks
+    for the file for the first time, and a directory that can't be used raises UserError.
     """
 
-    def __init__(self, directory: Path | str | None = None, limit: int | None = None) -> None:
+    def __init__(
+        self, directory: Path | str | None = None, limit: int | None = None, keep: bool = False
+    ) -> None:
         self.directory = Path(directory or Path(tempfile.gettempdir()) / f"ucf_vit-{os.getuid()}").absolute()
         self.limit = 0
+        self.keep = keep
+        self._since = time.time()
         try:
             with _locked_directory(self.directory, create=True):
                 if self.directory.stat().st_uid != os.getuid():
                     raise PermissionError("it belongs to another user")
-                _sweep(self.directory)
-                mark = _own(self.directory)
-            self.limit = shutil.disk_usage(self.directory).free // 2 if limit is None else limit
-            weakref.finalize(self, _release, self.directory, mark, os.getpid())
+                if keep:
+                    used = _begin(self.directory)
+                else:
+                    used = 0
+                    _sweep(self.directory)
+                    mark = _own(self.directory)
+            free = shutil.disk_usage(self.directory).free
+            self.limit = (free + used) // 2 if limit is None else limit
         except OSError as error:
+            if keep:
+                raise UserError(f"{self.directory}: can't be used to keep files ({error})") from None
             log.warning("no scratch files: %s can't be used (%s)", self.directory, error)
+            return
+        if not keep:
+            weakref.finalize(self, _release, self.directory, mark, os.getpid())
 
-    def file(self, make: Callable[[Path], None], size: int, suffix: str, *key: object) -> Path | None:
+    def place(self, suffix: str, *key: object) -> Path:
+        """Where the file named by `key` is, if it is there."""
+        name = hashlib.blake2b(repr(key).encode(), digest_size=16).hexdigest()
+        return self.directory / f"{name}{suffix}"
+
+    def file(
+        self, make: Callable[[Path], None], size: int, suffix: str, *key: object, checked: bool = False
+    ) -> Path | None:
         """The file named by `key`, made by `make(path)` if it is not there; about `size` bytes.
 
-        Processes that ask for the same file wait for the one that makes it. None if it can't be kept (`size`
-        over the limit, disk full). What `make` raises otherwise is raised.
+        Processes that ask for the same file wait for the one that makes it. With `checked` a file that is not
+        as it was made is made again. None if it can't be kept (`size` over the limit, disk full). What `make`
+        raises otherwise is raised.
         """
-        path = self.directory / hashlib.blake2b(repr(key).encode(), digest_size=16).hexdigest()
-        path = path.with_suffix(suffix)
+        path = self.place(suffix, *key)
+        checked = checked or self.keep
         if size > self.limit:
             return None
         try:
-            with _locked_file(path.with_suffix(".lock")):
-                if path.exists():
+            with _locked_file(_lock_file(path)) as lock:
+                if path.exists() and (not checked or self._is_good(path, lock)):
                     os.utime(path)
                     return path
                 self._make_room(size)
-                return self._write(path, make)
+                made = self._write(path, make)
+                if made is not None and checked:
+                    seal(made, lock)
+                return made
         except (FileNotFoundError, PermissionError):
             if self.directory.is_dir():
                 raise
             self.limit = 0
             return None
 
+    def _is_good(self, path: Path, lock: Path) -> bool:
+        """Whether a file has its size and, the first time since this run began, its checksum."""
+        try:
+            size, digest = lock.read_text().split()
+            good = path.stat().st_size == int(size)
+            if good and lock.stat().st_mtime < self._since:
+                good = checksum(path) == digest
+                os.utime(lock)
+        except ValueError:  # whoever made it was killed before it was sealed
+            good = False
+        if not good:
+            log.warning("%s is damaged, or was left unfinished; it is made again", path)
+        return good
+
     def _make_room(self, size: int) -> None:
+        """Count `size` bytes in; where they are too many, look what there is and remove the oldest."""
         with _locked_directory(self.directory, create=False):
-            found = [(path, path.stat()) for path in self.directory.iterdir() if path.suffix not in _NO_ENTRY]
-            excess = sum(stat.st_size for _, stat in found) + size - self.limit
-            for path, stat in sorted(found, key=lambda pair: pair[1].st_mtime_ns):
-                if excess <= 0:
-                    return
-                path.unlink(missing_ok=True)
-                excess -= stat.st_size
+            total = self.directory / "all.total"
+            used = _number(total)
+            if used is None or used + size > self.limit:
+                used = self._remove(size)
+            total.write_text(str(used + size))
+
+    def _remove(self, size: int) -> int:
+        """Bytes that are left, after files have gone until `size` more fit in."""
+        found = [(path, path.stat()) for path in _entries(self.directory)]
+        used = sum(stat.st_size for _, stat in found)
+        if used + size <= self.limit:
+            return used
+        excess = used + size - max(size, int(self.limit * _FULL))
+        for path, stat in sorted(found, key=lambda pair: pair[1].st_mtime_ns):
+            if excess <= 0:
+                break
+            _remove(path)
+            excess -= stat.st_size
+            used -= stat.st_size
+        return used
 
     def _write(self, path: Path, make: Callable[[Path], None]) -> Path | None:
-        partial = path.with_suffix(f".{os.getpid()}.partial")
+        partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
         try:
             make(partial)
             partial.replace(path)
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
-            log.warning(
-                "no room for scratch files in %s: volumes are decompressed again and again", path.parent
-            )
+            log.warning("no room for scratch files in %s", path.parent)
             self.limit = 0
             return None
         finally:
             partial.unlink(missing_ok=True)
         return path
+
+
+def checksum(path: Path) -> str:
+    """Of the content of a file."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+def seal(path: Path, lock: Path) -> None:
+    """Write down size and checksum of a file that was just made."""
+    lock.write_text(f"{path.stat().st_size} {checksum(path)}")
+
+
+def _number(path: Path) -> int | None:
+    try:
+        return int(path.read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def _entries(directory: Path) -> list[Path]:
+    return [path for path in directory.iterdir() if path.suffix not in _NO_ENTRY]
+
+
+def _lock_file(path: Path) -> Path:
+    return path.with_name(f"{path.name}.lock")
+
+
+def _remove(path: Path) -> None:
+    """A file, and its lock where nobody holds it (who waits for it notices that it is another one)."""
+    path.unlink(missing_ok=True)
+    lock = _lock_file(path)
+    with suppress(FileNotFoundError, BlockingIOError), lock.open() as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock.unlink()
+
+
+def _begin(directory: Path) -> int:
+    """Bytes in a directory whose files stay; what killed processes left unfinished is removed."""
+    for partial in directory.glob("*.partial"):
+        lock = partial.with_name(f"{partial.name.rsplit('.', 2)[0]}.lock")
+        with suppress(BlockingIOError), _unlocked(lock):
+            partial.unlink(missing_ok=True)
+    used = sum(path.stat().st_size for path in _entries(directory))
+    (directory / "all.total").write_text(str(used))
+    return used
+
+
+@contextmanager
+def _unlocked(lock: Path) -> Iterator[None]:
+    """While nobody else holds the lock; BlockingIOError where somebody does."""
+    with lock.open("a") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
 
 
 def _own(directory: Path) -> int:
@@ -123,10 +235,14 @@ def _sweep(directory: Path) -> None:
 
 
 @contextmanager
-def _locked_file(path: Path) -> Iterator[None]:
-    with path.open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+def _locked_file(path: Path) -> Iterator[Path]:
+    """`path` while this process holds its lock; it may have been removed while one waited for it."""
+    while True:
+        with path.open("a") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            if _is(handle.fileno(), path):
+                yield path
+                return
 
 
 @contextmanager
@@ -152,7 +268,14 @@ def _lock(directory: Path, create: bool) -> int:
                 continue
             raise
         fcntl.flock(handle, fcntl.LOCK_EX)
-        with suppress(FileNotFoundError):
-            if os.fstat(handle).st_ino == directory.stat().st_ino:
-                return handle
+        if _is(handle, directory):
+            return handle
         os.close(handle)
+
+
+def _is(handle: int, path: Path) -> bool:
+    """Whether an open file is still the one at `path`."""
+    try:
+        return os.fstat(handle).st_ino == path.stat().st_ino
+    except FileNotFoundError:
+        return False

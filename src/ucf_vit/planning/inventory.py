@@ -109,11 +109,13 @@ class Inventory:
 class Keeper:
     """Reads the shapes of a data set's items by way of the inventory at `path`.
 
-    After `shapes`, `inventory` is that of the items, and `read` says how many headers were read.
+    After `shapes`, `inventory` is that of the items, and `read` says how many headers were read. `stamp`
+    gives size and time of change of a file (-1, -1: unknown).
     """
 
     path: Path
     source: str
+    stamp: Callable[[str], tuple[int, int]] | None = None
     read: int = 0
     inventory: Inventory | None = field(default=None, repr=False)
 
@@ -124,7 +126,7 @@ class Keeper:
 
         What is wrong is never kept, so that it is looked at again.
         """
-        stamps, known = _stamps(items), self._known()
+        stamps, known = _stamps(items, self.stamp or stamp), self._known()
         found: list[Shape | Exception | None] = [
             _held(known.get(item.key), stamp) for item, stamp in zip(items, stamps, strict=True)
         ]
@@ -169,13 +171,13 @@ def in_threads(call: Callable[[Given], Found], values: Sequence[Given]) -> list[
         return [found for part in parts for found in part]
 
 
-def _stamps(items: Sequence[Item]) -> list[_Stamp]:
+def _stamps(items: Sequence[Item], stamp: Callable[[str], tuple[int, int]]) -> list[_Stamp]:
     files = list(dict.fromkeys(file for item in items for file in (item.image, item.label) if file))
-    known = dict(zip(files, in_threads(_stamp, files), strict=True))
+    known = dict(zip(files, in_threads(stamp, files), strict=True))
     return [(*known[item.image], *(known[item.label] if item.label else (0, 0))) for item in items]
 
 
-def _stamp(file: str) -> tuple[int, int]:
+def stamp(file: str) -> tuple[int, int]:
     """Size and time of change; unknown for what is no plain file, such as a directory of chunks."""
     try:
         found = Path(file).stat()

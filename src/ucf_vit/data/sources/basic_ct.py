@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from ucf_vit.core.errors import DataError
@@ -11,6 +12,7 @@ from ucf_vit.data.nifti import SUFFIXES, Volumes, read_shape
 from ucf_vit.data.normalization import Normalization
 from ucf_vit.data.scratch import Scratch
 from ucf_vit.data.sources.source import SOURCES, Item, Source
+from ucf_vit.data.storage import Cache, Files, MissingError, join
 
 
 @SOURCES.register("basic_ct")
@@ -26,33 +28,40 @@ class BasicCT(Source):
     normalization = Normalization("minmax")
 
     def __init__(
-        self, root: str | Path, variables: Sequence[str] = ("intensity",), scratch: Scratch | None = None
+        self,
+        root: str | Path,
+        variables: Sequence[str] = ("intensity",),
+        scratch: Scratch | None = None,
+        files: Files | None = None,
     ) -> None:
-        self.root = Path(root)
+        self.root = str(root)
         self.variables = tuple(variables)
-        self._volumes = Volumes(scratch or Scratch())
+        scratch = scratch or Scratch()
+        self._files = files or Files(Cache(scratch))
+        self._volumes = Volumes(scratch, files=self._files)
 
     def items(self) -> Sequence[Item]:
         """One item per file in `imagesTr`, sorted by name."""
-        images = _files(self.root / "imagesTr")
+        folder = join(self.root, "imagesTr")
+        images = self._paths(folder)
         if not images:
-            raise DataError(f"{self.root / 'imagesTr'}: no .nii or .nii.gz file there")
-        folder = self.root / "labelsTr"
-        labels = _files(folder) if folder.is_dir() else {}
+            raise DataError(f"{folder}: no .nii or .nii.gz file there")
+        labels: dict[str, str] = {}
+        with suppress(MissingError):
+            labels = self._paths(join(self.root, "labelsTr"))
         return [Item(name, images[name], labels.get(name)) for name in sorted(images)]
 
     def shape(self, item: Item) -> tuple[int, ...]:
         """`(C, X, Y, Z)` from the headers of image and label."""
-        *space, channels = (*read_shape(item.image), 1)[:4]
+        *space, channels = (*read_shape(item.image, self._files), 1)[:4]
         if channels < len(self.variables):
             raise DataError(
                 f"{item.image}: has {channels} channel(s), expected {len(self.variables)}: "
                 + ", ".join(self.variables)
             )
-        if item.label is not None and read_shape(item.label) != tuple(space):
-            raise DataError(
-                f"{item.label}: shape {read_shape(item.label)} is not that of the image, {tuple(space)}"
-            )
+        label = None if item.label is None else read_shape(item.label, self._files)
+        if label not in (None, tuple(space)):
+            raise DataError(f"{item.label}: shape {label} is not that of the image, {tuple(space)}")
         return (channels, *space)
 
     def read(
@@ -65,17 +74,15 @@ class BasicCT(Source):
         label = None if item.label is None else self._volumes.read(item.label).values((0,), region)[0]
         return Sample(image, label, tuple(self.variables[c] for c in chosen), item.image)
 
-
-def _files(folder: Path) -> dict[str, str]:
-    """Path by name without suffix; hidden files are passed over."""
-    if not folder.is_dir():
-        raise DataError(f"{folder}: no such directory")
-    found: dict[str, str] = {}
-    for path in sorted(folder.iterdir()):
-        name = next((path.name.removesuffix(s) for s in reversed(SUFFIXES) if path.name.endswith(s)), None)
-        if name is None or path.name.startswith("."):
-            continue
-        if name in found:
-            raise DataError(f"{path}: the same item as {found[name]}; keep one of them")
-        found[name] = str(path)
-    return found
+    def _paths(self, folder: str) -> dict[str, str]:
+        """Path by name without suffix; hidden files are passed over."""
+        found: dict[str, str] = {}
+        for name in self._files.names(folder):
+            key = next((name.removesuffix(s) for s in reversed(SUFFIXES) if name.endswith(s)), None)
+            if key is None or name.startswith("."):
+                continue
+            path = join(folder, name)
+            if key in found:
+                raise DataError(f"{path}: the same item as {found[key]}; keep one of them")
+            found[key] = path
+        return found

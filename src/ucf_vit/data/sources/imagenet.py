@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,13 @@ from ucf_vit.core.errors import DataError
 from ucf_vit.data.batch import Sample
 from ucf_vit.data.normalization import Normalization
 from ucf_vit.data.sources.source import SOURCES, Item, Source
+from ucf_vit.data.storage import Files, is_remote, join
+from ucf_vit.planning.inventory import in_threads
 
 SUFFIXES = {".jpg", ".jpeg", ".png"}
+BEGINNING = 2**15
+"""Bytes of a remote file in which its size is looked for."""
+_BROKEN = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 
 
 @SOURCES.register("imagenet")
@@ -35,28 +42,26 @@ class ImageNet(Source):
         root: str | Path,
         variables: Sequence[str] = ("red", "green", "blue"),
         resize: Sequence[int] | None = None,
+        files: Files | None = None,
     ) -> None:
-        self.root = Path(root)
+        self.root = str(root)
+        self._files = files or Files()
         self.variables = tuple(variables)
         self.resize = None if resize is None else (int(resize[0]), int(resize[1]))
         if len(self.variables) != 3:
             raise DataError(f"{self.root}: RGB images have 3 variables, got {', '.join(self.variables)}")
         Image.MAX_IMAGE_PIXELS = None  # Pillow refuses images of more than 179 million pixels
-        if not self.root.is_dir():
-            raise DataError(f"{self.root}: no such directory")
-        self.class_names = tuple(sorted(path.name for path in self.root.iterdir() if _is_class(path)))
+        self.class_names = tuple(name for name in self._files.folders(self.root) if name[0] != ".")
 
     def items(self) -> Sequence[Item]:
         """All images, sorted by class and name; the stratum is the class."""
+        folders = [join(self.root, name) for name in self.class_names]
+        listed = zip(self.class_names, folders, in_threads(self._images, folders), strict=True)
         items = []
-        for index, name in enumerate(self.class_names):
-            folder = self.root / name
-            images = sorted(
-                p.name for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and p.name[0] != "."
-            )
+        for index, (name, folder, images) in enumerate(listed):
             if not images:
                 raise DataError(f"{folder}: no JPEG or PNG image in this class folder")
-            items += [Item(f"{name}/{i}", str(folder / i), None, name, index) for i in images]
+            items += [Item(f"{name}/{i}", join(folder, i), None, name, index) for i in images]
         if not items:
             raise DataError(f"{self.root}: expected one folder of images per class, found none")
         return items
@@ -65,10 +70,12 @@ class ImageNet(Source):
         """`(3, H, W)`: `resize`, or the size in the header."""
         if self.resize is not None:
             return (3, *self.resize)
+        if is_remote(item.image):
+            with suppress(*_BROKEN):  # the beginning may not hold the size: the whole file says what is wrong
+                return _size(BytesIO(self._files.head(item.image, BEGINNING)))
         try:
-            with Image.open(item.image) as image:
-                return (3, image.height, image.width)
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            return self._files.using(item.image, _size)
+        except _BROKEN as error:
             raise DataError(f"{item.image}: no readable image ({error})") from error
 
     def read(
@@ -76,8 +83,8 @@ class ImageNet(Source):
     ) -> Sample:
         """`[C, *region]` float32 in [0, 1] and the class index `[]`."""
         try:
-            pixels = _decode(item.image, self.resize)
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            pixels = self._files.using(item.image, lambda file: _decode(file, self.resize))
+        except _BROKEN as error:
             raise DataError(f"{item.image}: no readable image ({error})") from error
         image = np.moveaxis(pixels, -1, 0)[(slice(None), *(region or ()))]
         if channels is not None:
@@ -86,12 +93,16 @@ class ImageNet(Source):
         label = None if item.class_index is None else np.asarray(item.class_index, np.int64)
         return Sample(image, label, names, item.image)
 
+    def _images(self, folder: str) -> list[str]:
+        return [n for n in self._files.names(folder) if n[0] != "." and Path(n).suffix.lower() in SUFFIXES]
 
-def _is_class(path: Path) -> bool:
-    return path.is_dir() and not path.name.startswith(".")
+
+def _size(file: Path | BytesIO) -> tuple[int, int, int]:
+    with Image.open(file) as image:
+        return (3, image.height, image.width)
 
 
-def _decode(path: str, size: tuple[int, int] | None) -> NDArray[Any]:
+def _decode(path: Path, size: tuple[int, int] | None) -> NDArray[Any]:
     """`[H, W, 3]` float32 in [0, 1]."""
     with Image.open(path) as image:
         if size is not None:

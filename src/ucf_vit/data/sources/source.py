@@ -32,8 +32,9 @@ class Source(Protocol):
     """One data set on disk. The loader, the planner and the tools ask this object and nothing else.
 
     A class that inherits from this one gets the defaults below. Its constructor takes `root` and those of the
-    options `variables`, `resize`, `fill_value`, `tile_dims` (sides of a tile), `scratch` that it needs. What
-    cannot be used raises DataError (or OSError, EOFError, ValueError, which become one).
+    options `variables`, `resize`, `fill_value`, `tile_dims` (sides of a tile), `scratch`, `files` (what reads
+    paths and URLs alike) that it needs. What cannot be used raises DataError (or OSError, EOFError,
+    ValueError, which become one).
     """
 
     variables: tuple[str, ...]

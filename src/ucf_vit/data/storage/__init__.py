@@ -1,0 +1,8 @@
+"""Files wherever they are: local paths and URLs alike, copies of remote ones kept on the local disk."""
+
+from ucf_vit.core.urls import is_remote, join, name_of
+from ucf_vit.data.storage.cache import Cache
+from ucf_vit.data.storage.failures import MissingError, Patience
+from ucf_vit.data.storage.files import Files
+
+__all__ = ["Cache", "Files", "MissingError", "Patience", "is_remote", "join", "name_of"]

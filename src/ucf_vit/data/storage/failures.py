@@ -1,0 +1,105 @@
+"""What goes wrong on the way to remote files: what is tried again, for how long, and what is said of it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import random
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from ucf_vit.core.errors import DataError, UserError
+from ucf_vit.core.urls import bare
+
+Found = TypeVar("Found")
+
+_OURS = (UserError, AttributeError, NameError, TypeError, ImportError, MemoryError)
+_FOLDER = (IsADirectoryError, NotADirectoryError)
+_REFUSED = ("PermissionError", "PermissionDeniedError", "UnauthenticatedError", "NoCredentialsError")
+_SECRET = re.compile(r"(SECRET|TOKEN|KEY|PASSWORD)")
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long remote storage is waited for: `attempts` at most, `wait` seconds after the first that failed,
+    twice as long after each further one up to `longest`; `connect` and `read` are time-outs in seconds."""
+
+    attempts: int = 5
+    wait: float = 0.25
+    longest: float = 8.0
+    connect: float = 10.0
+    read: float = 60.0
+
+    def pause(self, failed: int) -> float:
+        """Seconds after `failed` attempts; drawn, so that many ranks do not all come back at once."""
+        return min(self.longest, self.wait * 2 ** (failed - 1)) * random.uniform(0.5, 1.0)
+
+
+class MissingError(DataError):
+    """There is no such file or directory."""
+
+
+class ShortReadError(Exception):
+    """Fewer bytes came than there are."""
+
+
+class ChangedError(Exception):
+    """A file is no longer the one that was listed."""
+
+
+def persist(url: str, patience: Patience, call: Callable[[], Found]) -> Found:
+    """What `call` gives, tried again where another attempt may help. Raises DataError that names `url`."""
+    failed = 0
+    while True:
+        try:
+            return call()
+        except (*_OURS, ChangedError):
+            raise
+        except Exception as error:
+            if getattr(error, "errno", None) in _NO_ROOM:
+                raise
+            failed += 1
+            final = _final(error)
+            if final is not None:
+                raise final(f"{bare(url)}: {cause(error)}") from None
+            if failed >= patience.attempts:
+                raise DataError(f"{bare(url)}: {cause(error)}; tried {failed} times") from None
+        time.sleep(patience.pause(failed))
+
+
+def _final(error: Exception) -> type[DataError] | None:
+    """What to raise at once, where another attempt can't help."""
+    status = getattr(error, "status", None)
+    if isinstance(error, FileNotFoundError) or status == 404:
+        return MissingError
+    if isinstance(error, _FOLDER) or _refused(error):
+        return DataError
+    if isinstance(status, int) and 400 <= status < 500 and status not in (408, 425, 429):
+        return DataError
+    return None
+
+
+def _refused(error: Exception) -> bool:
+    names = {one.__name__ for one in type(error).__mro__}
+    return not names.isdisjoint(_REFUSED) or getattr(error, "status", None) in (401, 403)
+
+
+def cause(error: BaseException) -> str:
+    """One line that says what went wrong, without credentials."""
+    if isinstance(error, FileNotFoundError) or getattr(error, "status", None) == 404:
+        return "no such file"
+    if isinstance(error, Exception) and _refused(error):
+        return (
+            "access refused; credentials come from the environment or the usual files (AWS_ACCESS_KEY_ID, "
+            "~/.aws, GOOGLE_APPLICATION_CREDENTIALS), see docs/storage.md"
+        )
+    text = " ".join(str(error).partition("\n")[0].split())[:300] or type(error).__name__
+    text = re.sub(r"//[^/\s@]*@", "//", text)
+    for name, value in os.environ.items():
+        if len(value) > 3 and _SECRET.search(name.upper()):
+            text = text.replace(value, "***")
+    return text

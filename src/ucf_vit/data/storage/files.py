@@ -1,0 +1,182 @@
+"""What a source asks of the place where its files are, the same for local paths and URLs."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from ucf_vit.core.errors import DataError
+from ucf_vit.core.urls import bare, is_remote, join
+from ucf_vit.data.storage.cache import Cache
+from ucf_vit.data.storage.failures import ChangedError, MissingError, Patience, ShortReadError, persist
+from ucf_vit.data.storage.store import UNKNOWN, Entry, Store, store_of
+from ucf_vit.planning.inventory import stamp
+
+CONCURRENCY = 32
+Found = TypeVar("Found")
+
+
+class Files:
+    """Lists and reads files by path or URL; goes along to other processes.
+
+    A local path is used as it is. Of a URL, `local` keeps a copy in the `cache`. What fails on the way is
+    tried again with `patience`, then DataError with the URL; no file is ever shorter than its storage says.
+    """
+
+    def __init__(self, cache: Cache | None = None, patience: Patience | None = None) -> None:
+        self.cache = cache or Cache()
+        self.patience = patience or Patience()
+        self._known: dict[str, Entry] = {}
+
+    def names(self, root: str) -> list[str]:
+        """Names directly below a directory, sorted by code point. Raises DataError where there is none."""
+        if is_remote(root):
+            return sorted({entry.name for entry in self._entries(root)})
+        return sorted(path.name for path in _local_paths(root))
+
+    def folders(self, root: str) -> list[str]:
+        """Those of `names` that are directories."""
+        if is_remote(root):
+            return sorted({entry.name for entry in self._entries(root) if entry.folder})
+        return sorted(path.name for path in _local_paths(root) if path.is_dir())
+
+    def exists(self, path: str) -> bool:
+        """Whether there is a file or directory."""
+        if not is_remote(path):
+            return Path(path).exists()
+        for look in (self.stat, self.names):
+            try:
+                look(path)
+                return True
+            except MissingError:
+                pass
+        return False
+
+    def stat(self, url: str) -> Entry:
+        """Size and version of a remote file: as it was listed, else asked for once. Raises DataError."""
+        found = self._known.get(url)
+        if found is None:
+            found = self._ask(url, lambda store: store.stat(url))
+            if found.size == UNKNOWN:
+                raise DataError(
+                    f"{bare(url)}: the server does not say how long it is; nothing could be checked"
+                )
+            self._known[url] = found
+        return found
+
+    def stamp(self, path: str) -> tuple[int, int]:
+        """Size, and a number that changes with the content (locally: the time of change in ns).
+
+        -1, -1 where there is no such plain file.
+        """
+        if not is_remote(path):
+            return stamp(path)
+        try:
+            found = self.stat(path)
+        except MissingError:
+            return UNKNOWN, UNKNOWN
+        digest = hashlib.blake2b(found.version.encode(), digest_size=8).digest()
+        return found.size, int.from_bytes(digest, "little") >> 1
+
+    def local(self, path: str) -> Path:
+        """`path` itself, or a copy of the whole remote file. Raises DataError where it can't be had.
+
+        A copy may go when other files need the room, as soon as nobody has it open: see `using`.
+        """
+        if not is_remote(path):
+            return Path(path)
+        for _ in range(self.patience.attempts):
+            found = self.stat(path)
+            try:
+                return self.cache.file(path, found, partial(self._download, path, found))
+            except ChangedError:
+                del self._known[path]
+        raise DataError(f"{bare(path)}: changes while it is read")
+
+    def using(self, path: str, load: Callable[[Path], Found]) -> Found:
+        """`load` of the local file; of a copy that went before it was opened, another one."""
+        for _ in range(self.patience.attempts):
+            try:
+                return load(self.local(path))
+            except FileNotFoundError:
+                if not is_remote(path):
+                    raise
+        raise DataError(f"{bare(path)}: its copy goes before it is read; raise data.cache_size")
+
+    def fetch(self, paths: Sequence[str], concurrency: int = CONCURRENCY) -> list[Path | DataError]:
+        """`local` of each, many at a time, or what is wrong with it."""
+
+        def one(path: str) -> Path | DataError:
+            try:
+                return self.local(path)
+            except DataError as error:
+                return error
+
+        if not any(map(is_remote, paths)):
+            return [Path(path) for path in paths]
+        with ThreadPoolExecutor(max_workers=concurrency) as pool:
+            return list(pool.map(one, paths))
+
+    def head(self, path: str, count: int) -> bytes:
+        """The first `count` bytes, or all of a shorter file. Raises DataError."""
+        if not is_remote(path) or self._at_hand(path, count):
+            return self.using(path, lambda file: _start(file, count))
+        try:
+            return self._start(path, count)
+        except ChangedError:
+            del self._known[path]
+            return self._start(path, count)
+
+    def _at_hand(self, url: str, count: int) -> bool:
+        """Whether the whole file is there, or no more to fetch than its beginning."""
+        found = self.stat(url)
+        return found.size <= 2 * count or self.cache.holds(url, found)
+
+    def _start(self, url: str, count: int) -> bytes:
+        found = self.stat(url)
+        expected = min(count, found.size)
+
+        def read(store: Store) -> bytes:
+            start = store.read(url, found, 0, expected) if expected else b""
+            if len(start) != expected:
+                raise ShortReadError(f"got {len(start)} of the first {expected} bytes")
+            return start
+
+        return self._ask(url, read)
+
+    def _download(self, url: str, entry: Entry, out: Path) -> None:
+        def copy(store: Store) -> None:
+            store.copy(url, entry, out)
+            if (size := out.stat().st_size) != entry.size:
+                now = store.stat(url)
+                if (now.size, now.version) != (entry.size, entry.version):
+                    raise ChangedError(url)
+                raise ShortReadError(f"got {size:,} of {entry.size:,} bytes")
+
+        self._ask(url, copy)
+
+    def _entries(self, root: str) -> list[Entry]:
+        found = self._ask(root, lambda store: store.entries(root))
+        if not found:
+            raise MissingError(f"{bare(root)}: no such directory")
+        self._known.update({join(root, e.name): e for e in found if e.size != UNKNOWN and not e.folder})
+        return found
+
+    def _ask(self, url: str, call: Callable[[Store], Found]) -> Found:
+        return persist(url, self.patience, lambda: call(store_of(url, self.patience)))
+
+
+def _local_paths(root: str) -> list[Path]:
+    try:
+        return list(Path(root).iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        raise MissingError(f"{root}: no such directory") from None
+
+
+def _start(path: Path, count: int) -> bytes:
+    with path.open("rb") as stream:
+        return stream.read(count)

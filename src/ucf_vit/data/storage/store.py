@@ -1,0 +1,78 @@
+"""Where files are, behind a URL: what every kind of remote storage can do."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from ucf_vit.core.urls import checked, scheme
+from ucf_vit.data.storage.failures import Patience
+
+UNKNOWN = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A file, or a `folder`, as a listing shows it: its `size` in bytes (UNKNOWN where the listing does not
+    say) and what names its present content (ETag, time of change)."""
+
+    name: str
+    folder: bool
+    size: int = UNKNOWN
+    version: str = ""
+
+
+class Store(Protocol):
+    """Files of one bucket or host. A call is one attempt, and raises what the library behind it does."""
+
+    def entries(self, root: str) -> list[Entry]:
+        """What lies directly below a directory; none where there is no such directory."""
+
+    def stat(self, url: str) -> Entry:
+        """Size and version of a file."""
+
+    def read(self, url: str, entry: Entry, start: int, stop: int) -> bytes:
+        """Bytes `start` to `stop`, which the file has."""
+
+    def copy(self, url: str, entry: Entry, out: Path) -> None:
+        """Write the whole file to `out`."""
+
+
+_stores: dict[object, Store] = {}
+_making = threading.Lock()
+_obstore_in = 0
+"""The process that uses obstore: its threads do not go along to a fork, where it would wait for ever."""
+
+
+def store_of(url: str, patience: Patience) -> Store:
+    """What reads `url` in this process. Raises UserError where a package is missing."""
+    kind = scheme(checked(url))
+    host = url.partition("://")[2].partition("/")[0]
+    surroundings = sorted(item for item in os.environ.items() if item[0].startswith("AWS_"))
+    key = (os.getpid(), kind, host, patience, tuple(surroundings) if kind in ("s3", "s3a") else ())
+    with _making:
+        if key not in _stores:
+            _stores[key] = _make(url, kind, host, patience)
+        return _stores[key]
+
+
+def _make(url: str, kind: str, host: str, patience: Patience) -> Store:
+    from ucf_vit.data.storage.by_fsspec import FsspecStore
+    from ucf_vit.data.storage.http import HttpStore
+
+    global _obstore_in
+    if kind in ("http", "https"):
+        return HttpStore(url, patience)
+    plain = FsspecStore(url, patience)
+    if kind not in ("s3", "s3a") or not importlib.util.find_spec("obstore"):
+        return plain
+    if _obstore_in not in (0, os.getpid()):
+        return plain
+    from ucf_vit.data.storage.by_obstore import ObstoreStore
+
+    _obstore_in = os.getpid()
+    return ObstoreStore(host, plain, patience)
