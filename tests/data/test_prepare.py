@@ -18,12 +18,13 @@ from ucf_vit.core.errors import DataError, UserError
 from ucf_vit.data.prepare import manifest
 from ucf_vit.data.prepare.convert import prepare
 from ucf_vit.data.prepare.grid import chunk_sides, rows_and_depth
-from ucf_vit.data.prepare.journal import FILE as JOURNAL
 from ucf_vit.data.prepare.journal import locked
+from ucf_vit.data.prepare.manifest import UNFINISHED as JOURNAL
 from ucf_vit.data.prepare.plan import Origin, Settings
-from ucf_vit.data.prepare.stored import Reader, Stored, local_ranges
+from ucf_vit.data.prepare.stored import Reader, Stored
 from ucf_vit.data.prepare.verify import data_sets, verify
 from ucf_vit.data.sources import SOURCES, Prepared
+from ucf_vit.data.storage import Cache, Files, Patience
 
 pytest.importorskip("zarr", reason="needs the extra zarr")
 
@@ -179,7 +180,7 @@ def test_a_tile_touches_its_chunks_alone(tmp_path):
 
     def counted(path, size, parts):
         touched.extend(stop - start for start, stop in parts)
-        return local_ranges(path, size, parts)
+        return Files().parts(path, size, parts)
 
     (pack,) = found.packs
     array, reader = Stored.of(pack, "image", str(tmp_path / "out/packs" / pack.name)), Reader(counted)
@@ -358,7 +359,7 @@ def test_a_damaged_chunk_names_item_and_file(tmp_path):
     for what, content in {
         "item v2": bytes([*good[:40], good[40] ^ 1, *good[41:]]),
         "index of its chunks is damaged": bytes([*good[:-1], good[-1] ^ 1]),
-        "it ends before its": good[:-20],
+        "it ends before byte": good[:-20],
     }.items():
         shard.write_bytes(content)
         source = Prepared(out)
@@ -376,9 +377,7 @@ def test_a_damaged_chunk_names_item_and_file(tmp_path):
 
 
 def test_manifests_of_others_are_refused(tmp_path):
-    with pytest.raises(
-        DataError, match=r"manifest\.json: can't be read .*expected what ucf-vit prepare writes"
-    ):
+    with pytest.raises(DataError, match=r"no manifest\.json there; expected what ucf-vit prepare writes"):
         Prepared(tmp_path)
     file = tmp_path / "manifest.json"
     for text, message in {
@@ -407,3 +406,33 @@ def test_variables_are_chosen_by_name(tmp_path):
     with pytest.raises(DataError, match=r"fill_value 0\.25 is asked for, it was prepared with 0\.5"):
         Prepared(tmp_path / "out", fill_value=0.25)
     assert Prepared(tmp_path / "out", fill_value=0.5).missing
+
+
+def test_behind_a_url_nothing_is_fetched_but_what_is_touched(tmp_path, s3, bucket, scratch):
+    origin = origin_of("basic_ct", tmp_path / "source")
+    prepare(origin, tmp_path / "out", Settings(chunk=(4, 4, 4), shard_bytes=3000))
+    for path in sorted((tmp_path / "out").rglob("*")):
+        if path.is_file():
+            s3.upload_file(str(path), bucket, f"a b/{path.relative_to(tmp_path / 'out')}")
+    source = Prepared(f"s3://{bucket}/a b", files=Files(Cache(scratch)))
+    check_equal(origin.make(), source)
+    (copied,) = (path for path in scratch.directory.iterdir() if path.suffix == ".json")
+    assert copied.read_bytes() == (tmp_path / "out/manifest.json").read_bytes()
+    shard = source.items()[2].image
+    s3.put_object(Bucket=bucket, Key=shard.partition(f"{bucket}/")[2], Body=b"short")
+    again = Prepared(f"s3://{bucket}/a b", files=Files(Cache(scratch), Patience(attempts=1)))
+    with pytest.raises(DataError, match=rf"{shard}.*item v2"):
+        again.read(again.items()[2])
+    s3.put_object(Bucket=bucket, Key="half/unfinished.jsonl", Body=b"")
+    with pytest.raises(DataError, match="half: not finished"):
+        Prepared(f"s3://{bucket}/half", files=Files(Cache(scratch)))
+
+
+def test_arrays_behind_a_url_are_converted(tmp_path, s3, bucket, scratch):
+    origin = origin_of("npy_pairs", tmp_path / "source")
+    for path in sorted((tmp_path / "source").rglob("*.npy")):
+        s3.upload_file(str(path), bucket, str(path.relative_to(tmp_path / "source")))
+    there = Origin.of("npy_pairs", f"s3://{bucket}", ("a", "b"), {"files": Files(Cache(scratch))})
+    check_equal(origin.make(), there.make())
+    prepare(there, tmp_path / "out", Settings(workers=2))
+    check_equal(origin.make(), Prepared(tmp_path / "out"))

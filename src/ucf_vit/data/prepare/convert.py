@@ -11,7 +11,6 @@ from pathlib import Path
 
 from ucf_vit.core.errors import DataError, UserError
 from ucf_vit.data.prepare import durable, manifest
-from ucf_vit.data.prepare.journal import FILE as UNFINISHED
 from ucf_vit.data.prepare.journal import Journal, locked
 from ucf_vit.data.prepare.manifest import Manifest, Pack
 from ucf_vit.data.prepare.plan import Origin, Plan, Settings
@@ -78,7 +77,7 @@ def _prepare(
 def _open_folder(destination: Path) -> None:
     """Make it; UserError where there is something that is not of a conversion."""
     (destination / manifest.PACKS).mkdir(parents=True, exist_ok=True)
-    known = (manifest.PACKS, UNFINISHED)
+    known = (manifest.PACKS, manifest.UNFINISHED)
     strange = sorted(p.name for p in destination.iterdir() if p.name not in known and p.name[0] != ".")
     if strange:
         raise UserError(f"{destination} is not empty (it has {strange[0]}); name another directory")

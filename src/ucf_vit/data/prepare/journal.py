@@ -13,10 +13,9 @@ from typing import Any
 
 from ucf_vit.core.errors import UserError
 from ucf_vit.data.prepare import durable
-from ucf_vit.data.prepare.manifest import PACKS, Pack
+from ucf_vit.data.prepare.manifest import PACKS, UNFINISHED, Pack
 from ucf_vit.data.prepare.write import Done
 
-FILE = "unfinished.jsonl"
 LOCK = ".lock"
 
 
@@ -27,7 +26,7 @@ class Journal:
     """
 
     def __init__(self, folder: Path, plan: str) -> None:
-        self.path = folder / FILE
+        self.path = folder / UNFINISHED
         self.done: dict[str, Done] = {}
         lines = self._lines()
         if lines and lines[0] != {"plan": plan}:

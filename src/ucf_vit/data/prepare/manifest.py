@@ -11,7 +11,7 @@ from ucf_vit.core.errors import DataError
 from ucf_vit.data.normalization import Normalization
 
 FORMAT, VERSION = "ucf_vit.prepared", 1
-FILE = "manifest.json"
+FILE, UNFINISHED = "manifest.json", "unfinished.jsonl"
 PACKS = "packs"
 
 

@@ -7,15 +7,16 @@ import inspect
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 from ucf_vit.core.errors import DataError
+from ucf_vit.core.urls import checked
 from ucf_vit.data.prepare import manifest
 from ucf_vit.data.prepare.grid import check_sides, chunk_of, chunk_sides, rows_and_depth
 from ucf_vit.data.prepare.write import Job
 from ucf_vit.data.scratch import Scratch
 from ucf_vit.data.sources import Item, Source, resolve
+from ucf_vit.data.storage import Cache, Files
 from ucf_vit.planning.inventory import in_threads
 
 _NOT_KEPT = ("root", "scratch", "files", "variables", "tile_dims")
@@ -31,7 +32,8 @@ class Origin:
     @classmethod
     def of(cls, kind: str, root: str, variables: Sequence[str] | None, options: Mapping[str, Any]) -> Origin:
         """Those of the options that the source takes."""
-        given = {"root": root, "scratch": Scratch(), **options}
+        scratch = Scratch()
+        given = {"root": checked(root), "scratch": scratch, "files": Files(Cache(scratch)), **options}
         if variables is not None:
             given["variables"] = tuple(variables)
         accepted = inspect.signature(resolve(kind)).parameters
@@ -79,9 +81,14 @@ class Plan:
             chunk_sides(dims, settings.tile) if settings.chunk is None else check_sides(settings.chunk, dims)
         )
         jobs = list(_jobs(items, shapes, len(source.variables), sides, settings.shard_bytes))
+        paths = list(dict.fromkeys(path for item in items for path in (item.image, item.label) if path))
+        stamps = dict(zip(paths, in_threads(Files().stamp, paths), strict=True))
         about = (
             *(manifest.VERSION, origin.kind, origin.options, source.variables, sides, settings.shard_bytes),
-            [(i.key, i.stratum, i.class_index, i.step, _stamp(i.image), _stamp(i.label)) for i in items],
+            [
+                (i.key, i.stratum, i.class_index, i.step, stamps[i.image], i.label and stamps[i.label])
+                for i in items
+            ],
             shapes,
         )
         digest = hashlib.blake2b(json.dumps(about).encode(), digest_size=16).hexdigest()
@@ -129,12 +136,3 @@ def _jobs(
             few = tuple(numbers[first : first + rows])
             yield Job(f"{count:06d}", few, tuple(items[n] for n in few), shape, chunk, depth)
             count += 1
-
-
-def _stamp(file: str | None) -> tuple[int, int] | None:
-    """Size and time of change of a plain file."""
-    try:
-        stat = Path(file or "").stat()
-    except OSError:
-        return None
-    return None if file is None else (stat.st_size, stat.st_mtime_ns)

@@ -31,7 +31,7 @@ class Ranges(Protocol):
     """Gives parts of files."""
 
     def __call__(self, path: str, size: int, parts: Sequence[tuple[int, int]], /) -> Sequence[bytes]:
-        """Bytes `start` to `stop` of each part of a file of `size` bytes. Raises OSError, DataError."""
+        """Bytes `start` to `stop` of each part of a file of `size` bytes. Raises DataError or OSError."""
 
 
 @dataclass(frozen=True)
@@ -112,15 +112,9 @@ class Reader:
             if (rows == _NOWHERE).any():
                 raise ValueError("a chunk is missing")
             parts = [(first, first + count) for first, count in rows.tolist()]
-            return [self._array(part, array) for part in self._parts(path, size, parts)]
+            return [self._array(part, array) for part in self._ranges(path, size, parts)]
         except (OSError, ValueError, RuntimeError, struct.error) as error:
             raise DataError(f"{path}: damaged or gone ({error})") from error
-
-    def _parts(self, path: str, size: int, parts: Sequence[tuple[int, int]]) -> Sequence[bytes]:
-        found = self._ranges(path, size, parts)
-        if any(len(part) != stop - start for part, (start, stop) in zip(found, parts, strict=True)):
-            raise ValueError(f"it ends before its {size} bytes")
-        return found
 
     def _array(self, part: bytes, array: Stored) -> NDArray[Any]:
         return np.frombuffer(self._decode(part), array.dtype).reshape(array.chunk)
@@ -132,7 +126,7 @@ class Reader:
             return self._indices[path]
         from google_crc32c import value as crc32c
 
-        (content,) = self._parts(path, size, [(size - 16 * chunks - 4, size)])
+        (content,) = self._ranges(path, size, [(size - 16 * chunks - 4, size)])
         if crc32c(content[:-4]) != struct.unpack("<I", content[-4:])[0]:
             raise ValueError("the index of its chunks is damaged")
         index = np.frombuffer(content[:-4], "<u8").reshape(chunks, 2)
@@ -140,16 +134,6 @@ class Reader:
         if len(self._indices) > INDICES:
             self._indices.popitem(last=False)
         return index
-
-
-def local_ranges(path: str, size: int, parts: Sequence[tuple[int, int]]) -> list[bytes]:
-    """`Ranges` of a local file."""
-    with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - a third faster than Path.open
-        found = []
-        for start, stop in parts:
-            file.seek(start)
-            found.append(file.read(stop - start))
-    return found
 
 
 def _overlap(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import io
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from ucf_vit.core.errors import DataError
 from ucf_vit.data.sources.pairs import Header, Pairs
 from ucf_vit.data.sources.source import SOURCES
+
+LONGEST_HEADER = 4096
+"""The header of an array of numbers has some 128 bytes."""
 
 
 @SOURCES.register("npy_pairs")
@@ -23,10 +26,10 @@ class NpyPairs(Pairs):
     def header(self, path: str) -> Header:
         """From the first bytes."""
         try:
-            with Path(path).open("rb") as stream:
-                version = npy.read_magic(stream)
-                read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-                shape, _, dtype = read(stream)
+            start = io.BytesIO(self.files.head(path, LONGEST_HEADER))
+            version = npy.read_magic(start)
+            read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+            shape, _, dtype = read(start)
         except (OSError, ValueError) as error:
             raise DataError(f"{path}: no readable .npy header ({error})") from error
         return Header(shape, dtype)
@@ -34,6 +37,6 @@ class NpyPairs(Pairs):
     def open(self, path: str) -> NDArray[Any]:
         """A memory map."""
         try:
-            return np.load(path, mmap_mode="r", allow_pickle=False)
+            return self.files.using(path, lambda file: np.load(file, mmap_mode="r", allow_pickle=False))
         except (OSError, ValueError) as error:
             raise DataError(f"{path}: can't be read ({error})") from error

@@ -16,6 +16,7 @@ from ucf_vit.core.errors import DataError
 from ucf_vit.data.batch import Sample
 from ucf_vit.data.normalization import Normalization
 from ucf_vit.data.sources.source import Item, Source
+from ucf_vit.data.storage import Files, MissingError, join
 
 _WORD = "(?:images?|imgs?|labels?|masks?|segs?)"
 _BEFORE = re.compile(rf"{_WORD}(?:[-_. ]|(?=\d))(.+)", re.IGNORECASE)
@@ -54,9 +55,14 @@ class Pairs(Source):
     normalization = Normalization("minmax")
 
     def __init__(
-        self, root: str | Path, variables: Sequence[str] = ("intensity",), tile_dims: int = 2
+        self,
+        root: str | Path,
+        variables: Sequence[str] = ("intensity",),
+        tile_dims: int = 2,
+        files: Files | None = None,
     ) -> None:
-        self.root = Path(root)
+        self.root = str(root)
+        self.files = files or Files()
         self.variables = tuple(variables)
         self._items = self._pair()
         self.spatial_dims = self._axes(tile_dims)
@@ -113,13 +119,14 @@ class Pairs(Source):
         return shape
 
     def _pair(self) -> list[Item]:
-        images = self._by_id(self.root / "images")
+        folder = join(self.root, "images")
+        images = self._by_id(folder)
         if not images:
-            raise DataError(f"{self.root / 'images'}: no {' or '.join(self.suffixes)} file there")
-        folder = self.root / "labels"
-        if not folder.is_dir():
+            raise DataError(f"{folder}: no {' or '.join(self.suffixes)} file there")
+        try:
+            labels = self._by_id(join(self.root, "labels"))
+        except MissingError:
             return [Item(name, images[name]) for name in sorted(images)]
-        labels = self._by_id(folder)
         alone = [f for a, b in ((images, labels), (labels, images)) for name, f in a.items() if name not in b]
         if alone:
             shown = ", ".join(sorted(alone)[:6]) + (", ..." if len(alone) > 6 else "")
@@ -128,16 +135,14 @@ class Pairs(Source):
             )
         return [Item(name, images[name], labels[name]) for name in sorted(images)]
 
-    def _by_id(self, folder: Path) -> Mapping[str, str]:
+    def _by_id(self, folder: str) -> Mapping[str, str]:
         """Path by id; hidden files are passed over."""
-        if not folder.is_dir():
-            raise DataError(f"{folder}: no such directory")
         found: dict[str, str] = {}
-        for name in sorted(path.name for path in folder.iterdir()):
+        for name in self.files.names(folder):
             suffix = next((s for s in self.suffixes if name.lower().endswith(s)), None)
             if suffix is None or name.startswith("."):
                 continue
-            path, one = str(folder / name), id_of(name[: -len(suffix)])
+            path, one = join(folder, name), id_of(name[: -len(suffix)])
             if one in found:
                 raise DataError(f"{path} and {found[one]} have the same id {one!r}; rename one of them")
             found[one] = path

@@ -14,9 +14,10 @@ from ucf_vit.core.registry import nearest
 from ucf_vit.data.batch import Sample
 from ucf_vit.data.normalization import Normalization
 from ucf_vit.data.prepare import manifest
-from ucf_vit.data.prepare.manifest import PACKS, Manifest, Pack
-from ucf_vit.data.prepare.stored import Reader, Stored, local_ranges
+from ucf_vit.data.prepare.manifest import PACKS, UNFINISHED, Manifest, Pack
+from ucf_vit.data.prepare.stored import Reader, Stored
 from ucf_vit.data.sources.source import SOURCES, Item, Source
+from ucf_vit.data.storage import Files, MissingError, join
 
 
 @SOURCES.register("prepared")
@@ -34,9 +35,11 @@ class Prepared(Source):
         variables: Sequence[str] = (),
         resize: Sequence[int] | None = None,
         fill_value: float | None = None,
+        files: Files | None = None,
     ) -> None:
         self.root = str(root)
-        self.manifest = load(self.root)
+        files = files or Files()
+        self.manifest = load(self.root, files)
         about = self.manifest
         for name, given in (("resize", resize), ("fill_value", fill_value)):
             _check_option(self.root, name, given, about)
@@ -45,7 +48,7 @@ class Prepared(Source):
         self.spatial_dims, self.missing = about.spatial_dims, about.missing
         self.class_names = about.class_names
         self.normalization = about.normalization
-        self._reader = Reader(local_ranges)
+        self._reader = Reader(files.parts)
         self._packs: dict[str, tuple[Pack, Stored, Stored | None]] = {}
         self._items = self._listed()
 
@@ -113,7 +116,7 @@ class Prepared(Source):
         about = self.manifest
         found: list[Item | None] = [None] * len(about.keys)
         for pack in about.packs:
-            folder = f"{self.root}/{PACKS}/{pack.name}"
+            folder = join(self.root, PACKS, pack.name)
             image = Stored.of(pack, "image", folder)
             label = None if pack.label_dtype is None else Stored.of(pack, "label", folder)
             self._packs[image.paths[0]] = pack, image, label
@@ -133,17 +136,17 @@ class Prepared(Source):
         return [item for item in found if item is not None]
 
 
-def load(root: str) -> Manifest:
+def load(root: str, files: Files | None = None) -> Manifest:
     """The manifest of the data set in `root`. Raises DataError."""
-    file = Path(root) / manifest.FILE
+    files, file = files or Files(), join(root, manifest.FILE)
     try:
-        return manifest.parse(file.read_bytes(), str(file))
-    except OSError as error:
-        if (Path(root) / "unfinished.jsonl").is_file():
+        return manifest.parse(files.using(file, Path.read_bytes), file)
+    except (FileNotFoundError, NotADirectoryError, MissingError) as error:
+        if files.exists(join(root, UNFINISHED)):
             raise DataError(f"{root}: not finished; give the command ucf-vit prepare ... again") from error
-        raise DataError(
-            f"{file}: can't be read ({error.strerror or error}); expected what ucf-vit prepare writes"
-        ) from error
+        raise DataError(f"{root}: no {manifest.FILE} there; expected what ucf-vit prepare writes") from error
+    except OSError as error:
+        raise DataError(f"{file}: can't be read ({error.strerror or error})") from error
 
 
 def _check_option(root: str, name: str, given: object, about: Manifest) -> None:
