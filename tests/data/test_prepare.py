@@ -67,7 +67,18 @@ def some_arrays(root: Path) -> dict:
     return {"variables": ("a", "b")}
 
 
+def some_tiffs(root: Path) -> dict:
+    tifffile = pytest.importorskip("tifffile", reason="needs the extra tiff")
+    for folder, dtype in (("images", np.uint16), ("labels", np.uint8)):
+        (root / folder).mkdir(parents=True)
+        for number, compression in enumerate((None, "zlib", "zstd")):
+            stack = np.random.default_rng(number).integers(0, 99, (16, 9, 11)).astype(dtype)
+            tifffile.imwrite(root / folder / f"{number}.tif", stack, compression=compression)
+    return {}
+
+
 DATA = {
+    "tiff": some_tiffs,
     "basic_ct": some_volumes,
     "imagenet": some_images,
     "fields": some_fields,

@@ -7,5 +7,17 @@ from ucf_vit.data.sources.npy_pairs import NpyPairs
 from ucf_vit.data.sources.prepared import Prepared
 from ucf_vit.data.sources.resolve import resolve
 from ucf_vit.data.sources.source import SOURCES, Item, Source
+from ucf_vit.data.sources.tiff import Tiff
 
-__all__ = ["SOURCES", "BasicCT", "Fields", "ImageNet", "Item", "NpyPairs", "Prepared", "Source", "resolve"]
+__all__ = [
+    "SOURCES",
+    "BasicCT",
+    "Fields",
+    "ImageNet",
+    "Item",
+    "NpyPairs",
+    "Prepared",
+    "Source",
+    "Tiff",
+    "resolve",
+]

@@ -26,10 +26,11 @@ MOST_COLOURS = 4
 
 
 class Header(NamedTuple):
-    """Shape and type of a stored array."""
+    """Shape and type of a stored array, and how many of its axes are spatial if the file says so."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
+    spatial: int | None = None
 
 
 def id_of(name: str) -> str:
@@ -51,6 +52,8 @@ class Pairs(Source):
     """
 
     suffixes: tuple[str, ...]
+    in_root = False
+    """Whether images without labels may lie in `root` itself."""
     class_names = ()
     normalization = Normalization("minmax")
 
@@ -81,8 +84,8 @@ class Pairs(Source):
 
     def shape(self, item: Item) -> tuple[int, ...]:
         """`(C, *S)` from the headers of image and label."""
-        found, dims = self._numbers(item.image), self.spatial_dims
-        if len(found) not in (dims, dims + 1):
+        (found, _, spatial), dims = self._checked(item.image), self.spatial_dims
+        if len(found) not in (dims, dims + 1) or spatial not in (None, dims):
             expected = "[H, W] or [H, W, C]" if dims == 2 else "[X, Y, Z] or [X, Y, Z, C]"
             raise DataError(f"{item.image}: has the shape {found}, expected {expected} as in the other files")
         channels = found[dims] if len(found) > dims else 1
@@ -91,8 +94,8 @@ class Pairs(Source):
             raise DataError(
                 f"{item.image}: has {channels} channel(s), expected {len(self.variables)}: {names}"
             )
-        if item.label is not None and self._numbers(item.label) != found[:dims]:
-            label = self._numbers(item.label)
+        label = None if item.label is None else self._checked(item.label).shape
+        if label not in (None, found[:dims]):
             raise DataError(f"{item.label}: shape {label} is not that of the image, {found[:dims]}")
         return (channels, *found[:dims])
 
@@ -109,17 +112,19 @@ class Pairs(Source):
         label = None if item.label is None else self.open(item.label)[region]
         return Sample(image, label, tuple(self.variables[c] for c in chosen), item.image)
 
-    def _numbers(self, path: str) -> tuple[int, ...]:
-        """The shape of an array of real numbers."""
-        shape, dtype = self.header(path)
-        if dtype.kind not in "biuf":
-            raise DataError(f"{path}: holds {dtype}, expected real numbers")
-        if not shape or min(shape) < 1:
-            raise DataError(f"{path}: has the shape {shape}, expected an image or a volume")
-        return shape
+    def _checked(self, path: str) -> Header:
+        """The header of an array of real numbers."""
+        found = self.header(path)
+        if found.dtype.kind not in "biuf":
+            raise DataError(f"{path}: holds {found.dtype}, expected real numbers")
+        if not found.shape or min(found.shape) < 1:
+            raise DataError(f"{path}: has the shape {found.shape}, expected an image or a volume")
+        return found
 
     def _pair(self) -> list[Item]:
         folder = join(self.root, "images")
+        if self.in_root and not self.files.exists(folder):
+            folder = self.root
         images = self._by_id(folder)
         if not images:
             raise DataError(f"{folder}: no {' or '.join(self.suffixes)} file there")
@@ -152,9 +157,11 @@ class Pairs(Source):
         """Spatial axes, by the first item whose headers can be read."""
         for item in self._items:
             with suppress(DataError):
-                image = self._numbers(item.image)
+                image, _, spatial = self._checked(item.image)
+                if spatial is not None:
+                    return spatial
                 if item.label is not None:
-                    return min(max(len(self._numbers(item.label)), 2), 3)
+                    return min(max(len(self._checked(item.label).shape), 2), 3)
                 colours = image[-1] <= MOST_COLOURS or image[-1] == len(self.variables)
                 return 2 if len(image) < 3 or (len(image) == 3 and tile_dims == 2 and colours) else 3
         return min(max(tile_dims, 2), 3)
