@@ -77,7 +77,18 @@ def some_tiffs(root: Path) -> dict:
     return {}
 
 
+def some_series(root: Path) -> dict:
+    pytest.importorskip("pydicom", reason="needs the extra dicom")
+    from dicom_files import save_series
+
+    for number in range(3):
+        volume = np.random.default_rng(number).integers(-99, 99, (16, 9, 11)).astype(np.int16)
+        save_series(root / f"p{number}", volume, 0.3, -5.0)
+    return {}
+
+
 DATA = {
+    "dicom": some_series,
     "tiff": some_tiffs,
     "basic_ct": some_volumes,
     "imagenet": some_images,

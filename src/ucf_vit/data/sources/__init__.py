@@ -1,6 +1,7 @@
 """One file per kind of data set; importing this package registers those of the project."""
 
 from ucf_vit.data.sources.basic_ct import BasicCT
+from ucf_vit.data.sources.dicom import Dicom
 from ucf_vit.data.sources.fields import Fields
 from ucf_vit.data.sources.imagenet import ImageNet
 from ucf_vit.data.sources.npy_pairs import NpyPairs
@@ -12,6 +13,7 @@ from ucf_vit.data.sources.tiff import Tiff
 __all__ = [
     "SOURCES",
     "BasicCT",
+    "Dicom",
     "Fields",
     "ImageNet",
     "Item",
