@@ -1,5 +1,7 @@
 """Statistics of a volume are found once, by one process, and serve all its tiles."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from nifti_files import save_nifti
@@ -16,7 +18,7 @@ class Counting(BasicCT):
 
     def read(self, item, region=None, channels=None):
         if region is None:
-            with (self.root / "log").open("a") as log:
+            with (Path(self.root) / "log").open("a") as log:
                 log.write(f"{item.key}\n")
         return super().read(item, region, channels)
 

@@ -47,7 +47,9 @@ class Data(Section):
         "Source that reads the files: a registered name, or path/to/file.py:ClassName.",
         min_length=1,
     )
-    dict_root_dirs: dict[str, str] = key(REQUIRED, "Root directory of each dataset.", min_length=1)
+    dict_root_dirs: dict[str, str] = key(
+        REQUIRED, "Root directory of each dataset: a path, or a URL (s3://, gs://, https://).", min_length=1
+    )
     dict_start_idx: dict[str, Index] = key(
         {}, "Start of the training files as a fraction of the sorted list.", "fraction", derived="0"
     )
@@ -124,6 +126,18 @@ class Data(Section):
     )
     keep_orientation: bool = key(
         False, "No flips or rotations while training: left and right, front and back mean something."
+    )
+    cache_dir: Annotated[str, Field(min_length=1)] | None = key(
+        None,
+        "Directory for copies of remote files, and what was decompressed of them; it stays for later runs.",
+        derived="the temporary directory of this machine, emptied when its last run ends",
+    )
+    cache_size: Number | None = key(
+        None,
+        "Copies that were not asked for the longest make room beyond this.",
+        "GiB",
+        derived="half of what is free there",
+        gt=0,
     )
     on_error: Literal["fail", "skip"] = key("fail", "What to do with an unreadable file.")
     max_errors: Whole = key(10, "With on_error skip: abort after so many unreadable files.", "files", ge=0)

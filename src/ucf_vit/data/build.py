@@ -81,6 +81,7 @@ def build_dataset(
         channels=channels,
         normalization=_normalization(made, normalization),
         scratch=scratch,
+        files=files,
         slices=slices,
         label_mapping=dict(label_mapping or {}),
         num_classes=num_classes,

@@ -14,6 +14,7 @@ from ucf_vit.data.batch import Skipped
 from ucf_vit.data.normalization import Normalization
 from ucf_vit.data.scratch import Scratch
 from ucf_vit.data.sources import Item, Source, resolve
+from ucf_vit.data.storage import Files
 from ucf_vit.patching.tiles import Tiling
 
 
@@ -33,6 +34,7 @@ class Dataset:
     channels: tuple[int, ...]
     normalization: Normalization
     scratch: Scratch
+    files: Files = field(default_factory=Files)
     slices: bool = False
     label_mapping: Mapping[int, int] = field(default_factory=dict)
     num_classes: int | None = None

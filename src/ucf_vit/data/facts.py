@@ -16,6 +16,8 @@ from ucf_vit.data.batch import Sample
 from ucf_vit.data.dataset import Dataset
 from ucf_vit.data.normalization import Affine, Normalization
 from ucf_vit.data.sources import Item
+from ucf_vit.data.storage import Files, is_remote
+from ucf_vit.data.storage.store import UNKNOWN
 
 
 class Facts(NamedTuple):
@@ -52,7 +54,10 @@ class FactsBook:
             save(found[0], path)
 
         names = [name for name in (files.image, files.label) if name is not None]
-        key = (*map(_state, names), files.step, channels, self.dataset.normalization)
+        states = [_state(name, self.dataset.files) for name in names]
+        if any(UNKNOWN in state for state in states):
+            return measure()
+        key = (*states, files.step, channels, self.dataset.normalization)
         path = self.dataset.scratch.file(make, 4096, ".npz", *key)
         if path is not None and not found:
             with suppress(FileNotFoundError):  # another process may have needed the room
@@ -95,7 +100,9 @@ def load(path: Path) -> Facts:
         return Facts(Affine(stored["shift"], stored["divisor"]), stored["values"])
 
 
-def _state(name: str) -> tuple[str, int, int]:
-    """Names the present content of a file."""
+def _state(name: str, files: Files) -> tuple[str, int, int]:
+    """Names the present content of a file; UNKNOWN is in it of a remote directory of chunks."""
+    if is_remote(name):
+        return name, *files.stamp(name)
     stat = Path(name).stat()
     return str(Path(name).absolute()), stat.st_size, stat.st_mtime_ns

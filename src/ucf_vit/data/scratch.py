@@ -19,6 +19,7 @@ from ucf_vit.core.errors import UserError
 
 log = logging.getLogger(__name__)
 _NO_ENTRY = (".lock", ".owner", ".partial", ".total")
+_DIGITS = 20
 _FULL = 0.9
 """Share of the limit that stays when something has to go."""
 
@@ -88,7 +89,7 @@ class Scratch:
                 self._make_room(size)
                 made = self._write(path, make)
                 if made is not None and checked:
-                    seal(made, lock)
+                    _seal(made, lock)
                 return made
         except (FileNotFoundError, PermissionError):
             if self.directory.is_dir():
@@ -96,13 +97,13 @@ class Scratch:
             self.limit = 0
             return None
 
-    def _is_good(self, path: Path, lock: Path) -> bool:
+    def _is_good(self, path: Path, lock: int) -> bool:
         """Whether a file has its size and, the first time since this run began, its checksum."""
         try:
-            size, digest = lock.read_text().split()
+            size, digest = os.pread(lock, 100, 0).decode().split()
             good = path.stat().st_size == int(size)
-            if good and lock.stat().st_mtime < self._since:
-                good = checksum(path) == digest
+            if good and os.fstat(lock).st_mtime < self._since:
+                good = _checksum(path) == digest
                 os.utime(lock)
         except ValueError:  # whoever made it was killed before it was sealed
             good = False
@@ -112,12 +113,12 @@ class Scratch:
 
     def _make_room(self, size: int) -> None:
         """Count `size` bytes in; where they are too many, look what there is and remove the oldest."""
-        with _locked_directory(self.directory, create=False):
-            total = self.directory / "all.total"
-            used = _number(total)
+        with _locked_file(self.directory / "all.total") as total:
+            known = os.pread(total, _DIGITS, 0)
+            used = int(known) if known else None
             if used is None or used + size > self.limit:
                 used = self._remove(size)
-            total.write_text(str(used + size))
+            os.pwrite(total, _written(used + size), 0)
 
     def _remove(self, size: int) -> int:
         """Bytes that are left, after files have gone until `size` more fit in."""
@@ -150,22 +151,19 @@ class Scratch:
         return path
 
 
-def checksum(path: Path) -> str:
-    """Of the content of a file."""
+def _checksum(path: Path) -> str:
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
-def seal(path: Path, lock: Path) -> None:
+def _seal(path: Path, lock: int) -> None:
     """Write down size and checksum of a file that was just made."""
-    lock.write_text(f"{path.stat().st_size} {checksum(path)}")
+    os.pwrite(lock, _written(path.stat().st_size) + f" {_checksum(path)}".encode(), 0)
 
 
-def _number(path: Path) -> int | None:
-    try:
-        return int(path.read_text())
-    except (FileNotFoundError, ValueError):
-        return None
+def _written(number: int) -> bytes:
+    """Always of the same length: files are written over, which is much faster than to empty them first."""
+    return f"{number:0{_DIGITS}}".encode()
 
 
 def _entries(directory: Path) -> list[Path]:
@@ -192,7 +190,7 @@ def _begin(directory: Path) -> int:
         with suppress(BlockingIOError), _unlocked(lock):
             partial.unlink(missing_ok=True)
     used = sum(path.stat().st_size for path in _entries(directory))
-    (directory / "all.total").write_text(str(used))
+    (directory / "all.total").write_bytes(_written(used))
     return used
 
 
@@ -235,14 +233,17 @@ def _sweep(directory: Path) -> None:
 
 
 @contextmanager
-def _locked_file(path: Path) -> Iterator[Path]:
-    """`path` while this process holds its lock; it may have been removed while one waited for it."""
+def _locked_file(path: Path) -> Iterator[int]:
+    """A handle that holds the lock of a file, which may have been removed while one waited for it."""
     while True:
-        with path.open("a") as handle:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
             fcntl.flock(handle, fcntl.LOCK_EX)
-            if _is(handle.fileno(), path):
-                yield path
+            if _is(handle, path):
+                yield handle
                 return
+        finally:
+            os.close(handle)
 
 
 @contextmanager

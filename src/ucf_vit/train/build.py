@@ -21,6 +21,7 @@ from ucf_vit.data.dataset import Dataset
 from ucf_vit.data.normalization import Normalization
 from ucf_vit.data.scratch import Scratch
 from ucf_vit.data.sources import Prepared, resolve
+from ucf_vit.data.storage import Cache, Files
 from ucf_vit.data.stream import Stream, examples, volumes
 from ucf_vit.models import MODELS
 from ucf_vit.parallel.distribute import Settings, distribute
@@ -218,13 +219,16 @@ def build_datasets(
     held_out: bool = False,
     statistics: bool = True,
     read_shapes: Callable[[str], ReadShapes] | None = None,
+    files: Files | None = None,
 ) -> list[Dataset]:
     """The data sets of a run: their training range, or the one held out for validation.
 
     Without `statistics`, normalization `stats` stays as it is: these data sets are there to be measured.
-    `read_shapes` gives what finds the shapes of a data set (default: every header is read).
+    `read_shapes` gives what finds the shapes of a data set (default: every header is read). `files` reads
+    them (default: with a cache as the config says).
     """
     data = run.data
+    files = files or remote_files(run, scratch)
     try:
         resolve(data.dataset)
     except DataError as unknown:
@@ -258,6 +262,7 @@ def build_datasets(
             options=source_options(run, name),
             on_error=data.on_error,
             scratch=scratch,
+            files=files,
             read_shapes=None if read_shapes is None else read_shapes(name),
         )
         for name, root in data.dict_root_dirs.items()
@@ -272,6 +277,11 @@ def source_options(run: Run, name: str) -> dict[str, Any]:
         "fill_value": run.dataset_options.fields_fill_value.get(name),
         "tile_dims": len(run.spatial_tile),
     }
+
+
+def remote_files(run: Run, scratch: Scratch) -> Files:
+    """What reads paths and URLs, with a cache as the config says."""
+    return Files(Cache.at(run.data.cache_dir, run.data.cache_size, scratch))
 
 
 def build_hooks(run: Run, world: World, data: Data) -> list[Hook]:

@@ -16,7 +16,7 @@ from ucf_vit.planning.cost import Work
 from ucf_vit.planning.inventory import Inventory, Keeper, difference
 from ucf_vit.planning.make import make_plan
 from ucf_vit.planning.plan import Plan
-from ucf_vit.train.build import build_datasets
+from ucf_vit.train.build import build_datasets, remote_files
 
 FILE = "plan.npz"
 
@@ -64,12 +64,14 @@ def check_plan(run: Run, gpus: int, directory: Path) -> Planned:
 
 def _plan(run: Run, gpus: int, directory: Path) -> tuple[Planned, dict[str, Keeper]]:
     degrees = run.check_ranks(gpus)
-    keepers = {name: Keeper(_file(directory, name), _source(run, name)) for name in run.datasets}
+    scratch = Scratch()
+    files = remote_files(run, scratch)
+    keepers = {name: Keeper(_file(directory, name), _source(run, name), files.stamp) for name in run.datasets}
 
     def shapes_of(name: str) -> ReadShapes:
         return keepers[name].shapes
 
-    datasets = build_datasets(run, Scratch(), statistics=False, read_shapes=shapes_of)
+    datasets = build_datasets(run, scratch, statistics=False, read_shapes=shapes_of, files=files)
     seconds, balancing = run.load_balancing.tile_seconds, run.load_balancing
     works = [
         Work(

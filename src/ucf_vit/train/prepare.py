@@ -8,7 +8,8 @@ from pathlib import Path
 
 from ucf_vit.config import Run
 from ucf_vit.data.prepare.plan import Origin, Settings
-from ucf_vit.train.build import source_options
+from ucf_vit.data.scratch import Scratch
+from ucf_vit.train.build import remote_files, source_options
 
 
 def origins(run: Run, destination: Path, settings: Settings) -> Iterator[tuple[str, Origin, Path, Settings]]:
@@ -20,6 +21,9 @@ def origins(run: Run, destination: Path, settings: Settings) -> Iterator[tuple[s
     settings = replace(settings, tile=tuple(run.spatial_tile))
     if data.on_error == "skip":
         settings = replace(settings, on_error="skip", max_errors=data.max_errors)
+    scratch = Scratch()
+    given = {"scratch": scratch, "files": remote_files(run, scratch)}
     for name, root in data.dict_root_dirs.items():
-        origin = Origin.of(data.dataset, root, data.dict_in_variables[name], source_options(run, name))
+        options = source_options(run, name) | given
+        origin = Origin.of(data.dataset, root, data.dict_in_variables[name], options)
         yield name, origin, destination / name, settings

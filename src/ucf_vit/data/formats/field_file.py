@@ -31,14 +31,17 @@ class FieldFile(Protocol):
 
 
 @contextmanager
-def open_fields(path: str, scratch: Scratch) -> Iterator[FieldFile]:
-    """The file at `path`, by its suffix.
+def open_fields(path: str, scratch: Scratch, url: str | None = None) -> Iterator[FieldFile]:
+    """The file at `path`, by its suffix; `url` is what it is a copy of.
 
-    Raises DataError where it can't be read, UserError where a package for its format is not installed.
+    Raises DataError where it can't be read, UserError where a package for its format is not installed. A copy
+    that is gone raises FileNotFoundError.
     """
     try:
-        with open_npz(path, scratch) if path.endswith(".npz") else open_dataset(path) as file:
+        with open_npz(path, scratch, url) if path.endswith(".npz") else open_dataset(path) as file:
             yield file
     except (OSError, EOFError, ValueError, LookupError, RuntimeError, zipfile.BadZipFile) as error:
+        if url is not None and isinstance(error, FileNotFoundError):
+            raise
         text = " ".join(str(error).split()) or type(error).__name__
-        raise DataError(f"{path}: can't be read ({text})") from error
+        raise DataError(f"{url or path}: can't be read ({text})") from error

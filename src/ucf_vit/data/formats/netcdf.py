@@ -22,13 +22,18 @@ _one_at_a_time = threading.Lock()
 
 
 class XarrayFile:
-    """The variables of a dataset; missing values by the file's own attributes are NaN, scales are applied."""
+    """The variables of a dataset; missing values by the file's own attributes are NaN, scales are applied.
 
-    def __init__(self, dataset: Any) -> None:
+    They are in the order of the file, or `by_name` where that is the order of some directory.
+    """
+
+    def __init__(self, dataset: Any, by_name: bool = False) -> None:
         self._dataset = dataset
+        names = sorted(dataset.variables) if by_name else list(dataset.variables)
+        variables = {name: dataset.variables[name] for name in names}
         self.shapes = {
             str(name): tuple(map(int, variable.shape))
-            for name, variable in dataset.variables.items()
+            for name, variable in variables.items()
             if variable.dtype.kind in "biuf"
         }
 
@@ -44,10 +49,7 @@ def open_dataset(path: str) -> Iterator[XarrayFile]:
     Raises UserError where a package is missing.
     """
     engine = next(engine for suffix, engine in ENGINES.items() if path.endswith(suffix))
-    extra, packages = EXTRAS[engine]
-    if not all(map(importlib.util.find_spec, packages)):
-        needed = " and ".join(packages)
-        raise UserError(f"{path}: needs {needed}; install them with: pip install 'ucf-vit[{extra}]'")
+    need(engine, path)
     import xarray
 
     options = {"consolidated": False} if engine == "zarr" else {}
@@ -57,4 +59,12 @@ def open_dataset(path: str) -> Iterator[XarrayFile]:
             path, engine=engine, decode_times=False, decode_timedelta=False, cache=False, **options
         ) as dataset,
     ):
-        yield XarrayFile(dataset)
+        yield XarrayFile(dataset, by_name=engine == "zarr")
+
+
+def need(engine: str, path: str) -> None:
+    """UserError where a package that reads `path` is missing."""
+    extra, packages = EXTRAS[engine]
+    if not all(map(importlib.util.find_spec, packages)):
+        needed = " and ".join(packages)
+        raise UserError(f"{path}: needs {needed}; install them with: pip install 'ucf-vit[{extra}]'")

@@ -36,9 +36,10 @@ class NpzFile:
     files, or, without room for these, at every read.
     """
 
-    def __init__(self, archive: zipfile.ZipFile, path: str, scratch: Scratch) -> None:
+    def __init__(self, archive: zipfile.ZipFile, path: str, scratch: Scratch, url: str | None = None) -> None:
         self._archive = archive
         self._path = path
+        self._url = url
         self._scratch = scratch
         self._headers = {
             info.filename.removesuffix(".npy"): self._header(info)
@@ -86,13 +87,19 @@ class NpzFile:
             with self._archive.open(info) as stream, path.open("wb") as copy:
                 shutil.copyfileobj(stream, copy, 2**20)
 
-        stat = Path(self._path).stat()
-        key = (str(Path(self._path).absolute()), stat.st_size, stat.st_mtime_ns, name)
-        copied = self._scratch.file(make, info.file_size, ".npy", *key)
+        copied = self._scratch.file(make, info.file_size, ".npy", *self._state(), name)
         if copied is not None:
             return _mapped(str(copied), header, header.start)
         with self._archive.open(info) as stream:
             return npy.read_array(stream, allow_pickle=False)
+
+    def _state(self) -> tuple[object, ...]:
+        """Names the present content: the name of a copy does."""
+        path = Path(self._path).absolute()
+        if self._url is not None:
+            return (str(path),)
+        stat = path.stat()
+        return str(path), stat.st_size, stat.st_mtime_ns
 
     def _start(self, info: zipfile.ZipInfo) -> int:
         """Where the content of a member begins: after its local header, whose length is in itself."""
@@ -103,10 +110,10 @@ class NpzFile:
 
 
 @contextmanager
-def open_npz(path: str, scratch: Scratch) -> Iterator[NpzFile]:
-    """The file at `path`; arrays that were read stay usable after it is closed."""
+def open_npz(path: str, scratch: Scratch, url: str | None = None) -> Iterator[NpzFile]:
+    """The file at `path`, a copy of `url`; arrays that were read stay usable after it is closed."""
     with zipfile.ZipFile(path) as archive:
-        yield NpzFile(archive, path, scratch)
+        yield NpzFile(archive, path, scratch, url)
 
 
 def _stream(archive: zipfile.ZipFile) -> IO[bytes]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +14,13 @@ from numpy.typing import NDArray
 from ucf_vit.core.errors import DataError
 from ucf_vit.core.registry import nearest
 from ucf_vit.data.batch import Sample
-from ucf_vit.data.formats import SUFFIXES, FieldFile, open_fields
+from ucf_vit.data.formats import SUFFIXES, FieldFile, open_fields, open_remote_zarr
 from ucf_vit.data.normalization import Normalization
 from ucf_vit.data.scratch import Scratch
 from ucf_vit.data.sources.source import SOURCES, Item, Source
+from ucf_vit.data.storage import Cache, Files, is_remote, join, name_of
+
+Found = TypeVar("Found")
 
 
 class Grid(NamedTuple):
@@ -46,10 +49,12 @@ class Fields(Source):
         fill_value: float | None = None,
         tile_dims: int = 2,
         scratch: Scratch | None = None,
+        files: Files | None = None,
     ) -> None:
-        self.paths = _paths(Path(root))
-        self.fill_value = fill_value
         self._scratch = scratch or Scratch()
+        self._files = files or Files(Cache(self._scratch))
+        self.paths = _paths(str(root), self._files)
+        self.fill_value = fill_value
         self._shapes: dict[str, Mapping[str, tuple[int, ...]]] = {}
         first = self._first_shapes()
         axes = max((len(shape) for name, shape in first.items() if name in (variables or first)), default=0)
@@ -58,10 +63,11 @@ class Fields(Source):
 
     def items(self) -> Sequence[Item]:
         """All time steps of all files, sorted by the file's name, then in time."""
+        self._files.fetch([path for path in self.paths if not path.endswith(".zarr")])
         with ThreadPoolExecutor(max_workers=16) as pool:
             grids = pool.map(self._grid_or_none, self.paths)
             return [
-                Item(f"{Path(path).name}[{step}]", path, step=step)
+                Item(f"{name_of(path)}[{step}]", path, step=step)
                 for path, grid in zip(self.paths, grids, strict=True)
                 for step in range(grid.steps if grid else 1)
             ]
@@ -78,9 +84,25 @@ class Fields(Source):
         names = tuple(self.variables[channel] for channel in chosen)
         region = region or (slice(None),) * self.spatial_dims
         self._grid(item.image)
-        with open_fields(item.image, self._scratch) as file:
-            values = [self._values(file, name, item.step, region) for name in names]
-        return Sample(np.stack(values), None, names, item.image)
+
+        def values(file: FieldFile) -> NDArray[Any]:
+            return np.stack([self._values(file, name, item.step, region) for name in names])
+
+        return Sample(self._of(item.image, values), None, names, item.image)
+
+    def _of(self, path: str, look: Callable[[FieldFile], Found]) -> Found:
+        """`look` of the open file."""
+        remote = is_remote(path)
+        if remote and path.endswith(".zarr"):
+            with open_remote_zarr(path, self._files.patience) as store:
+                return look(store)
+        scratch = self._files.cache.scratch if remote else self._scratch
+
+        def load(file: Path) -> Found:
+            with open_fields(str(file), scratch, path if remote else None) as opened:
+                return look(opened)
+
+        return self._files.using(path, load)
 
     def _values(self, file: FieldFile, name: str, step: int, region: tuple[slice, ...]) -> NDArray[Any]:
         constant = len(file.shapes[name]) == self.spatial_dims
@@ -100,8 +122,7 @@ class Fields(Source):
 
     def _shapes_in(self, path: str) -> Mapping[str, tuple[int, ...]]:
         if path not in self._shapes:
-            with open_fields(path, self._scratch) as file:
-                self._shapes[path] = file.shapes
+            self._shapes[path] = self._of(path, lambda file: file.shapes)
         return self._shapes[path]
 
     def _grid_or_none(self, path: str) -> Grid | None:
@@ -137,13 +158,11 @@ def _same(path: str, what: str, sizes: Mapping[str, tuple[int, ...]]) -> None:
             raise DataError(f"{path}: the {what} of {name} is {size}, that of {first} is {sizes[first]}")
 
 
-def _paths(root: Path) -> tuple[str, ...]:
+def _paths(root: str, files: Files) -> tuple[str, ...]:
     """The file `root`, or the files in it, sorted by name; hidden files are passed over."""
-    if root.suffix in SUFFIXES and root.exists():
-        return (str(root),)
-    if not root.is_dir():
-        raise DataError(f"{root}: no such directory")
-    found = sorted(p.name for p in root.iterdir() if p.suffix in SUFFIXES and not p.name.startswith("."))
+    if Path(name_of(root)).suffix in SUFFIXES and files.exists(root):
+        return (root,)
+    found = [n for n in files.names(root) if Path(n).suffix in SUFFIXES and not n.startswith(".")]
     if not found:
         raise DataError(f"{root}: no file of fields there; expected {', '.join(SUFFIXES)}")
-    return tuple(str(root / name) for name in found)
+    return tuple(join(root, name) for name in found)

@@ -26,6 +26,10 @@ def filesystem(url: str, patience: Patience, asynchronous: bool = False) -> Any:
     if asynchronous and kind != "memory":
         options["asynchronous"] = True
     made = fsspec.filesystem(kind, **options)
+    if asynchronous and not made.async_impl:
+        from fsspec.implementations.asyn_wrapper import AsyncFileSystemWrapper
+
+        return AsyncFileSystemWrapper(made, asynchronous=True)
     if kind in ("s3", "s3a"):
         made.retries = 1
     return made
@@ -55,6 +59,11 @@ def _options(kind: str, patience: Patience) -> dict[str, Any]:
 def key_of(url: str) -> str:
     """Bucket and key, or the whole of an http URL: what fsspec calls a path."""
     return url if scheme(url) in ("http", "https") else url.partition("://")[2]
+
+
+def root_of(url: str) -> str:
+    """The path of a directory, as fsspec shows paths."""
+    return ("/" if scheme(url) == "memory" else "") + key_of(url).strip("/")
 
 
 class FsspecStore:

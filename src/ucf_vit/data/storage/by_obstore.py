@@ -32,23 +32,28 @@ class ObstoreStore:
         if found.endpoint is not None:
             access |= {"endpoint": found.endpoint, "virtual_hosted_style_request": False}
         self._plain = plain
-        self._store = S3Store(
-            bucket,
-            region=found.region,
-            client_options={
-                "timeout": f"{patience.read}s",
-                "connect_timeout": f"{patience.connect}s",
-                "allow_http": (found.endpoint or "").startswith("http://"),
-            },
-            retry_config={"max_retries": 0, "retry_timeout": timedelta(seconds=patience.read)},
-            **access,
-        )
+
+        def store(retries: int) -> S3Store:
+            return S3Store(
+                bucket,
+                region=found.region,
+                client_options={
+                    "timeout": f"{patience.read}s",
+                    "connect_timeout": f"{patience.connect}s",
+                    "allow_http": (found.endpoint or "").startswith("http://"),
+                },
+                retry_config={"max_retries": retries, "retry_timeout": timedelta(seconds=patience.read)},
+                **access,
+            )
+
+        self._store = store(retries=0)
+        self._pages = store(retries=2)  # a listing of many pages need not begin anew for one of them
 
     def entries(self, root: str) -> list[Entry]:
         """What lies directly below a prefix."""
         prefix = _key(root)
         try:
-            found = obstore.list_with_delimiter(self._store, prefix or None)
+            found = obstore.list_with_delimiter(self._pages, prefix or None)
         except (InvalidPathError, NotSupportedError):
             return self._plain.entries(root)
         skip = len(prefix) + 1 if prefix else 0

@@ -28,7 +28,7 @@ class Patience:
     """How long remote storage is waited for: `attempts` at most, `wait` seconds after the first that failed,
     twice as long after each further one up to `longest`; `connect` and `read` are time-outs in seconds."""
 
-    attempts: int = 5
+    attempts: int = 6
     wait: float = 0.25
     longest: float = 8.0
     connect: float = 10.0

@@ -42,8 +42,21 @@ class Store(Protocol):
         """Write the whole file to `out`."""
 
 
+_AWS = (
+    *("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"),
+    *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
+    *("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"),
+)
 _stores: dict[object, Store] = {}
 _making = threading.Lock()
+
+
+def _after_fork() -> None:
+    global _making
+    _making = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_after_fork)
 _obstore_in = 0
 """The process that uses obstore: its threads do not go along to a fork, where it would wait for ever."""
 
@@ -52,12 +65,16 @@ def store_of(url: str, patience: Patience) -> Store:
     """What reads `url` in this process. Raises UserError where a package is missing."""
     kind = scheme(checked(url))
     host = url.partition("://")[2].partition("/")[0]
-    surroundings = sorted(item for item in os.environ.items() if item[0].startswith("AWS_"))
-    key = (os.getpid(), kind, host, patience, tuple(surroundings) if kind in ("s3", "s3a") else ())
+    key = (os.getpid(), kind, host, patience, surroundings(url))
     with _making:
         if key not in _stores:
             _stores[key] = _make(url, kind, host, patience)
         return _stores[key]
+
+
+def surroundings(url: str) -> object:
+    """What of the environment decides how `url` is read."""
+    return tuple(map(os.environ.get, _AWS)) if scheme(url) in ("s3", "s3a") else ()
 
 
 def _make(url: str, kind: str, host: str, patience: Patience) -> Store:

@@ -1,0 +1,62 @@
+"""Variables in a Zarr store behind a URL, of which only the chunks that are touched are fetched."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any
+
+from numpy.typing import NDArray
+
+from ucf_vit.data.formats.netcdf import XarrayFile, need
+from ucf_vit.data.storage import MissingError, Patience
+from ucf_vit.data.storage.by_fsspec import filesystem, root_of
+from ucf_vit.data.storage.failures import persist
+from ucf_vit.data.storage.store import surroundings
+
+OPEN = 64
+"""Stores that a process keeps open: their headers take several requests."""
+
+
+class RemoteZarr:
+    """Like XarrayFile, with every read tried again where it fails on the way."""
+
+    def __init__(self, url: str, patience: Patience) -> None:
+        self._url = url
+        self._patience = patience
+        self._file = persist(url, patience, lambda: _dataset(url, patience))
+        self.shapes = self._file.shapes
+
+    def read(self, name: str, where: tuple[Any, ...]) -> NDArray[Any]:
+        """An array; the chunks that it touches are fetched."""
+        return persist(self._url, self._patience, lambda: self._file.read(name, where))
+
+
+@contextmanager
+def open_remote_zarr(url: str, patience: Patience) -> Iterator[RemoteZarr]:
+    """The store at `url`. Raises DataError, or UserError where a package is missing."""
+    need("zarr", url)
+    yield _kept(url, patience, os.getpid(), surroundings(url))
+
+
+@lru_cache(maxsize=OPEN)
+def _kept(url: str, patience: Patience, process: int, surroundings: object) -> RemoteZarr:
+    return RemoteZarr(url, patience)
+
+
+def _dataset(url: str, patience: Patience) -> XarrayFile:
+    import xarray
+    from zarr.storage import FsspecStore
+
+    files = filesystem(url, patience, asynchronous=True)
+    store = FsspecStore(files, read_only=True, path=root_of(url))
+    options: dict[str, Any] = {"decode_times": False, "decode_timedelta": False, "cache": False}
+    try:
+        return XarrayFile(xarray.open_dataset(store, engine="zarr", consolidated=True, **options), True)
+    except (ValueError, KeyError):  # its headers are not gathered in one place
+        found = xarray.open_dataset(store, engine="zarr", consolidated=False, **options)
+    if not found.variables:
+        raise MissingError(f"{url}: no variable there; a web server has to show its directories")
+    return XarrayFile(found, by_name=True)
