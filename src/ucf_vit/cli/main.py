@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 import ucf_vit
-from ucf_vit.cli import checkpoint, config, mesh, plan, sample, stats, synth, train, visualize
+from ucf_vit.cli import checkpoint, config, mesh, plan, prepare, sample, stats, synth, train, visualize
 from ucf_vit.core.errors import UserError
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ app.command("train")(train.train)
 app.command("evaluate")(train.evaluate)
 app.command("sample")(sample.sample)
 app.command("stats")(stats.stats)
+app.command("prepare")(prepare.prepare)
 app.command("mesh")(mesh.mesh)
 app.command("plan")(plan.plan)
 app.add_typer(config.app, name="config")

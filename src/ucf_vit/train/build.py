@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,10 +14,11 @@ import torch
 from torch import nn
 
 from ucf_vit.config import Run
+from ucf_vit.core.errors import DataError
 from ucf_vit.data.batch import Batch
 from ucf_vit.data.normalization import Normalization
 from ucf_vit.data.scratch import Scratch
-from ucf_vit.data.sources import resolve
+from ucf_vit.data.sources import Prepared, resolve
 from ucf_vit.data.stream import Stream, examples, volumes
 from ucf_vit.models import MODELS
 from ucf_vit.parallel.distribute import Settings, distribute
@@ -120,9 +122,18 @@ def condition_names(run: Run) -> dict[str, list[str]]:
 
 def in_unit_range(run: Run) -> bool:
     """Whether all images that the network sees are in 0..1, as the config or else the source has it."""
-    given = run.data.dict_normalization
-    usual = getattr(resolve(run.data.dataset), "normalization", Normalization())
-    return all(given.get(name, usual).kind in UNIT_RANGE for name in run.datasets)
+    given, data = run.data.dict_normalization, run.data
+    kinds = (given.get(name) or _usual(data.dataset, root) for name, root in data.dict_root_dirs.items())
+    return all(one.kind in UNIT_RANGE for one in kinds)
+
+
+def _usual(source: str, root: str) -> Normalization:
+    """That of the source; of prepared data that of what it was made from, if it can be read from here."""
+    kind = resolve(source)
+    if kind is Prepared:
+        with suppress(DataError):
+            return Prepared.normalization_of(root)
+    return getattr(kind, "normalization", Normalization())
 
 
 def build_patcher(run: Run) -> AdaptivePatcher | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from ucf_vit.config import Run
 from ucf_vit.core.errors import DataError
@@ -60,11 +61,7 @@ def build_datasets(
             else None,
             label_mapping=data.dict_label_mapping.get(name),
             buffer_size=data.dict_buffer_sizes[name],
-            options={
-                "resize": run.dataset_options.imagenet_resize.get(name),
-                "fill_value": run.dataset_options.fields_fill_value.get(name),
-                "tile_dims": len(run.spatial_tile),
-            },
+            options=source_options(run, name),
             on_error=data.on_error,
             scratch=scratch,
             files=files,
@@ -73,6 +70,15 @@ def build_datasets(
         for name, root in data.dict_root_dirs.items()
     ]
     return [with_statistics(one, run, held_out) for one in datasets] if statistics else datasets
+
+
+def source_options(run: Run, name: str) -> dict[str, Any]:
+    """What the source of a data set is given if its constructor takes it."""
+    return {
+        "resize": run.dataset_options.imagenet_resize.get(name),
+        "fill_value": run.dataset_options.fields_fill_value.get(name),
+        "tile_dims": len(run.spatial_tile),
+    }
 
 
 def remote_files(run: Run, scratch: Scratch) -> Files:

@@ -1,9 +1,25 @@
 """One file per kind of data set; importing this package registers those of the project."""
 
 from ucf_vit.data.sources.basic_ct import BasicCT
+from ucf_vit.data.sources.dicom import Dicom
 from ucf_vit.data.sources.fields import Fields
 from ucf_vit.data.sources.imagenet import ImageNet
+from ucf_vit.data.sources.npy_pairs import NpyPairs
+from ucf_vit.data.sources.prepared import Prepared
 from ucf_vit.data.sources.resolve import resolve
 from ucf_vit.data.sources.source import SOURCES, Item, Source
+from ucf_vit.data.sources.tiff import Tiff
 
-__all__ = ["SOURCES", "BasicCT", "Fields", "ImageNet", "Item", "Source", "resolve"]
+__all__ = [
+    "SOURCES",
+    "BasicCT",
+    "Dicom",
+    "Fields",
+    "ImageNet",
+    "Item",
+    "NpyPairs",
+    "Prepared",
+    "Source",
+    "Tiff",
+    "resolve",
+]

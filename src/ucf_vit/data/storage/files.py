@@ -131,6 +131,30 @@ class Files:
             del self._known[path]
             return self._start(path, count)
 
+    def parts(self, path: str, size: int, parts: Sequence[tuple[int, int]]) -> list[bytes]:
+        """Bytes `start` to `stop` of each part of a file that has `size` bytes.
+
+        Of a remote file nothing else is fetched, and parts several at a time. Raises DataError, or OSError
+        and ValueError of a local file.
+        """
+        if not is_remote(path):
+            return _local_parts(path, parts)
+        entry = Entry(path, False, size)
+
+        def one(part: tuple[int, int]) -> bytes:
+            def read(store: Store) -> bytes:
+                found = store.read(path, entry, *part)
+                if len(found) != part[1] - part[0]:
+                    raise ShortReadError(f"got {len(found)} of {part[1] - part[0]} bytes from {part[0]} on")
+                return found
+
+            return self._ask(path, read)
+
+        if len(parts) == 1:
+            return [one(parts[0])]
+        with ThreadPoolExecutor(max_workers=min(len(parts), CONCURRENCY)) as pool:
+            return list(pool.map(one, parts))
+
     def _at_hand(self, url: str, count: int) -> bool:
         """Whether the whole file is there, or no more to fetch than its beginning."""
         found = self.stat(url)
@@ -180,3 +204,14 @@ def _local_paths(root: str) -> list[Path]:
 def _start(path: Path, count: int) -> bytes:
     with path.open("rb") as stream:
         return stream.read(count)
+
+
+def _local_parts(path: str, parts: Sequence[tuple[int, int]]) -> list[bytes]:
+    found = []
+    with Path(path).open("rb", buffering=0) as file:
+        for start, stop in parts:
+            file.seek(start)
+            found.append(file.read(stop - start))
+            if len(found[-1]) != stop - start:
+                raise ValueError(f"it ends before byte {stop}")
+    return found

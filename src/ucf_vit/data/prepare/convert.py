@@ -1,0 +1,159 @@
+"""From any source to a prepared data set; a conversion that was killed goes on where it was."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from pathlib import Path
+
+from ucf_vit.core.errors import DataError, UserError
+from ucf_vit.data.prepare import durable, manifest
+from ucf_vit.data.prepare.journal import Journal, locked
+from ucf_vit.data.prepare.manifest import Manifest, Pack
+from ucf_vit.data.prepare.plan import Origin, Plan, Settings
+from ucf_vit.data.prepare.write import Done, Job, check_installed, write_job
+from ucf_vit.data.sources import Source
+
+log = logging.getLogger(__name__)
+
+
+def prepare(
+    origin: Origin,
+    destination: Path,
+    settings: Settings,
+    on_items: Callable[[int, int], None] = lambda done, total: None,
+) -> Manifest:
+    """Write all items of a source to `destination`, the manifest last; `on_items` hears how many are done.
+
+    Nothing is done where it is complete. Raises DataError naming an item that can't be read (or leaves it
+    out, with `on_error` "skip"), UserError where `destination` holds something else or can't be written.
+    """
+    check_installed()
+    source = origin.make()
+    plan = Plan.of(origin, source, settings)
+    try:
+        return _prepare(origin, source, destination, settings, plan, on_items)
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        cause = "the disk is full" if full else f"can't be written ({error.strerror or error})"
+        raise UserError(
+            f"{destination}: {cause}; what is done is kept: mend it and give the same command again"
+        ) from error
+
+
+def _prepare(
+    origin: Origin,
+    source: Source,
+    destination: Path,
+    settings: Settings,
+    plan: Plan,
+    on_items: Callable[[int, int], None],
+) -> Manifest:
+    file = destination / manifest.FILE
+    if file.exists():
+        found = manifest.parse(file.read_bytes(), str(file))
+        if found.plan != plan.digest:
+            raise UserError(
+                f"{destination} has other data, or the same made with other options or of files that have "
+                "changed; remove it, or name another directory"
+            )
+        on_items(len(plan.items), len(plan.items))
+        return found
+    _open_folder(destination)
+    with locked(destination):
+        journal = Journal(destination, plan.digest)
+        _run(plan.jobs, origin, destination / manifest.PACKS, settings, journal, plan, on_items)
+        found = _manifest(origin, source, plan, [journal.done[job.name] for job in plan.jobs])
+        if not found.keys:
+            raise DataError(f"{origin.given['root']}: not one item can be read ({found.skipped[0][1]})")
+        durable.write(file, found.dump())
+        journal.path.unlink()
+    return found
+
+
+def _open_folder(destination: Path) -> None:
+    """Make it; UserError where there is something that is not of a conversion."""
+    (destination / manifest.PACKS).mkdir(parents=True, exist_ok=True)
+    known = (manifest.PACKS, manifest.UNFINISHED)
+    strange = sorted(p.name for p in destination.iterdir() if p.name not in known and p.name[0] != ".")
+    if strange:
+        raise UserError(f"{destination} is not empty (it has {strange[0]}); name another directory")
+
+
+def _run(
+    jobs: Sequence[Job],
+    origin: Origin,
+    folder: Path,
+    settings: Settings,
+    journal: Journal,
+    plan: Plan,
+    on_items: Callable[[int, int], None],
+) -> None:
+    """Do what is not done, `workers` jobs at a time; the first error ends it when those that run are done."""
+    own = threading.local()
+
+    def work(job: Job) -> Done:
+        if not hasattr(own, "source"):
+            own.source = origin.make()
+        return write_job(job, own.source, folder, settings.on_error == "skip")
+
+    done = sum(len(job.items) for job in jobs if job.name in journal.done)
+    on_items(done, len(plan.items))
+    waiting = iter([job for job in jobs if job.name not in journal.done])
+    running: dict[Future[Done], Job] = {}
+    with ThreadPoolExecutor(settings.workers) as pool:
+        while True:
+            for job in waiting:
+                running[pool.submit(work, job)] = job
+                if len(running) > settings.workers:
+                    break
+            if not running:
+                return
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                job = running.pop(future)
+                journal.add(job.name, future.result())
+                for _, cause in future.result().failed:
+                    log.warning("skipped an unreadable file: %s", cause)
+                _check_errors(plan, journal, settings)
+                done += len(job.items)
+                on_items(done, len(plan.items))
+
+
+def _check_errors(plan: Plan, journal: Journal, settings: Settings) -> None:
+    causes = [cause for one in journal.done.values() for _, cause in one.failed]
+    if causes and len(causes) + len(plan.skipped) > settings.max_errors:
+        raise DataError(f"more than {settings.max_errors} files can't be read, the last: {causes[-1]}")
+
+
+def _manifest(origin: Origin, source: Source, plan: Plan, done: Sequence[Done]) -> Manifest:
+    failed = {number: cause for one in done for number, cause in one.failed}
+    kept = [number for number in range(len(plan.items)) if number not in failed]
+    place = {number: position for position, number in enumerate(kept)}
+    items = [plan.items[number] for number in kept]
+    strata = list(dict.fromkeys(item.stratum for item in items))
+    packs = [pack for one in done for pack in one.packs]
+    return Manifest(
+        source=origin.kind,
+        options=origin.options,
+        plan=plan.digest,
+        variables=tuple(source.variables),
+        spatial_dims=source.spatial_dims,
+        missing=source.missing,
+        class_names=tuple(source.class_names),
+        normalization=source.normalization,
+        keys=tuple(item.key for item in items),
+        strata=tuple(strata),
+        stratum=tuple(
+            map({name: n for n, name in enumerate(strata)}.__getitem__, (i.stratum for i in items))
+        ),
+        classes=tuple(i.class_index for i in items) if any(i.class_index is not None for i in items) else (),
+        packs=tuple(_renumbered(pack, place) for pack in packs),
+        skipped=(*plan.skipped, *((plan.items[n].image, cause) for n, cause in failed.items())),
+    )
+
+
+def _renumbered(pack: Pack, place: Mapping[int, int]) -> Pack:
+    return Pack(**{**pack.__dict__, "items": tuple(place[number] for number in pack.items)})

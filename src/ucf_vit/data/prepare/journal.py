@@ -1,0 +1,82 @@
+"""Which jobs of an unfinished conversion are done, so that a killed one goes on."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ucf_vit.core.errors import UserError
+from ucf_vit.data.prepare import durable
+from ucf_vit.data.prepare.manifest import PACKS, UNFINISHED, Pack
+from ucf_vit.data.prepare.write import Done
+
+LOCK = ".lock"
+
+
+class Journal:
+    """A line per job, written when all its files are on the disk; the first line names the plan.
+
+    A job without a whole line, or whose files are not there with their sizes, is to be done again.
+    """
+
+    def __init__(self, folder: Path, plan: str) -> None:
+        self.path = folder / UNFINISHED
+        self.done: dict[str, Done] = {}
+        lines = self._lines()
+        if lines and lines[0] != {"plan": plan}:
+            raise UserError(
+                f"{folder} has a part of other data, or of the same made with other options; remove it, or "
+                "name another directory"
+            )
+        for line in lines[1:]:
+            one = Done(tuple(map(Pack.of, line["packs"])), tuple((n, cause) for n, cause in line["failed"]))
+            if all(_is_there(folder / PACKS, pack) for pack in one.packs):
+                self.done[line["job"]] = one
+        kept = {pack.name for one in self.done.values() for pack in one.packs}
+        for path in (folder / PACKS).iterdir():
+            if path.name not in kept:
+                shutil.rmtree(path)
+        text = [json.dumps({"plan": plan}), *(_line(job, one) for job, one in self.done.items())]
+        durable.write(self.path, "".join(f"{line}\n" for line in text).encode())
+
+    def add(self, job: str, one: Done) -> None:
+        """Say that a job is done."""
+        self.done[job] = one
+        with self.path.open("a") as file:
+            file.write(f"{_line(job, one)}\n")
+        durable.flush(self.path)
+
+    def _lines(self) -> list[dict[str, Any]]:
+        """All whole lines; a kill leaves at most the last one half-written."""
+        try:
+            text = self.path.read_text()
+        except FileNotFoundError:
+            return []
+        return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """The only process that writes to `folder`. UserError where there is another."""
+    with (folder / LOCK).open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"{folder}: another ucf-vit prepare is writing there") from None
+        yield
+        (folder / LOCK).unlink(missing_ok=True)
+
+
+def _line(job: str, one: Done) -> str:
+    return json.dumps({"job": job, "packs": [asdict(pack) for pack in one.packs], "failed": one.failed})
+
+
+def _is_there(folder: Path, pack: Pack) -> bool:
+    files = ((folder / pack.name / name, size) for name, (size, _) in pack.files.items())
+    return all(path.is_file() and path.stat().st_size == size for path, size in files)

@@ -1,0 +1,64 @@
+"""Whether every file of a prepared data set is as it was written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from ucf_vit.core.errors import DataError
+from ucf_vit.data.prepare import durable, manifest
+from ucf_vit.data.prepare.manifest import PACKS, Manifest, Pack
+from ucf_vit.data.sources.prepared import load
+
+SHOWN = 10
+
+
+def verify(
+    root: Path, workers: int = 1, on_items: Callable[[int, int], None] = lambda done, total: None
+) -> Manifest:
+    """Read all files below `root` and compare their hashes. DataError names what differs, and its items."""
+    found = load(str(root))
+
+    def check(pack: Pack) -> list[str]:
+        return list(filter(None, (_problem(root, found, pack, name) for name in pack.files)))
+
+    wrong: list[str] = []
+    done = 0
+    with ThreadPoolExecutor(workers) as pool:
+        for pack, problems in zip(found.packs, pool.map(check, found.packs), strict=True):
+            wrong += problems
+            done += len(pack.items)
+            on_items(done, len(found.keys))
+    if wrong:
+        more = [f"and {len(wrong) - SHOWN} more"] if len(wrong) > SHOWN else []
+        shown = "\n  ".join([*wrong[:SHOWN], *more])
+        raise DataError(
+            f"{root}: {len(wrong)} file(s) are not as they were written; copy or prepare them anew\n  {shown}"
+        )
+    return found
+
+
+def _problem(root: Path, found: Manifest, pack: Pack, name: str) -> str | None:
+    """What is wrong with a file, if anything."""
+    size, digest = pack.files[name]
+    path = root / PACKS / pack.name / name
+    try:
+        if path.stat().st_size == size and durable.digest(path) == digest:
+            return None
+        cause = "other bytes" if path.stat().st_size == size else f"{path.stat().st_size} bytes, not {size}"
+    except OSError as error:
+        cause = error.strerror or str(error)
+    keys = [found.keys[number] for number in pack.items]
+    items = ", ".join(keys[:3]) + (f" and {len(keys) - 3} more" if len(keys) > 3 else "")
+    return f"{path}: {cause} (items: {items})"
+
+
+def data_sets(root: Path) -> list[Path]:
+    """`root`, or the data sets directly below it. Raises DataError where there is none."""
+    if (root / manifest.FILE).is_file() or not root.is_dir():
+        return [root]
+    found = sorted(path.parent for path in root.glob(f"*/{manifest.FILE}"))
+    if not found:
+        raise DataError(f"{root}: no prepared data set there; expected {manifest.FILE} in it, or below it")
+    return found

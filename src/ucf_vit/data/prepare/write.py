@@ -1,0 +1,191 @@
+"""Writes items of one shape as packs."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ucf_vit.core.errors import DataError, UserError
+from ucf_vit.data.batch import Sample
+from ucf_vit.data.prepare.durable import settle
+from ucf_vit.data.prepare.manifest import Pack
+from ucf_vit.data.reader import UNREADABLE
+from ucf_vit.data.sources import Item, Source
+
+LEVEL = 3
+"""Zstandard's own default: higher ones are much slower, and images are mostly noise."""
+_Slab = tuple[int, NDArray[Any], NDArray[Any] | None]
+
+
+@dataclass(frozen=True)
+class Job:
+    """Items that share a shard: their numbers, the shape `(C, *S)` of each, the chunk `(c, *s)` of a pack.
+
+    One item alone is cut along its first axis into slabs of `depth` where it is longer.
+    """
+
+    name: str
+    numbers: tuple[int, ...]
+    items: tuple[Item, ...]
+    shape: tuple[int, ...]
+    chunk: tuple[int, ...]
+    depth: int
+
+
+@dataclass(frozen=True)
+class Done:
+    """What became of a job: its packs, and the items that could not be read with the causes."""
+
+    packs: tuple[Pack, ...]
+    failed: tuple[tuple[int, str], ...] = ()
+
+
+def write_job(job: Job, source: Source, folder: Path, skip: bool) -> Done:
+    """Read the items and write them to packs below `folder`, which are on the disk when this returns.
+
+    Items of one shape may differ in type: there is a pack for each. Raises DataError naming the item that
+    can't be read (with `skip` it is left out), OSError where writing fails.
+    """
+    if job.depth < job.shape[1]:
+        return _write_slabs(job, source, folder, skip)
+    samples: dict[tuple[str, str | None], list[tuple[int, Sample]]] = {}
+    failed = []
+    for number, item in zip(job.numbers, job.items, strict=True):
+        try:
+            sample = _read(source, item, None, job.shape)
+        except DataError as error:
+            if not skip:
+                raise
+            failed.append((number, str(error)))
+        else:
+            samples.setdefault(_types(sample), []).append((number, sample))
+    packs = []
+    for count, members in enumerate(samples.values()):
+        slab = 0, *_stacked([sample for _, sample in members])
+        name = f"{job.name}-{count}" if count else job.name
+        packs.append(_write_pack(folder, name, job, [number for number, _ in members], [slab]))
+    return Done(tuple(packs), tuple(failed))
+
+
+def _write_slabs(job: Job, source: Source, folder: Path, skip: bool) -> Done:
+    (item,) = job.items
+
+    def slabs() -> Iterator[_Slab]:
+        types = None
+        for first in range(0, job.shape[1], job.depth):
+            last = min(first + job.depth, job.shape[1])
+            region = (slice(first, last), *(slice(0, size) for size in job.shape[2:]))
+            sample = _read(source, item, region, (job.shape[0], last - first, *job.shape[2:]))
+            types = types or _types(sample)
+            if _types(sample) != types:
+                raise DataError(f"{item.image}: the type of its values changes within it")
+            yield first, *_stacked([sample])
+
+    try:
+        return Done((_write_pack(folder, job.name, job, job.numbers, slabs()),))
+    except DataError as error:
+        if not skip:
+            raise
+        shutil.rmtree(folder / job.name, ignore_errors=True)
+        return Done((), ((job.numbers[0], str(error)),))
+
+
+def _write_pack(folder: Path, name: str, job: Job, numbers: Sequence[int], slabs: Iterable[_Slab]) -> Pack:
+    place, space = folder / name, job.shape[1:]
+    arrays: dict[str, Any] = {}
+    for first, image, label in slabs:
+        last = first + image.shape[2]
+        for part, block in (("image", image), ("label", label)):
+            if block is None:
+                continue
+            ahead, chunk = (
+                (block.shape[:2], job.chunk) if part == "image" else (block.shape[:1], job.chunk[1:])
+            )
+            if part not in arrays:
+                arrays[part] = _create(
+                    place / part, (*ahead, *space), (1, *chunk), len(ahead), job.depth, block
+                )
+            arrays[part][(*(slice(None),) * len(ahead), slice(first, last))] = block
+    stored = arrays["image"]
+    return Pack(
+        name=name,
+        shape=job.shape,
+        channels=int(stored.shape[1]),
+        dtype=image.dtype.str,
+        label_dtype=None if label is None else label.dtype.str,
+        chunk=job.chunk,
+        depth=job.depth,
+        items=tuple(numbers),
+        files=settle(place),
+    )
+
+
+def _create(
+    path: Path, shape: tuple[int, ...], chunk: tuple[int, ...], axis: int, depth: int, block: NDArray[Any]
+) -> Any:
+    import zarr
+    from zarr.codecs import BytesCodec, ZstdCodec
+
+    whole = (-(-size // side) * side for size, side in zip(shape, chunk, strict=True))
+    shard = tuple(depth if number == axis else size for number, size in enumerate(whole))
+    big = block.dtype.str.startswith(">")
+    return zarr.create_array(
+        store=str(path),
+        shape=shape,
+        chunks=chunk,
+        shards=shard,
+        dtype=block.dtype,
+        serializer=BytesCodec(endian="big" if big else "little"),
+        compressors=ZstdCodec(level=LEVEL, checksum=True),
+        chunk_key_encoding={"name": "default", "separator": "."},
+        config={"write_empty_chunks": True},
+    )
+
+
+def _read(source: Source, item: Item, region: tuple[slice, ...] | None, shape: tuple[int, ...]) -> Sample:
+    """Real numbers of the shape that the header said; a label where there is one for each voxel."""
+    files = [file for file in (item.image, item.label) if file is not None]
+    try:
+        sample = source.read(item, region)
+        _check(sample, item, shape, len(source.variables))
+    except UNREADABLE as error:
+        text = " ".join(str(error).split()) or type(error).__name__
+        named = any(file in text for file in files)
+        raise DataError(text if named else f"{item.image}: {text}") from error
+    return sample if item.label is not None else replace(sample, label=None)
+
+
+def _check(sample: Sample, item: Item, shape: tuple[int, ...], channels: int) -> None:
+    if sample.image.shape != (channels, *shape[1:]):
+        raise ValueError(f"read an image {sample.image.shape}, the header said {(channels, *shape[1:])}")
+    if item.label is not None and (sample.label is None or sample.label.shape != shape[1:]):
+        found = None if sample.label is None else sample.label.shape
+        raise ValueError(f"read a label {found}, the header said {shape[1:]}")
+    for array in (sample.image, sample.label):
+        if array is not None and (array.dtype.kind not in "biuf" or array.dtype.itemsize > 8):
+            raise ValueError(f"holds {array.dtype}, which can't be stored")
+
+
+def _types(sample: Sample) -> tuple[str, str | None]:
+    return sample.image.dtype.str, None if sample.label is None else sample.label.dtype.str
+
+
+def _stacked(samples: Sequence[Sample]) -> tuple[NDArray[Any], NDArray[Any] | None]:
+    """Images and labels of one type each, in the order of bytes that they have."""
+    images, labels = [one.image for one in samples], [one.label for one in samples if one.label is not None]
+    image = np.stack(images, dtype=images[0].dtype)
+    return image, np.stack(labels, dtype=labels[0].dtype) if labels else None
+
+
+def check_installed() -> None:
+    """UserError where zarr is not installed."""
+    try:
+        import zarr  # noqa: F401
+    except ImportError as error:
+        raise UserError("preparing data needs zarr: pip install 'ucf-vit[zarr]'") from error

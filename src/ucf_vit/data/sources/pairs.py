@@ -1,0 +1,167 @@
+"""Arrays in `images/` with labels in `labels/`, paired by an id in their names, whatever the format."""
+
+from __future__ import annotations
+
+import re
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ucf_vit.core.errors import DataError
+from ucf_vit.data.batch import Sample
+from ucf_vit.data.normalization import Normalization
+from ucf_vit.data.sources.source import Item, Source
+from ucf_vit.data.storage import Files, MissingError, join
+
+_WORD = "(?:images?|imgs?|labels?|masks?|segs?)"
+_BEFORE = re.compile(rf"{_WORD}(?:[-_. ]|(?=\d))(.+)", re.IGNORECASE)
+_AFTER = re.compile(rf"(.+)[-_. ]{_WORD}", re.IGNORECASE)
+MOST_COLOURS = 4
+"""Without labels to tell, a third axis of at most this length is taken for channels."""
+
+
+class Header(NamedTuple):
+    """Shape and type of a stored array, and how many of its axes are spatial if the file says so."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    spatial: int | None = None
+
+
+def id_of(name: str) -> str:
+    """What pairs an image with its label: the name without suffix, and without one word for what it is.
+
+    The words are image, img, label, mask and seg (also in plural), before or after the rest: `img_0012`,
+    `image0012`, `label_0012`, `0012_mask` and `0012` all have the id `0012`.
+    """
+    found = _BEFORE.fullmatch(name) or _AFTER.fullmatch(name)
+    return found[1] if found else name
+
+
+class Pairs(Source):
+    """Images `[H, W]`, `[H, W, C]` or volumes `[X, Y, Z]`, `[X, Y, Z, C]`, one per file; labels without C.
+
+    Three axes are what the labels say: `[H, W, C]` if these have two. Without labels they are `[X, Y, Z]`
+    with three `tile_dims`; else `[H, W, C]` where the last axis has at most 4 entries or one for each of
+    `variables`. All files of a data set are read alike. Values and labels are as stored.
+    """
+
+    suffixes: tuple[str, ...]
+    in_root = False
+    """Whether images without labels may lie in `root` itself."""
+    class_names = ()
+    normalization = Normalization("minmax")
+
+    def __init__(
+        self,
+        root: str | Path,
+        variables: Sequence[str] = ("intensity",),
+        tile_dims: int = 2,
+        files: Files | None = None,
+    ) -> None:
+        self.root = str(root)
+        self.files = files or Files()
+        self.variables = tuple(variables)
+        self._items = self._pair()
+        self.spatial_dims = self._axes(tile_dims)
+
+    @abstractmethod
+    def header(self, path: str) -> Header:
+        """Shape and type without reading values. Raises DataError."""
+
+    @abstractmethod
+    def open(self, path: str) -> NDArray[Any]:
+        """The whole array, if possible as a memory map."""
+
+    def items(self) -> Sequence[Item]:
+        """One item per file in `images`, sorted by id."""
+        return self._items
+
+    def shape(self, item: Item) -> tuple[int, ...]:
+        """`(C, *S)` from the headers of image and label."""
+        (found, _, spatial), dims = self._checked(item.image), self.spatial_dims
+        if len(found) not in (dims, dims + 1) or spatial not in (None, dims):
+            expected = "[H, W] or [H, W, C]" if dims == 2 else "[X, Y, Z] or [X, Y, Z, C]"
+            raise DataError(f"{item.image}: has the shape {found}, expected {expected} as in the other files")
+        channels = found[dims] if len(found) > dims else 1
+        if channels < len(self.variables):
+            names = ", ".join(self.variables)
+            raise DataError(
+                f"{item.image}: has {channels} channel(s), expected {len(self.variables)}: {names}"
+            )
+        label = None if item.label is None else self._checked(item.label).shape
+        if label not in (None, found[:dims]):
+            raise DataError(f"{item.label}: shape {label} is not that of the image, {found[:dims]}")
+        return (channels, *found[:dims])
+
+    def read(
+        self, item: Item, region: tuple[slice, ...] | None = None, channels: Sequence[int] | None = None
+    ) -> Sample:
+        """Views `[C, *region]` and `[*region]` of the stored arrays."""
+        region = region or (slice(None),) * self.spatial_dims
+        chosen = list(range(len(self.variables)) if channels is None else channels)
+        stored = self.open(item.image)
+        first = np.moveaxis(stored, -1, 0) if stored.ndim > self.spatial_dims else stored[None]
+        run = list(range(chosen[0], chosen[0] + len(chosen))) == chosen
+        image = first[(slice(chosen[0], chosen[-1] + 1), *region)] if run else first[:, *region][chosen]
+        label = None if item.label is None else self.open(item.label)[region]
+        return Sample(image, label, tuple(self.variables[c] for c in chosen), item.image)
+
+    def _checked(self, path: str) -> Header:
+        """The header of an array of real numbers."""
+        found = self.header(path)
+        if found.dtype.kind not in "biuf":
+            raise DataError(f"{path}: holds {found.dtype}, expected real numbers")
+        if not found.shape or min(found.shape) < 1:
+            raise DataError(f"{path}: has the shape {found.shape}, expected an image or a volume")
+        return found
+
+    def _pair(self) -> list[Item]:
+        folder = join(self.root, "images")
+        if self.in_root and not self.files.exists(folder):
+            folder = self.root
+        images = self._by_id(folder)
+        if not images:
+            raise DataError(f"{folder}: no {' or '.join(self.suffixes)} file there")
+        try:
+            labels = self._by_id(join(self.root, "labels"))
+        except MissingError:
+            return [Item(name, images[name]) for name in sorted(images)]
+        alone = [f for a, b in ((images, labels), (labels, images)) for name, f in a.items() if name not in b]
+        if alone:
+            shown = ", ".join(sorted(alone)[:6]) + (", ..." if len(alone) > 6 else "")
+            raise DataError(
+                f"{self.root}: {len(alone)} file(s) in images and labels have no partner of their id: {shown}"
+            )
+        return [Item(name, images[name], labels[name]) for name in sorted(images)]
+
+    def _by_id(self, folder: str) -> Mapping[str, str]:
+        """Path by id; hidden files are passed over."""
+        found: dict[str, str] = {}
+        for name in self.files.names(folder):
+            suffix = next((s for s in self.suffixes if name.lower().endswith(s)), None)
+            if suffix is None or name.startswith("."):
+                continue
+            path, one = join(folder, name), id_of(name[: -len(suffix)])
+            if one in found:
+                raise DataError(f"{path} and {found[one]} have the same id {one!r}; rename one of them")
+            found[one] = path
+        return found
+
+    def _axes(self, tile_dims: int) -> int:
+        """Spatial axes, by the first item whose headers can be read."""
+        for item in self._items:
+            with suppress(DataError):
+                image, _, spatial = self._checked(item.image)
+                if spatial is not None:
+                    return spatial
+                if item.label is not None:
+                    return min(max(len(self._checked(item.label).shape), 2), 3)
+                colours = image[-1] <= MOST_COLOURS or image[-1] == len(self.variables)
+                return 2 if len(image) < 3 or (len(image) == 3 and tile_dims == 2 and colours) else 3
+        return min(max(tile_dims, 2), 3)

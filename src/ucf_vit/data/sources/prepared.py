@@ -1,0 +1,157 @@
+"""A data set that `ucf-vit prepare` has written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ucf_vit.core.errors import DataError
+from ucf_vit.core.registry import nearest
+from ucf_vit.data.batch import Sample
+from ucf_vit.data.normalization import Normalization
+from ucf_vit.data.prepare import manifest
+from ucf_vit.data.prepare.manifest import PACKS, UNFINISHED, Manifest, Pack
+from ucf_vit.data.prepare.stored import Reader, Stored
+from ucf_vit.data.sources.source import SOURCES, Item, Source
+from ucf_vit.data.storage import Files, MissingError, join
+
+
+@SOURCES.register("prepared")
+class Prepared(Source):
+    """The items of another source, to the bit, in chunks: a tile reads and checks those that it touches.
+
+    Everything else (names, strata, classes, normalisation) is as the other source had it. `variables` are
+    some of those that were prepared, in any order (default: all). An item's file is the first of its shards,
+    `step` its row there.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        variables: Sequence[str] = (),
+        resize: Sequence[int] | None = None,
+        fill_value: float | None = None,
+        files: Files | None = None,
+    ) -> None:
+        self.root = str(root)
+        files = files or Files()
+        self.manifest = load(self.root, files)
+        about = self.manifest
+        for name, given in (("resize", resize), ("fill_value", fill_value)):
+            _check_option(self.root, name, given, about)
+        self.variables = tuple(variables) or about.variables
+        self._stored_channels = tuple(self._channel(name) for name in self.variables)
+        self.spatial_dims, self.missing = about.spatial_dims, about.missing
+        self.class_names = about.class_names
+        self.normalization = about.normalization
+        self._reader = Reader(files.parts)
+        self._packs: dict[str, tuple[Pack, Stored, Stored | None]] = {}
+        self._items = self._listed()
+
+    @staticmethod
+    def normalization_of(root: str) -> Normalization:
+        """That of the source that the data in `root` was made from. Raises DataError."""
+        return load(root).normalization
+
+    def items(self) -> Sequence[Item]:
+        """All items, in the order of the source they come from."""
+        return self._items
+
+    def shape(self, item: Item) -> tuple[int, ...]:
+        """`(C, *S)` as the source they come from had it."""
+        return self._packs[item.image][0].shape
+
+    def read(
+        self, item: Item, region: tuple[slice, ...] | None = None, channels: Sequence[int] | None = None
+    ) -> Sample:
+        """`[C, *region]` and `[*region]`, of the types that were stored."""
+        pack, image, label = self._packs[item.image]
+        space = pack.shape[1:]
+        box = [
+            part.indices(size)[:2]
+            for part, size in zip(region or (slice(None),) * len(space), space, strict=True)
+        ]
+        chosen = tuple(range(len(self.variables)) if channels is None else channels)
+        names = tuple(self.variables[channel] for channel in chosen)
+        try:
+            values = self._channels(image, item.step, [self._stored_channels[c] for c in chosen], box)
+            if item.label is not None and label is not None:
+                return Sample(values, self._box(label, item.step, (), box)[0], names, item.image)
+        except DataError as error:
+            raise DataError(
+                f"{error} (item {item.key}); check all with: ucf-vit prepare --verify {self.root}"
+            ) from error
+        kind = None if item.class_index is None else np.asarray(item.class_index, np.int64)
+        return Sample(values, kind, names, item.image)
+
+    def _channels(
+        self, array: Stored, row: int, channels: Sequence[int], box: Sequence[tuple[int, int]]
+    ) -> NDArray[Any]:
+        """Those channels of a box; neighbours are read together."""
+        first, last = channels[0], channels[-1]
+        if list(channels) == list(range(first, last + 1)):
+            return self._box(array, row, ((first, last + 1),), box)[0]
+        return np.concatenate([self._box(array, row, ((c, c + 1),), box)[0] for c in channels])
+
+    def _box(
+        self, array: Stored, row: int, ahead: tuple[tuple[int, int], ...], box: Sequence[tuple[int, int]]
+    ) -> NDArray[Any]:
+        start, stop = zip((row, row + 1), *ahead, *box, strict=True)
+        return self._reader.read(array, start, stop)
+
+    def _channel(self, name: str) -> int:
+        known = self.manifest.variables
+        if name not in known:
+            raise DataError(
+                f"{self.root}: no variable {name!r}{nearest(name, list(known))}; it was prepared with "
+                + ", ".join(known)
+            )
+        return known.index(name)
+
+    def _listed(self) -> list[Item]:
+        about = self.manifest
+        found: list[Item | None] = [None] * len(about.keys)
+        for pack in about.packs:
+            folder = join(self.root, PACKS, pack.name)
+            image = Stored.of(pack, "image", folder)
+            label = None if pack.label_dtype is None else Stored.of(pack, "label", folder)
+            self._packs[image.paths[0]] = pack, image, label
+            for row, number in enumerate(pack.items):
+                found[number] = Item(
+                    about.keys[number],
+                    image.paths[0],
+                    None if label is None else label.paths[0],
+                    about.strata[about.stratum[number]],
+                    about.classes[number] if about.classes else None,
+                    row,
+                )
+        if None in found:
+            raise DataError(
+                f"{self.root}/{manifest.FILE}: item {about.keys[found.index(None)]} is in no pack"
+            )
+        return [item for item in found if item is not None]
+
+
+def load(root: str, files: Files | None = None) -> Manifest:
+    """The manifest of the data set in `root`. Raises DataError."""
+    files, file = files or Files(), join(root, manifest.FILE)
+    try:
+        return manifest.parse(files.using(file, Path.read_bytes), file)
+    except (FileNotFoundError, NotADirectoryError, MissingError) as error:
+        if files.exists(join(root, UNFINISHED)):
+            raise DataError(f"{root}: not finished; give the command ucf-vit prepare ... again") from error
+        raise DataError(f"{root}: no {manifest.FILE} there; expected what ucf-vit prepare writes") from error
+    except OSError as error:
+        raise DataError(f"{file}: can't be read ({error.strerror or error})") from error
+
+
+def _check_option(root: str, name: str, given: object, about: Manifest) -> None:
+    """What was done to the values before they were stored can't be asked for in another way later."""
+    had = about.options.get(name)
+    same = had == (list(given) if isinstance(given, (tuple, list)) else given)
+    if given is not None and not same:
+        raise DataError(f"{root}: {name} {given} is asked for, it was prepared with {had}; prepare it anew")

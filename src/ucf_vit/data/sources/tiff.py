@@ -1,0 +1,116 @@
+"""TIFF images and stacks, by tifffile, an optional package."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import struct
+import threading
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ucf_vit.core.errors import DataError, UserError
+from ucf_vit.data.decoded import decoded
+from ucf_vit.data.scratch import Scratch
+from ucf_vit.data.sources.pairs import Header, Pairs
+from ucf_vit.data.sources.source import SOURCES
+from ucf_vit.data.storage import Cache, Files
+
+_BROKEN = (OSError, EOFError, ValueError, LookupError, RuntimeError, struct.error, zlib.error)
+_CUT_OFF = ("invalid page offset", "failed to reshape", "missing data")
+"""What tifffile only logs of a file that ends too early, and then gives what is left."""
+
+
+@SOURCES.register("tiff")
+class Tiff(Pairs):
+    """One image `[H, W]` or stack `[pages, H, W]` per file, and channels, as the file says.
+
+    They are in `images` with labels in `labels`, or, without labels, in `root` itself. Uncompressed files are
+    read through a memory map; others are decoded once per machine.
+    """
+
+    suffixes = (".tif", ".tiff")
+    in_root = True
+
+    def __init__(
+        self,
+        root: str | Path,
+        variables: Sequence[str] = ("intensity",),
+        scratch: Scratch | None = None,
+        files: Files | None = None,
+    ) -> None:
+        if not importlib.util.find_spec("tifffile"):
+            raise UserError(f"{root}: needs tifffile; install it with: pip install 'ucf-vit[tiff]'")
+        self._scratch = scratch or Scratch()
+        super().__init__(root, variables, files=files or Files(Cache(self._scratch)))
+
+    def header(self, path: str) -> Header:
+        """From the tags of the file."""
+        with _opened(path, self.files) as (series, _):
+            order, spatial = _layout(series)
+            return Header(tuple(series.shape[axis] for axis in order), np.dtype(series.dtype), spatial)
+
+    def open(self, path: str) -> NDArray[Any]:
+        """A memory map."""
+        with _opened(path, self.files) as (series, local):
+            if series.dataoffset is not None:
+                dtype = np.dtype(series.dtype).newbyteorder(series.parent.byteorder)
+                stored: NDArray[Any] = np.memmap(local, dtype, "r", series.dataoffset, series.shape)
+            else:
+                about = local.stat()
+                key = ("tiff", str(local.absolute()), about.st_size, about.st_mtime_ns)
+                stored = decoded(series.asarray, series.nbytes, self._scratch, *key)
+            return stored.transpose(_layout(series)[0])
+
+
+def _layout(series: Any) -> tuple[tuple[int, ...], int]:
+    """Where the axes of `[*S]` or `[*S, C]` are among those of the file, and how many are spatial."""
+    channel = tuple(axis for axis, name in enumerate(series.axes) if name in "SC")
+    space = tuple(axis for axis, name in enumerate(series.axes) if name not in "SC")
+    names = "".join(series.axes[axis] for axis in space)
+    if len(channel) > 1 or len(space) not in (2, 3) or not names.endswith("YX"):
+        raise ValueError(f"axes {series.axes} of {series.shape}; expected one image, or one stack")
+    return (*space, *channel), len(space)
+
+
+@contextmanager
+def _opened(path: str, files: Files) -> Iterator[tuple[Any, Path]]:
+    """The only series of images in a file, and the local file. DataError where something is wrong with it."""
+    import tifffile
+
+    complaints = _Complaints()
+    logger = logging.getLogger("tifffile")
+    logger.addHandler(complaints)
+    try:
+        local = files.local(path)
+        with tifffile.TiffFile(local) as file:
+            if len(file.series) != 1:
+                raise ValueError(f"{len(file.series)} different images in it; expected one, or one stack")
+            if complaints.found:
+                raise ValueError(f"it is damaged or ends too early: {complaints.found[0]}")
+            yield file.series[0], local
+    except _BROKEN as error:
+        raise DataError(f"{path}: no readable TIFF image ({error})") from error
+    finally:
+        logger.removeHandler(complaints)
+
+
+class _Complaints(logging.Handler):
+    """What is logged in this thread of a file that is cut off."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.found: list[str] = []
+        self._thread = threading.get_ident()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep it."""
+        text = record.getMessage()
+        if record.thread == self._thread and any(words in text for words in _CUT_OFF):
+            self.found.append(text)

@@ -1,0 +1,110 @@
+"""DICOM series as volumes: order by position, values, and series that are not whole."""
+
+import numpy as np
+import pytest
+
+from ucf_vit.core.errors import DataError
+from ucf_vit.data.build import build_dataset
+from ucf_vit.data.sources import Dicom
+
+pydicom = pytest.importorskip("pydicom", reason="needs the extra dicom")
+from dicom_files import save_series  # noqa: E402
+
+VOLUME = np.random.default_rng(0).integers(-900, 1200, (10, 8, 6)).astype(np.int16)
+
+
+@pytest.fixture
+def series(tmp_path):
+    save_series(tmp_path / "one", VOLUME)
+    return tmp_path
+
+
+def test_slices_are_sorted_by_position_and_rescaled(tmp_path, scratch):
+    save_series(tmp_path / "b", VOLUME, slope=0.5, intercept=-1024, order=[4, 0, 5, 2, 1, 3])
+    save_series(tmp_path / "a", VOLUME[:, :, :1])
+    source = Dicom(tmp_path, scratch=scratch)
+    assert [item.key for item in source.items()] == ["a", "b"]
+    a, b = source.items()
+    assert (source.shape(a), source.shape(b)) == ((1, 10, 8, 1), (1, 10, 8, 6))
+    expected = VOLUME.astype(np.float32) * 0.5 - 1024
+    assert np.array_equal(source.read(b).image[0], expected)
+    region = (slice(2, 7), slice(1, 4), slice(3, 5))
+    image = source.read(b, region).image
+    assert np.array_equal(image[0], expected[region]) and image.dtype == np.float32
+    assert isinstance(image.base, np.memmap) or isinstance(image, np.memmap)
+
+
+def test_an_oblique_series_and_two_in_one_directory(tmp_path, scratch):
+    turned = [0.8, 0.6, 0, -0.6, 0.8, 0]
+    for number in range(2):
+        save_series(tmp_path / "x", VOLUME + number, name=f"s{number}_", orientation=turned, gap=-2.5)
+    (tmp_path / "x" / "notes.txt").write_text("x")
+    (tmp_path / "DICOMDIR").write_bytes(b"")
+    source = Dicom(tmp_path, scratch=scratch)
+    assert [item.key[:2] for item in source.items()] == ["x/", "x/"]
+    volumes = [source.read(item).image[0] for item in source.items()]
+    assert {int((v[:, :, ::-1] - VOLUME).max()) for v in volumes} == {0, 1}
+
+
+def test_files_without_suffix(tmp_path, scratch):
+    save_series(tmp_path, VOLUME, suffix="")
+    source = Dicom(tmp_path, scratch=scratch)
+    assert np.array_equal(source.read(source.items()[0]).image[0], VOLUME)
+
+
+def check(root, scratch, message):
+    with pytest.raises(DataError, match=message):
+        source = Dicom(root, scratch=scratch)
+        source.shape(source.items()[0])
+        source.read(source.items()[0])
+
+
+def test_missing_and_double_slices(series, scratch):
+    kept = (series / "one/002.dcm").read_bytes()
+    (series / "one/002.dcm").unlink()
+    check(series, scratch, r"003\.dcm: 1 slice\(s\) missing between it and .*001\.dcm")
+    (series / "one/002.dcm").write_bytes(kept)
+    (series / "one/again.dcm").write_bytes((series / "one/004.dcm").read_bytes())
+    check(series, scratch, r"one/.*\.dcm: lies at the same place as .*\.dcm")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"Rows": 4}, r"003\.dcm: another size, spacing or orientation than .*000\.dcm"),
+        ({"PixelSpacing": [1, 2]}, r"003\.dcm: another size, spacing"),
+        ({"ImagePositionPatient": [0, 0, 8.1]}, r"003\.dcm: 3\.1 mm, not 2\.5, between it and .*002\.dcm"),
+        ({"ImagePositionPatient": None}, r"003\.dcm: .*has no ImagePositionPatient"),
+        ({"NumberOfFrames": 7}, r"003\.dcm: .*not one slice"),
+    ],
+)
+def test_a_slice_that_does_not_belong_there(series, scratch, change, message):
+    path = series / "one/003.dcm"
+    found = pydicom.dcmread(path)
+    for name, value in change.items():
+        if value is None:
+            delattr(found, name)
+        else:
+            setattr(found, name, value)
+    found.save_as(path)
+    check(series, scratch, message)
+
+
+@pytest.mark.parametrize("size", [60, 300, 900])
+def test_a_cut_off_slice_fails_by_name_or_its_series_is_left_out(series, scratch, size):
+    save_series(series / "two", VOLUME)
+    path = series / "one/003.dcm"
+    path.write_bytes(path.read_bytes()[:size])
+    check(series, scratch, r"003\.dcm: (no usable DICOM header|can't be decoded)")
+    if size < 900:
+        data = build_dataset(
+            *("d", "dicom", series), tile_size=(4, 4, 4), labels=False, on_error="skip", scratch=scratch
+        )
+        assert [item.key for item in data.items] == ["two"] and len(data.skipped) == 1
+
+
+def test_nothing_there(tmp_path, scratch):
+    with pytest.raises(DataError, match="no DICOM file there"):
+        Dicom(tmp_path, scratch=scratch)
+    with pytest.raises(DataError, match="nowhere: no such directory"):
+        Dicom(tmp_path / "nowhere", scratch=scratch)
