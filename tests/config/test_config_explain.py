@@ -93,7 +93,13 @@ def test_a_short_name_of_two_keys():
 @pytest.mark.parametrize("section", list(sections()))
 def test_a_section_lists_its_keys(section):
     text = explain(section)
-    assert all(name in text for name, key in keys().items() if key.section == section)
+    inside = {name: key.description for name, key in keys().items() if key.section == section}
+    lines = text.splitlines()[1:]
+    assert len(lines) == len(inside)
+    assert all(f"{name} " in text and f"  {said}\n" in f"{text}\n" for name, said in inside.items())
+    wrapped = explain(section, 110)
+    assert max(map(len, wrapped.splitlines()[1:])) <= 110
+    assert wrapped.split() == text.split()
 
 
 @pytest.mark.parametrize(

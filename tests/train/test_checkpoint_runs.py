@@ -86,6 +86,12 @@ def test_more_checkpoints_are_kept(tmp_path: Path, concrete: Path) -> None:
     best = steps_by(losses)[:3]
     assert {step for name, step in steps.items() if name.startswith("best")} == set(best)
     assert steps["best"] == best[0]
+    saves = [line for line in read_metrics(out / "metrics.jsonl") if line["event"] == "save"]
+    saved = [line["step"] for line in saves if line["checkpoint"].startswith("last")]
+    assert saved == [4, 6, 8, 12, 16, 18, 20, 24, 28, 30]
+    fewer = ("trainer.checkpoint_keep_last=2", "trainer.checkpoint_keep_best=1", "trainer.max_epochs=6")
+    runs.train(config, RESUME, *fewer)
+    assert {path.name for path in out.iterdir() if path.is_dir()} == {"best", "last_even", "last_odd"}
     runs.train(config, "trainer.overwrite=true", "trainer.max_steps=1")
     assert {path.name for path in out.iterdir() if path.is_dir()} == {"best", "last_even"}
 
@@ -141,7 +147,13 @@ def test_weights_go_out_to_one_file_and_in_again(
         runs.train(begun)
         first = checkpoint.load(tmp_path / name / "out/last_even").weights
         assert all(first[key].allclose(value, rtol=0, atol=1e-12) for key, value in exported.items())
-    with pytest.raises(CheckpointError, match=r"(?s)another network.*size mismatch"):
-        runs.train(begun, "trainer.overwrite=true", "model.embed_dim=48", f"trainer.start_from={file}")
-    with pytest.raises(CheckpointError, match=r"nothing\.safetensors: no safetensors file"):
+    kept = tmp_path / "c/out/last_even"
+    with pytest.raises(UserError, match=r"c/out/last_even belongs to the run .* would remove"):
+        runs.train(begun, "trainer.overwrite=true", f"trainer.start_from={kept.parent}/last")
+    with pytest.raises(CheckpointError, match=r"start_from: .*/nothing\.safetensors does not exist"):
         runs.train(begun, "trainer.overwrite=true", f"trainer.start_from={tmp_path}/nothing.safetensors")
+    assert checkpoint.load(kept).weights.keys() == exported.keys()
+    with pytest.raises(
+        CheckpointError, match=r"another network than the config .* have another shape: .* in place of"
+    ):
+        runs.train(begun, "trainer.overwrite=true", "model.embed_dim=48", f"trainer.start_from={file}")

@@ -90,5 +90,40 @@ def _lose(
             process.join()
 
 
+SLEEPER = """
+import os, time
+from ucf_vit.data.sources import BasicCT
+
+class Sleeper(BasicCT):
+    count = 0
+
+    def read(self, *arguments, **options):
+        Sleeper.count += 1
+        if os.environ["RANK"] == "1" and Sleeper.count > 20:
+            time.sleep(600)
+        return super().read(*arguments, **options)
+"""
+
+
+def test_a_rank_that_lives_but_does_not_go_on_is_named(
+    tmp_path: Path, concrete: Path, forkserver: BaseContext
+) -> None:
+    (tmp_path / "sleeper.py").write_text(SLEEPER)
+    config = runs.write_config(
+        tmp_path / "c.yaml",
+        "masked",
+        concrete,
+        trainer=LONG,
+        parallelism={"timeout": TIMEOUT},
+        data={"batch_size": 2, "dataset": f"{tmp_path / 'sleeper.py'}:Sleeper"},
+    )
+    assert runs.on_ranks(forkserver, 2, config, target=_train) == [1, 1]
+    behind = f"rank 1 ({socket.gethostname()}) has not come further than step "
+    for rank in range(2):
+        said = (tmp_path / f"stderr{rank}").read_text()
+        assert said.startswith(f"error: [rank {rank}] {behind}")
+        assert f" (done) for {TIMEOUT} s, others have" in said
+
+
 def _said(directory: Path) -> str:
     return "\n".join(path.read_text() for path in directory.glob("stderr*"))

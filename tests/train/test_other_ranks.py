@@ -3,8 +3,10 @@
 import os
 import signal
 from collections import Counter
+from functools import partial
 from multiprocessing.context import BaseContext
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -131,3 +133,43 @@ def test_ranks_with_data_of_their_own_go_on_otherwise(
 def keys_in(config: Path, name: str, epoch: int, tiles: int) -> list[int]:
     """The keys of a first pass over a data set."""
     return list(sample_keys(load(config).trainer.seed, name, epoch, np.arange(tiles)).tolist())
+
+
+def remotely(aws: dict[str, str], environment: dict[str, str], config: Path, *overrides: str) -> None:
+    """`train_and_record` in a process that was not started from this one, with what S3 needs."""
+    os.environ |= aws
+    train_and_record(environment, config, *overrides)
+
+
+@pytest.mark.parametrize("order", ["global", "rank"])
+def test_a_run_that_reads_from_s3_is_killed_and_goes_on_otherwise(
+    tmp_path: Path, concrete: Path, forkserver: BaseContext, s3: Any, bucket: str, order: str
+) -> None:
+    """Two ranks without loader processes, then one with two of them; each tile comes once in every epoch."""
+    for path in sorted(concrete.rglob("*.nii*")):
+        s3.upload_file(str(path), bucket, f"ct/{path.relative_to(concrete)}")
+    config = runs.write_config(
+        tmp_path / "c.yaml", "masked", concrete, trainer={"max_epochs": EPOCHS, "checkpoint_steps": 1}
+    )
+    keys = [key for epoch in range(EPOCHS) for key in keys_in(config, "tiny", epoch, TILES)]
+    aws = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+    target = partial(remotely, aws)
+    data = [f"data.dict_root_dirs={{tiny: 's3://{bucket}/ct'}}", f"data.order={order}", "data.batch_size=2"]
+    before = [found["Key"] for found in s3.list_objects_v2(Bucket=bucket)["Contents"]]
+
+    codes = runs.on_ranks(forkserver, 2, config, "9", *data, target=target)
+    assert all(code != 0 for code in codes)
+    newest, _ = checkpoint.load_newest(tmp_path / "out", "last")
+    assert newest is not None and newest.state["step"] == 8
+    seen = keys_of(tmp_path, 8)
+    resumed = ["0", *data, "data.num_workers=2", "trainer.resume_from_checkpoint=true"]
+    assert runs.on_ranks(forkserver, 1, config, *resumed, target=target) == [0]
+    seen += keys_of(tmp_path, 10**6)
+    assert Counter(seen) == Counter(keys)
+    assert [found["Key"] for found in s3.list_objects_v2(Bucket=bucket)["Contents"]] == before
+    assert not any(aws["AWS_SECRET_ACCESS_KEY"] in text_of(path) for path in (tmp_path / "out").rglob("*"))
+
+
+def text_of(path: Path) -> str:
+    """The content of a file, as text."""
+    return path.read_bytes().decode(errors="replace") if path.is_file() else ""

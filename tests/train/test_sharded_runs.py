@@ -55,6 +55,43 @@ def test_ranks_that_split_tokens_equal_one_process(
         assert runs.losses(tmp_path / "two", event, key) == pytest.approx(expected, rel=close)
 
 
+ADAPTIVE = {"adaptive_patching": True, "patch_size": 4, "fixed_length": 15}
+
+
+@pytest.mark.parametrize(
+    ("batch", "parallelism"),
+    [
+        (4, {"seq_par_size": 2, "seq_par_attention": "ring"}),
+        (2, {"fsdp_size": 2, "cpu_offloading": True, "reduce_type": "bfloat16"}),
+    ],
+)
+def test_options_together_equal_one_process(
+    tmp_path: Path, concrete: Path, forkserver: BaseContext, batch: int, parallelism: dict[str, object]
+) -> None:
+    """Adaptive patches of single channels, accumulated; sums in bfloat16 are that much less exact."""
+    close = 1e-3 if "reduce_type" in parallelism else 1e-5
+    for name, size, options in (("one", 4, {}), ("two", batch, {"mode": "fsdp", **parallelism})):
+        config = runs.write_config(
+            tmp_path / name / "c.yaml",
+            "masked",
+            concrete,
+            data={"batch_size": size, "single_channel": True},
+            model=RATE | ADAPTIVE,
+            trainer={"max_epochs": 1, "accumulate_steps": 2},
+            parallelism=options,
+        )
+        if name == "one":
+            runs.train(config)
+        else:
+            assert runs.on_ranks(forkserver, 2, config) == [0, 0]
+    expected = runs.losses(tmp_path / "one/out")
+    assert len(expected) == 3
+    assert runs.losses(tmp_path / "two/out") == pytest.approx(expected, rel=close)
+    nowhere = ("trainer.overwrite=true", "trainer.start_from=/nowhere")
+    assert runs.on_ranks(forkserver, 2, config, *nowhere) == [1, 1]
+    assert runs.losses(tmp_path / "two/out") == pytest.approx(expected, rel=close)
+
+
 def test_float16_is_scaled_alike_on_all_ranks(
     tmp_path: Path, concrete: Path, forkserver: BaseContext
 ) -> None:

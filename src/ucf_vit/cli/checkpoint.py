@@ -8,7 +8,10 @@ from typing import Annotated
 import typer
 
 app = typer.Typer(help="Look into a checkpoint, or take its weights out.", no_args_is_help=True)
-Directory = Annotated[Path, typer.Argument(metavar="CHECKPOINT", help="Its directory, such as RUN/best.")]
+Directory = Annotated[
+    Path,
+    typer.Argument(metavar="CHECKPOINT", help="Its directory, such as RUN/best; RUN/last: the newer one."),
+]
 
 
 @app.callback()

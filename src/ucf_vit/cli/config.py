@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -19,7 +21,8 @@ Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...",
 @app.command()
 def explain(key: Annotated[str, typer.Argument(help="Section or key, e.g. model.fixed_length")]) -> None:
     """Print what a key means, its type, unit and default."""
-    typer.echo(explain_key(key))
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
+    typer.echo(explain_key(key, width))
 
 
 @app.command()

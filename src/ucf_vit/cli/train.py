@@ -31,8 +31,7 @@ def train(config: Config, overrides: Overrides = None, nproc: Processes = 1) -> 
         )
     if nproc > 1:
         run.check_ranks(nproc)
-        spawn(nproc, ["train", str(config), *(overrides or [])])
-        return
+        raise typer.Exit(spawn(nproc, ["train", str(config), *(overrides or [])]))
     with start(run) as world:
         train_task(build_task(run), run, world)
 

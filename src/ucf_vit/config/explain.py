@@ -13,14 +13,15 @@ from ucf_vit.core.registry import nearest
 WIDTH = 100
 
 
-def explain(key: str) -> str:
+def explain(key: str, width: int = 0) -> str:
     """Description, type, unit and default of a key such as `model.fixed_length`; of a section, all its keys.
 
-    `fixed_length` alone will do. Raises ConfigError for an unknown key, with the nearest known one.
+    `fixed_length` alone will do. The keys of a section have a line each, or are wrapped to `width`.
+    Raises ConfigError for an unknown key, with the nearest known one.
     """
     name = dotted(canonical(tuple(key.strip().split("."))))
     if name in sections():
-        return _section(name)
+        return _section(name, width)
     found = [known for path, known in keys().items() if _fits(name, path)]
     if found:
         return "\n\n".join(_key(known) for known in found)
@@ -42,8 +43,11 @@ def _key(key: Key) -> str:
     return "\n".join([key.name, text, *lines])
 
 
-def _section(name: str) -> str:
+def _section(name: str, width: int) -> str:
     inside = [key for key in keys().values() if key.section == name]
     column = max(len(key.name) for key in inside)
-    lines = [f"  {key.name:{column}}  {textwrap.shorten(key.description, WIDTH)}" for key in inside]
+    lines = [f"  {key.name:{column}}  {key.description}" for key in inside]
+    if width:
+        wrapped = [textwrap.wrap(line, width, subsequent_indent=" " * (column + 4)) for line in lines]
+        lines = [line for of_key in wrapped for line in of_key]
     return "\n".join([f"{name}: {sections()[name]}", *lines])

@@ -52,8 +52,8 @@ class Trainer(Section):
     overwrite: bool = key(False, "Start anew even if checkpoint_path holds a run already.")
     start_from: str = key(
         "",
-        "Checkpoint directory or .safetensors file of the same network, whose weights a new run starts from; "
-        "of a checkpoint the averaged ones where there are some. A run that resumes has its own.",
+        "Checkpoint (RUN/best, RUN/last) or .safetensors file of the same network, whose weights a new run "
+        "starts from, averaged ones where a checkpoint has some. A run that resumes has its own.",
     )
     use_pretrained_mae_model: bool = key(False, "Start the encoder from that of a masked autoencoder.")
     mae_checkpoint_path: str = key("", "Output directory of the masked autoencoder's run.")
@@ -69,7 +69,11 @@ class Trainer(Section):
         "Write checkpoints beside the training, from copies in host memory; it waits for those alone.",
     )
     checkpoint_keep_last: Whole = key(
-        2, "Newest checkpoints to keep: _even, _odd and, of those before, _step_N.", "checkpoints", ge=2
+        2,
+        "Newest checkpoints to keep: _even, _odd and, of those before, _step_N; more are removed at the "
+        "next save.",
+        "checkpoints",
+        ge=2,
     )
     checkpoint_keep_best: Whole = key(
         1, "Best checkpoints to keep: best and, of the next best, best_step_N.", "checkpoints", ge=1

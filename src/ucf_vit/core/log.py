@@ -53,6 +53,11 @@ def terminal() -> Console | None:
     return rich.get_console() if sys.stdout.isatty() else None
 
 
+def say(line: str) -> None:
+    """A line on the terminal, as it is."""
+    Console().print(line, soft_wrap=True, highlight=False, markup=False)
+
+
 def read_warnings(file: Path) -> Counter[str]:
     """The warnings and errors in a log file (first line of each) and how often each came, in order."""
     if not file.is_file():

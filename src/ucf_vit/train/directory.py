@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ from ucf_vit.parallel.world import World
 from ucf_vit.tasks.task import Task
 from ucf_vit.train import checkpoint
 from ucf_vit.train.ema import Ema
+from ucf_vit.train.locate import find_start
+from ucf_vit.train.mismatch import mismatch
 from ucf_vit.train.optimizer import load_moments
 from ucf_vit.train.shards import Shards
 from ucf_vit.train.state import State
@@ -36,7 +38,8 @@ def open_directory(run: Run, world: World) -> tuple[checkpoint.Checkpoint | None
     directory = Path(run.trainer.checkpoint_path)
 
     def begin() -> None:
-        _make_room(directory, run)
+        start = find_start(run) if run.trainer.start_from else None
+        _make_room(directory, run, start)
         _write_config(directory, run)
 
     _on_main(world, directory, lambda: directory.mkdir(parents=True, exist_ok=True))
@@ -69,7 +72,7 @@ def _to_resume(directory: Path, run: Run, world: World) -> tuple[checkpoint.Chec
     return newest, notes
 
 
-def _make_room(directory: Path, run: Run) -> None:
+def _make_room(directory: Path, run: Run, start: Path | None) -> None:
     names = (BEST, run.trainer.checkpoint_filename)
     slots = [directory / BEST, *checkpoint.slots(directory, run.trainer.checkpoint_filename)]
     slots += [path for name in names for path in checkpoint.kept(directory, name)]
@@ -78,6 +81,11 @@ def _make_room(directory: Path, run: Run) -> None:
             f"trainer.checkpoint_path {directory} holds a run already. Continue it with "
             "trainer.resume_from_checkpoint=true, replace it with trainer.overwrite=true, "
             "or name another directory"
+        )
+    if start is not None and start.absolute() in [slot.absolute() for slot in slots]:
+        raise UserError(
+            f"trainer.start_from {start} belongs to the run that trainer.overwrite=true would remove; "
+            "name another trainer.checkpoint_path"
         )
     for slot in slots:
         shutil.rmtree(slot, ignore_errors=True)
@@ -113,28 +121,33 @@ def _load(task: Task, run: Run, read: checkpoint.Checkpoint, kinds: Iterable[str
     differing = differences(read.meta["config"], run)
     try:
         load_tensors(task, [read.shards(kind) for kind in kinds])
-    except RuntimeError as cause:
+    except OtherNetworkError as how:
         trained = read.directory.parent / "config.yaml"
-        advice = f"; repeat the overrides of the training, or evaluate {trained}\n" if differing else ""
+        advice = f"; repeat the overrides of the training, or evaluate {trained}. " if differing else ""
         raise CheckpointError(
             f"{read.directory} holds another network than the config describes: "
-            f"{'; '.join(differing)}{advice}{str(cause)[:500]}"
+            f"{'; '.join(differing)}{advice}{how}"
         ) from None
     if differing:
         log.warning("%s was trained otherwise: %s", read.directory, "; ".join(differing))
     return differing
 
 
-def load_tensors(task: Task, sources: Iterable[Shards]) -> None:
+class OtherNetworkError(CheckpointError):
+    """Weights are those of another network; the message says how they differ."""
+
+
+def load_tensors(task: Task, sources: Sequence[Shards]) -> None:
     """Put tensors by name into `task`, of several sources the last; a rank reads what it holds of each.
 
-    Raises RuntimeError where names or shapes are not those of `task`.
+    Raises OtherNetworkError where names or shapes are not those of `task`.
     """
     own = task.state_dict()
+    if how := mismatch(own, {name: shape for source in sources for name, shape in source.shapes.items()}):
+        raise OtherNetworkError(how)
     found: dict[str, Tensor] = {}
     for source in sources:
-        parts = source.parts(own)
-        found |= source.nothing(source.shapes.keys() - parts.keys()) | parts
+        found |= source.parts(own)
     task.load_state_dict(found)
 
 

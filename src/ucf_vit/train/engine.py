@@ -80,19 +80,26 @@ def _train_epoch(state: State, loop: Loop, hooks: Sequence[Hook], request: StopR
             return True
         if last and state.stream.left:
             break
-        if loop.checkpoint_steps and state.step % loop.checkpoint_steps == 0:
+        ends = not state.stream.left and _is_due(state, loop, state.epoch + 1)
+        if loop.checkpoint_steps and state.step % loop.checkpoint_steps == 0 and not ends:
             loop.save(state)
     return False
 
 
-def _finish_epoch(state: State, loop: Loop, hooks: Sequence[Hook]) -> None:
+def _is_due(state: State, loop: Loop, epoch: int) -> bool:
+    """Whether there is a checkpoint at the end of the epoch, after its validation."""
     last = state.step >= state.total_steps
+    return last or not loop.validation_epochs or epoch % loop.validation_epochs == 0
+
+
+def _finish_epoch(state: State, loop: Loop, hooks: Sequence[Hook]) -> None:
+    due = _is_due(state, loop, state.epoch)
     state.world.at(state.step, "end of an epoch")
-    if loop.validation_epochs and (last or state.epoch % loop.validation_epochs == 0):
+    if loop.validation_epochs and due:
         metrics = loop.validate(state)
         for hook in hooks:
             hook.on_validation(state, metrics)
-    if last or not loop.validation_epochs or state.epoch % loop.validation_epochs == 0:
+    if due:
         loop.save(state)
 
 

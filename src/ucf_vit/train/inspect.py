@@ -11,14 +11,16 @@ from safetensors.torch import save_file
 from ucf_vit.core.errors import CheckpointError, UserError
 from ucf_vit.train import checkpoint
 from ucf_vit.train.checkpoint import AVERAGED, OPTIMIZER, WEIGHTS
+from ucf_vit.train.locate import locate
 from ucf_vit.train.shards import Shards
 
 
 def describe(directory: Path) -> str:
     """What a checkpoint holds: step, versions, layout, and its weights with shapes, types and sizes.
 
-    Reads the description and the headers of the files alone. Raises CheckpointError.
+    Reads the description and the headers of the files alone. Raises CheckpointError; see `locate`.
     """
+    directory = locate(directory)
     meta = checkpoint.read_meta(directory)
     layout = meta.get("layout", {})
     lines = [
@@ -49,6 +51,7 @@ def export_weights(directory: Path, file: Path, *, averaged: bool = False) -> in
     """
     if file.exists():
         raise UserError(f"{file} exists already; name another file")
+    directory = locate(directory)
     read = checkpoint.load(directory)
     if averaged and not read.has_average:
         raise CheckpointError(f"{directory} has no averaged weights (trainer.ema_decay was 0)")

@@ -16,7 +16,8 @@ from ucf_vit.parallel.initial import materialise
 from ucf_vit.parallel.world import World
 from ucf_vit.tasks.task import Task
 from ucf_vit.train import checkpoint
-from ucf_vit.train.directory import load_for_inference, load_tensors
+from ucf_vit.train.directory import OtherNetworkError, load_for_inference, load_tensors
+from ucf_vit.train.locate import find_start
 from ucf_vit.train.shards import Shards
 
 log = logging.getLogger(__name__)
@@ -28,15 +29,15 @@ def start_from(task: Task, run: Run, world: World) -> None:
 
     Every process reads the part that it holds. Raises CheckpointError when they are those of another network.
     """
-    path = Path(run.trainer.start_from)
+    path = world.on_main(lambda: find_start(run))
     if path.is_dir():
         load_for_inference(task, run, checkpoint.load(path, world))
     else:
         try:
             load_tensors(task, [Shards([path])])
-        except RuntimeError as cause:
+        except OtherNetworkError as how:
             raise CheckpointError(
-                f"trainer.start_from {path}: another network than the config describes: {str(cause)[:500]}"
+                f"trainer.start_from {path}: another network than the config describes: {how}"
             ) from None
     log.info("starting from the weights in %s", path)
 

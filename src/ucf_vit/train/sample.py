@@ -6,30 +6,27 @@ import json
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
 import yaml
-from rich.console import Console
-from rich.table import Table
 from torch import Tensor
 
 from ucf_vit.config import Run, from_dict, load
 from ucf_vit.core.errors import CheckpointError, UserError
+from ucf_vit.core.log import say
 from ucf_vit.core.registry import nearest
 from ucf_vit.core.seeds import seed_of
-from ucf_vit.data.scratch import Scratch
 from ucf_vit.parallel.world import World
 from ucf_vit.tasks.denoising import Denoising
 from ucf_vit.train import checkpoint, sample_files
 from ucf_vit.train.build import build_task, distributed
-from ucf_vit.train.datasets import build_datasets
 from ucf_vit.train.directory import BEST, load_for_inference
-from ucf_vit.train.fidelity.compare import Fidelity, Tiles, compare, in_words
 from ucf_vit.train.hooks.atomic import write_atomic
 from ucf_vit.train.launch import pick_device
-from ucf_vit.train.sample_tiles import Trees, Wanted, find_trees, tiles
+from ucf_vit.train.sample_compare import check_comparable, compare_with_data, print_fidelity
+from ucf_vit.train.sample_tiles import Trees, Wanted, find_trees
 
 log = logging.getLogger(__name__)
 STEPS = 50
@@ -110,7 +107,8 @@ def sample_run(
         others = len(trees) - trees.held_out
         say(f"along the trees of {trees.held_out} held-out and {others} training tiles, in turn")
     if with_comparison:
-        found = _compare(trained, like, samples, wanted.seed)
+        say(f"comparing with held-out and training tiles ({like})")
+        found = compare_with_data(samples, trained.run, trained.task, like, wanted.seed, trained.device)
         drawn = sample_files.draw_neighbours(samples, found.neighbour, found.nearest, variables)
         write_atomic(folder / sample_files.NEIGHBOURS, drawn)
         write_atomic(
@@ -271,54 +269,3 @@ def generate(
             )
         on_batch(numbers[-1] + 1, wanted.number)
     return torch.cat(parts)
-
-
-def check_comparable(run: Run, number: int) -> None:
-    """UserError where there is nothing to compare, told before anything is generated."""
-    if number < 2:
-        raise UserError(f"--compare needs two samples at least, better hundreds; got --number {number}")
-    if not any(len(found) for found in build_datasets(run, Scratch(), held_out=True)):
-        raise UserError(
-            "--compare: no held-out data; set data.dict_end_idx, or dict_val_start_idx and dict_val_end_idx"
-        )
-
-
-def _compare(trained: Trained, like: Wanted, samples: Tensor, seed: int) -> Fidelity:
-    held_out, training = (_seen(trained, like, held_out=held) for held in (True, False))
-    say(f"comparing with held-out and training tiles ({like})")
-    return compare(samples, training, held_out, seed, trained.device)
-
-
-def _seen(trained: Trained, like: Wanted, held_out: bool) -> Tiles:
-    """The tiles as the model sees them: with adaptive patching, what tokens hold of them."""
-    model, patcher = trained.task.model, trained.task.patcher
-    for batch, rows in tiles(trained.run, like, held_out=held_out, patcher=patcher):
-        if patcher is None or batch.leaves is None:
-            yield batch, rows
-        else:
-            patches = patcher.cut(batch.image, batch.leaves)
-            yield replace(batch, image=model.image(patches.values.flatten(2), patches)), rows
-
-
-def print_fidelity(found: Fidelity) -> None:
-    """The figures as tables on the terminal."""
-    table = Table(title=f"Fréchet distance on random features, {found.number:,} tiles each")
-    for column in ("of", "to", "distance"):
-        table.add_column(column, justify="right" if column == "distance" else "left")
-    table.add_row("held-out tiles (floor)", "training tiles", f"{found.floor:.4g}")
-    table.add_row("generated", "held-out tiles", f"{found.generated:.4g}", style="bold")
-    table.add_row("noise", "held-out tiles", f"{found.noise:.4g}")
-    near = Table(title="Root mean square difference to the nearest training tile")
-    near.add_column("of")
-    near.add_column("median", justify="right")
-    near.add_row("generated", f"{float(found.nearest.median()):.4g}", style="bold")
-    near.add_row("held-out tiles", f"{float(found.nearest_held_out.median()):.4g}")
-    console = Console()
-    console.print(table)
-    console.print(near)
-    say(in_words(found))
-
-
-def say(line: str) -> None:
-    """A line on the terminal, as it is."""
-    Console().print(line, soft_wrap=True, highlight=False, markup=False)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from ucf_vit.config import Run, dump
+from ucf_vit.core.log import FILE_ONLY
 from ucf_vit.train import checkpoint
 from ucf_vit.train.directory import BEST
 from ucf_vit.train.replacing import remove
 from ucf_vit.train.saver import Saver
 from ucf_vit.train.state import State
+
+log = logging.getLogger(__name__)
 
 
 def save_slot(state: State, run: Run, saver: Saver) -> None:
@@ -22,8 +26,7 @@ def save_slot(state: State, run: Run, saver: Saver) -> None:
     state.slot = odd if state.slot == even else even
 
     def prune() -> None:
-        for old in checkpoint.kept(directory, name)[more:] if more else ():
-            remove(old)
+        _remove(checkpoint.kept(directory, name)[more:], "trainer.checkpoint_keep_last")
 
     _save(state, run, saver, state.slot, {}, keep=more > 0, prune=prune)
 
@@ -45,8 +48,7 @@ def save_if_good(state: State, run: Run, saver: Saver, metrics: dict[str, float]
         return sorted(checkpoint.kept(directory, BEST), key=goodness, reverse=True)
 
     def prune() -> None:
-        for worse in ranked()[more:] if more else ():
-            remove(worse)
+        _remove(ranked()[more:], "trainer.checkpoint_keep_best")
 
     def is_next_best() -> bool:
         kept = ranked()
@@ -58,10 +60,17 @@ def save_if_good(state: State, run: Run, saver: Saver, metrics: dict[str, float]
         _save(state, run, saver, BEST, metrics, keep=more > 0, prune=prune)
         return
     state.stale += 1
-    if more and math.isfinite(value):
-        saver.wait()
-        if state.world.on_main(is_next_best):
-            _save(state, run, saver, f"{BEST}_step_{state.step}", metrics, prune=prune)
+    saver.wait()
+    if more and math.isfinite(value) and state.world.on_main(is_next_best):
+        _save(state, run, saver, f"{BEST}_step_{state.step}", metrics, prune=prune)
+    else:
+        state.world.on_main(prune)
+
+
+def _remove(checkpoints: Iterable[Path], key: str) -> None:
+    for one in checkpoints:
+        log.info("removing %s: more than %s", one.name, key, extra=FILE_ONLY)
+        remove(one)
 
 
 def _save(

@@ -108,10 +108,6 @@ class Shards:
         }
         return own_parts(fitting, self.read)
 
-    def nothing(self, names: Iterable[str]) -> dict[str, Tensor]:
-        """Tensors of the shapes of those called `names`, without values."""
-        return {name: torch.empty(self.shapes[name], device="meta") for name in names}
-
 
 def _slices(first: list[int], last: list[int], offsets: tuple[int, ...]) -> tuple[slice, ...]:
     return tuple(slice(a - o, b - o) for a, b, o in zip(first, last, offsets, strict=True))

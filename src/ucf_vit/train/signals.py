@@ -1,4 +1,4 @@
-"""Polite ends: SIGTERM and SIGUSR1 ask a run to save and stop at the next step."""
+"""Polite ends: SIGTERM, SIGUSR1 and SIGINT (Ctrl-C) ask a run to save and stop at the next step."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+ASKING = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 
 
 class StopRequest:
@@ -20,19 +22,26 @@ class StopRequest:
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         self.name = signal.Signals(number).name
+        if number == signal.SIGINT:
+            signal.signal(number, signal.default_int_handler)
 
 
 @contextmanager
 def listen() -> Iterator[StopRequest]:
-    """Watch for SIGTERM and SIGUSR1; the former handlers come back at the end.
+    """Watch for SIGTERM, SIGUSR1 and SIGINT; the former handlers come back at the end.
 
+    A second SIGINT ends the process at once; where it is ignored, as in a shell's background, it stays so.
     Only the main thread hears signals; elsewhere nothing is watched.
     """
     request = StopRequest()
     if threading.current_thread() is not threading.main_thread():
         yield request
         return
-    former = {number: signal.signal(number, request._receive) for number in (signal.SIGTERM, signal.SIGUSR1)}
+    former = {
+        number: signal.signal(number, request._receive)
+        for number in ASKING
+        if number != signal.SIGINT or signal.getsignal(number) is not signal.SIG_IGN
+    }
     try:
         yield request
     finally:

@@ -1,18 +1,16 @@
-"""Joining the other processes of a run, and starting some on this machine."""
+"""Joining the other processes of a run."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
 
 import torch
 import torch.distributed as dist
-from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
-from torch.distributed.run import main as torchrun
 
 from ucf_vit.config import Run
 from ucf_vit.core.errors import UserError
@@ -112,7 +110,7 @@ def join(place: Place, device: torch.device, patience: timedelta) -> dist.Store:
 
 
 def _store(place: Place) -> dist.Store:
-    """Where the processes leave one another their addresses; rank 0 keeps it, or torchrun.
+    """Where the processes leave one another their addresses; rank 0 keeps it, or who started them.
 
     torchrun's outlives the processes. Those it starts again must not find the addresses of the dead, so each
     start has a name of its own; several agents count their starts differently, and share none.
@@ -125,15 +123,3 @@ def _store(place: Place) -> dist.Store:
     one_agent = os.environ.get("GROUP_WORLD_SIZE", "1") == "1"
     start_number = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") if one_agent else "0"
     return dist.PrefixStore(f"start{start_number}", store)
-
-
-def spawn(processes: int, arguments: Sequence[str]) -> None:
-    """Run `ucf-vit` with `arguments` on local processes; exits with the status of the first to fail."""
-    command = ["--standalone", f"--nproc-per-node={processes}", "-m", "ucf_vit", *arguments]
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
-    os.environ.setdefault("TORCHELASTIC_SIGNALS_TO_HANDLE", "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1")
-    try:
-        torchrun(command)
-    except ChildFailedError as failed:
-        _, failure = failed.get_first_failure()
-        sys.exit(failure.exitcode if failure.exitcode > 0 else 1)

@@ -1,0 +1,36 @@
+"""How the weights of a checkpoint differ from those of a network, in a line."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from torch import Tensor
+
+SHOWN = 3
+
+
+def mismatch(own: Mapping[str, Tensor], found: Mapping[str, tuple[int, ...]]) -> str:
+    """What of `found`, shapes by name, does not fit the weights `own`; nothing where all does."""
+    shapes = {name: tuple(tensor.shape) for name, tensor in own.items()}
+    missing = [name for name in shapes if name not in found]
+    more = [name for name in found if name not in shapes]
+    others = [
+        f"{name} ({_sides(found[name])} in place of {_sides(shape)})"
+        for name, shape in shapes.items()
+        if name in found and found[name] != shape
+    ]
+    counts = (
+        (f"{len(missing)} of {len(shapes)} weights are missing", missing),
+        (f"{len(more)} are of no use here", more),
+        (f"{len(others)} of {len(shapes)} have another shape", others),
+    )
+    return "; ".join(f"{said}: {_some(names)}" for said, names in counts if names)
+
+
+def _some(names: Collection[str]) -> str:
+    more = [f"and {len(names) - SHOWN} more"] if len(names) > SHOWN else []
+    return ", ".join([*list(names)[:SHOWN], *more])
+
+
+def _sides(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape)) or "one number"

@@ -1,0 +1,77 @@
+"""`ucf-vit train --nproc`: local processes that are signalled and end together."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from threading import Timer
+
+import pytest
+
+import runs
+from ucf_vit.train import checkpoint
+from ucf_vit.train.launch import local
+
+RANK = "import os, signal, sys, time; rank = int(os.environ['RANK'])\n"
+POLITE = "signal.signal(signal.{0}, lambda *_: sys.exit({1})); time.sleep(60)"
+
+
+def run(code: str, processes: int = 3) -> int:
+    return local.run_together([sys.executable, "-c", RANK + code], processes, os.environ)
+
+
+def test_all_that_end_well_end_well() -> None:
+    assert run("assert os.environ['LOCAL_RANK'] == str(rank) and os.environ['WORLD_SIZE'] == '3'") == 0
+
+
+def test_the_status_is_that_of_the_first_to_fail_and_the_others_have_time(
+    tmp_path: Path,
+) -> None:
+    end = f"open({str(tmp_path)!r} + f'/{{rank}}', 'w').write('named it')"
+    assert run(f"if rank == 1: sys.exit(2)\ntime.sleep(0.5); {end}; sys.exit(1)") == 2
+    assert {path.name for path in tmp_path.iterdir()} == {"0", "2"}
+
+
+def test_one_that_was_killed_is_named_and_one_that_stays_is_ended(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "GRACE", 0.2)
+    began = time.monotonic()
+    assert run("if rank == 2: os.kill(os.getpid(), signal.SIGKILL)\ntime.sleep(60)") == 128 + 9
+    assert time.monotonic() - began < 30
+    assert capfd.readouterr().err == "error: rank 2 of 3 was ended by SIGKILL\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("status", [0, 3])
+def test_a_signal_goes_on_to_all(number: signal.Signals, status: int) -> None:
+    former = signal.getsignal(number)
+    timer = Timer(1.0, os.kill, (os.getpid(), number))
+    timer.start()
+    assert run(POLITE.format(number.name, status)) == status
+    assert signal.getsignal(number) is former
+
+
+def test_a_signal_saves_and_ends_well_without_more_words(tmp_path: Path, concrete: Path) -> None:
+    config = runs.write_config(
+        tmp_path / "c.yaml", "masked", concrete, trainer={"max_epochs": 10_000}, data={"batch_size": 2}
+    )
+    command = [sys.executable, "-m", "ucf_vit", "train", str(config), "--nproc", "2"]
+    with (tmp_path / "said").open("w") as said:
+        process = subprocess.Popen(command, stdout=said, stderr=said)
+    try:
+        while max(runs.losses(tmp_path / "out"), default=0) < 2:
+            assert process.poll() is None, (tmp_path / "said").read_text()
+            time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=60) == 0
+    finally:
+        process.terminate()
+    lines = (tmp_path / "said").read_text().splitlines()
+    assert all(line[:2] == "20" for line in lines), lines
+    assert "asked to stop by SIGTERM: saved at step" in lines[-1]
+    newest, _ = checkpoint.load_newest(tmp_path / "out", "last")
+    assert newest is not None
+    assert newest.state["step"] == max(runs.losses(tmp_path / "out"))
