@@ -186,9 +186,13 @@ def _remove(path: Path) -> None:
 def _begin(directory: Path) -> int:
     """Bytes in a directory whose files stay; what killed processes left unfinished is removed."""
     for partial in directory.glob("*.partial"):
-        lock = partial.with_name(f"{partial.name.rsplit('.', 2)[0]}.lock")
+        lock = _lock_file(partial.with_name(partial.name.rsplit(".", 2)[0]))
         with suppress(BlockingIOError), _unlocked(lock):
             partial.unlink(missing_ok=True)
+    for lock in directory.glob("*.lock"):
+        if not lock.with_suffix("").exists():
+            with suppress(BlockingIOError), _unlocked(lock):
+                lock.unlink()
     used = sum(path.stat().st_size for path in _entries(directory))
     (directory / "all.total").write_bytes(_written(used))
     return used

@@ -18,7 +18,7 @@ from ucf_vit.data.formats import SUFFIXES, FieldFile, open_fields, open_remote_z
 from ucf_vit.data.normalization import Normalization
 from ucf_vit.data.scratch import Scratch
 from ucf_vit.data.sources.source import SOURCES, Item, Source
-from ucf_vit.data.storage import Cache, Files, is_remote, join, name_of
+from ucf_vit.data.storage import CONCURRENCY, Cache, Files, is_remote, join, name_of
 
 Found = TypeVar("Found")
 
@@ -63,8 +63,7 @@ class Fields(Source):
 
     def items(self) -> Sequence[Item]:
         """All time steps of all files, sorted by the file's name, then in time."""
-        self._files.fetch([path for path in self.paths if not path.endswith(".zarr")])
-        with ThreadPoolExecutor(max_workers=16) as pool:
+        with ThreadPoolExecutor(max_workers=CONCURRENCY) as pool:
             grids = pool.map(self._grid_or_none, self.paths)
             return [
                 Item(f"{name_of(path)}[{step}]", path, step=step)

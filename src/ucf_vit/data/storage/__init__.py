@@ -3,6 +3,6 @@
 from ucf_vit.core.urls import is_remote, join, name_of
 from ucf_vit.data.storage.cache import Cache
 from ucf_vit.data.storage.failures import MissingError, Patience
-from ucf_vit.data.storage.files import Files
+from ucf_vit.data.storage.files import CONCURRENCY, Files
 
-__all__ = ["Cache", "Files", "MissingError", "Patience", "is_remote", "join", "name_of"]
+__all__ = ["CONCURRENCY", "Cache", "Files", "MissingError", "Patience", "is_remote", "join", "name_of"]
