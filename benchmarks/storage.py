@@ -4,9 +4,9 @@
     python benchmarks/storage.py --quick     200 objects
 
 Two servers on this machine: moto speaks S3 in full but answers some 250 requests a second, whoever asks;
-nginx, if it is installed, answers for the same files, and with a listing that was written before, so fast that the
-client decides. The plain loop lists and reads one object after the other by s3fs, at most 1,000 of them, and
-keeps nothing; ours checks sizes and keeps a copy with a checksum of each.
+nginx, if it is installed, answers for the same files, and with a listing that was written before, so fast
+that the client decides. The plain loop lists and reads one object after the other by s3fs, at most 1,000 of
+them, and keeps nothing; ours checks sizes and keeps a copy with a checksum of each.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ import pytest
 import runs
 import ucf_vit
 from ucf_vit.core.errors import UserError
-from ucf_vit.train import build
+from ucf_vit.train import datasets
 
 
 def other_on_rank_1(environment: dict[str, str], config: Path, what: str) -> None:
@@ -20,8 +20,8 @@ def other_on_rank_1(environment: dict[str, str], config: Path, what: str) -> Non
     elif environment["RANK"] == "1" and what == "version":
         ucf_vit.__version__ = "0.0.7"
     elif environment["RANK"] == "1":
-        whole = build.build_dataset
-        build.build_dataset = lambda *a, **k: whole(*a, **{**k, "end": 0.5 if k["start"] == 0 else k["end"]})
+        whole = datasets.build_dataset
+        datasets.build_dataset = lambda *a, **k: whole(*a, **{**k, "end": 0.5 if k["start"] == 0 else k["end"]})
     try:
         runs.train(config, *overrides)
     except UserError as error:
