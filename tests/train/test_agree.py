@@ -21,7 +21,8 @@ def other_on_rank_1(environment: dict[str, str], config: Path, what: str) -> Non
         ucf_vit.__version__ = "0.0.7"
     elif environment["RANK"] == "1":
         whole = datasets.build_dataset
-        datasets.build_dataset = lambda *a, **k: whole(*a, **{**k, "end": 0.5 if k["start"] == 0 else k["end"]})
+        fewer = lambda k: {**k, "end": 0.5 if k["start"] == 0 else k["end"]}  # noqa: E731
+        datasets.build_dataset = lambda *a, **k: whole(*a, **fewer(k))
     try:
         runs.train(config, *overrides)
     except UserError as error:
