@@ -4,6 +4,7 @@ VENV := .venv
 READY := $(VENV)/.ready
 RUN := $(VENV)/bin
 DEMO := demo
+PROCESSES ?= 2
 
 .PHONY: demo test lint format docs clean
 .DEFAULT_GOAL := test
@@ -18,7 +19,7 @@ $(READY): pyproject.toml setup.py
 	@touch $@
 
 test: $(READY)
-	$(RUN)/python -m pytest
+	OMP_NUM_THREADS=1 $(RUN)/python -m pytest --numprocesses $(PROCESSES) --dist loadfile
 
 lint: $(READY)
 	$(RUN)/ruff check .

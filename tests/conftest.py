@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import signal
 import uuid
 from collections.abc import Iterator
 from multiprocessing.context import BaseContext
@@ -46,6 +47,14 @@ def forkserver() -> BaseContext:
         ["torch", "torch._dynamo", "ucf_vit.parallel.distribute", "ucf_vit.train.run"]
     )
     return context
+
+
+@pytest.fixture
+def foreground() -> Iterator[None]:
+    """As in the foreground of a shell: Ctrl-C is heard, wherever the tests themselves run."""
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, former)
 
 
 @pytest.fixture(scope="session")

@@ -44,6 +44,7 @@ def test_one_that_was_killed_is_named_and_one_that_stays_is_ended(
     assert capfd.readouterr().err == "error: rank 2 of 3 was ended by SIGKILL\n"
 
 
+@pytest.mark.usefixtures("foreground")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("status", [0, 3])
 def test_a_signal_goes_on_to_all(number: signal.Signals, status: int) -> None:

@@ -8,6 +8,7 @@ import pytest
 from ucf_vit.train.signals import listen
 
 
+@pytest.mark.usefixtures("foreground")
 def test_ctrl_c_asks_once_and_then_ends() -> None:
     with pytest.raises(KeyboardInterrupt), listen() as request:
         os.kill(os.getpid(), signal.SIGINT)
