@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from threading import Timer
 
@@ -53,6 +54,29 @@ def test_a_signal_goes_on_to_all(number: signal.Signals, status: int) -> None:
     timer.start()
     assert run(POLITE.format(number.name, status)) == status
     assert signal.getsignal(number) is former
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs prctl")
+def test_ranks_are_asked_to_end_when_what_started_them_is_killed(tmp_path: Path) -> None:
+    rank = f"open({str(tmp_path)!r} + f'/{{rank}}', 'w'); " + POLITE.format(
+        "SIGTERM", f"os.unlink({str(tmp_path)!r} + f'/{{rank}}')"
+    )
+    start = (
+        "import sys, os; from ucf_vit.train.launch import local; "
+        f"local.run_together([sys.executable, '-c', {RANK + rank!r}], 2, os.environ)"
+    )
+    with subprocess.Popen([sys.executable, "-c", start]) as process:
+        wait_for(lambda: len(list(tmp_path.iterdir())) == 2)
+        process.kill()
+    wait_for(lambda: not list(tmp_path.iterdir()))
+
+
+def wait_for(true: Callable[[], bool]) -> None:
+    for _ in range(600):
+        if true():
+            return
+        time.sleep(0.1)
+    raise AssertionError("waited in vain")
 
 
 def test_a_signal_saves_and_ends_well_without_more_words(tmp_path: Path, concrete: Path) -> None:

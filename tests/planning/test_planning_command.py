@@ -132,7 +132,7 @@ def test_costs_of_an_earlier_run(config: Path) -> None:
 def test_measured_seconds_and_fewer_ranks_than_data_sets(config: Path) -> None:
     dear = plan(config, 6, "load_balancing.tile_seconds={a: 0.1, b: 0.1, c: 0.9}")
     assert "dataset_group_list: '2:1:3'" in dear[-2]
-    with pytest.raises(UserError, match="start 3 or more, or interleave"):
+    with pytest.raises(UserError, match="start 3 or more, or let every rank"):
         plan(config, 2)
     mixed = plan(config, 2, "load_balancing.few_ranks=interleave")
     assert mixed[0].endswith("largest load / mean 1.0120")

@@ -67,7 +67,7 @@ def test_ranks_do_not_crowd_on_a_data_set_without_tiles_for_them():
 
 
 def test_fewer_ranks_than_data_sets_are_refused():
-    with pytest.raises(UserError, match="start 3 or more, or interleave"):
+    with pytest.raises(UserError, match="start 3 or more, or let every rank"):
         allocate([work([5])] * 3, 2)
 
 

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from ucf_vit.cli.config import Config, Overrides
+from ucf_vit.cli.prepare import check_local
 from ucf_vit.config import load
 
 
@@ -34,9 +35,11 @@ def plan(
 
     Only headers are read, and later only those of new and changed files.
     """
+    if out is not None:
+        check_local(out)
     run = load(config, [*(overrides or []), "load_balancing.auto_load_balancing=true"])
     from ucf_vit.train.hooks.atomic import write_atomic
-    from ucf_vit.train.plan import FILE, check_plan, measured, plan_directory, plan_run
+    from ucf_vit.train.plan import FILE, PICTURE, check_plan, measured, plan_directory, plan_run
     from ucf_vit.train.plan_table import draw_loads, keys, table
 
     if profile is not None:
@@ -49,7 +52,7 @@ def plan(
         typer.echo(f"{planned.skipped} unreadable files are left out")
     typer.echo(f"load_balancing:\n{keys(planned.plan, '  ')}")
     if report:
-        write_atomic(directory / "loads.png", draw_loads(planned.plan))
+        write_atomic(directory / PICTURE, draw_loads(planned.plan))
         typer.echo(f"{directory / 'loads.png'}: the load of each data rank")
     state = "fits" if check else f"written, {planned.headers_read} headers read"
     typer.echo(f"{directory / FILE}: {state}")

@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from ucf_vit.cli.config import Overrides
 from ucf_vit.config import load
-from ucf_vit.core.errors import UserError
+from ucf_vit.core.errors import DataError, UserError
 
 if TYPE_CHECKING:
     from ucf_vit.data.prepare.plan import Origin, Settings
@@ -72,6 +72,7 @@ def prepare(
         return
     if destination is None:
         raise UserError("ucf-vit prepare SRC DST: DST is missing, the directory to write to")
+    check_local(destination)
     from ucf_vit.data.prepare.plan import Settings
 
     settings = Settings(
@@ -83,6 +84,12 @@ def prepare(
         roots[name] = str(_one(name, origin, place, replace(used, **given)))
     shown = ", ".join(f"{name}: {root}" for name, root in roots.items())
     typer.echo(f"data:\n  dataset: prepared\n  dict_root_dirs: {{{shown}}}")
+
+
+def check_local(path: Path) -> None:
+    """UserError for what was a URL: only data is read from these."""
+    if path.parts and path.parts[0].endswith(":"):
+        raise UserError(f"{path}: a URL; expected a directory, which has to be on a file system")
 
 
 def _origins(
@@ -128,10 +135,16 @@ def _one(name: str, origin: Origin, place: Path, settings: Settings) -> Path:
 def _verify(root: Path, workers: int) -> None:
     from ucf_vit.data.prepare.verify import data_sets, verify
 
+    wrong = []
     for place in data_sets(root):
-        with _bar(place.name) as show:
-            found = verify(place, workers, show)
-        typer.echo(f"{place}: {len(found.keys)} items, {decimal(found.size)}, all as written")
+        try:
+            with _bar(place.name) as show:
+                found = verify(place, workers, show)
+            typer.echo(f"{place}: {len(found.keys)} items, {decimal(found.size)}, all as written")
+        except DataError as error:
+            wrong.append(str(error))
+    if wrong:
+        raise DataError("\n".join(wrong))
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from ucf_vit.config.parallelism import SIZES
 from ucf_vit.config.problems import Problem
 from ucf_vit.config.run import Run
+from ucf_vit.core.urls import is_remote
 
 
 def class_counts(run: Run) -> Iterator[Problem]:
@@ -52,6 +53,21 @@ def pretrained(run: Run) -> Iterator[Problem]:
         yield Problem(
             ("trainer", "mae_checkpoint_path"), message + "trainer.use_pretrained_mae_model is true"
         )
+
+
+def outputs(run: Run) -> Iterator[Problem]:
+    """A run writes to a file system; URLs are for data alone."""
+    path = run.trainer.checkpoint_path or ""
+    if is_remote(path):
+        message = "a URL; expected a directory, which has to be on a file system (mount the bucket, or copy)"
+        yield Problem(("trainer", "checkpoint_path"), message, path)
+
+
+def plan(run: Run) -> Iterator[Problem]:
+    """Only ranks with data of their own follow a plan."""
+    if run.load_balancing.plan and run.data.order == "global":
+        message = "data.order is global, which follows no plan; set data.order=rank, or leave the plan out"
+        yield Problem(("load_balancing", "plan"), message, run.load_balancing.plan)
 
 
 def groups(run: Run) -> Iterator[Problem]:

@@ -136,7 +136,7 @@ class RankOrder:
             for members, cost in zip(self._members, self.costs, strict=True)
             for most in [max(len(left[group]) for group in members)]
         ]
-        sharing = share_rest(works, self.ranks, self.sharing.batch_size)
+        sharing = share_rest(works, self.sharing)
         batches = [-(-np.diff(edges) // sharing.batch_size) for edges in self._edges(left, sharing)]
         return Rest(legs, sharing, int(np.sum(batches, axis=0).max()))
 

@@ -155,4 +155,5 @@ def _check_shape(sample: Sample, item: Item, shape: tuple[int, ...]) -> None:
 def _named(item: Item, error: BaseException) -> str:
     text = " ".join(str(error).split()) or type(error).__name__
     files = [file for file in (item.image, item.label) if file is not None]
-    return text if any(file in text for file in files) else f"{item.image}: {text}"
+    named = text if any(file in text for file in files) else f"{item.image}: {text}"
+    return named if item.key in named else f"{named} (item {item.key})"

@@ -50,7 +50,7 @@ def _check(works: Sequence[Work], ranks: int) -> None:
     if ranks < len(works) or not works:
         raise UserError(
             f"{ranks} data ranks for {len(works)} data sets, which are to have ranks of their own: start "
-            f"{len(works)} or more, or interleave the data sets"
+            f"{len(works)} or more, or let every rank read of all (load_balancing.few_ranks=interleave)"
         )
     tiles = sum(work.total for work in works)
     if tiles < ranks:

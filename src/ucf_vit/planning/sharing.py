@@ -46,14 +46,15 @@ class Sharing(NamedTuple):
         return np.concatenate([[0], np.cumsum(sizes)])
 
 
-def share_rest(works: Sequence[Work | None], ranks: int, batch_size: int) -> Sharing:
-    """How `ranks` share what is left of an epoch; None stands for a data set of which nothing is.
+def share_rest(works: Sequence[Work | None], whole: Sharing) -> Sharing:
+    """How the ranks of `whole` share what is left of an epoch; None is a data set of which nothing is left.
 
     As a plan of all would, but nothing is refused: where there is no rank, or no tile, for each, all ranks
-    read of all data sets.
+    read of all data sets; and so they do where they share a whole epoch like that.
     """
+    ranks, batch_size = whole.ranks, whole.batch_size
     left = [work for work in works if work is not None]
-    if not 0 < len(left) <= ranks <= sum(work.total for work in left):
+    if not whole.groups or not 0 < len(left) <= ranks <= sum(work.total for work in left):
         return Sharing(ranks, batch_size)
     given = iter(allocate(left, ranks))
     return Sharing(ranks, batch_size, tuple(0 if work is None else next(given) for work in works))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
@@ -24,8 +25,10 @@ from ucf_vit.train.agree import check_same
 from ucf_vit.train.datasets import build_datasets, remote_files
 from ucf_vit.train.hooks.jsonl import METRICS, read_metrics
 from ucf_vit.train.meter import TILE_SECONDS
+from ucf_vit.train.plan_table import table
 
-FILE = "plan.npz"
+log = logging.getLogger(__name__)
+FILE, PICTURE = "plan.npz", "loads.png"
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,7 @@ def follow(run: Run, world: World) -> Planned | None:
 
     world.on_main(prepare)
     plan = Plan.load(directory / FILE)
+    log.info("each rank reads tiles of its own, by %s\n%s", directory / FILE, table(plan))
     check_same({"the plan of the data": f"{plan.steps} batches, {plan.parts}"}, world)
 
     def shapes_of(files: Files, name: str) -> ReadShapes:
@@ -102,6 +106,7 @@ def plan_run(run: Run, gpus: int, directory: Path) -> Outcome:
     for keeper in keepers.values():
         keeper.save()
     planned.plan.save(directory / FILE)
+    (directory / PICTURE).unlink(missing_ok=True)
     return planned
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 
@@ -18,6 +19,8 @@ PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP, signa
 GRACE = 30.0
 """Seconds that the others have, once one has failed, to name it and to end."""
 PAUSE = 0.05
+PR_SET_PDEATHSIG = 1
+"""Of linux/prctl.h."""
 
 
 def spawn(processes: int, arguments: Sequence[str]) -> int:
@@ -41,18 +44,33 @@ def run_together(command: Sequence[str], processes: int, environment: Mapping[st
     """The exit status of `command` as so many ranks: 0, or that of the first to fail, as a shell gives it.
 
     Signals are passed on, once each: a terminal signals this process alone. One that a signal has ended is
-    named on standard error.
+    named on standard error. Where this process itself is killed, the ranks get SIGTERM (Linux).
     """
     sizes = {"WORLD_SIZE": str(processes), "LOCAL_WORLD_SIZE": str(processes)}
     ranks: list[subprocess.Popen[bytes]] = []
+    end = _end_with(os.getpid())
     with _asked() as asked:
         try:
             for rank in map(str, range(processes)):
                 place = {**environment, **sizes, "RANK": rank, "LOCAL_RANK": rank}
-                ranks.append(subprocess.Popen(command, env=place, start_new_session=True))
+                ranks.append(subprocess.Popen(command, env=place, start_new_session=True, preexec_fn=end))
             return _wait(ranks, asked)
         finally:
             _kill(ranks)
+
+
+def _end_with(parent: int) -> Callable[[], None] | None:
+    """What a new process runs to get SIGTERM when `parent` dies; None where the system has no such thing."""
+    if sys.platform != "linux":
+        return None
+    libc = ctypes.CDLL(None)
+
+    def end() -> None:
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    return end
 
 
 @contextmanager
