@@ -26,7 +26,7 @@ import typer
 from ucf_vit.config import from_dict
 from ucf_vit.data.batch import Batch
 from ucf_vit.data.scratch import Scratch
-from ucf_vit.data.stream import volumes
+from ucf_vit.data.whole import volumes
 from ucf_vit.tasks import Segmentation
 from ucf_vit.tasks.segmentation import dice_per_class, voxel_label
 from ucf_vit.train.build import build_task

@@ -111,6 +111,9 @@ def test_a_linear_decoder_has_no_heads():
         ({"load_balancing__auto_load_balancing": False}, "load_balancing.batches_per_rank_epoch = {}: no entry for 'one', 'two'"),
         ({"dataset_options__fields_fill_value": {"one": 0, "tow": 1}}, "dataset_options.fields_fill_value.tow = 1"),
         ({"dataset_options__imagenet_resize": {"one": [1, 2], "tow": [1, 2]}}, "dataset_options.imagenet_resize.tow = [1, 2]: no dataset of this name"),
+        ({"load_balancing__plan": "kept"}, "load_balancing.plan = 'kept': data.order is global, which follows no plan"),
+        ({"trainer__checkpoint_path": "s3://bucket/run"}, "trainer.checkpoint_path = 's3://bucket/run': a URL; expected a directory"),
+        ({"data__dict_root_dirs": {"../up": "x"}}, "is to be the name of files and folders too"),
     ],
 )  # fmt: skip
 def test_keys_that_do_not_fit_together(change, expected):

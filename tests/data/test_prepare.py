@@ -458,3 +458,20 @@ def test_arrays_behind_a_url_are_converted(tmp_path, s3, bucket, scratch):
     check_equal(origin.make(), there.make())
     prepare(there, tmp_path / "out", Settings(workers=2))
     check_equal(origin.make(), Prepared(tmp_path / "out"))
+
+
+@pytest.mark.parametrize("line", ['{"job": broken\n', '{"job": "000000"}\n'])
+def test_a_damaged_journal_is_said(tmp_path, line):
+    origin, out, how = unfinished(tmp_path)
+    (out / JOURNAL).write_text((out / JOURNAL).read_text() + line)
+    with pytest.raises(UserError, match=rf"{JOURNAL}: damaged .*prepare anew"):
+        prepare(origin, out, how)
+
+
+def test_the_data_itself_is_no_destination(tmp_path):
+    origin, _, how = unfinished(tmp_path)
+    root = Path(origin.given["root"])
+    before = sorted(root.rglob("*"))
+    with pytest.raises(UserError, match="is the data itself"):
+        prepare(origin, root, how)
+    assert sorted(root.rglob("*")) == before

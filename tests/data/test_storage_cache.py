@@ -151,3 +151,16 @@ def test_who_is_killed_while_fetching_leaves_nothing_to_be_taken_for_the_file(tm
     later = kept(tmp_path / "c")
     assert [path.name for path in (tmp_path / "c").iterdir()] == ["all.total"]
     assert get(later, b"body").read_bytes() == b"body"
+
+
+def test_what_else_is_in_the_directory_is_left_alone(tmp_path):
+    """Whatever it is called, and however full the cache is."""
+    (tmp_path / "folder").mkdir()
+    for name in ("uv.lock", "thesis.partial", "results.h5"):
+        (tmp_path / name).write_bytes(b"x" * 1000)
+    before = sorted(tmp_path.iterdir())
+    for number in range(3):
+        cache = Cache.at(str(tmp_path), 1500 / 2**30, Scratch(tmp_path / "folder" / "s"))
+        get(cache, b"y" * 1000, name=f"v{number}.nii.gz")
+    assert [path for path in sorted(tmp_path.iterdir()) if path.name != "ucf_vit-cache"] == before
+    assert all(path.stat().st_size == 1000 for path in before if path.is_file())

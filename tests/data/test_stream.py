@@ -1,6 +1,7 @@
 """The loader: what batches hold, that each tile comes once, that it can be taken up anywhere."""
 
 import json
+from dataclasses import replace
 from itertools import islice
 
 import nibabel
@@ -15,7 +16,8 @@ from ucf_vit.core.errors import CheckpointError, DataError
 from ucf_vit.data.batch import Batch
 from ucf_vit.data.build import build_dataset
 from ucf_vit.data.dataset import Dataset
-from ucf_vit.data.stream import Stream, volumes
+from ucf_vit.data.stream import Stream
+from ucf_vit.data.whole import volumes
 
 PLAIN = {"kind": "none"}
 
@@ -192,18 +194,19 @@ def test_an_epoch_in_order_goes_on_with_the_same_ranks_and_batches_only(data):
     [
         ({"seed": 1}, "the seed .trainer.seed. was 0, is now 1"),
         ({"datasets": "fewer"}, "the number of tiles .* was 'ct: 33', is now 'ct: 4'"),
+        ({"datasets": "renamed"}, "the names of all items"),
+        ({"datasets": "buffer"}, "data.dict_buffer_sizes. was 'ct: .*', is now 'ct: 7'"),
     ],
 )
 def test_a_state_that_does_not_fit_is_refused(data, ct, scratch, change, message):
     state = Stream([data], batch_size=3, seed=0).state_dict()
     other = dict(change)
-    datasets = [data]
-    if other.pop("datasets", None):
-        datasets = [
-            build_dataset(
-                "ct", "basic_ct", ct, tile_size=(8,) * 3, overlap=0.5, use_all=True, end=0.2, scratch=scratch
-            )
-        ]
+    fewer = build_dataset(
+        "ct", "basic_ct", ct, tile_size=(8,) * 3, overlap=0.5, use_all=True, end=0.2, scratch=scratch
+    )
+    renamed = replace(data, items=tuple(replace(item, key=f"other_{item.key}") for item in data.items))
+    sets = {"fewer": fewer, "renamed": renamed, "buffer": replace(data, buffer_size=7), None: data}
+    datasets = [sets[other.pop("datasets", None)]]
     with pytest.raises(CheckpointError, match=message):
         Stream(datasets, **{"batch_size": 3, "seed": 0, **other}).load_state_dict(state)
 

@@ -14,7 +14,8 @@ from ucf_vit.core.errors import DataError
 from ucf_vit.data.build import build_dataset
 from ucf_vit.data.dataset import Dataset
 from ucf_vit.data.sources import BasicCT
-from ucf_vit.data.stream import Stream, volumes
+from ucf_vit.data.stream import Stream
+from ucf_vit.data.whole import volumes
 from ucf_vit.data.workers import _termination_waits
 
 

@@ -11,7 +11,8 @@ from PIL import Image
 from ucf_vit.core.errors import DataError
 from ucf_vit.data.build import build_dataset
 from ucf_vit.data.dataset import Dataset
-from ucf_vit.data.stream import Stream, examples
+from ucf_vit.data.stream import Stream
+from ucf_vit.data.whole import examples
 from ucf_vit.patching.tree.leaves import Leaves
 from ucf_vit.patching.tree.patcher import AdaptivePatcher
 

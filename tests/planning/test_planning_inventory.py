@@ -144,3 +144,14 @@ def test_arrays_come_back_and_can_be_opened_by_anyone(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot be written"):
         arrays.save(tmp_path / "file" / "x.npz", "plan", {}, given)
+
+
+def test_a_damaged_inventory_is_not_believed(tmp_path: Path, files: Files) -> None:
+    keeper = Keeper(tmp_path / "i.npz", "s")
+    expected = keeper.shapes(files.items, files.read)
+    keeper.save()
+    whole = keeper.path.read_bytes()
+    damage = np.random.default_rng(0).integers(0, len(whole), 60)
+    for place in damage.tolist():
+        keeper.path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
+        assert Keeper(keeper.path, "s").shapes(files.items, files.read) == expected

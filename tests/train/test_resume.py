@@ -16,7 +16,7 @@ import pytest
 import runs
 from ucf_vit.config import load
 from ucf_vit.core.errors import UserError
-from ucf_vit.train import checkpoint
+from ucf_vit.train import checkpoint, engine
 from ucf_vit.train.build import build_task
 from ucf_vit.train.launch import start
 from ucf_vit.train.results import evaluate_task
@@ -139,3 +139,21 @@ def test_an_unreadable_held_out_file_does_not_end_a_run_that_skips(tmp_path: Pat
     config = runs.write_config(tmp_path / "c.yaml", "unetr", tmp_path / "data", trainer=settings)
     runs.train(config, "data.on_error=skip")
     assert last.name in (tmp_path / "out/log.txt").read_text()
+
+
+def test_a_signal_in_the_last_step_leaves_nothing_out(
+    tmp_path: Path, concrete: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = runs.write_config(tmp_path / "c.yaml", "masked", concrete, trainer={"max_steps": 3})
+    step = engine.train_step
+
+    def signalled(state, *arguments, stop):
+        result = step(state, *arguments, stop=stop)
+        if state.step == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return result
+
+    monkeypatch.setattr(engine, "train_step", signalled)
+    runs.train(config)
+    assert list(runs.losses(tmp_path / "out", "validation", "validation/loss")) == [3]
+    assert checkpoint.load_newest(tmp_path / "out", "best")[0] is not None

@@ -79,7 +79,7 @@ def test_batches_have_mean_0_deviation_1_and_0_where_nothing_is(ocean: Path) -> 
     config = config_of(ocean)
     find(config)
     (dataset,) = build_datasets(load(config), Scratch())
-    from ucf_vit.data.stream import volumes
+    from ucf_vit.data.whole import volumes
 
     images = np.concatenate([batch.image.numpy() for batch in volumes([dataset])])
     for channel, name in enumerate(NAMES):

@@ -13,6 +13,7 @@ import typer
 import ucf_vit
 from ucf_vit.cli import checkpoint, config, mesh, plan, prepare, sample, stats, synth, train, visualize
 from ucf_vit.core.errors import UserError
+from ucf_vit.core.urls import without_credentials
 
 app = typer.Typer(
     name="ucf-vit",
@@ -53,7 +54,8 @@ def guarded(main: Callable[..., None]) -> Callable[..., None]:
             main(*arguments)
         except UserError as error:
             rank = os.environ.get("RANK")
-            typer.echo(f"error: {f'[rank {rank}] ' if rank else ''}{error}", err=True)
+            message = without_credentials(str(error))
+            typer.echo(f"error: {f'[rank {rank}] ' if rank else ''}{message}", err=True)
             sys.exit(error.exit_code)
 
     return call

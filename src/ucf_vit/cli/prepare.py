@@ -158,6 +158,6 @@ def _bar(name: str) -> Iterator[Callable[[int, int], None]]:
 
 def _sides(text: str) -> tuple[int, ...]:
     parts = text.split("x")
-    if not all(part.isdigit() for part in parts):
+    if not all(part.isascii() and part.isdigit() for part in parts):
         raise UserError(f"--chunk {text}: expected sides such as 64x64x64, or 256x256 for images")
     return tuple(map(int, parts))

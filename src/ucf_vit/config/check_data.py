@@ -18,7 +18,11 @@ log = logging.getLogger(__name__)
 
 
 def dataset_names(run: Run) -> Iterator[Problem]:
-    """Every dictionary that is given has the names of data.dict_root_dirs."""
+    """Names of datasets can be those of files; every dictionary that is given has all of them."""
+    for name in run.data.dict_root_dirs:
+        if "/" in name or "\\" in name or "\0" in name or name in ("", ".", ".."):
+            message = "is to be the name of files and folders too: no slashes, not '.' or '..'"
+            yield Problem(("data", "dict_root_dirs", name), message, name)
     for key in Data.model_fields:
         entries = getattr(run.data, key)
         if isinstance(entries, Mapping) and entries:

@@ -65,7 +65,7 @@ def _turns(share: Share, number: int) -> NDArray[np.int64]:
     return np.stack([turns, nth], axis=1)
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=1024)
 def _order(share: Share, group: int, number: int) -> Tiles:
     """The tiles of a group in the order of pass `number`, shuffled as `mixed` says."""
     tiles, known = share.tiles[group], share.groups[group]

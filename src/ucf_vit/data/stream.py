@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
-import numpy as np
 import torch
 
 from ucf_vit.core.errors import CheckpointError, DataError
@@ -74,6 +74,7 @@ class Stream:
         else:
             self.order = RankOrder.of(plan, groups, seed, rank)
         _check(self.order)
+        self._files = digest(datasets)
         self.epoch = 0
         self.position = 0
         self._rest: Any = self.order.whole
@@ -119,6 +120,10 @@ class Stream:
     def left(self) -> int:
         """Batches left of this epoch on this rank."""
         return self.order.count(self.epoch, self._rest) - self.position
+
+    def death(self, error: RuntimeError) -> DataError | None:
+        """What an error, raised anywhere, says if it is that a worker process died."""
+        return None if self._workers is None else self._workers.death(error)
 
     def close(self) -> None:
         """End the worker processes; the next batch would start new ones."""
@@ -177,7 +182,8 @@ class Stream:
         order = self.order
         tiles = ", ".join(f"{group.name}: {group.size}" for group in order.groups)
         places = {} if order.shuffle else {"global_batch": order.global_batch, "ranks": order.ranks}
-        return {"seed": order.seed, "tiles": tiles, **places}
+        buffers = ", ".join(f"{group.name}: {group.buffer}" for group in order.groups)
+        return {"seed": order.seed, "tiles": tiles, "files": self._files, "buffers": buffers, **places}
 
     def _count(self, skipped: Iterable[Skipped]) -> None:
         for one in skipped:
@@ -197,68 +203,9 @@ _MEANING = {
     "global_batch": "the global batch (data.batch_size x ranks)",
     "ranks": "the number of ranks",
     "tiles": "the number of tiles of each data set",
+    "files": "what stands for the names of all items and their tiles",
+    "buffers": "the shuffle buffer of each data set (data.dict_buffer_sizes)",
 }
-
-
-def volumes(
-    datasets: Sequence[Dataset],
-    *,
-    rank: int = 0,
-    ranks: int = 1,
-    single_channel: bool = False,
-    on_error: Literal["fail", "skip"] = "fail",
-) -> Iterator[Batch]:
-    """Whole items, normalised as their tiles are, in batches of one `[1, C, *S]`.
-
-    This rank gets items rank, rank + ranks, ... of each data set; ranks may differ by one item. Keys are 0.
-    With `on_error` "skip" unreadable items are left out; the next batch says so in `skipped`.
-    """
-    skipped: list[Skipped] = []
-    for dataset, channels in split(datasets, single_channel):
-        reader = TileReader(dataset, channels)
-        for number in range(rank, len(dataset.items), ranks):
-            file = dataset.items[number].image
-            try:
-                image, label = reader.whole(number)
-            except DataError as error:
-                if on_error == "fail":
-                    raise
-                log.warning("skipped an unreadable file: %s", error)
-                skipped.append(Skipped(file, str(error)))
-                continue
-            yield Batch(
-                image=torch.from_numpy(image)[None],
-                label=None if label is None else torch.from_numpy(label)[None],
-                variables=reader.variables,
-                dataset=dataset.name,
-                files=(file,),
-                keys=torch.zeros(1, dtype=torch.int64),
-                skipped=tuple(skipped),
-            )
-            skipped = []
-
-
-def examples(datasets: Sequence[Dataset], single_channel: bool = False) -> Iterator[Batch]:
-    """One tile of each data set, not augmented: the middle one of the first item that can be read."""
-    for dataset in datasets:
-        reader = TileReader(dataset, dataset.channels[:1] if single_channel else dataset.channels)
-        tensors = reader.layout.new(1, pinned=False)
-        row = {name: tensor[0].numpy() for name, tensor in tensors.items()}
-        for end, tiling in zip(dataset.ends.tolist(), dataset.tilings, strict=True):
-            middle = int(np.ravel_multi_index([count // 2 for count in tiling.counts], tiling.counts))
-            try:
-                file = reader.read(end - len(tiling) + middle, 0, row["image"], row.get("label"))
-            except DataError:
-                continue
-            yield Batch(
-                image=tensors["image"],
-                label=tensors.get("label"),
-                variables=reader.variables,
-                dataset=dataset.name,
-                files=(file,),
-                keys=torch.zeros(1, dtype=torch.int64),
-            )
-            break
 
 
 def split(datasets: Sequence[Dataset], single_channel: bool) -> list[tuple[Dataset, tuple[int, ...]]]:
@@ -266,6 +213,16 @@ def split(datasets: Sequence[Dataset], single_channel: bool) -> list[tuple[Datas
     if not single_channel:
         return [(dataset, dataset.channels) for dataset in datasets]
     return [(dataset, (channel,)) for dataset in datasets for channel in dataset.channels]
+
+
+def digest(datasets: Sequence[Dataset]) -> str:
+    """Changes with the items of data sets and with how they are cut; not with where they are."""
+    hashed = hashlib.blake2b(digest_size=8)
+    for dataset in datasets:
+        for item in dataset.items:
+            hashed.update(f"{dataset.name}/{item.stratum}/{item.key}\n".encode())
+        hashed.update(dataset.counts.tobytes())
+    return hashed.hexdigest()
 
 
 def _group_name(dataset: Dataset, channels: tuple[int, ...], single_channel: bool) -> str:

@@ -77,12 +77,19 @@ class Workers:
         try:
             return next(self._filled, None)
         except RuntimeError as error:
-            if "DataLoader worker" not in str(error):
+            if (death := self.death(error)) is None:
                 raise
-            raise DataError(
-                f"a loader process ended unexpectedly{self._place(str(error))}, often for want of memory "
-                f"({error}): lower data.num_workers or data.batch_size"
-            ) from error
+            raise death from error
+
+    def death(self, error: RuntimeError) -> DataError | None:
+        """What an error says if it is that a process died: torch raises it wherever the main thread is."""
+        text = str(error)
+        if "DataLoader worker" not in text:
+            return None
+        return DataError(
+            f"a loader process ended unexpectedly{self._place(text)}, often for want of memory ({text}): "
+            "lower data.num_workers or data.batch_size"
+        )
 
     def _place(self, text: str) -> str:
         """Where the processes were whose numbers are in torch's message."""

@@ -47,13 +47,16 @@ def other_version(path: Path, kind: str) -> UserError:
     return UserError(f"{path}: {kind} of another version; remove it and plan anew")
 
 
-def load(path: Path, kind: str) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+def load(path: Path, kind: str, whole: bool = False) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """What `save` wrote; the arrays are memory maps, so that only what is touched is read.
 
-    Raises UserError if there is no such file or it is something else.
+    With `whole` all is read and compared with its checksums. Raises UserError if there is no such file or it
+    is something else.
     """
     try:
         with zipfile.ZipFile(path) as archive:
+            if whole and (damaged := archive.testzip()):
+                raise ValueError(f"{damaged} is damaged")
             found = {
                 info.filename.removesuffix(".npy"): _map(path, archive, info) for info in archive.infolist()
             }
@@ -62,15 +65,7 @@ def load(path: Path, kind: str) -> tuple[dict[str, Any], dict[str, NDArray[Any]]
             raise ValueError("it is of another kind")
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; make it with: ucf-vit plan") from None
-    except (
-        OSError,
-        EOFError,
-        ValueError,
-        KeyError,
-        AttributeError,
-        struct.error,
-        zipfile.BadZipFile,
-    ) as error:
+    except Exception as error:  # what readers of a damaged file raise is anything
         raise UserError(f"{path}: not a readable {kind} ({error}); remove it and plan anew") from None
     return about, found
 

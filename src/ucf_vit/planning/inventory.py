@@ -84,7 +84,7 @@ class Inventory:
     @classmethod
     def load(cls, path: Path) -> Inventory:
         """What was saved, through memory maps. Raises UserError."""
-        about, parts = arrays.load(path, KIND)
+        about, parts = arrays.load(path, KIND, whole=True)
         try:
             return cls(**{**about, **parts})
         except TypeError:

@@ -19,7 +19,8 @@ from ucf_vit.data.batch import Batch
 from ucf_vit.data.normalization import Normalization
 from ucf_vit.data.scratch import Scratch
 from ucf_vit.data.sources import Prepared, resolve
-from ucf_vit.data.stream import Stream, examples, volumes
+from ucf_vit.data.stream import Stream
+from ucf_vit.data.whole import examples, volumes
 from ucf_vit.models import MODELS
 from ucf_vit.parallel.distribute import Settings, distribute
 from ucf_vit.parallel.initial import materialise

@@ -76,7 +76,7 @@ def _train_epoch(state: State, loop: Loop, hooks: Sequence[Hook], request: StopR
             metrics = {"step": state.step, "epoch": state.epoch, **meter.flush()}
             for hook in hooks:
                 hook.on_step(state, metrics)
-        if result.stop:
+        if result.stop and not last:
             return True
         if last and state.stream.left:
             break

@@ -87,7 +87,8 @@ def measured(run: Run, directory: Path) -> Run:
     lines = read_metrics(directory / METRICS)
     seconds = {}
     for name in run.datasets:
-        found = [line[TILE_SECONDS + name] for line in lines if TILE_SECONDS + name in line]
+        values = [line.get(TILE_SECONDS + name) for line in lines]
+        found = [value for value in values if isinstance(value, int | float) and value > 0]
         if not found:
             raise UserError(
                 f"{directory / METRICS}: no step on {name} there; name a run that has all data sets"

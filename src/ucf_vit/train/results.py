@@ -16,7 +16,7 @@ from ucf_vit.config import Run
 from ucf_vit.core.errors import CheckpointError, UserError
 from ucf_vit.data.batch import Batch, Sample
 from ucf_vit.data.scratch import Scratch
-from ucf_vit.data.stream import volumes
+from ucf_vit.data.whole import volumes
 from ucf_vit.parallel.world import World
 from ucf_vit.tasks.task import Task
 from ucf_vit.tasks.threshold import fit_threshold

@@ -53,7 +53,12 @@ def train_task(task: Task, run: Run, world: World) -> bool:
             state.ema = Ema(task, run.trainer.ema_decay)
         hooks = build_hooks(run, world, data)
         saver.on_save = lambda name, seconds: _tell(hooks, state, name, seconds)
-        return fit(state, build_loop(run, data, state.total_steps, saver), hooks)
+        try:
+            return fit(state, build_loop(run, data, state.total_steps, saver), hooks)
+        except RuntimeError as error:
+            if (death := data.train.death(error)) is None:
+                raise
+            raise death from error
 
 
 def _tell(hooks: Sequence[Hook], state: State, name: str, seconds: float) -> None:

@@ -12,7 +12,7 @@ from ucf_vit.config import Run
 from ucf_vit.core.errors import DataError
 from ucf_vit.data.one_file import PICTURES, read_file
 from ucf_vit.data.scratch import Scratch
-from ucf_vit.data.stream import examples
+from ucf_vit.data.whole import examples
 from ucf_vit.patching.tree.choose import fitting_tile, usual_length, usual_patch
 from ucf_vit.patching.tree.forest import Forest
 from ucf_vit.patching.tree.patcher import AdaptivePatcher

@@ -10,6 +10,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 from ucf_vit.core.errors import DataError, UserError
+from ucf_vit.core.urls import is_remote
 from ucf_vit.data.prepare import durable, manifest
 from ucf_vit.data.prepare.journal import Journal, locked
 from ucf_vit.data.prepare.manifest import Manifest, Pack
@@ -32,6 +33,9 @@ def prepare(
     out, with `on_error` "skip"), UserError where `destination` holds something else or can't be written.
     """
     check_installed()
+    root = str(origin.given["root"])
+    if not is_remote(root) and destination.resolve() == Path(root).resolve():
+        raise UserError(f"{destination} is the data itself; name another directory")
     source = origin.make()
     plan = Plan.of(origin, source, settings)
     try:

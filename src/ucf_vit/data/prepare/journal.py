@@ -28,6 +28,14 @@ class Journal:
     def __init__(self, folder: Path, plan: str) -> None:
         self.path = folder / UNFINISHED
         self.done: dict[str, Done] = {}
+        try:
+            self._begin(folder, plan)
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(
+                f"{self.path}: damaged ({type(error).__name__}: {error}); remove {folder} and prepare anew"
+            ) from error
+
+    def _begin(self, folder: Path, plan: str) -> None:
         lines = self._lines()
         if lines and lines[0] != {"plan": plan}:
             raise UserError(

@@ -11,6 +11,7 @@ from ucf_vit.core.urls import bare, name_of
 from ucf_vit.data.scratch import Scratch
 from ucf_vit.data.storage.store import Entry
 
+FOLDER = "ucf_vit-cache"
 _SUFFIX = re.compile(r"(\.[A-Za-z0-9]{1,8}){0,2}$")
 
 
@@ -25,14 +26,17 @@ class Cache:
 
     @classmethod
     def at(cls, directory: str | None, size: float | None, scratch: Scratch) -> Cache:
-        """In `directory`, to stay there (None: among the scratch files, gone with them), up to `size` GiB.
+        """In a folder of its own in `directory`, to stay there, up to `size` GiB.
 
-        Raises UserError where the directory can't be used.
+        Without `directory` among the scratch files, gone with them. Other files in it are left alone. Raises
+        UserError where the directory can't be used.
         """
         if directory is None and size is None:
             return cls(scratch)
         limit = None if size is None else int(size * 2**30)
-        return cls(Scratch(directory, limit, keep=directory is not None))
+        if directory is None:
+            return cls(Scratch(None, limit))
+        return cls(Scratch(Path(directory) / FOLDER, limit, keep=True))
 
     @property
     def scratch(self) -> Scratch:

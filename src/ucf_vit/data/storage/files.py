@@ -199,6 +199,8 @@ def _local_paths(root: str) -> list[Path]:
         return list(Path(root).iterdir())
     except (FileNotFoundError, NotADirectoryError):
         raise MissingError(f"{root}: no such directory") from None
+    except (OSError, ValueError) as error:
+        raise DataError(f"{root}: can't be listed ({error})") from None
 
 
 def _start(path: Path, count: int) -> bytes:

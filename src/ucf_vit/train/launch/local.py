@@ -109,7 +109,7 @@ def _failure(ranks: Sequence[subprocess.Popen[bytes]]) -> int:
     codes = [(rank.poll() or 0, number) for number, rank in enumerate(ranks)]
     code, number = min(codes)
     if code < 0:
-        name = signal.Signals(-code).name
+        name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
         print(f"error: rank {number} of {len(ranks)} was ended by {name}", file=sys.stderr, flush=True)
         return 128 - code
     return next((code for code, _ in codes if code), 0)
