@@ -35,7 +35,7 @@ def train_and_hold(environment: dict[str, str], config: Path, moment: str, *over
         time.sleep(seconds)
 
     def counted(self: Saver, directory: Path, tensors: Any, state: Any, meta: Any, **options: Any) -> None:
-        due[:] = [True] * (meta["step"] == STEP and directory.name.startswith("last"))
+        due[:] = [directory.name] * (meta["step"] == STEP and directory.name.startswith("last"))
         save(self, directory, tensors, state, meta, **options)
 
     def before_files(directory: Path) -> None:
@@ -61,7 +61,7 @@ def train_and_hold(environment: dict[str, str], config: Path, moment: str, *over
         replace(*arguments)
 
     def between_renames(path: Path, target: Path) -> Path:
-        if due and path.name.endswith(".tmp"):
+        if due and due[0] in path.name and path.name.endswith(".tmp"):  # not that of the save before
             hold()
         return rename(path, target)
 
