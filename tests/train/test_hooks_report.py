@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import torch
 
+from ucf_vit.core.durable import write_atomic
 from ucf_vit.train.hooks import page
-from ucf_vit.train.hooks.atomic import write_atomic
 from ucf_vit.train.hooks.curves import draw_curves
 from ucf_vit.train.hooks.jsonl import JsonlHook
 from ucf_vit.train.hooks.page import Table

@@ -38,7 +38,7 @@ def plan(
     if out is not None:
         check_local(out)
     run = load(config, [*(overrides or []), "load_balancing.auto_load_balancing=true"])
-    from ucf_vit.train.hooks.atomic import write_atomic
+    from ucf_vit.core.durable import write_atomic
     from ucf_vit.train.plan import FILE, PICTURE, check_plan, measured, plan_directory, plan_run
     from ucf_vit.train.plan_table import draw_loads, keys, table
 
@@ -53,6 +53,6 @@ def plan(
     typer.echo(f"load_balancing:\n{keys(planned.plan, '  ')}")
     if report:
         write_atomic(directory / PICTURE, draw_loads(planned.plan))
-        typer.echo(f"{directory / 'loads.png'}: the load of each data rank")
+        typer.echo(f"{directory / PICTURE}: the load of each data rank")
     state = "fits" if check else f"written, {planned.headers_read} headers read"
     typer.echo(f"{directory / FILE}: {state}")

@@ -108,7 +108,7 @@ def _check_output(output: Path, source: Path) -> None:
 
 
 def _write(output: Path, drawn: Picture) -> None:
-    from ucf_vit.train.hooks.atomic import write_atomic
+    from ucf_vit.core.durable import write_atomic
 
     try:
         write_atomic(output, drawn.png)

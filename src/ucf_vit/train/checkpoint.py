@@ -30,10 +30,11 @@ import torch
 from torch import Tensor
 
 import ucf_vit
+from ucf_vit.core.durable import flush
 from ucf_vit.core.errors import CheckpointError
 from ucf_vit.parallel.pieces import Piece
 from ucf_vit.parallel.world import World
-from ucf_vit.train.replacing import aside_of, finish_replacing, flush, replace
+from ucf_vit.train.replacing import aside_of, finish_replacing, replace
 from ucf_vit.train.shards import Shards, write_shard
 
 FORMAT = 2

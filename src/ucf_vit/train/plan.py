@@ -69,7 +69,8 @@ def follow(run: Run, world: World) -> Planned | None:
 
     world.on_main(prepare)
     plan = Plan.load(directory / FILE)
-    log.info("each rank reads tiles of its own, by %s\n%s", directory / FILE, table(plan))
+    if world.is_main:
+        log.info("each rank reads tiles of its own, by %s\n%s", directory / FILE, table(plan))
     check_same({"the plan of the data": f"{plan.steps} batches, {plan.parts}"}, world)
 
     def shapes_of(files: Files, name: str) -> ReadShapes:

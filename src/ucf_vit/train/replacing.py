@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
+
+from ucf_vit.core.durable import flush
 
 
 def aside_of(directory: Path) -> Path:
@@ -40,15 +41,6 @@ def remove(directory: Path) -> None:
     if directory.exists():
         directory.rename(gone)
         shutil.rmtree(gone, ignore_errors=True)
-
-
-def flush(path: Path) -> None:
-    """Wait until a file, or the names in a directory, are on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _previous(directory: Path) -> Path:

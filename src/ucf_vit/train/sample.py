@@ -14,6 +14,7 @@ import yaml
 from torch import Tensor
 
 from ucf_vit.config import Run, from_dict, load
+from ucf_vit.core.durable import write_atomic
 from ucf_vit.core.errors import CheckpointError, UserError
 from ucf_vit.core.log import say
 from ucf_vit.core.registry import nearest
@@ -23,7 +24,6 @@ from ucf_vit.tasks.denoising import Denoising
 from ucf_vit.train import checkpoint, sample_files
 from ucf_vit.train.build import build_task, distributed
 from ucf_vit.train.directory import BEST, load_for_inference
-from ucf_vit.train.hooks.atomic import write_atomic
 from ucf_vit.train.launch import pick_device
 from ucf_vit.train.sample_compare import check_comparable, compare_with_data, print_fidelity
 from ucf_vit.train.sample_tiles import Trees, Wanted, find_trees

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ucf_vit.core.durable import write_atomic
 from ucf_vit.core.errors import UserError
-from ucf_vit.train.hooks.atomic import write_atomic
 from ucf_vit.train.hooks.style import GREY, grey_window, new_figure, png
 
 Array = NDArray[Any]

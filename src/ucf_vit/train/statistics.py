@@ -10,11 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from ucf_vit.config import Run
+from ucf_vit.core.durable import write_atomic
 from ucf_vit.core.errors import DataError, UserError
 from ucf_vit.data.dataset import Dataset
 from ucf_vit.data.moments import Moments
 from ucf_vit.data.statistics import Statistics, fingerprint, measure
-from ucf_vit.train.hooks.atomic import write_atomic
 
 log = logging.getLogger(__name__)
 

@@ -9,9 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
+from ucf_vit.core.durable import write_atomic
 from ucf_vit.core.errors import DataError, UserError
 from ucf_vit.core.urls import is_remote
-from ucf_vit.data.prepare import durable, manifest
+from ucf_vit.data.prepare import manifest
 from ucf_vit.data.prepare.journal import Journal, locked
 from ucf_vit.data.prepare.manifest import Manifest, Pack
 from ucf_vit.data.prepare.plan import Origin, Plan, Settings
@@ -73,7 +74,7 @@ def _prepare(
         found = _manifest(origin, source, plan, [journal.done[job.name] for job in plan.jobs])
         if not found.keys:
             raise DataError(f"{origin.given['root']}: not one item can be read ({found.skipped[0][1]})")
-        durable.write(file, found.dump())
+        write_atomic(file, found.dump())
         journal.path.unlink()
     return found
 

@@ -11,8 +11,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from ucf_vit.core.durable import flush, write_atomic
 from ucf_vit.core.errors import UserError
-from ucf_vit.data.prepare import durable
 from ucf_vit.data.prepare.manifest import PACKS, UNFINISHED, Pack
 from ucf_vit.data.prepare.write import Done
 
@@ -51,14 +51,14 @@ class Journal:
             if path.name not in kept:
                 shutil.rmtree(path)
         text = [json.dumps({"plan": plan}), *(_line(job, one) for job, one in self.done.items())]
-        durable.write(self.path, "".join(f"{line}\n" for line in text).encode())
+        write_atomic(self.path, "".join(f"{line}\n" for line in text).encode())
 
     def add(self, job: str, one: Done) -> None:
         """Say that a job is done."""
         self.done[job] = one
         with self.path.open("a") as file:
             file.write(f"{_line(job, one)}\n")
-        durable.flush(self.path)
+        flush(self.path)
 
     def _lines(self) -> list[dict[str, Any]]:
         """All whole lines; a kill leaves at most the last one half-written."""

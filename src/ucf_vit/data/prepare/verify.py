@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from ucf_vit.core.errors import DataError
-from ucf_vit.data.prepare import durable, manifest
+from ucf_vit.data.prepare import hashes, manifest
 from ucf_vit.data.prepare.manifest import PACKS, Manifest, Pack
 from ucf_vit.data.sources.prepared import load
 
@@ -44,7 +44,7 @@ def _problem(root: Path, found: Manifest, pack: Pack, name: str) -> str | None:
     size, digest = pack.files[name]
     path = root / PACKS / pack.name / name
     try:
-        if path.stat().st_size == size and durable.digest(path) == digest:
+        if path.stat().st_size == size and hashes.digest(path) == digest:
             return None
         cause = "other bytes" if path.stat().st_size == size else f"{path.stat().st_size} bytes, not {size}"
     except OSError as error:

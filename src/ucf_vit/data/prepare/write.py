@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ucf_vit.core.errors import DataError, UserError
 from ucf_vit.data.batch import Sample
-from ucf_vit.data.prepare.durable import settle
+from ucf_vit.data.prepare.hashes import settle
 from ucf_vit.data.prepare.manifest import Pack
 from ucf_vit.data.reader import UNREADABLE
 from ucf_vit.data.sources import Item, Source

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from ucf_vit.core.durable import write_atomic
 from ucf_vit.core.log import get_logger
 from ucf_vit.parallel.shard import gathered_weights
-from ucf_vit.train.hooks.atomic import write_atomic
 from ucf_vit.train.hooks.curves import draw_curves
 from ucf_vit.train.hooks.hook import Hook, RunState
 from ucf_vit.train.hooks.jsonl import METRICS, read_metrics

@@ -12,9 +12,9 @@ from pathlib import Path
 import torch
 
 import ucf_vit
+from ucf_vit.core.durable import write_atomic
 from ucf_vit.core.log import read_warnings
 from ucf_vit.train.hooks import page
-from ucf_vit.train.hooks.atomic import write_atomic
 from ucf_vit.train.hooks.hook import Hook, RunState
 from ucf_vit.train.hooks.jsonl import METRICS, read_metrics
 from ucf_vit.train.hooks.page import Table

@@ -1,28 +1,11 @@
-"""Files that are on the disk when they are said to be, and what tells whether they are as they were."""
+"""What tells whether files are as they were written."""
 
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 
-
-def flush(path: Path) -> None:
-    """Wait until a file, or the names in a directory, are on the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def write(path: Path, content: bytes) -> None:
-    """A file that is whole or not there, whenever the process dies."""
-    aside = path.with_name(f".{path.name}.tmp")
-    aside.write_bytes(content)
-    flush(aside)
-    aside.replace(path)
-    flush(path.parent)
+from ucf_vit.core.durable import flush
 
 
 def digest(path: Path) -> str:

@@ -1,0 +1,28 @@
+"""Files that are on the disk when they are said to be, whenever the process dies."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def flush(path: Path) -> None:
+    """Wait until a file, or the names in a directory, are on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_atomic(path: Path, content: str | bytes) -> None:
+    """Write `content` to `path`, which is complete or as it was before; makes a missing directory."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        aside.write_bytes(content.encode() if isinstance(content, str) else content)
+        flush(aside)
+        aside.replace(path)
+        flush(path.parent)
+    finally:
+        aside.unlink(missing_ok=True)
