@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 import runs
@@ -30,6 +31,41 @@ def test_explain_check_and_show(tmp_path: Path) -> None:
     assert "patch" in call("config", "explain", "model.patch_size")
     assert "good" in call("config", "check", config)
     assert "depth: 7" in call("config", "show", config, "model.depth=7")
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("config check", "good, task sap"),
+        ("config show", "task: sap"),
+        ("mesh", "1 ranks"),
+        ("plan", "tiles"),
+    ],
+)
+def test_a_config_without_a_task_is_asked_about_or_told(
+    tmp_path: Path, concrete: Path, command: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = runs.write_config(tmp_path / "c.yaml", "sap", concrete)
+    values = yaml.safe_load(path.read_text())
+    del values["trainer"]["task"], values["model"]["feature_size"]
+    path.write_text(yaml.safe_dump(values))
+    assert said in call(*command.split(), str(path), "--task", "sap")
+    with pytest.raises(SystemExit) as ended:
+        guarded(app)([*command.split(), str(path)])
+    assert ended.value.code == 2
+    assert "sap or classification?" in capsys.readouterr().err
+
+
+def test_the_task_on_the_command_line_reaches_every_process(tmp_path: Path, concrete: Path) -> None:
+    path = runs.write_config(tmp_path / "c.yaml", "sap", concrete, trainer={"max_steps": 1})
+    values = yaml.safe_load(path.read_text())
+    del values["trainer"]["task"], values["model"]["feature_size"]
+    path.write_text(yaml.safe_dump(values))
+    command = [sys.executable, "-m", "ucf_vit", "train", str(path), "--task", "sap", "--nproc", "2"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert yaml.safe_load((tmp_path / "out/config.yaml").read_text())["trainer"]["task"] == "sap"
+    assert "dice_1" in call("evaluate", str(path), "--task", "sap")
 
 
 def test_from_nothing_to_a_table(tmp_path: Path) -> None:

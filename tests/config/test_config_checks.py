@@ -295,9 +295,18 @@ def test_masked_tokens_do_not_count_for_ranks_that_split_them():
         ("parallelism__cpu_offloading", True, "set parallelism.mode=fsdp"),
     ],
 )
-def test_what_only_mode_fsdp_does(key, value, said):
-    assert said in message(**{key: value})
+def test_what_only_mode_fsdp_does(key, value, said, caplog):
+    assert said in message(**{key: value, "parallelism__mode": "simple"})
     assert good(**{key: value, "parallelism__mode": "fsdp"}).parallelism.mode == "fsdp"
+    assert not caplog.records
+    assert good(**{key: value}).parallelism.mode == "fsdp"
+    name = key.removeprefix("parallelism__")
+    assert caplog.messages == [f"config: parallelism.mode is fsdp, because of {name}"]
+
+
+def test_copies_alone_are_mode_simple(caplog):
+    assert good(parallelism__simple_ddp_size=8).parallelism.mode == "simple"
+    assert not caplog.records
 
 
 @pytest.mark.parametrize(("size", "near"), [(3, "2 or 4"), (8, "4"), (5, "4")])
@@ -325,14 +334,14 @@ def test_tasks(small, spoil):
     assert load(small, task="masked").task == "masked"
     assert load(small, ["trainer.task=classification"]).task == "classification"
     with pytest.raises(
-        ConfigError, match=r"override trainer.task=masked: trainer.task = 'masked': this program trains unetr"
+        ConfigError, match=r"override trainer.task=masked: trainer.task = 'masked': but unetr was asked for"
     ):
         load(small, ["trainer.task=masked"], task="unetr")
     assert load(spoil("feature_size: 8", "mask_ratio: 0.6")).task == "masked"
     assert load(spoil("feature_size: 8", "mask_ratio: 0.6"), ["model.feature_size=8"]).task == "unetr"
     assert load(spoil("  feature_size: 8\n", "")).task == "classification"
     nothing = spoil("  feature_size: 8\n", "").read_text().replace("  num_classes: 3\n", "")
-    with pytest.raises(ConfigError, match=r"trainer\.task: missing, and neither model\.feature_size"):
+    with pytest.raises(ConfigError, match=r"trainer\.task: what is to be trained"):
         from_text(nothing)
 
 

@@ -1,5 +1,6 @@
 """Files of the established framework load unchanged."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -7,10 +8,32 @@ import pytest
 from ucf_vit.config import load
 from ucf_vit.core.errors import ConfigError
 
-HERE = Path(__file__).parent
-MAE, UNETR, VIT, SAP = (
-    HERE / f"established_{name}.yaml" for name in ("mae", "unetr", "classification", "sap")
+ESTABLISHED = Path(__file__).parent / "established"
+FILES = sorted(ESTABLISHED.rglob("*.yaml"))
+MAE, UNETR, VIT, SAP, DIFFUSION = (
+    ESTABLISHED / name / "base_config.yaml"
+    for name in (
+        "imagenet/mae",
+        "basic_ct/unetr",
+        "imagenet/classification",
+        "basic_ct/sap",
+        "basic_ct/diffusion",
+    )
 )
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: "-".join(path.parts[-3:-1]))
+def test_each_of_the_eight_trains_what_its_folder_says(path):
+    task = {"mae": "masked"}.get(path.parent.name, path.parent.name)
+    run = load(path)
+    assert run.task == run.trainer.task == task
+    assert load(path, task=task) == load(path, ["trainer.task=" + task]) == run
+    ranks = run.parallelism.simple_ddp_size * run.parallelism.fsdp_size
+    assert run.check_ranks(ranks)["simple_ddp_size"] == run.parallelism.simple_ddp_size
+
+
+def test_there_are_eight():
+    assert len(FILES) == 8
 
 
 def test_a_masked_autoencoder():
@@ -41,11 +64,93 @@ def test_a_classifier():
     assert run.trainer.data_type == "bfloat16"
 
 
-def test_symmetric_adaptive_patching():
-    run = load(SAP, task="sap")
+def test_symmetric_adaptive_patching_with_the_keys_of_a_masked_autoencoder_too():
+    run = load(SAP)
     assert run.task == "sap" and run.num_classes == 4
     assert run.spatial_tile == (512, 512) and run.model.fixed_length == 1024 and run.grid == (1024,)
     assert run.model.use_adaptive_pos_emb and not run.model.separate_channels
+    assert run.model.mask_ratio == 0.75
+
+
+def test_a_diffusion_model_whose_sizes_imply_the_mode(caplog):
+    run = load(DIFFUSION)
+    assert run.task == "diffusion" and run.parallelism.mode == "fsdp"
+    assert f"{DIFFUSION}:11: parallelism.mode is fsdp, because of fsdp_size" in caplog.messages
+    with pytest.raises(ConfigError, match="mode simple spreads the data alone"):
+        load(DIFFUSION, ["parallelism.mode=simple"])
+
+
+def test_sap_in_a_folder_that_names_no_task_is_asked_for(tmp_path):
+    copy = tmp_path / "sap.yaml"
+    copy.write_text(SAP.read_text())
+    with pytest.raises(ConfigError) as error:
+        load(copy)
+    assert str(error.value) == (
+        f"{copy}:1: trainer.task: masked or sap? mask_ratio, num_classes, adaptive_patching may "
+        "mean each of them; say which: --task NAME, or trainer.task=NAME"
+    )
+    assert load(copy, task="sap").task == load(copy, ["trainer.task=sap"]).task == "sap"
+
+
+@pytest.mark.parametrize(
+    ("folder", "source", "asked"),
+    [
+        (
+            "diffusion",
+            MAE,
+            "diffusion or masked? The folder diffusion says diffusion, but mask_ratio masked;",
+        ),
+        ("mae", UNETR, "masked or unetr? The folder mae says masked, but "),
+        ("SAP", DIFFUSION, "sap or diffusion? The folder SAP says sap, but num_time_steps diffusion;"),
+    ],
+)
+def test_a_folder_that_says_otherwise_than_the_keys_is_asked_about(tmp_path, folder, source, asked):
+    copy = tmp_path / folder / "run.yaml"
+    copy.parent.mkdir()
+    copy.write_text(source.read_text())
+    with pytest.raises(ConfigError) as error:
+        load(copy)
+    assert f"{copy}:1: trainer.task: {asked}" in str(error.value)
+    assert load(copy, task="masked" if source != DIFFUSION else "diffusion")
+
+
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        (["model.adaptive_patching=false"], "classification"),
+        (["model.adaptive_patching=true"], "sap or classification?"),
+        (["model.mask_ratio=0.5"], "masked or sap?"),
+        (["model.mask_ratio=0.5", "model.adaptive_patching=false"], "masked"),
+        (["model.feature_size=8"], "unetr"),
+        (["model.num_time_steps=100"], "diffusion"),
+    ],
+)
+def test_keys_where_no_folder_names_a_task(tmp_path, changes, found):
+    path = tmp_path / "run.yaml"
+    path.write_text(SAP.read_text().replace("      mask_ratio: 0.75\n", ""))
+    if "?" in found:
+        with pytest.raises(ConfigError, match=re.escape(found)):
+            load(path, changes)
+    else:
+        assert load(path, changes).task == found
+
+
+def test_the_folder_is_found_from_inside(monkeypatch):
+    monkeypatch.chdir(SAP.parent)
+    assert load("base_config.yaml").task == "sap"
+
+
+def test_nothing_that_tells_the_task(small, write):
+    text = small.read_text().replace("  feature_size: 8\n", "").replace("  num_classes: 3\n", "")
+    with pytest.raises(
+        ConfigError, match="what is to be trained: masked, unetr, sap, classification or diff"
+    ):
+        load(write(text))
+
+
+def test_two_that_say_different_tasks(small):
+    with pytest.raises(ConfigError, match="'unetr': but masked was asked for, by the script or by --task"):
+        load(small, ["trainer.task=unetr"], task="masked")
 
 
 @pytest.mark.parametrize("path", [MAE, UNETR, VIT])
@@ -56,9 +161,7 @@ def test_each_with_adaptive_patching(path):
     assert channels.grid == (channels.in_channels * channels.model.fixed_length,)
 
 
-@pytest.mark.parametrize(("path", "task"), [(MAE, "masked"), (UNETR, "unetr"), (VIT, "classification")])
-def test_each_loads_with_its_own_script_and_the_unetr_file_with_another(path, task):
-    assert load(path, task=task).task == task
+def test_the_unetr_file_loads_with_another_script():
     assert load(UNETR, task="masked").task == "masked"
 
 

@@ -10,7 +10,7 @@ from ucf_vit.config.reference import EXAMPLE
 from ucf_vit.core.errors import ConfigError
 
 HERE = Path(__file__).parent
-FILES = sorted(HERE.glob("*.yaml"))
+FILES = sorted(HERE.rglob("*.yaml"))
 SHIPPED = sorted((HERE.parents[1] / "configs").rglob("*.yaml"))
 
 
@@ -43,9 +43,9 @@ def test_what_follows_from_the_sections(small):
 
 
 def test_channels_of_the_model():
-    run = load(HERE / "established_mae.yaml")
+    run = load(HERE / "established/imagenet/mae/base_config.yaml")
     assert run.in_channels == 3
-    assert load(HERE / "established_unetr.yaml").in_channels == 1
+    assert load(HERE / "established/basic_ct/unetr/base_config.yaml").in_channels == 1
 
 
 def test_the_output_directory_has_a_default(small):

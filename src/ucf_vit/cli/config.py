@@ -9,13 +9,14 @@ from typing import Annotated
 
 import typer
 
-from ucf_vit.config import dump, load
+from ucf_vit.config import TaskName, dump, load
 from ucf_vit.config import explain as explain_key
 
 app = typer.Typer(help="Explain keys; check and print configs.", no_args_is_help=True)
 
 Config = Annotated[Path, typer.Argument(help="YAML file of the run.")]
 Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="E.g. model.depth=6")]
+Task = Annotated[TaskName | None, typer.Option(help="What to train, where CONFIG does not say it.")]
 
 
 @app.command()
@@ -26,13 +27,13 @@ def explain(key: Annotated[str, typer.Argument(help="Section or key, e.g. model.
 
 
 @app.command()
-def check(config: Config, overrides: Overrides = None) -> None:
+def check(config: Config, overrides: Overrides = None, task: Task = None) -> None:
     """Say whether a config can be used; exit status 2 and one message if not."""
-    run = load(config, overrides or [])
+    run = load(config, overrides or [], task=task)
     typer.echo(f"{config}: good, task {run.task}")
 
 
 @app.command()
-def show(config: Config, overrides: Overrides = None) -> None:
+def show(config: Config, overrides: Overrides = None, task: Task = None) -> None:
     """Print the config with every default filled in."""
-    typer.echo(dump(load(config, overrides or [])), nl=False)
+    typer.echo(dump(load(config, overrides or [], task=task)), nl=False)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ucf_vit.cli.config import Config, Overrides
+from ucf_vit.cli.config import Config, Overrides, Task
 from ucf_vit.cli.prepare import check_local
 from ucf_vit.config import load
 
@@ -16,6 +16,7 @@ from ucf_vit.config import load
 def plan(
     config: Config,
     overrides: Overrides = None,
+    task: Task = None,
     gpus: Annotated[int, typer.Option(min=1, help="Ranks, one per GPU (or die).")] = 1,
     out: Annotated[
         Path | None, typer.Option(help="Directory of the plan. Default: plan in trainer.checkpoint_path.")
@@ -37,7 +38,7 @@ def plan(
     """
     if out is not None:
         check_local(out)
-    run = load(config, [*(overrides or []), "load_balancing.auto_load_balancing=true"])
+    run = load(config, [*(overrides or []), "load_balancing.auto_load_balancing=true"], task=task)
     from ucf_vit.core.durable import write_atomic
     from ucf_vit.train.plan import FILE, PICTURE, check_plan, measured, plan_directory, plan_run
     from ucf_vit.train.plan_table import draw_loads, keys, table

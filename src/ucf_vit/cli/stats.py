@@ -7,13 +7,14 @@ from typing import Annotated
 import typer
 from rich.progress import Progress
 
-from ucf_vit.cli.config import Config, Overrides
+from ucf_vit.cli.config import Config, Overrides, Task
 from ucf_vit.config import load
 
 
 def stats(
     config: Config,
     overrides: Overrides = None,
+    task: Task = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace statistics that are there already.")
     ] = False,
@@ -22,7 +23,7 @@ def stats(
 
     A call that was killed is taken up where it was.
     """
-    run = load(config, overrides or [])
+    run = load(config, overrides or [], task=task)
     from ucf_vit.data.scratch import Scratch
     from ucf_vit.train.datasets import build_datasets
     from ucf_vit.train.statistics import find_statistics

@@ -6,19 +6,19 @@ from typing import Annotated
 
 import typer
 
-from ucf_vit.cli.config import Config, Overrides
+from ucf_vit.cli.config import Config, Overrides, Task
 from ucf_vit.config import load
 from ucf_vit.core.errors import UserError
 
 Processes = Annotated[int, typer.Option("--nproc", min=1, help="Local processes to start, one per device.")]
 
 
-def train(config: Config, overrides: Overrides = None, nproc: Processes = 1) -> None:
+def train(config: Config, overrides: Overrides = None, task: Task = None, nproc: Processes = 1) -> None:
     """Train, validate and checkpoint what CONFIG describes.
 
     trainer.resume_from_checkpoint=true continues a run.
     """
-    run = load(config, overrides or [])
+    run = load(config, overrides or [], task=task)
     from ucf_vit.train.build import build_task
     from ucf_vit.train.launch import find_place, spawn, start
     from ucf_vit.train.run import train_task
@@ -31,7 +31,8 @@ def train(config: Config, overrides: Overrides = None, nproc: Processes = 1) -> 
         )
     if nproc > 1:
         run.check_ranks(nproc)
-        raise typer.Exit(spawn(nproc, ["train", str(config), *(overrides or [])]))
+        said = ["--task", task] if task else []
+        raise typer.Exit(spawn(nproc, ["train", str(config), *(overrides or []), *said]))
     with start(run) as world:
         train_task(build_task(run), run, world)
 
@@ -39,6 +40,7 @@ def train(config: Config, overrides: Overrides = None, nproc: Processes = 1) -> 
 def evaluate(
     config: Config,
     overrides: Overrides = None,
+    task: Task = None,
     checkpoint: Annotated[
         str, typer.Option(help="Which checkpoint of the run: best, last, last_even, ...")
     ] = "best",
@@ -47,7 +49,7 @@ def evaluate(
     ] = False,
 ) -> None:
     """Evaluate a trained run on its held-out data and print a table."""
-    run = load(config, overrides or [])
+    run = load(config, overrides or [], task=task)
     from ucf_vit.train.build import build_task
     from ucf_vit.train.launch import start
     from ucf_vit.train.results import evaluate_task

@@ -17,6 +17,7 @@ from ucf_vit.config.overrides import override
 from ucf_vit.config.problems import report
 from ucf_vit.config.resolve import resolve
 from ucf_vit.config.run import Run
+from ucf_vit.config.task import find_task
 from ucf_vit.config.trainer import TaskName
 from ucf_vit.config.validate import validate
 
@@ -24,13 +25,16 @@ from ucf_vit.config.validate import validate
 def load(path: str | Path, overrides: Sequence[str] = (), *, task: TaskName | None = None) -> Run:
     """The run that the YAML file at `path` describes, with `overrides` such as `model.depth=6` put in.
 
-    `task` is what the caller trains; a file that says otherwise in trainer.task is refused. Nothing that the
-    config names (data, checkpoints) is looked at. Raises ConfigError whose message names file and line (or
+    `task` is what the caller trains; a file that says otherwise in trainer.task is refused. Where neither
+    says it, the model's keys and the folder that the file is in have to agree on one. Nothing that the config
+    names (data, checkpoints) is looked at. Raises ConfigError whose message names file and line (or
     override), key, value and what was expected, for every wrong key.
     """
     document = read(Path(path))
     places = {known: f"{path}:{line}" for known, line in document.lines.items()}
-    return _build(document.values, overrides, task, Origins(str(path), places))
+    return _build(
+        document.values, overrides, task, Origins(str(path), places), Path(path).absolute().parent.name
+    )
 
 
 def from_dict(
@@ -51,12 +55,16 @@ def dump(run: Run) -> str:
 
 
 def _build(
-    values: Mapping[Any, Any], overrides: Sequence[str], task: TaskName | None, origins: Origins
+    values: Mapping[Any, Any],
+    overrides: Sequence[str],
+    task: TaskName | None,
+    origins: Origins,
+    folder: str = "",
 ) -> Run:
     run = validate(override(flatten(values, origins), overrides, origins), origins)
     run._origins = origins
     _check(run, *BEFORE_DEFAULTS)
-    run = resolve(run, _task(run, task), origins.name)
+    run = resolve(run, find_task(run, task, folder), origins.name)
     _check(run, *CHECKS)
     return run
 
@@ -65,10 +73,3 @@ def _check(run: Run, *checks: Check) -> None:
     problems = [problem for check in checks for problem in check(run)]
     if problems:
         raise report(problems, run._origins)
-
-
-def _task(run: Run, wanted: TaskName | None) -> TaskName:
-    if wanted and run.trainer.task and wanted != run.trainer.task:
-        message = f"this program trains {wanted}; start the one for {run.trainer.task}, or leave the key out"
-        raise run.error("trainer.task", message, run.trainer.task)
-    return run.trainer.task or wanted or run.task

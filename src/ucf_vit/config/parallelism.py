@@ -13,9 +13,10 @@ SIZES = ("simple_ddp_size", "fsdp_size", "seq_par_size", "tensor_par_size")
 class Parallelism(Section):
     """How ranks divide the work; the product of the sizes is the number of ranks, -1 takes what is left."""
 
-    mode: Literal["simple", "fsdp"] = key(
-        "simple",
+    mode: Literal["simple", "fsdp"] | None = key(
+        None,
         "simple: every rank holds the whole model (DDP); fsdp: weights sharded, layers and tokens split.",
+        derived="fsdp if a size other than simple_ddp_size is not 1, or with cpu_offloading; else simple",
     )
     simple_ddp_size: Whole = key(
         -1, "Groups that hold a copy of the model each and see different data.", "ranks"
@@ -56,6 +57,11 @@ class Parallelism(Section):
     def sizes(self) -> dict[str, int]:
         """The four sizes by name, as written (-1: what is left)."""
         return {name: getattr(self, name) for name in SIZES}
+
+    def needs_fsdp(self) -> str:
+        """The first key that only mode fsdp can follow, empty if there is none."""
+        split = [name for name in SIZES[1:] if getattr(self, name) != 1]
+        return [*split, *(["cpu_offloading"] if self.cpu_offloading else []), ""][0]
 
     def degrees(self, world_size: int) -> dict[str, int]:
         """The four sizes on `world_size` ranks, -1 replaced by what is left.

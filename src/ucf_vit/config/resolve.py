@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
 from ucf_vit.config.data import Data
 from ucf_vit.config.model import Model
+from ucf_vit.config.parallelism import Parallelism
 from ucf_vit.config.run import Run
 from ucf_vit.config.trainer import TaskName, Trainer
 from ucf_vit.core.errors import UserError
 from ucf_vit.patching.tree.forest import Forest
 
+log = logging.getLogger(__name__)
 BUFFER = 100
 FIXED_LENGTH = {2: 196, 3: 512}
 
@@ -25,6 +28,7 @@ def resolve(run: Run, task: TaskName, name: str) -> Run:
     return run.model_copy(
         update={
             "trainer": _trainer(run.trainer, task, name),
+            "parallelism": _parallelism(run),
             "model": model,
             "data": _data(run.data, model).model_copy(update={"num_classes": num_classes, "order": order}),
         }
@@ -34,6 +38,17 @@ def resolve(run: Run, task: TaskName, name: str) -> Run:
 def _trainer(trainer: Trainer, task: TaskName, name: str) -> Trainer:
     path = trainer.checkpoint_path or str(Path("runs") / task / Path(name).stem)
     return trainer.model_copy(update={"task": task, "checkpoint_path": path})
+
+
+def _parallelism(run: Run) -> Parallelism:
+    """With a mode: files of the established framework name none, their scripts do."""
+    parallelism = run.parallelism
+    if parallelism.mode is not None:
+        return parallelism
+    cause = parallelism.needs_fsdp()
+    if cause:
+        log.warning("%s: parallelism.mode is fsdp, because of %s", run.where(f"parallelism.{cause}"), cause)
+    return parallelism.model_copy(update={"mode": "fsdp" if cause else "simple"})
 
 
 def _model(model: Model, num_classes: int | None, fixed: bool) -> Model:

@@ -40,23 +40,10 @@ class Run(Section):
 
     @property
     def task(self) -> TaskName:
-        """What is trained; ConfigError if neither the trainer nor the model's keys say it."""
-        given = self.model.model_fields_set
-        if self.trainer.task is not None:
-            return self.trainer.task
-        if "feature_size" in given:
-            return "unetr"
-        if "mask_ratio" in given:
-            return "masked"
-        if "num_time_steps" in given:
-            return "diffusion"
-        if self.model.num_classes is not None or self.data.num_classes is not None:
-            return "classification"
-        message = (
-            "missing, and neither model.feature_size, model.mask_ratio, model.num_time_steps nor num_classes "
-            "tells it; "
-        )
-        raise self.error("trainer.task", message + f"expected one of {', '.join(get_args(TaskName))}")
+        """The task to train, as `load` has filled it in."""
+        if self.trainer.task is None:
+            raise self.error("trainer.task", f"missing; expected one of {', '.join(get_args(TaskName))}")
+        return self.trainer.task
 
     @property
     def num_classes(self) -> int:

@@ -15,10 +15,11 @@ class Trainer(Section):
     task: TaskName | None = key(
         None,
         "What to train: a masked autoencoder, a UNETR or SAP (on adaptive patches) for segmentation, a "
-        "classifier, or a diffusion model. If it is not given, the training script decides; otherwise "
-        "model.feature_size in the file means unetr, else model.mask_ratio means masked, else "
-        "model.num_time_steps means diffusion, else num_classes means classification.",
-        derived="from the script or the model's keys",
+        "classifier, or a diffusion model. If it is not given, the training script or --task decides; else "
+        "what the file gives of feature_size (unetr), mask_ratio (masked), num_time_steps (diffusion), "
+        "num_classes (classification; sap too with adaptive_patching) and the folder that it is in, if that "
+        "has a task's name, have to leave one.",
+        derived="by the script, --task, or the file's keys and folder",
     )
     max_epochs: Whole = key(100, "Passes over the training data.", "epochs", ge=1)
     max_steps: Whole | None = key(
