@@ -12,10 +12,12 @@ container_options=()
 # shellcheck source=launch/site/generic.sh
 source "launch/site/$UCF_VIT_SITE.sh"
 
-# train SCRIPT CONFIG [KEY=VALUE ...]: train on all nodes of the job. A job that was told to stop, by the signal before
+# train SCRIPT CONFIG [KEY=VALUE ...]: train on all nodes of the job; SCRIPT is a file, or ucf-vit for any task. A job that was told to stop, by the signal before
 # its time limit or by preemption, saves, goes back into the queue and continues from there.
 train() {
-  local script=$1 config=${2:?usage: sbatch SCRIPT.sh CONFIG [KEY=VALUE ...]} status stop=0 step='' interrupted=1
+  local config=${2:?usage: sbatch SCRIPT.sh CONFIG [KEY=VALUE ...]} status stop=0 step='' interrupted=1
+  local program=("$1")
+  if [[ $1 == ucf-vit ]]; then program=(-m ucf_vit train); fi
   shift 2
   # srun passes the signal on to every process; training saves at its next step and ends with status 0.
   trap 'stop=1 interrupted=1; [[ -z $step ]] || kill -USR1 "$step" 2>/dev/null || true' USR1
@@ -27,7 +29,7 @@ train() {
 
   srun --ntasks-per-node="$ranks_per_node" --ntasks="$((ranks_per_node * SLURM_JOB_NUM_NODES))" \
     --kill-on-bad-exit=1 "${task_options[@]}" \
-    "${python[@]}" -u "$script" "$config" trainer.resume_from_checkpoint=true "$@" &
+    "${python[@]}" -u "${program[@]}" "$config" trainer.resume_from_checkpoint=true "$@" &
   step=$!
   # A trapped signal ends `wait` early; then srun is still there.
   while ((interrupted)); do

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from ucf_vit.config import load
+
 ROOT = Path(__file__).resolve().parents[2]
 SHELLCHECK = shutil.which("shellcheck", path=str(Path(sys.executable).parent)) or shutil.which("shellcheck")
 JOBS = sorted(ROOT.glob("launch/*/train_*.sh"))
@@ -33,7 +35,16 @@ def test_a_job_says_what_it_needs_and_survives_its_time_limit(job: Path) -> None
     assert (ROOT / lines[2].split()[4]).is_file()
 
 
-def test_every_data_set_and_task_has_both_modes() -> None:
+def test_every_data_set_and_task_has_both_modes_and_so_has_any_config() -> None:
     stems = {f"{job.parent.name}/{job.stem.removeprefix('train_')}" for job in JOBS}
-    tasks = ["basic_ct/unetr", "basic_ct/mae", "basic_ct/sap", "imagenet/classification", "imagenet/mae"]
-    assert stems == {f"{task}_{mode}" for task in tasks for mode in ("simple", "fsdp")}
+    tasks = [path.parent for path in (ROOT / "configs").glob("*/*/base_config.yaml")]
+    names = [f"{path.parent.name}/{path.name}_" for path in tasks] + ["any/"]
+    assert stems == {name + mode for name in names for mode in ("simple", "fsdp")}
+
+
+@pytest.mark.parametrize("job", JOBS, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_a_job_trains_what_its_config_describes(job: Path) -> None:
+    lines = job.read_text().splitlines()
+    program = next(line.split()[1] for line in lines if line.startswith("train "))
+    task = load(ROOT / lines[2].split()[4]).task
+    assert program == ("ucf-vit" if job.parent.name == "any" else f"training_scripts/train_{task}.py")

@@ -17,6 +17,7 @@ from ucf_vit.cli.main import app
 from ucf_vit.config import load
 from ucf_vit.core.errors import ConfigError, DataError, UserError
 from ucf_vit.data.scratch import Scratch
+from ucf_vit.data.sources import SOURCES
 from ucf_vit.data.stream import Stream
 from ucf_vit.planning.plan import Plan
 from ucf_vit.train.datasets import build_datasets
@@ -174,8 +175,15 @@ def test_an_unreadable_file_is_named_or_left_out(config: Path) -> None:
     assert lines[2].split()[1:3] == ["5", "40"]
 
 
-def test_the_wrapper_prints_what_is_to_be_pasted(config: Path, monkeypatch, capsys) -> None:
-    script = str(ROOT / "utils/basic_ct/preprocess_load_balancing.py")
+WRAPPERS = ["utils/load_balance.py", *[f"utils/{name}/preprocess_load_balancing.py" for name in SOURCES]]
+
+
+@pytest.mark.parametrize("name", WRAPPERS)
+def test_every_kind_of_data_set_has_a_wrapper_that_prints_what_is_to_be_pasted(
+    config: Path, name: str, monkeypatch, capsys
+) -> None:
+    script = str(ROOT / name)
+    assert f"python {name} CONFIG NUM_GPUS" in Path(script).read_text()
     monkeypatch.setattr(sys, "argv", [script, str(config), "6"])
     with pytest.raises(SystemExit) as end:
         runpy.run_path(script, run_name="__main__")

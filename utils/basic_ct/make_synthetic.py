@@ -3,12 +3,8 @@
 python utils/basic_ct/make_synthetic.py data/concrete --number 8 --size 64
 """
 
-import typer
-
-from ucf_vit.cli.main import guarded
+from ucf_vit.cli.main import script
 from ucf_vit.cli.synth import basic_ct
 
 if __name__ == "__main__":
-    app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
-    app.command()(basic_ct)
-    guarded(app)()
+    script(basic_ct)

@@ -61,4 +61,11 @@ def guarded(main: Callable[..., None]) -> Callable[..., None]:
     return call
 
 
+def script(command: Callable[..., None]) -> None:
+    """Run `command` as a program of its own, for the scripts in utils."""
+    alone = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
+    alone.command()(command)
+    guarded(alone)()
+
+
 run = guarded(app)
