@@ -27,8 +27,8 @@ from ucf_vit.config import from_dict
 from ucf_vit.data.batch import Batch
 from ucf_vit.data.scratch import Scratch
 from ucf_vit.data.whole import volumes
-from ucf_vit.tasks import Segmentation
-from ucf_vit.tasks.segmentation import dice_per_class, voxel_label
+from ucf_vit.tasks import Segmentation, dice
+from ucf_vit.tasks.segmentation import voxel_label
 from ucf_vit.train.build import build_task
 from ucf_vit.train.datasets import build_datasets
 from ucf_vit.train.hooks.style import new_figure, png
@@ -117,9 +117,9 @@ def run_case(config: Config) -> Result:
     trained = time.process_time() - before
     if not isinstance(task, Segmentation):
         raise TypeError(f"task {run.task} does not segment")
-    dice, seconds = predict_all(task.eval(), volumes(build_datasets(run, Scratch(), held_out=True)))
+    score, seconds = predict_all(task.eval(), volumes(build_datasets(run, Scratch(), held_out=True)))
     return {
-        "dice": dice,
+        "dice": score,
         "seconds_per_step": trained / config["trainer"]["max_steps"],
         "seconds_per_volume": seconds,
     }
@@ -127,14 +127,14 @@ def run_case(config: Config) -> Result:
 
 @torch.inference_mode()
 def predict_all(task: Segmentation, batches: Iterable[Batch]) -> tuple[float, float]:
-    """Mean Dice over volumes and classes, and process seconds per volume."""
-    scores, seconds = [], []
+    """Dice by the definition of every evaluation, and process seconds per volume."""
+    totals, seconds = dice.empty_totals(task.num_classes), []
     for batch in batches:
         before = time.process_time()
         predicted = task.predict_whole(batch.image).argmax(dim=1)
         seconds.append(time.process_time() - before)
-        scores.append(float(dice_per_class(predicted, voxel_label(batch), task.num_classes).nanmean()))
-    return statistics.mean(scores), statistics.mean(seconds)
+        totals += dice.totals_of_labels(predicted, voxel_label(batch), task.num_classes)
+    return dice.means(totals)["dice"], statistics.mean(seconds)
 
 
 def draw(results: dict[str, Result], path: Path) -> None:

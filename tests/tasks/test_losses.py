@@ -12,8 +12,8 @@ from ucf_vit.data.batch import Batch
 from ucf_vit.models import MAE, SAP, UNETR, VIT, DiffusionVIT
 from ucf_vit.patching.tree.patcher import AdaptivePatcher
 from ucf_vit.tasks import Classification, Denoising, MaskedAutoencoding, Segmentation, Task, TokenSegmentation
-from ucf_vit.tasks.segmentation import dice_per_class, segmentation_loss
-from ucf_vit.tasks.task import TASKS, total
+from ucf_vit.tasks.segmentation import segmentation_loss
+from ucf_vit.tasks.task import TASKS
 
 NETWORK = {"tile_size": (8, 12), "patch_size": 4, "embed_dim": 16, "depth": 2, "num_heads": 2}
 ADAPTIVE = {"adaptive_patching": True, "fixed_length": 12}
@@ -106,8 +106,13 @@ def test_one_batch_can_be_learned(name: str) -> None:
 def test_evaluation_adds_up_over_batches_and_names_all_metrics(name: str) -> None:
     task, batch = build(name).eval(), batch_for(name)
     whole = task.evaluate(batch)
-    assert tuple(whole) == task.metric_names
-    assert task.best[0] in whole
+    assert tuple(task.metrics(whole)) == task.metric_names
+    assert task.best[0] in task.metric_names
+    nothing = task.totals()
+    assert {name: part.shape for name, part in whole.items()} == {
+        n: part.shape for n, part in nothing.items()
+    }
+    assert not any(part.any() for part in nothing.values())
     parts = [task.evaluate(rows(batch, part)) for part in (slice(0, 1), slice(1, 4))]
     for metric, pair in whole.items():
         torch.testing.assert_close(pair, parts[0][metric] + parts[1][metric], rtol=1e-5, atol=1e-6)
@@ -191,7 +196,7 @@ def test_the_input_of_a_masked_autoencoder_is_shown_as_it_is(name: str) -> None:
 def test_a_network_from_elsewhere_needs_no_names_of_channels() -> None:
     task = Segmentation(torch.nn.Conv2d(2, 3, 3, padding=1), 3, (8, 12))
     task(batch_for("unetr")).value.backward()
-    assert set(task.eval().evaluate(batch_for("unetr"))) == set(task.metric_names)
+    assert tuple(task.metrics(task.eval().evaluate(batch_for("unetr")))) == task.metric_names
 
 
 def test_segmentation_loss_is_cross_entropy_plus_monais_dice_loss() -> None:
@@ -206,15 +211,6 @@ def test_a_class_that_a_sample_lacks_counts_in_its_cross_entropy_alone() -> None
     dice = DiceLoss(softmax=True, to_onehot_y=True, reduction="none", smooth_nr=0, smooth_dr=0)
     expected = torch.nn.functional.cross_entropy(logits, label) + dice(logits, label[:, None])[:, :2].mean()
     assert torch.isclose(segmentation_loss(logits, label)[0], expected, rtol=1e-5)
-
-
-def test_dice_per_class_by_hand() -> None:
-    label = torch.tensor([[0, 1, 1, 2], [0, 0, 1, 1]])
-    predicted = torch.tensor([[0, 1, 2, 2], [0, 1, 1, 1]])
-    dice = dice_per_class(predicted, label, 4)
-    expected = torch.tensor([[2 / 3, 2 / 3, float("nan")], [0.8, float("nan"), float("nan")]])
-    torch.testing.assert_close(dice, expected, equal_nan=True)
-    torch.testing.assert_close(total(dice[:, 1]), torch.tensor([2 / 3, 1.0]).double(), rtol=1e-6, atol=0)
 
 
 def test_whole_volumes_are_predicted_slice_by_slice_by_a_2d_network() -> None:

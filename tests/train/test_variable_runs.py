@@ -111,7 +111,7 @@ def test_ranks_that_see_different_variables_have_the_gradient_of_all(
 def test_some_variables_are_evaluated_and_shown(name: str, rank: int) -> None:
     task = task_for(name).eval()
     batch = batch_of(task, name, rank)
-    assert set(task.evaluate(batch)) == set(task.metric_names)
+    assert set(task.metrics(task.evaluate(batch))) == set(task.metric_names)
     assert all(panel.image.shape == (8, 8) for panel in task.pictures(batch))
 
 

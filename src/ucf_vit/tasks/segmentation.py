@@ -5,7 +5,7 @@ MONAI is imported where it is used: that takes seconds, and other tasks do witho
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import torch
@@ -16,18 +16,20 @@ from ucf_vit.core.errors import UserError
 from ucf_vit.data.batch import Batch
 from ucf_vit.patching.tree.patcher import AdaptivePatcher
 from ucf_vit.patching.tree.patches import Patches
+from ucf_vit.tasks import dice
 from ucf_vit.tasks.task import TASKS, Direction, Loss, Panel, Task, total
 
 
 @TASKS.register("unetr")
 class Segmentation(Task):
-    """Cross-entropy plus soft Dice loss; Dice per class over whole volumes.
+    """Cross-entropy plus soft Dice loss; Dice per class of whole volumes, as `dice.DEFINITION` has it.
 
     Whole items are predicted by a sliding window of `tile_size` whose Gaussian-weighted logits are blended;
     `overlap` is the fraction two windows share. A 2D model predicts the slices of a volume one by one.
     """
 
     best: tuple[str, Direction] = ("dice", "max")
+    definitions = (dice.DEFINITION,)
     whole_volumes = True
 
     def __init__(
@@ -59,12 +61,25 @@ class Segmentation(Task):
         return self.output_of(image, *(() if patches is None else (patches,)), variables=variables)
 
     def evaluate(self, batch: Batch) -> dict[str, Tensor]:
-        """Loss and Dice per foreground class of whole items; a class absent from an item does not count."""
+        """Totals of the loss and, by class, of the Dice of whole items; see `dice.totals_of`."""
         label = voxel_label(batch)
         logits = self.predict_whole(batch.image, batch.variables)
-        dice = dice_per_class(logits.argmax(dim=1), label, self.num_classes)
-        totals = {"loss": total(segmentation_loss(logits, label)), "dice": total(dice.nanmean(dim=1))}
-        return totals | {f"dice_{k}": total(dice[:, k - 1]) for k in range(1, self.num_classes)}
+        return {
+            "loss": total(segmentation_loss(logits, label)),
+            "dice": dice.totals_of_labels(logits.argmax(dim=1), label, self.num_classes),
+        }
+
+    def totals(self) -> dict[str, Tensor]:
+        """What `evaluate` returns of no item."""
+        return {"loss": torch.zeros(2, dtype=torch.float64), "dice": dice.empty_totals(self.num_classes)}
+
+    def metrics(self, totals: Mapping[str, Tensor]) -> dict[str, float]:
+        """Loss, dice and the Dice of each foreground class."""
+        return super().metrics({"loss": totals["loss"]}) | dice.means(totals["dice"])
+
+    def counts(self, totals: Mapping[str, Tensor]) -> dict[str, dict[str, int]]:
+        """By class, how many items have it, miss it, have it only in the prediction, or not at all."""
+        return dice.counts(totals["dice"])
 
     def predict_whole(self, image: Tensor, variables: Sequence[str] | None = None) -> Tensor:
         """Logits `[B, K, *S]` of whole images `[B, C, *S]` of any size, whose channels are `variables`."""
@@ -124,14 +139,6 @@ def segmentation_loss(logits: Tensor, label: Tensor, counts: Tensor | None = Non
     present = target.any(dim=2)
     dice = (2 * overlap / size.clamp_min(1e-5) * present).sum(dim=1) / present.sum(dim=1)
     return entropy + 1 - dice
-
-
-def dice_per_class(predicted: Tensor, label: Tensor, num_classes: int) -> Tensor:
-    """Dice of the foreground classes `[B, K - 1]`; NaN where the label has no voxel of the class."""
-    from monai.metrics import compute_dice
-
-    one_hot = [F.one_hot(classes, num_classes).movedim(-1, 1) for classes in (predicted, label)]
-    return compute_dice(one_hot[0], one_hot[1], include_background=False, num_classes=num_classes)
 
 
 def voxel_label(batch: Batch) -> Tensor:

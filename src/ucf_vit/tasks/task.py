@@ -46,9 +46,11 @@ class Task(nn.Module):
     """
 
     metric_names: tuple[str, ...] = ("loss",)
-    """What `evaluate` returns."""
+    """What `metrics` returns."""
     best: tuple[str, Direction] = ("loss", "min")
     """The metric that says which checkpoint is the best one."""
+    definitions: tuple[str, ...] = ()
+    """Sentences that say how metrics are defined, for whoever reads a table of them."""
     whole_volumes: bool = False
     """Whether `evaluate` wants whole held-out items (batches of one) instead of batches of tiles."""
 
@@ -70,8 +72,20 @@ class Task(nn.Module):
         raise NotImplementedError(f"{type(self).__name__} has no forward")
 
     def evaluate(self, batch: Batch) -> dict[str, Tensor]:
-        """Sums and counts `[2]` (float64) by metric name; they add up over batches and processes."""
+        """Totals (float64) by name, which add up over batches and processes: of a mean `[sum, count]`."""
         raise NotImplementedError(f"{type(self).__name__} has no evaluate")
+
+    def totals(self) -> dict[str, Tensor]:
+        """What `evaluate` returns of no sample: zeros."""
+        return {name: torch.zeros(2, dtype=torch.float64) for name in self.metric_names}
+
+    def metrics(self, totals: Mapping[str, Tensor]) -> dict[str, float]:
+        """The metrics of all samples that `totals` are of; NaN where there is no value."""
+        return {name: float(pair[0] / pair[1]) for name, pair in totals.items()}
+
+    def counts(self, totals: Mapping[str, Tensor]) -> dict[str, dict[str, int]]:
+        """Numbers of samples by metric and kind, where a metric is made of samples of several kinds."""
+        return {}
 
     def pictures(self, batch: Batch) -> list[Panel]:
         """Panels that show what the model does on the first sample of a batch."""

@@ -6,10 +6,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from ucf_vit.core.errors import DataError
 from ucf_vit.data.batch import Sample
+from ucf_vit.tasks import dice
 
 FINE_BINS = 4096
 """Bins of one sample's histogram over its own range."""
@@ -32,21 +35,24 @@ class ThresholdBaseline:
 
     intervals: dict[int, Interval]
 
-    def dice(self, samples: Iterable[Sample]) -> dict[int, float]:
-        """Mean Dice over whole items for every class; NaN where no item has the class.
+    def totals(self, samples: Iterable[Sample]) -> Tensor:
+        """Totals `[K - 1, 5]` of the Dice of whole items, see `ucf_vit.tasks.dice`.
 
-        An item that lacks a class does not count for it, as in MONAI's `compute_dice`. DataError for a sample
-        without a label per voxel.
+        DataError for a sample without a label per voxel.
         """
-        scores: dict[int, list[float]] = {number: [] for number in self.intervals}
+        totals = dice.empty_totals(len(self.intervals) + 1)
         for sample in samples:
-            label = _label(sample)
+            label, voxels = _label(sample), []
             for number, interval in self.intervals.items():
-                values, truth = sample.image[interval.channel], label == number
-                found = (values >= interval.low) & (values < interval.high)
-                if truth.any():
-                    scores[number].append(2 * float((found & truth).sum()) / float(found.sum() + truth.sum()))
-        return {number: float(np.mean(values)) if values else np.nan for number, values in scores.items()}
+                values, labelled = sample.image[interval.channel], label == number
+                predicted = (values >= interval.low) & (values < interval.high)
+                voxels.append([(predicted & labelled).sum(), predicted.sum(), labelled.sum()])
+            totals += dice.totals_of(*torch.tensor(np.array(voxels).T[:, None]))
+        return totals
+
+    def dice(self, samples: Iterable[Sample]) -> dict[str, float]:
+        """`dice`, and `dice_1` and so on of each class, by `dice.DEFINITION`."""
+        return dice.means(self.totals(samples))
 
 
 @dataclass(frozen=True)
@@ -89,15 +95,22 @@ def fit_threshold(samples: Iterable[Sample], num_classes: int) -> ThresholdBasel
 
 
 def _best_interval(counts: NDArray[np.float64], number: int, edges: NDArray[np.float64]) -> Interval:
-    """The interval with the highest Dice for one class, the mean over items; counts `[N, C, K, BINS]`."""
-    items = counts[counts[:, 0, number].sum(axis=1) > 0]
-    if not len(items):
+    """The interval with the highest Dice for one class, the mean over items; counts `[N, C, K, BINS]`.
+
+    An item without the class counts, with 0, for those intervals that some of its voxels are in.
+    """
+    labelled = counts[:, 0, number].sum(axis=1)
+    if not labelled.any():
         return Interval(0, np.inf, np.inf)
     score = np.zeros((counts.shape[1], BINS + 1, BINS + 1))
-    for item in items:
-        inside, of_class = (_per_interval(voxels) for voxels in (item.sum(axis=1), item[:, number]))
-        score += 2 * of_class / (inside + item[0, number].sum())
-    channel, start, end = np.unravel_index(score.argmax(), score.shape)
+    items = np.full_like(score, np.count_nonzero(labelled))
+    for item, voxels in zip(counts, labelled, strict=True):
+        inside = _per_interval(item.sum(axis=1))
+        if voxels:
+            score += 2 * _per_interval(item[:, number]) / (inside + voxels)
+        else:
+            items += inside > 0
+    channel, start, end = np.unravel_index((score / items).argmax(), score.shape)
     return Interval(int(channel), float(edges[start]), float(edges[end]))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import torch
+from torch import Tensor
 
 from ucf_vit.data.batch import Batch
 from ucf_vit.parallel.shard import gathered_weights
@@ -12,7 +13,6 @@ from ucf_vit.parallel.world import World
 from ucf_vit.tasks.task import Task
 
 
-@torch.no_grad()
 def evaluate(
     task: Task, batches: Iterable[Batch], world: World, dtype: torch.dtype = torch.float32
 ) -> dict[str, float]:
@@ -20,14 +20,23 @@ def evaluate(
 
     A metric without a single value (a class that never occurs) is NaN.
     """
+    return task.metrics(evaluate_totals(task, batches, world, dtype))
+
+
+@torch.no_grad()
+def evaluate_totals(
+    task: Task, batches: Iterable[Batch], world: World, dtype: torch.dtype = torch.float32
+) -> dict[str, Tensor]:
+    """The sums over the batches of all processes of what `task.evaluate` returns."""
     training = task.training
     task.eval()
-    totals = {name: torch.zeros(2, dtype=torch.float64) for name in task.metric_names}
+    totals = task.totals()
     with gathered_weights(task):
         for batch in batches:
             with torch.autocast(world.device.type, dtype, enabled=dtype != torch.float32):
-                for name, pair in task.evaluate(batch.to(world.device)).items():
-                    totals[name] += pair.cpu()
+                for name, more in task.evaluate(batch.to(world.device)).items():
+                    totals[name] += more.cpu()
     task.train(training)
-    summed = world.sum(torch.stack(list(totals.values()))).cpu()
-    return dict(zip(totals, (summed[:, 0] / summed[:, 1]).tolist(), strict=True))
+    summed = world.sum(torch.cat([one.flatten() for one in totals.values()])).cpu()
+    parts = summed.split([one.numel() for one in totals.values()])
+    return {name: part.view_as(one) for (name, one), part in zip(totals.items(), parts, strict=True)}

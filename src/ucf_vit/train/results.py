@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 
-import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table as TerminalTable
@@ -82,8 +81,7 @@ def threshold_dice(task: Task, run: Run) -> dict[str, float]:
     scratch = Scratch()
     training, held_out = (build_datasets(run, scratch, held_out=held) for held in (False, True))
     baseline = fit_threshold(_samples(volumes(training)), run.num_classes)
-    dice = {f"dice_{k}": value for k, value in baseline.dice(_samples(volumes(held_out))).items()}
-    return {"dice": float(np.nanmean(list(dice.values()))), **dice}
+    return baseline.dice(_samples(volumes(held_out)))
 
 
 def _samples(batches: Iterator[Batch]) -> Iterator[Sample]:

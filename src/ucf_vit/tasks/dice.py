@@ -1,0 +1,55 @@
+"""Dice of whole items by one definition, for models and for baselines."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+DEFINITION = (
+    "Dice of a class in an item is 2 |P and L| / (|P| + |L|), of the voxels P that are predicted and L that "
+    "are labelled: 0 for a class that is missed, and 0 for one that is predicted where the label has none. "
+    "An item that has a class neither in its label nor in its prediction does not count for it. dice_k is "
+    "the mean over the items that count for class k, dice the mean of these over the classes but the "
+    "background. Where no label has any of them, it has no value."
+)
+COLUMNS = ("sum", "labelled", "missed", "only predicted", "neither")
+"""Columns of the totals: the sum of Dice over items, and numbers of items; those missed are labelled too."""
+
+
+def empty_totals(num_classes: int) -> Tensor:
+    """The totals `[K - 1, 5]` of no item, float64; see `COLUMNS`."""
+    return torch.zeros(num_classes - 1, len(COLUMNS), dtype=torch.float64)
+
+
+def totals_of(both: Tensor, predicted: Tensor, labelled: Tensor) -> Tensor:
+    """The totals `[..., 5]` of items `[B, ...]`, from their voxels in both masks, and in each."""
+    both, predicted, labelled = (count.detach().cpu().double() for count in (both, predicted, labelled))
+    dice = 2 * both / (predicted + labelled).clamp_min(1)
+    has, found = labelled > 0, predicted > 0
+    counts = (has, has & ~found, found & ~has, ~has & ~found)
+    return torch.stack([dice.sum(0), *(count.sum(0).double() for count in counts)], dim=-1)
+
+
+def totals_of_labels(predicted: Tensor, label: Tensor, num_classes: int) -> Tensor:
+    """The totals `[K - 1, 5]` of class maps `[B, *S]` int64, all of whose values are below `num_classes`."""
+    pairs = (label * num_classes + predicted).flatten(1)
+    confusion = torch.stack([row.bincount(minlength=num_classes**2) for row in pairs])
+    confusion = confusion.unflatten(1, (num_classes, num_classes))
+    both = confusion.diagonal(dim1=1, dim2=2)
+    return totals_of(both[:, 1:], confusion.sum(dim=1)[:, 1:], confusion.sum(dim=2)[:, 1:])
+
+
+def means(totals: Tensor) -> dict[str, float]:
+    """`dice`, and `dice_1` and so on, by `DEFINITION`; NaN where there is no value."""
+    counted = totals[:, 1] + totals[:, 3]
+    per_class = totals[:, 0] / counted
+    mean = per_class[counted > 0].mean() if totals[:, 1].any() else per_class.new_tensor(torch.nan)
+    return {"dice": float(mean), **{f"dice_{k}": float(value) for k, value in enumerate(per_class, start=1)}}
+
+
+def counts(totals: Tensor) -> dict[str, dict[str, int]]:
+    """Numbers of items by class (`dice_1`, ...) and kind (`COLUMNS`)."""
+    return {
+        f"dice_{k}": {kind: int(value) for kind, value in zip(COLUMNS[1:], row[1:], strict=True)}
+        for k, row in enumerate(totals.tolist(), start=1)
+    }
