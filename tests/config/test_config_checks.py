@@ -112,6 +112,14 @@ def test_a_linear_decoder_has_no_heads():
         ({"dataset_options__fields_fill_value": {"one": 0, "tow": 1}}, "dataset_options.fields_fill_value.tow = 1"),
         ({"dataset_options__imagenet_resize": {"one": [1, 2], "tow": [1, 2]}}, "dataset_options.imagenet_resize.tow = [1, 2]: no dataset of this name"),
         ({"load_balancing__plan": "kept"}, "load_balancing.plan = 'kept': data.order is global, which follows no plan"),
+        *(
+            ({"trainer__checkpoint_filename": name}, f"trainer.checkpoint_filename = '{name}': taken by checkpoints that a run")
+            for name in ("best", "best_step_3", "last_even", "last_odd", "x_step_12")
+        ),
+        *(
+            ({f"trainer__{key}": "../other/best"}, f"trainer.{key} = '../other/best': expected the name of a checkpoint")
+            for key in ("checkpoint_filename", "checkpoint_filename_for_loading", "mae_checkpoint_filename")
+        ),
         ({"trainer__checkpoint_path": "s3://bucket/run"}, "trainer.checkpoint_path = 's3://bucket/run': a URL; expected a directory"),
         ({"data__dict_root_dirs": {"../up": "x"}}, "is to be the name of files and folders too"),
     ],

@@ -20,10 +20,10 @@ from ucf_vit.parallel.world import World
 from ucf_vit.tasks import Task
 from ucf_vit.train import checkpoint
 from ucf_vit.train.checkpoint import AVERAGED, OPTIMIZER, WEIGHTS
+from ucf_vit.train.checkpoint.saver import Saver
 from ucf_vit.train.directory import load_tensors
 from ucf_vit.train.ema import Ema
 from ucf_vit.train.optimizer import adamw, load_moments, moments
-from ucf_vit.train.saver import Saver
 
 CASE = parity.Case("mae", {"tile_size": (8, 4, 12), "patch_size": 4, "class_token": True})
 WAY = [
@@ -113,12 +113,12 @@ def test_from_layout_to_layout_to_the_bit(group: RankGroup, tmp_path: Path) -> N
 def test_two_processes_of_mode_simple_share_the_writing(tmp_path: Path) -> None:
     tensors = {str(n): torch.full((n + 1, 2), float(n)) for n in range(40)} | {"scalar": torch.tensor(7)}
     sums = {}
-    checkpoint.prepare(tmp_path / "last_even")
+    aside = checkpoint.prepare(tmp_path / "last_even")
     for rank in range(2):
         parts = {WEIGHTS: pieces_to_write(tensors, World(rank, 2, torch.device("cpu")))}
         assert 5 < len(parts[WEIGHTS]) < 36
-        sums |= checkpoint.write(tmp_path / "last_even", parts, {"rank": rank}, rank, 2)
-    checkpoint.commit(tmp_path / "last_even", {"step": 1}, sums)
+        sums |= checkpoint.write(aside, parts, {"rank": rank}, rank, 2)
+    checkpoint.commit(tmp_path / "last_even", aside, {"step": 1}, sums)
     read = checkpoint.load(tmp_path / "last_even")
     assert all(read.weights[name].equal(tensor) for name, tensor in tensors.items())
 

@@ -11,6 +11,8 @@ import torch
 
 from ucf_vit.core.errors import CheckpointError
 from ucf_vit.train import checkpoint
+from ucf_vit.train.checkpoint.locate import locate
+from ucf_vit.train.checkpoint.reading import sha256
 
 
 def write(directory: Path, step: int) -> None:
@@ -87,7 +89,7 @@ def test_nothing_executable_is_loaded(tmp_path: Path) -> None:
     write(slot, 1)
     torch.save({"step": Path("x")}, slot / "state.pt")
     meta = json.loads((slot / checkpoint.META).read_text())
-    meta["sha256"]["state.pt"] = checkpoint._sha256(slot / "state.pt")
+    meta["sha256"]["state.pt"] = sha256(slot / "state.pt")
     (slot / checkpoint.META).write_text(json.dumps(meta))
     with pytest.raises(CheckpointError, match=r"state\.pt"):
         checkpoint.load(slot)
@@ -99,6 +101,40 @@ def test_what_was_written_last_is_newest_even_after_going_back_to_an_earlier_ste
     read, problems = checkpoint.load_newest(tmp_path, "last")
     assert read is not None
     assert (read.state["step"], problems) == (12, [])
+
+
+@pytest.mark.parametrize("ahead", ["last_odd", "last_even", "last_step_1"])
+def test_no_clock_says_which_is_newest(tmp_path: Path, ahead: str) -> None:
+    for step, name in enumerate(("last_step_1", "last_step_2", "last_odd", "last_even"), start=1):
+        write(tmp_path / name, step)
+    meta = tmp_path / ahead / checkpoint.META
+    meta.write_text(json.dumps(json.loads(meta.read_text()) | {"written": 9e12}))
+    expected = [tmp_path / name for name in ("last_even", "last_odd", "last_step_2", "last_step_1")]
+    assert checkpoint.find(tmp_path, "last") == expected
+    assert checkpoint.find_all(tmp_path, "last") == expected
+    assert checkpoint.kept(tmp_path, "last") == expected[2:]
+    assert locate(tmp_path / "last") == expected[0]
+    write(tmp_path / "best", 3)
+    assert checkpoint.find_all(tmp_path, "last")[0] == tmp_path / "best"
+
+
+def test_checkpoints_of_before_they_had_numbers_are_in_the_order_of_their_steps(tmp_path: Path) -> None:
+    for step, name in ((20, "last_even"), (10, "last_odd")):
+        write(tmp_path / name, step)
+        meta = tmp_path / name / checkpoint.META
+        content = json.loads(meta.read_text())
+        del content["number"]
+        meta.write_text(json.dumps(content))
+    assert [path.name for path in checkpoint.find(tmp_path, "last")] == ["last_even", "last_odd"]
+    write(tmp_path / "last_odd", 5)
+    assert [path.name for path in checkpoint.find(tmp_path, "last")] == ["last_odd", "last_even"]
+
+
+@pytest.mark.parametrize("name", ["/etc", "..", ".", "", "../run/best", "best/", "a\0b", "\ud800", "x" * 300])
+def test_what_is_no_name_is_refused(tmp_path: Path, name: str) -> None:
+    write(tmp_path / "best", 1)
+    with pytest.raises(CheckpointError, match=r"names no checkpoint in .*such as best, last or last_even"):
+        checkpoint.load_newest(tmp_path, name)
 
 
 @pytest.mark.parametrize(
@@ -117,10 +153,15 @@ def test_a_damaged_description_is_reported_and_the_other_slot_used(tmp_path: Pat
 @pytest.mark.parametrize("name", ["best", "last_odd"])
 def test_a_kill_between_the_two_renames_loses_nothing(tmp_path: Path, name: str) -> None:
     write(tmp_path / name, 20)
-    (tmp_path / name).rename(tmp_path / f".{name}.old")
+    left = tmp_path / f".{name}.old"
+    (tmp_path / name).rename(left)
+    (tmp_path / f".{name}.12345678.tmp").mkdir()
+    (tmp_path / ".mine.old").mkdir()
     read, _ = checkpoint.load_newest(tmp_path, name.removesuffix("_odd"))
     assert read is not None
-    assert read.state["step"] == 20
+    assert (read.directory, read.state["step"]) == (left, 20)  # a reader leaves everything where it is
+    checkpoint.clean_up(tmp_path, "last", "best")
+    assert {path.name for path in tmp_path.iterdir()} == {name, ".mine.old"}
 
 
 def save_for_ever(directory: Path) -> None:

@@ -7,14 +7,15 @@ from multiprocessing.context import BaseContext
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors.torch import load_file
 
 import runs
 from ucf_vit.cli import main
 from ucf_vit.core.errors import CheckpointError, UserError
 from ucf_vit.train import checkpoint
+from ucf_vit.train.checkpoint.inspect import export_weights
 from ucf_vit.train.hooks.jsonl import read_metrics
-from ucf_vit.train.inspect import export_weights
 
 LAYOUT = {"mode": "fsdp", "simple_ddp_size": 1, "fsdp_size": 2, "tensor_par_size": 2}
 SIMPLE = ["parallelism.mode=simple", "parallelism.fsdp_size=1", "parallelism.tensor_par_size=1"]
@@ -106,7 +107,7 @@ def test_an_error_beside_the_training_ends_the_run(
     def fails(*arguments: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("ucf_vit.train.checkpoint.torch.save", fails)
+    monkeypatch.setattr(torch, "save", fails)
     config = runs.write_config(tmp_path / "c.yaml", "masked", concrete, trainer={"checkpoint_async": True})
     with pytest.raises(CheckpointError, match=r"No space left on device.*the other slot is intact"):
         runs.train(config)

@@ -14,7 +14,8 @@ import pytest
 
 import runs
 from ucf_vit.train import checkpoint
-from ucf_vit.train.saver import Saver
+from ucf_vit.train.checkpoint import writing
+from ucf_vit.train.checkpoint.saver import Saver
 
 LAYOUT = {"mode": "fsdp", "simple_ddp_size": 1, "fsdp_size": 2, "tensor_par_size": 2}
 SIMPLE = ["parallelism.mode=simple", "parallelism.fsdp_size=1", "parallelism.tensor_par_size=1"]
@@ -28,27 +29,29 @@ def train_and_hold(environment: dict[str, str], config: Path, moment: str, *over
     os.environ |= environment
     rank, mark, due = environment["RANK"], config.parent / moment, []
     save, prepare, write = Saver.save, checkpoint.prepare, checkpoint.write
-    rename, replace = Path.rename, checkpoint.replace
+    rename, replace = Path.rename, writing.replace
 
     def hold(seconds: float = 600) -> None:
         mark.touch()
         time.sleep(seconds)
 
     def counted(self: Saver, directory: Path, tensors: Any, state: Any, meta: Any, **options: Any) -> None:
+        self.wait()  # for the save before, which the thread may not have begun with
         due[:] = [directory.name] * (meta["step"] == STEP and directory.name.startswith("last"))
         save(self, directory, tensors, state, meta, **options)
 
-    def before_files(directory: Path) -> None:
-        prepare(directory)
+    def before_files(directory: Path) -> Path:
+        aside = prepare(directory)
         if due:
             hold()
+        return aside
 
-    def after_pieces(directory: Path, *arguments: Any) -> dict[str, str]:
+    def after_pieces(aside: Path, *arguments: Any) -> dict[str, str]:
         while due and rank == "1":
-            if len(list(checkpoint.aside_of(directory).glob("state-*"))) == 3:
+            if len(list(aside.glob("state-*"))) == 3:
                 hold()
             time.sleep(0.01)
-        return write(directory, *arguments)
+        return write(aside, *arguments)
 
     def slowly(*arguments: Any) -> dict[str, str]:
         if due:
@@ -61,7 +64,7 @@ def train_and_hold(environment: dict[str, str], config: Path, moment: str, *over
         replace(*arguments)
 
     def between_renames(path: Path, target: Path) -> Path:
-        if due and due[0] in path.name and path.name.endswith(".tmp"):  # not that of the save before
+        if due and path.name.endswith(".tmp"):
             hold()
         return rename(path, target)
 
@@ -73,9 +76,9 @@ def train_and_hold(environment: dict[str, str], config: Path, moment: str, *over
     places: dict[str, tuple[Any, str, Callable[..., Any]]] = {
         "before any file": (checkpoint, "prepare", before_files),
         "after some pieces": (checkpoint, "write", after_pieces),
-        "before the rename": (checkpoint, "replace", before_rename),
+        "before the rename": (writing, "replace", before_rename),
         "between the renames": (Path, "rename", between_renames),
-        "after the rename": (checkpoint, "replace", after_rename),
+        "after the rename": (writing, "replace", after_rename),
         "slowly": (checkpoint, "write", slowly),
     }
     Saver.save = counted  # type: ignore[assignment, method-assign]
@@ -151,7 +154,7 @@ def test_a_kill_of_all_ranks_leaves_the_older_or_the_newer_checkpoint(
     assert newest is not None
     assert newest.meta["step"] == (STEP if moment == "after the rename" else STEP - 1)
     assert problems == []
-    steps = {checkpoint.load(slot).meta["step"] for slot in checkpoint.slots(out, "last")}
+    steps = {checkpoint.load(slot).meta["step"] for slot in checkpoint.find(out, "last")}
     assert steps == {newest.meta["step"], newest.meta["step"] - 1}
     resumed = ["trainer.resume_from_checkpoint=true", f"trainer.max_steps={END}", "data.batch_size=4"]
     runs.train(config, SCHEDULE, *SIMPLE, *resumed)

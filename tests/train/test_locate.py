@@ -7,8 +7,8 @@ import torch
 
 from ucf_vit.core.errors import CheckpointError
 from ucf_vit.train import checkpoint
-from ucf_vit.train.inspect import describe, export_weights
-from ucf_vit.train.locate import locate
+from ucf_vit.train.checkpoint.inspect import describe, export_weights
+from ucf_vit.train.checkpoint.locate import locate
 from ucf_vit.train.mismatch import mismatch
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from ucf_vit.config.parallelism import SIZES
 from ucf_vit.config.problems import Problem
 from ucf_vit.config.run import Run
+from ucf_vit.core.names import is_file_name
 from ucf_vit.core.urls import is_remote
+
+RESERVED = re.compile(r"best|.*_(even|odd|step_\d+)")
+"""Names that `best` and the slots of other checkpoints have."""
 
 
 def class_counts(run: Run) -> Iterator[Problem]:
@@ -61,6 +66,18 @@ def outputs(run: Run) -> Iterator[Problem]:
     if is_remote(path):
         message = "a URL; expected a directory, which has to be on a file system (mount the bucket, or copy)"
         yield Problem(("trainer", "checkpoint_path"), message, path)
+
+
+def checkpoint_names(run: Run) -> Iterator[Problem]:
+    """Checkpoints are directories below that of the run, with names of their own."""
+    trainer = run.trainer
+    for key in ("checkpoint_filename", "checkpoint_filename_for_loading", "mae_checkpoint_filename"):
+        name = getattr(trainer, key)
+        if name and not is_file_name(name):
+            yield Problem(("trainer", key), "expected the name of a checkpoint, such as last, no path", name)
+    if RESERVED.fullmatch(trainer.checkpoint_filename):
+        message = "taken by checkpoints that a run writes beside these; expected another name, such as last"
+        yield Problem(("trainer", "checkpoint_filename"), message, trainer.checkpoint_filename)
 
 
 def plan(run: Run) -> Iterator[Problem]:

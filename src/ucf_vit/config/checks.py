@@ -29,6 +29,7 @@ CHECKS: tuple[Check, ...] = (
     check_run.classes_for_task,
     check_run.pretrained,
     check_run.outputs,
+    check_run.checkpoint_names,
     check_run.groups,
     check_run.plan,
     check_model.dimensions,

@@ -15,16 +15,15 @@ from ucf_vit.core.errors import CheckpointError, UserError
 from ucf_vit.parallel.world import World
 from ucf_vit.tasks.task import Task
 from ucf_vit.train import checkpoint
+from ucf_vit.train.checkpoint.locate import find_start
+from ucf_vit.train.checkpoint.shards import Shards
 from ucf_vit.train.ema import Ema
-from ucf_vit.train.locate import find_start
 from ucf_vit.train.mismatch import mismatch
 from ucf_vit.train.optimizer import load_moments
-from ucf_vit.train.shards import Shards
 from ucf_vit.train.state import State
 
 log = logging.getLogger(__name__)
 
-BEST = "best"
 OUTPUTS = ("config.yaml", "metrics.jsonl", "log.txt", "report.html")
 
 
@@ -42,7 +41,11 @@ def open_directory(run: Run, world: World) -> tuple[checkpoint.Checkpoint | None
         _make_room(directory, run, start)
         _write_config(directory, run)
 
-    _on_main(world, directory, lambda: directory.mkdir(parents=True, exist_ok=True))
+    def make() -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        checkpoint.clean_up(directory, run.trainer.checkpoint_filename, checkpoint.BEST)
+
+    _on_main(world, directory, make)
     newest, notes = _to_resume(directory, run, world) if run.trainer.resume_from_checkpoint else (None, [])
     if newest is None:
         _on_main(world, directory, begin)
@@ -60,21 +63,24 @@ def _on_main(world: World, directory: Path, work: Callable[[], None]) -> None:
 
 
 def _to_resume(directory: Path, run: Run, world: World) -> tuple[checkpoint.Checkpoint | None, list[str]]:
-    name = run.trainer.checkpoint_filename_for_loading or run.trainer.checkpoint_filename
-    newest, problems = checkpoint.load_newest(directory, name, world)
-    notes = [f"{problem}; using the other slot" for problem in problems]
-    if newest is None and run.trainer.checkpoint_filename_for_loading:
+    """The checkpoint that is named, else the newest of all: a kill may have left `best` and no slot yet."""
+    wanted, name = run.trainer.checkpoint_filename_for_loading, run.trainer.checkpoint_filename
+    candidates = world.on_main(
+        lambda: checkpoint.find(directory, wanted) if wanted else checkpoint.find_all(directory, name)
+    )
+    newest, problems = checkpoint.load_first(candidates, world)
+    if newest is not None:
+        return newest, [f"{problem}; using an older one" for problem in problems]
+    if wanted:
         raise CheckpointError(
-            f"{directory}: no checkpoint {name!r} (trainer.checkpoint_filename_for_loading)"
+            f"{directory}: no checkpoint {wanted!r} (trainer.checkpoint_filename_for_loading)"
         )
-    if newest is None:
-        return None, [f"{directory}: no checkpoint {name!r} to resume from; starting anew"]
-    return newest, notes
+    return None, [f"{directory}: no checkpoint to resume from; starting anew"]
 
 
 def _make_room(directory: Path, run: Run, start: Path | None) -> None:
-    names = (BEST, run.trainer.checkpoint_filename)
-    slots = [directory / BEST, *checkpoint.slots(directory, run.trainer.checkpoint_filename)]
+    names = (checkpoint.BEST, run.trainer.checkpoint_filename)
+    slots = [directory / checkpoint.BEST, *checkpoint.slots(directory, run.trainer.checkpoint_filename)]
     slots += [path for name in names for path in checkpoint.kept(directory, name)]
     if any(slot.exists() for slot in slots) and not run.trainer.overwrite:
         raise UserError(
@@ -160,12 +166,20 @@ def resume(state: State, run: Run, read: checkpoint.Checkpoint) -> None:
     state.count(run.trainer)
     _resume_average(state, run.trainer.ema_decay, read)
     state.world.on_main(lambda: _write_config(directory.parent, run))
-    state.slot = directory.name
+    state.slot = state.world.on_main(lambda: _slot_before(directory, run.trainer.checkpoint_filename))
     log.info("resumed from %s: step %d of %d", directory, state.step, state.total_steps)
     if changes := _changes(state, read.state):
         log.info("the steps are others from here on: %s", changes)
     if state.step >= state.total_steps:
         log.warning("nothing left to do: raise trainer.max_epochs or trainer.max_steps to train further")
+
+
+def _slot_before(directory: Path, name: str) -> str:
+    """The slot that the next save leaves as it is: that of the checkpoint resumed from, or the newest."""
+    if directory in checkpoint.slots(directory.parent, name):
+        return directory.name
+    slot = checkpoint.newest_slot(directory.parent, name)
+    return "" if slot is None else slot.name
 
 
 def _changes(state: State, saved: Mapping[str, Any]) -> str:

@@ -20,12 +20,13 @@ log = logging.getLogger(__name__)
 class Loop:
     """What happens when. Counts are optimizer steps unless the name says epochs; 0 is never.
 
-    `validate(state)` returns metrics and keeps `state.best` and `state.stale`; `save(state)` writes a
-    checkpoint.
+    `validate(state)` returns metrics; `judge(state, metrics)` keeps `state.best`, its checkpoint and
+    `state.stale`, once the hooks have them; `save(state)` writes a checkpoint.
     """
 
     step: StepSettings
     validate: Callable[[State], dict[str, float]]
+    judge: Callable[[State, dict[str, float]], None]
     save: Callable[[State], None]
     accumulate_steps: int = 1
     log_steps: int = 10
@@ -99,6 +100,7 @@ def _finish_epoch(state: State, loop: Loop, hooks: Sequence[Hook]) -> None:
         metrics = loop.validate(state)
         for hook in hooks:
             hook.on_validation(state, metrics)
+        loop.judge(state, metrics)
     if due:
         loop.save(state)
 

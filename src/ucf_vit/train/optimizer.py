@@ -9,7 +9,7 @@ from ucf_vit.nn.box_positions import RowTable
 from ucf_vit.nn.conditions import LabelTable
 from ucf_vit.nn.embed import ClassToken, MaskToken, Positions
 from ucf_vit.nn.variables import VariableTokens
-from ucf_vit.train.shards import Shards
+from ucf_vit.train.checkpoint.shards import Shards
 
 
 def adamw(

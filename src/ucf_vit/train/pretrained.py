@@ -16,9 +16,9 @@ from ucf_vit.parallel.initial import materialise
 from ucf_vit.parallel.world import World
 from ucf_vit.tasks.task import Task
 from ucf_vit.train import checkpoint
+from ucf_vit.train.checkpoint.locate import find_start
+from ucf_vit.train.checkpoint.shards import Shards
 from ucf_vit.train.directory import OtherNetworkError, load_for_inference, load_tensors
-from ucf_vit.train.locate import find_start
-from ucf_vit.train.shards import Shards
 
 log = logging.getLogger(__name__)
 PREFIX = "model."

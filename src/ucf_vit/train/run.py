@@ -15,6 +15,7 @@ from ucf_vit.core.log import set_up
 from ucf_vit.parallel.world import World
 from ucf_vit.tasks.task import Task
 from ucf_vit.train.build import Data, build_data, build_hooks, distributed
+from ucf_vit.train.checkpoint.saver import Saver
 from ucf_vit.train.directory import open_directory, resume
 from ucf_vit.train.ema import Ema
 from ucf_vit.train.engine import Loop, fit
@@ -24,7 +25,6 @@ from ucf_vit.train.loss_scale import LossScale
 from ucf_vit.train.optimizer import adamw
 from ucf_vit.train.plan import follow
 from ucf_vit.train.pretrained import start_from, start_from_mae
-from ucf_vit.train.saver import Saver
 from ucf_vit.train.saving import save_if_good, save_slot
 from ucf_vit.train.schedule import warmup_cosine
 from ucf_vit.train.state import State
@@ -90,7 +90,8 @@ def build_loop(run: Run, data: Data, total_steps: int, saver: Saver) -> Loop:
     dtype = getattr(torch, trainer.data_type)
     return Loop(
         step=StepSettings(rate, dtype, trainer.gradient_clip, trainer.max_bad_losses),
-        validate=lambda state: _validate(state, run, data, dtype, saver),
+        validate=lambda state: _validate(state, data, dtype),
+        judge=lambda state, metrics: save_if_good(state, run, saver, metrics),
         save=lambda state: save_slot(state, run, saver),
         accumulate_steps=trainer.accumulate_steps,
         log_steps=trainer.log_steps,
@@ -100,10 +101,8 @@ def build_loop(run: Run, data: Data, total_steps: int, saver: Saver) -> Loop:
     )
 
 
-def _validate(state: State, run: Run, data: Data, dtype: torch.dtype, saver: Saver) -> dict[str, float]:
-    """Metrics on held-out data; keeps the best checkpoints."""
+def _validate(state: State, data: Data, dtype: torch.dtype) -> dict[str, float]:
+    """Metrics on held-out data."""
     with state.averaged():
         metrics = evaluate(state.task, data.validation(), state.world, dtype)
-    metrics = {f"validation/{name}": value for name, value in metrics.items()}
-    save_if_good(state, run, saver, metrics)
-    return metrics
+    return {f"validation/{name}": value for name, value in metrics.items()}

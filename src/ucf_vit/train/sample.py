@@ -23,7 +23,7 @@ from ucf_vit.parallel.world import World
 from ucf_vit.tasks.denoising import Denoising
 from ucf_vit.train import checkpoint, sample_files
 from ucf_vit.train.build import build_task, distributed
-from ucf_vit.train.directory import BEST, load_for_inference
+from ucf_vit.train.directory import load_for_inference
 from ucf_vit.train.launch import pick_device
 from ucf_vit.train.sample_compare import check_comparable, compare_with_data, print_fidelity
 from ucf_vit.train.sample_tiles import Trees, Wanted, find_trees
@@ -153,15 +153,12 @@ def _newest(directory: Path) -> checkpoint.Checkpoint:
     """The best checkpoint of a run, else its newest one that can be read."""
     if not directory.is_dir():
         raise CheckpointError(f"{directory}: no such checkpoint or directory of a run")
-    best, _ = checkpoint.load_newest(directory, BEST)
-    if best is not None:
-        return best
-    found = {path.parent.name for path in directory.glob(f"*/{checkpoint.META}")}
-    names = {name.removesuffix("_even").removesuffix("_odd") for name in found if not name.startswith(".")}
-    read = [one for name in sorted(names) if (one := checkpoint.load_newest(directory, name)[0]) is not None]
-    if not read:
+    read, _ = checkpoint.load_newest(directory, checkpoint.BEST)
+    if read is None:
+        read, _ = checkpoint.load_first(checkpoint.find_all(directory, "last"))
+    if read is None:
         raise CheckpointError(f"{directory}: no checkpoint in it; name one, such as RUN/best, or train first")
-    return max(read, key=lambda one: float(one.meta["written"]))
+    return read
 
 
 def _run_of(directory: Path, read: checkpoint.Checkpoint, overrides: Sequence[str]) -> Run:

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from ucf_vit.config import Run, dump
+from ucf_vit.core.errors import CheckpointError
 from ucf_vit.core.log import FILE_ONLY
 from ucf_vit.train import checkpoint
-from ucf_vit.train.directory import BEST
-from ucf_vit.train.replacing import remove
-from ucf_vit.train.saver import Saver
+from ucf_vit.train.checkpoint.replacing import remove
+from ucf_vit.train.checkpoint.saver import Saver
 from ucf_vit.train.state import State
 
 log = logging.getLogger(__name__)
@@ -42,10 +42,13 @@ def save_if_good(state: State, run: Run, saver: Saver, metrics: dict[str, float]
     value = metrics[key]
 
     def goodness(path: Path) -> float:
-        return sign * checkpoint.read_meta(path)["metrics"].get(key, -sign * math.inf)
+        try:
+            return sign * checkpoint.read_meta(path)["metrics"].get(key, -sign * math.inf)
+        except CheckpointError:
+            return -math.inf
 
     def ranked() -> list[Path]:
-        return sorted(checkpoint.kept(directory, BEST), key=goodness, reverse=True)
+        return sorted(checkpoint.kept(directory, checkpoint.BEST), key=goodness, reverse=True)
 
     def prune() -> None:
         _remove(ranked()[more:], "trainer.checkpoint_keep_best")
@@ -57,12 +60,12 @@ def save_if_good(state: State, run: Run, saver: Saver, metrics: dict[str, float]
     better = math.isfinite(value) and (state.best is None or sign * (value - state.best) > 0)
     if better:
         state.best, state.stale = value, 0
-        _save(state, run, saver, BEST, metrics, keep=more > 0, prune=prune)
+        _save(state, run, saver, checkpoint.BEST, metrics, keep=more > 0, prune=prune)
         return
     state.stale += 1
     saver.wait()
     if more and math.isfinite(value) and state.world.on_main(is_next_best):
-        _save(state, run, saver, f"{BEST}_step_{state.step}", metrics, prune=prune)
+        _save(state, run, saver, f"{checkpoint.BEST}_step_{state.step}", metrics, prune=prune)
     else:
         state.world.on_main(prune)
 

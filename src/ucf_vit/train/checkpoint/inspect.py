@@ -11,8 +11,8 @@ from safetensors.torch import save_file
 from ucf_vit.core.errors import CheckpointError, UserError
 from ucf_vit.train import checkpoint
 from ucf_vit.train.checkpoint import AVERAGED, OPTIMIZER, WEIGHTS
-from ucf_vit.train.locate import locate
-from ucf_vit.train.shards import Shards
+from ucf_vit.train.checkpoint.locate import locate
+from ucf_vit.train.checkpoint.shards import Shards
 
 
 def describe(directory: Path) -> str:

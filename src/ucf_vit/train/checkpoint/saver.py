@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from safetensors import SafetensorError
 from torch import Tensor
@@ -18,8 +19,10 @@ from ucf_vit.core.errors import CheckpointError, UserError
 from ucf_vit.parallel.pieces import Piece, pieces_to_write
 from ucf_vit.parallel.world import World
 from ucf_vit.train import checkpoint
+from ucf_vit.train.checkpoint.finding import last_number
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 class Saver:
@@ -36,6 +39,7 @@ class Saver:
         self.on_save: Callable[[str, float], None] = lambda name, seconds: None
         self._thread = ThreadPoolExecutor(1, "checkpoint") if beside else None
         self._pending: Future[None] | None = None
+        self._number = 0
 
     def save(
         self,
@@ -54,20 +58,21 @@ class Saver:
         """
         began = time.perf_counter()
         self.wait()
-        self.layout.on_main(lambda: _guarded(directory, lambda: checkpoint.prepare(directory)))
+        aside = self.layout.on_main(lambda: _guarded(directory, lambda: checkpoint.prepare(directory)))
         parts = {kind: pieces_to_write(named, self.layout) for kind, named in tensors.items()}
 
         def commit(sums: Mapping[str, str]) -> None:
-            checkpoint.commit(directory, meta, sums, keep)
+            self._number = (self._number or last_number(directory.parent)) + 1
+            checkpoint.commit(directory, aside, meta, sums, number=self._number, keep=keep)
             after()
 
         if self._thread is None:
-            self._write(directory, parts, state, commit)
+            self._write(directory, aside, parts, state, commit)
         else:
             copies = {
                 kind: {name: _copy(piece) for name, piece in pieces.items()} for kind, pieces in parts.items()
             }
-            self._pending = self._thread.submit(self._write, directory, copies, state, commit)
+            self._pending = self._thread.submit(self._write, directory, aside, copies, state, commit)
         self.on_save(directory.name, time.perf_counter() - began)
 
     def wait(self) -> None:
@@ -95,6 +100,7 @@ class Saver:
     def _write(
         self,
         directory: Path,
+        aside: Path,
         parts: Mapping[str, Mapping[str, Piece]],
         state: dict[str, Any],
         commit: Callable[[Mapping[str, str]], None],
@@ -103,11 +109,12 @@ class Saver:
         sums: dict[str, str] = {}
         problem = ""
         try:
-            _guarded(directory, lambda: sums.update(checkpoint.write(directory, parts, state, rank, ranks)))
+            sums = _guarded(directory, lambda: checkpoint.write(aside, parts, state, rank, ranks))
         except UserError as error:
             problem = str(error)
         outcomes = self.world.gather((sums, problem))
         if problems := [problem for _, problem in outcomes if problem]:
+            shutil.rmtree(aside, ignore_errors=True)
             raise CheckpointError(problems[0])
         merged = {name: value for found, _ in outcomes for name, value in found.items()}
         self.world.on_main(lambda: _guarded(directory, lambda: commit(merged)))
@@ -117,8 +124,8 @@ def _copy(piece: Piece) -> Piece:
     return replace(piece, tensor=piece.tensor.to("cpu", copy=True))
 
 
-def _guarded(directory: Path, work: Callable[[], None]) -> None:
+def _guarded(directory: Path, work: Callable[[], T]) -> T:
     try:
-        work()
+        return work()
     except (OSError, RuntimeError, SafetensorError) as cause:
         raise CheckpointError(f"{directory}: cannot be written ({cause}); the other slot is intact") from None

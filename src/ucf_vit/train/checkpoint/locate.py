@@ -18,17 +18,24 @@ def locate(path: Path) -> Path:
     """
     if (path / checkpoint.META).is_file():
         return path
-    slots = [slot for slot in checkpoint.slots(path.parent, path.name) if (slot / checkpoint.META).is_file()]
-    if slots:
-        return max(slots, key=lambda slot: checkpoint.read_meta(slot)["written"])
+    slot = checkpoint.newest_slot(path.parent, path.name)
+    if slot is not None:
+        return slot
     if not path.is_dir():
         problem = "is not the directory of a checkpoint" if path.exists() else "does not exist"
         raise CheckpointError(f"{path} {problem}; expected {EXPECTED}")
     found = [meta.parent for meta in sorted(path.glob(f"[!.]*/{checkpoint.META}"))]
     if found:
-        inside = ", ".join(f"{one} (step {checkpoint.read_meta(one).get('step')})" for one in found)
+        inside = ", ".join(f"{one} ({_step(one)})" for one in found)
         raise CheckpointError(f"{path} is the directory of a run; name one of its checkpoints: {inside}")
     raise CheckpointError(f"{path} holds no complete checkpoint ({checkpoint.META} is missing)")
+
+
+def _step(directory: Path) -> str:
+    try:
+        return f"step {checkpoint.read_meta(directory).get('step')}"
+    except CheckpointError:
+        return "damaged"
 
 
 def find_start(run: Run) -> Path:
