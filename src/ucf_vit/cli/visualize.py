@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ucf_vit.cli.config import Overrides
-from ucf_vit.config import load
+from ucf_vit.config import config_of, load
 from ucf_vit.core.errors import UserError
 
 if TYPE_CHECKING:
@@ -35,7 +35,10 @@ def visualize() -> None:
 @app.command()
 def patches(
     source: Annotated[
-        Path, typer.Argument(metavar="IMAGE|CONFIG", help="PNG, JPEG, NIfTI or .npy; or YAML file of a run.")
+        Path,
+        typer.Argument(
+            metavar="IMAGE|CONFIG|RUN", help="PNG, JPEG, NIfTI or .npy; or a run: its YAML file or directory."
+        ),
     ],
     overrides: Overrides = None,
     length: Annotated[
@@ -84,7 +87,7 @@ def patches(
     }
     options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     _check_output(output, source)
-    if source.suffix.lower() in (".yaml", ".yml"):
+    if config_of(source).suffix.lower() in (".yaml", ".yml"):
         if options:
             keys = " ".join(_KEYS[name].format(value) for name, value in options.items())
             raise UserError(f"{source}: a config has keys in place of options; say {keys}")

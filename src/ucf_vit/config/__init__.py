@@ -6,6 +6,7 @@ from ucf_vit.config.explain import explain
 from ucf_vit.config.load import dump, from_dict, load
 from ucf_vit.config.load_balancing import LoadBalancing
 from ucf_vit.config.model import Model
+from ucf_vit.config.own_directory import config_of
 from ucf_vit.config.parallelism import Parallelism
 from ucf_vit.config.reference import reference
 from ucf_vit.config.run import Run
@@ -21,6 +22,7 @@ __all__ = [
     "Run",
     "TaskName",
     "Trainer",
+    "config_of",
     "differences",
     "dump",
     "explain",

@@ -14,6 +14,7 @@ from ucf_vit.config.layout import flatten
 from ucf_vit.config.located import read
 from ucf_vit.config.origins import Origins
 from ucf_vit.config.overrides import override
+from ucf_vit.config.own_directory import config_of, in_own_directory
 from ucf_vit.config.problems import report
 from ucf_vit.config.resolve import resolve
 from ucf_vit.config.run import Run
@@ -25,16 +26,20 @@ from ucf_vit.config.validate import validate
 def load(path: str | Path, overrides: Sequence[str] = (), *, task: TaskName | None = None) -> Run:
     """The run that the YAML file at `path` describes, with `overrides` such as `model.depth=6` put in.
 
+    `path` may be the directory of a run, which has a config.yaml. A run that was renamed or copied is where
+    its config.yaml is, whatever trainer.checkpoint_path says there.
+
     `task` is what the caller trains; a file that says otherwise in trainer.task is refused. Where neither
-    says it, the model's keys and the folder that the file is in have to agree on one. Nothing that the config
-    names (data, checkpoints) is looked at. Raises ConfigError whose message names file and line (or
-    override), key, value and what was expected, for every wrong key.
+    says it, the model's keys and the folder that the file is in have to agree on one. No data is looked at.
+    Raises ConfigError whose message names file and line (or override), key, value and what was expected, for
+    every wrong key.
     """
-    document = read(Path(path))
+    path = config_of(Path(path))
+    document = read(path)
     places = {known: f"{path}:{line}" for known, line in document.lines.items()}
-    return _build(
-        document.values, overrides, task, Origins(str(path), places), Path(path).absolute().parent.name
-    )
+    origins = Origins(str(path), places)
+    run = _build(document.values, overrides, task, origins, path.absolute().parent.name)
+    return in_own_directory(run, path)
 
 
 def from_dict(

@@ -100,6 +100,10 @@ class Run(Section):
         """`run.yaml:12`, the override, or the file's name if the key has its default."""
         return self._origins.where(tuple(key.split(".")))
 
+    def from_override(self, key: str) -> bool:
+        """Whether the value of `key` comes from an override."""
+        return self._origins.from_override(tuple(key.split(".")))
+
     def written(self, section: str, *names: str) -> str:
         """That of `names` that an override gives, else the first that the file gives, else the first."""
         overridden = [name for name in names if self._origins.from_override((section, name))]

@@ -1,0 +1,37 @@
+"""A run's own config.yaml: the directory that it lies in is the directory of the run."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from ucf_vit.config.run import Run
+
+log = logging.getLogger(__name__)
+CONFIG = "config.yaml"
+"""What a run writes into its directory, with every default filled in."""
+CHECKPOINTS = "*/meta.json"
+
+
+def config_of(path: Path) -> Path:
+    """`path`, or the config of the run whose directory `path` is."""
+    return path / CONFIG if path.is_dir() else path
+
+
+def in_own_directory(run: Run, path: Path) -> Run:
+    """The same run, in the directory of `path` if that holds the run: it may have been renamed or copied.
+
+    It does where `path` is called config.yaml and lies beside checkpoints. An override of
+    trainer.checkpoint_path stands.
+    """
+    if path.name != CONFIG or run.from_override("trainer.checkpoint_path"):
+        return run
+    own, said = path.absolute().parent, Path(run.trainer.checkpoint_path)
+    if own.resolve() == said.resolve() or not any(own.glob(CHECKPOINTS)):
+        return run
+    shown = str(path.parent) if path.parent.name else str(own)
+    log.warning(
+        "%s says trainer.checkpoint_path %s, but lies in the directory of a run: taking that, %s",
+        *(path, said, shown),
+    )
+    return run.model_copy(update={"trainer": run.trainer.model_copy(update={"checkpoint_path": shown})})
