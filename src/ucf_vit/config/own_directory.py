@@ -15,7 +15,8 @@ CHECKPOINTS = "*/meta.json"
 
 def config_of(path: Path) -> Path:
     """`path`, or the config of the run whose directory `path` is."""
-    return path / CONFIG if path.is_dir() else path
+    inside = path / CONFIG
+    return inside if inside.is_file() else path
 
 
 def in_own_directory(run: Run, path: Path) -> Run:
