@@ -36,10 +36,11 @@ def test_an_image_a_volume_and_an_array(tmp_path: Path, coloured: Path, concrete
     call("visualize", "patches", str(photo), "--output", str(output), "--length", "20", "--patch-size", "4")
     wide, high = size(output)
     volume = next((concrete / "imagesTr").iterdir())
-    call("visualize", "patches", str(volume), "--output", str(output), "--detail", "variance")
+    again = ("--output", str(output), "--overwrite")
+    call("visualize", "patches", str(volume), *again, "--detail", "variance")
     assert size(output) != (wide, high)
     np.save(tmp_path / "a.npy", np.random.default_rng(0).random((37, 51)))
-    said = call("visualize", "patches", str(tmp_path / "a.npy"), "--output", str(output))
+    said = call("visualize", "patches", str(tmp_path / "a.npy"), *again)
     assert said.startswith(f"wrote {output}: 36 x 48, 216 tokens of 2 x 2")
     assert re.search(r"leaves of [24] to \d+ pixels, pasted back: [\d.]+ dB\n$", said)
 
@@ -49,14 +50,14 @@ def test_the_next_fewer_tokens_that_a_tree_can_have(tmp_path: Path) -> None:
     arguments = ["visualize", "patches", str(tmp_path / "a.npy"), "--output", str(tmp_path / "a.png")]
     said = call(*arguments, "--length", "60")
     assert "57 tokens of" in said and "\n57 tokens, not 60: this tile can have 1 + 7n, up to 4,096\n" in said
-    assert ", not" not in call(*arguments, "--length", "57")
+    assert ", not" not in call(*arguments, "--length", "57", "--overwrite")
 
 
 def test_values_of_a_png_keep_their_brightness(tmp_path: Path) -> None:
     for value in (0, 200):
         Image.new("L", (64, 64), value).save(tmp_path / "flat.png")
-        call("visualize", "patches", str(tmp_path / "flat.png"), "--output", str(tmp_path / "p.png"))
-        with Image.open(tmp_path / "p.png") as drawn:
+        call("visualize", "patches", str(tmp_path / "flat.png"), "--output", str(tmp_path / f"{value}.png"))
+        with Image.open(tmp_path / f"{value}.png") as drawn:
             greys = drawn.convert("L").histogram()
         assert greys[value] > 0.2 * sum(greys)
 

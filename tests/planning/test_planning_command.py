@@ -135,7 +135,7 @@ def test_measured_seconds_and_fewer_ranks_than_data_sets(config: Path) -> None:
     assert "dataset_group_list: '2:1:3'" in dear[-2]
     with pytest.raises(UserError, match="start 3 or more, or let every rank"):
         plan(config, 2)
-    mixed = plan(config, 2, "load_balancing.few_ranks=interleave")
+    mixed = plan(config, 2, "--overwrite", "load_balancing.few_ranks=interleave")
     assert mixed[0].endswith("largest load / mean 1.0120")
     assert mixed[2].split()[:4] == ["a", "6", "48", "all"]
     assert "no dataset_group_list" in mixed[-2]
@@ -163,7 +163,9 @@ def test_a_plan_that_no_longer_fits_is_refused_with_the_difference(config: Path)
         plan(config, 6, "--check")
     assert "a has 7 files with 56 tiles, the plan is for 6 with 48" in str(error.value)
     assert "a: 1 new (v9)" in str(error.value) and "b: 1 gone (v1)" in str(error.value)
-    assert plan(config, 6)[-1].endswith("written, 1 headers read")
+    with pytest.raises(UserError, match=r"plan\.npz is another plan; replace it with --overwrite"):
+        plan(config, 6)
+    assert plan(config, 6, "--overwrite")[-1].endswith("written, 1 headers read")
 
 
 def test_an_unreadable_file_is_named_or_left_out(config: Path) -> None:

@@ -37,7 +37,7 @@ def test_known_headers_are_not_read_again_and_changed_ones_are(
 
     def plan() -> tuple[str, int]:
         asked.clear()
-        result = CliRunner().invoke(app, ["plan", str(config), "--gpus", "2"])
+        result = CliRunner().invoke(app, ["plan", str(config), "--gpus", "2", "--overwrite"])
         assert result.exit_code == 0, (result.output, result.exception)
         return result.output.splitlines()[-1].rpartition(", ")[2], len(asked)
 

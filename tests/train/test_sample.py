@@ -93,9 +93,9 @@ def test_a_sample_depends_on_its_number_alone(tmp_path: Path, flat: Path) -> Non
 def test_ddpm_adds_noise_and_replaces_what_was_there(tmp_path: Path, flat: Path) -> None:
     call(flat, "--number", 2, "--out", tmp_path)
     first = values(tmp_path)
-    call(flat, "--number", 2, "--sampler", "ddpm", "--out", tmp_path)
+    call(flat, "--number", 2, "--sampler", "ddpm", "--out", tmp_path, "--overwrite")
     assert np.abs(values(tmp_path) - first).max() > 0.1
-    call(flat, "--number", 2, "--out", tmp_path)
+    call(flat, "--number", 2, "--out", tmp_path, "--overwrite")
     np.testing.assert_array_equal(values(tmp_path), first)
 
 

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from ucf_vit.cli.config import Overwrite
+
 app = typer.Typer(help="Look into a checkpoint, or take its weights out.", no_args_is_help=True)
 Directory = Annotated[
     Path,
@@ -34,9 +36,10 @@ def export(
     averaged: Annotated[
         bool, typer.Option("--averaged", help="Their moving average (trainer.ema_decay).")
     ] = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Write the whole weights of a checkpoint to one safetensors file, whatever layout wrote them."""
     from ucf_vit.train.checkpoint.inspect import export_weights
 
-    number = export_weights(path, file, averaged=averaged)
+    number = export_weights(path, file, averaged=averaged, overwrite=overwrite)
     typer.echo(f"wrote {file}: {number:,} parameters")

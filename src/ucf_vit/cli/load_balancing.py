@@ -16,9 +16,9 @@ def load_balancing(
     overrides: Overrides = None,
     task: Task = None,
 ) -> None:
-    """Print `batches_per_rank_epoch` and `dataset_group_list`; the plan is written as by `ucf-vit plan`."""
+    """Print `batches_per_rank_epoch` and `dataset_group_list`; `ucf-vit plan` writes the plan as well."""
     run = load(config, [*(overrides or []), "load_balancing.auto_load_balancing=true"], task=task)
-    from ucf_vit.train.plan import plan_directory, plan_run
+    from ucf_vit.train.plan import draft
     from ucf_vit.train.plan_table import keys
 
-    typer.echo(keys(plan_run(run, num_gpus, plan_directory(run)).plan))
+    typer.echo(keys(draft(run, num_gpus).plan))

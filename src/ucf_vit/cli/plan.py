@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ucf_vit.cli.config import Config, Overrides, Task
+from ucf_vit.cli.config import Config, Overrides, Overwrite, Task
 from ucf_vit.cli.prepare import check_local
 from ucf_vit.config import load
 
@@ -24,6 +24,7 @@ def plan(
     check: Annotated[
         bool, typer.Option("--check", help="Write nothing; say whether the plan that is there still fits.")
     ] = False,
+    overwrite: Overwrite = False,
     profile: Annotated[
         Path | None,
         typer.Option(help="Directory of an earlier run by data.order global: tiles cost what they took."),
@@ -47,7 +48,10 @@ def plan(
         run = measured(run, profile)
         typer.echo(f"load_balancing.tile_seconds={json.dumps(run.load_balancing.tile_seconds)}")
     directory = out or plan_directory(run)
-    planned = (check_plan if check else plan_run)(run, gpus, directory)
+    if check:
+        planned = check_plan(run, gpus, directory)
+    else:
+        planned = plan_run(run, gpus, directory, overwrite=overwrite)
     typer.echo(table(planned.plan))
     if planned.skipped:
         typer.echo(f"{planned.skipped} unreadable files are left out")

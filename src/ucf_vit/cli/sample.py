@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from ucf_vit.cli.config import Overrides
+from ucf_vit.cli.config import Overrides, Overwrite
 from ucf_vit.core.errors import UserError
 
 
@@ -42,6 +42,7 @@ def sample(
     seed: Annotated[int, typer.Option(help="Sample i depends on the seed and i.")] = 0,
     batch_size: Annotated[int, typer.Option(min=1, help="Samples at a time; changes none of them.")] = 16,
     out: Annotated[Path | None, typer.Option(help="Directory to write to. Default: RUN/samples.")] = None,
+    overwrite: Overwrite = False,
     compare: Annotated[
         bool,
         typer.Option("--compare", help="Measure how close samples are to held-out tiles, and if copied."),
@@ -78,7 +79,13 @@ def sample(
 
     try:
         sample_run(
-            checkpoint, wanted, out=out, with_comparison=compare, overrides=overrides or [], on_batch=show
+            checkpoint,
+            wanted,
+            out=out,
+            overwrite=overwrite,
+            with_comparison=compare,
+            overrides=overrides or [],
+            on_batch=show,
         )
     finally:
         progress.stop()

@@ -8,6 +8,9 @@ from typing import Annotated
 import typer
 from rich.progress import Progress
 
+from ucf_vit.core.errors import UserError
+from ucf_vit.core.outputs import check_free, check_png
+
 app = typer.Typer(help="Write a synthetic data set.", no_args_is_help=True)
 
 
@@ -32,6 +35,9 @@ def basic_ct(
     from ucf_vit.data.synthetic import make_volume, parse_size, write_dataset
     from ucf_vit.data.synthetic.picture import draw_volume
 
+    if picture is not None:
+        check_png(picture, "--picture")
+        check_free([picture], overwrite)
     with Progress() as progress:
         bar = progress.add_task("volumes", total=number)
         write_dataset(
@@ -46,5 +52,9 @@ def basic_ct(
             on_volume=lambda path: progress.advance(bar),
         )
     if picture is not None:
-        draw_volume(*make_volume(parse_size(size), seed), picture)
+        try:
+            picture.parent.mkdir(parents=True, exist_ok=True)
+            draw_volume(*make_volume(parse_size(size), seed), picture)
+        except OSError as cause:
+            raise UserError(f"--picture {picture}: cannot be written ({cause})") from None
     typer.echo(f"{number} volumes in {root}")

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ucf_vit.cli.config import Overrides
+from ucf_vit.cli.config import Overrides, Overwrite
 from ucf_vit.config import config_of, load
 from ucf_vit.core.errors import UserError
+from ucf_vit.core.outputs import check_free, check_png
 
 if TYPE_CHECKING:
     from ucf_vit.train.hooks.patches import Picture
@@ -68,6 +69,7 @@ def patches(
         bool, typer.Option("--separate-channels", help="A tree per channel.")
     ] = False,
     output: Annotated[Path, typer.Option(help="PNG file to write.")] = Path("patches.png"),
+    overwrite: Overwrite = False,
 ) -> None:
     """Draw adaptive patches: leaves, detail, order of the tokens, and what the tokens hold.
 
@@ -92,20 +94,24 @@ def patches(
             keys = " ".join(_KEYS[name].format(value) for name, value in options.items())
             raise UserError(f"{source}: a config has keys in place of options; say {keys}")
         run = load(source, overrides or [])
+        several = len(run.datasets) > 1
+        outputs = {
+            name: output.with_stem(f"{output.stem}_{name}") if several else output for name in run.datasets
+        }
+        check_free(outputs.values(), overwrite)
         for drawn in pictures_of_run(run):
-            several = len(run.datasets) > 1
-            _write(output.with_stem(f"{output.stem}_{drawn.name}") if several else output, drawn)
+            _write(outputs[drawn.name], drawn)
     elif overrides:
         raise UserError(f"{overrides[0]}: an image has no keys to set; use the options (--help)")
     elif smoothing is not None and smoothing % 2 == 0:
         raise UserError(f"--smoothing {smoothing}: expected an odd number of pixels; 1 is no smoothing")
     else:
+        check_free([output], overwrite)
         _write(output, picture_of_file(source, **options))
 
 
 def _check_output(output: Path, source: Path) -> None:
-    if output.suffix.lower() != ".png":
-        raise UserError(f"--output {output}: a PNG file is written; call it .png")
+    check_png(output, "--output")
     if output.resolve() == source.resolve():
         raise UserError(f"--output {output} is the image itself; name another file")
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -13,6 +16,18 @@ def flush(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+@contextmanager
+def usual_mode(path: Path) -> Iterator[None]:
+    """A context in which a library writes the new file `path`, which then has the mode of all new files.
+
+    Some libraries let the owner alone read what they write; umask and the directory say who may.
+    """
+    path.touch()
+    mode = stat.S_IMODE(path.stat().st_mode)
+    yield
+    path.chmod(mode)
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:

@@ -65,7 +65,10 @@ def follow(run: Run, world: World) -> Planned | None:
     directory = Path(given) if given else plan_directory(run)
 
     def prepare() -> None:
-        (check_plan if given else plan_run)(run, world.size, directory)
+        if given:
+            check_plan(run, world.size, directory)
+        else:
+            plan_run(run, world.size, directory, overwrite=True)
 
     world.on_main(prepare)
     plan = Plan.load(directory / FILE)
@@ -99,17 +102,32 @@ def measured(run: Run, directory: Path) -> Run:
     return run.model_copy(update={"load_balancing": balancing})
 
 
-def plan_run(run: Run, gpus: int, directory: Path) -> Outcome:
+def plan_run(run: Run, gpus: int, directory: Path, *, overwrite: bool = False) -> Outcome:
     """Plan `run` on `gpus` ranks; the plan and an inventory of each data set are written to `directory`.
 
-    Raises ConfigError if the config is not for so many ranks, DataError naming the file that can't be used.
+    Raises ConfigError if the config is not for so many ranks, DataError naming the file that can't be used,
+    UserError where there is something else than a plan, or another plan and no word to `overwrite` it.
     """
+    file, picture = directory / FILE, directory / PICTURE
+    before = Plan.load(file) if file.exists() else None
+    if before is None and picture.exists():
+        raise UserError(f"{picture} exists already, of no plan; name another directory")
     planned, keepers = _plan(run, gpus, directory)
+    if before is not None and not overwrite and (differing := before.misfit(planned.plan)):
+        raise UserError(
+            f"{file} is another plan; replace it with --overwrite, or name another directory with --out\n  "
+            + "\n  ".join(differing)
+        )
     for keeper in keepers.values():
         keeper.save()
-    planned.plan.save(directory / FILE)
-    (directory / PICTURE).unlink(missing_ok=True)
+    planned.plan.save(file)
+    picture.unlink(missing_ok=True)
     return planned
+
+
+def draft(run: Run, gpus: int) -> Outcome:
+    """As `plan_run`, but nothing is written."""
+    return _plan(run, gpus, plan_directory(run))[0]
 
 
 def check_plan(run: Run, gpus: int, directory: Path) -> Outcome:

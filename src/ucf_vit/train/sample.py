@@ -64,14 +64,15 @@ def sample_run(
     wanted: Sampling,
     *,
     out: Path | None = None,
+    overwrite: bool = False,
     with_comparison: bool = False,
     overrides: Sequence[str] = (),
     on_batch: Callable[[int, int], None] = lambda done, total: None,
 ) -> None:
     """Generate what is `wanted` from the checkpoint or run at `path`; write it, print what was written.
 
-    `on_batch` is given how many samples are done, of how many. Raises UserError, before anything is
-    generated, for what cannot be.
+    Samples that are there already are only replaced with `overwrite`. `on_batch` is given how many samples
+    are done, of how many. Raises UserError, before anything is generated, for what cannot be.
     """
     if wanted.number < 1:
         raise UserError(f"--number {wanted.number}: expected at least one sample")
@@ -83,7 +84,7 @@ def sample_run(
     if with_comparison:
         check_comparable(trained.run, wanted.number)
     names = sample_files.names_of(wanted.number, len(trained.run.spatial_tile), with_comparison)
-    sample_files.open_folder(folder, names)
+    sample_files.open_folder(folder, names, overwrite)
     patcher = trained.task.patcher
     trees = None if patcher is None else find_trees(trained.run, patcher, like, wanted.number, wanted.seed)
     began = time.monotonic()

@@ -39,11 +39,17 @@ def names_of(number: int, dims: int, compare: bool) -> list[str]:
     return [*values, PICTURE, SETTINGS, *([NEIGHBOURS, FIDELITY] if compare else [])]
 
 
-def open_folder(folder: Path, names: Sequence[str]) -> None:
-    """Make `folder`, in which only files called `names` may be replaced; what was measured there goes.
+def open_folder(folder: Path, names: Sequence[str], overwrite: bool = False) -> None:
+    """Make `folder`; with `overwrite`, files called `names` may be replaced, and what was measured goes.
 
-    Raises UserError where it can't be written, or holds other samples, which would be taken for these.
+    Raises UserError where it can't be written, or holds samples that are not to be replaced.
     """
+    held = sorted({path.name for pattern in _OURS for path in folder.glob(pattern)})
+    others = [name for name in held if name not in (*names, NEIGHBOURS, FIDELITY)]
+    if held and (others or not overwrite):
+        shown = ", ".join((others or held)[:3]) + (", ..." if len(others or held) > 3 else "")
+        way = "" if others else "replace them with --overwrite, or "
+        raise UserError(f"--out {folder} holds other samples ({shown}); {way}name another directory")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / ".writable"
@@ -53,10 +59,6 @@ def open_folder(folder: Path, names: Sequence[str]) -> None:
         raise UserError(f"--out {folder}: cannot be written ({cause.strerror or cause})") from None
     for name in (NEIGHBOURS, FIDELITY):
         (folder / name).unlink(missing_ok=True)
-    others = sorted({path.name for pattern in _OURS for path in folder.glob(pattern)} - set(names))
-    if others:
-        shown = ", ".join(others[:3]) + (", ..." if len(others) > 3 else "")
-        raise UserError(f"--out {folder} holds other samples ({shown}); name another directory")
 
 
 def write_values(folder: Path, samples: Tensor, variables: Sequence[str]) -> None:

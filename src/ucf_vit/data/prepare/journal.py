@@ -16,7 +16,7 @@ from ucf_vit.core.errors import UserError
 from ucf_vit.data.prepare.manifest import PACKS, UNFINISHED, Pack
 from ucf_vit.data.prepare.write import Done
 
-LOCK = ".lock"
+LOCK = ".prepare.lock"
 
 
 class Journal:
@@ -37,6 +37,11 @@ class Journal:
 
     def _begin(self, folder: Path, plan: str) -> None:
         lines = self._lines()
+        strange = [] if lines else sorted(path.name for path in (folder / PACKS).iterdir())
+        if strange:
+            raise UserError(
+                f"{folder / PACKS} is not of a conversion (it has {strange[0]}); name another directory"
+            )
         if lines and lines[0] != {"plan": plan}:
             raise UserError(
                 f"{folder} has a part of other data, or of the same made with other options; remove it, or "
@@ -72,7 +77,7 @@ class Journal:
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """The only process that writes to `folder`. UserError where there is another."""
-    with (folder / LOCK).open("w") as file:
+    with (folder / LOCK).open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from math import prod
 from pathlib import Path
 
 from rich.filesize import decimal
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 
+from ucf_vit.core.durable import flush, usual_mode
 from ucf_vit.core.errors import CheckpointError, UserError
+from ucf_vit.core.outputs import check_free
 from ucf_vit.train import checkpoint
 from ucf_vit.train.checkpoint import AVERAGED, OPTIMIZER, WEIGHTS
 from ucf_vit.train.checkpoint.locate import locate
 from ucf_vit.train.checkpoint.shards import Shards
+
+SUFFIX = ".safetensors"
 
 
 def describe(directory: Path) -> str:
@@ -43,25 +49,33 @@ def describe(directory: Path) -> str:
     return "\n".join(lines)
 
 
-def export_weights(directory: Path, file: Path, *, averaged: bool = False) -> int:
+def export_weights(directory: Path, file: Path, *, averaged: bool = False, overwrite: bool = False) -> int:
     """Write the whole weights to one safetensors file; how many numbers they are.
 
     With `averaged` their moving average, and what has none as it is. Raises CheckpointError where the
-    checkpoint is damaged or has no average, UserError where the file is there already or cannot be written.
+    checkpoint is damaged or has no average; UserError where the file is there already and `overwrite` does
+    not say otherwise, has another ending than .safetensors, or cannot be written.
     """
-    if file.exists():
-        raise UserError(f"{file} exists already; name another file")
+    if file.suffix != SUFFIX:
+        raise UserError(f"{file}: weights are written as safetensors; call the file {file.stem}{SUFFIX}")
+    check_free([file], overwrite)
     directory = locate(directory)
     read = checkpoint.load(directory)
     if averaged and not read.has_average:
         raise CheckpointError(f"{directory} has no averaged weights (trainer.ema_decay was 0)")
     tensors = read.for_inference if averaged else read.weights
     origin = {"format": "pt", "checkpoint": str(directory), "step": str(read.meta.get("step"))}
+    aside = file.with_name(f".{file.name}.{os.getpid()}.tmp")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, file, origin)
-    except Exception as cause:
+        with usual_mode(aside):
+            save_file(tensors, aside, origin)
+        flush(aside)
+        aside.replace(file)
+    except (OSError, SafetensorError) as cause:
         raise UserError(f"{file}: cannot be written ({cause})") from None
+    finally:
+        aside.unlink(missing_ok=True)
     return sum(tensor.numel() for tensor in tensors.values())
 
 

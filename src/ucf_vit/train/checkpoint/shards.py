@@ -18,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from ucf_vit.core.durable import usual_mode
 from ucf_vit.core.errors import CheckpointError
 from ucf_vit.parallel.pieces import Piece, own_parts
 
@@ -49,7 +50,8 @@ def write_shard(path: Path, pieces: Mapping[str, Piece]) -> None:
     """Write pieces, one of each tensor, to a safetensors file."""
     places = {name: {OFFSETS: piece.offsets, SHAPE: piece.shape} for name, piece in pieces.items()}
     tensors = {name: piece.tensor.cpu().contiguous() for name, piece in pieces.items()}
-    save_file(tensors, path, {"format": "pt", "DCP_VERSION": "1.0", PLACES: json.dumps(places)})
+    with usual_mode(path):
+        save_file(tensors, path, {"format": "pt", "DCP_VERSION": "1.0", PLACES: json.dumps(places)})
 
 
 class Shards:

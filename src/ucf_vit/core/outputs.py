@@ -1,0 +1,23 @@
+"""Files that commands write where the user says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from ucf_vit.core.errors import UserError
+
+
+def check_png(path: Path, option: str) -> None:
+    """UserError where a picture, named by a command-line `option`, is to be no PNG file."""
+    if path.suffix.lower() != ".png":
+        raise UserError(f"{option} {path}: a PNG file is written; call it .png")
+
+
+def check_free(paths: Iterable[Path], overwrite: bool) -> None:
+    """UserError where one of `paths` is there already and may not be replaced, or is a directory."""
+    for path in paths:
+        if path.is_dir():
+            raise UserError(f"{path} is a directory; name a file in it")
+        if not overwrite and (path.exists() or path.is_symlink()):
+            raise UserError(f"{path} exists already; replace it with --overwrite, or name another file")
