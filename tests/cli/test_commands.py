@@ -128,3 +128,18 @@ def test_missing_data_is_one_message(tmp_path: Path, capsys: pytest.CaptureFixtu
         guarded(app)(["train", str(config)])
     assert ended.value.code == 1
     assert "nowhere" in capsys.readouterr().err
+
+
+def test_paths_in_arguments_may_begin_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("DATA", "data")
+    call("synth", "basic_ct", "~/$DATA", "--number", "2", "--size", "16", "--picture", "~/picture.png")
+    call("prepare", "~/${DATA}", "$HOME/out", "--dataset", "basic_ct", "--chunk", "8x8x8")
+    call("prepare", "--verify", "~/out")
+    call("prepare", str(runs.write_config(tmp_path / "c.yaml", "masked", Path("~/$DATA"))), "~/both")
+    call("config", "check", "~/c.yaml", "trainer.checkpoint_path=~/out")
+    call("visualize", "patches", "~/picture.png", "--output", "~/patches.png")
+    call("plan", "~/c.yaml", "data.order=rank", "--out", "~/plan")
+    found = {path.name for path in tmp_path.iterdir()}
+    assert found >= {"data", "picture.png", "out", "both", "patches.png", "plan"}
+    assert not any(path.name.startswith("~") for path in Path().iterdir())

@@ -92,7 +92,7 @@ def test_a_linear_decoder_has_no_heads():
         ({"model__num_classes": 1}, "data.num_classes = 1: expected 2 or more for task unetr"),
         ({"data__num_classes": 4}, "data.num_classes = 4: model.num_classes is 3, but both mean the same number"),
         ({"trainer__use_pretrained_mae_model": True}, "trainer.mae_checkpoint_path: missing; expected the output directory"),
-        ({"data__dict_root_dirs": {}}, "data.dict_root_dirs = {}: expected a dictionary, for each dataset text"),
+        ({"data__dict_root_dirs": {}}, "data.dict_root_dirs = {}: expected a dictionary, for each dataset a path or URL"),
         ({"data__dict_end_idx": {"one": 1}}, "data.dict_end_idx = {'one': 1.0}: no entry for 'two', which data.dict_root_dirs has"),
         ({"data__dict_buffer_sizes": {"one": 1, "tow": 1}}, "data.dict_buffer_sizes.tow = 1: no dataset of this name in data.dict_root_dirs (did you mean 'two'?)"),
         ({"data__dict_in_variables": {"one": ["a", "b"], "two": ["a", "c"]}}, "data.dict_in_variables.two = ['a', 'c']: 'c' is not in model.default_vars, which has 'a', 'b'"),
@@ -120,7 +120,7 @@ def test_a_linear_decoder_has_no_heads():
             ({f"trainer__{key}": "../other/best"}, f"trainer.{key} = '../other/best': expected the name of a checkpoint")
             for key in ("checkpoint_filename", "checkpoint_filename_for_loading", "mae_checkpoint_filename")
         ),
-        ({"trainer__checkpoint_path": "s3://bucket/run"}, "trainer.checkpoint_path = 's3://bucket/run': a URL; expected a directory"),
+        ({"trainer__checkpoint_path": "s3://bucket/run"}, "trainer.checkpoint_path: s3://bucket/run: a URL; expected a path on a file system"),
         ({"data__dict_root_dirs": {"../up": "x"}}, "is to be the name of files and folders too"),
     ],
 )  # fmt: skip

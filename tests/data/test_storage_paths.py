@@ -24,12 +24,13 @@ def test_names_come_back_from_what_they_were_joined_to(name, tmp_path):
 @pytest.mark.parametrize(
     ("url", "shown"),
     [
-        ("s3://KEY:secret@bucket/x", "s3://bucket/x"),
-        ("s3://KEY:sec/ret@bucket/x", "s3://bucket/x"),
-        ("https://me:secret@host/x", "https://host/x"),
-        ("https://secret@host/x", "https://host/x"),
-        ("https://host/x?X-Amz-Signature=secret", "https://host/x"),
-        ("gs://me:secret@bucket/x", "gs://bucket/x"),
+        ("s3://KEY:secret@bucket/x", "s3://***"),
+        ("s3://KEY:sec/ret@bucket/x", "s3://***"),
+        ("https://me:secret@host/x", "https://***"),
+        ("https://secret@host/x", "https://***"),
+        ("https://host/x?X-Amz-Signature=secret", "https://host/x?***"),
+        ("s3://bucket/x?X-Amz-Signature=secret", "s3://bucket/x?***"),
+        ("gs://me:secret@bucket/x", "gs://***"),
     ],
 )
 def test_urls_with_credentials_are_refused_and_not_shown(url, shown):

@@ -7,12 +7,15 @@ from typing import Annotated
 
 import typer
 
+from ucf_vit.cli.arguments import to_path
 from ucf_vit.cli.config import Overwrite
 
 app = typer.Typer(help="Look into a checkpoint, or take its weights out.", no_args_is_help=True)
 Directory = Annotated[
     Path,
-    typer.Argument(metavar="CHECKPOINT", help="Its directory, such as RUN/best; RUN/last: the newer one."),
+    typer.Argument(
+        metavar="CHECKPOINT", help="Its directory, such as RUN/best; RUN/last: the newer one.", parser=to_path
+    ),
 ]
 
 
@@ -32,7 +35,7 @@ def show(path: Directory) -> None:
 @app.command()
 def export(
     path: Directory,
-    file: Annotated[Path, typer.Argument(metavar="FILE.safetensors", help="File to write.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE.safetensors", help="File to write.", parser=to_path)],
     averaged: Annotated[
         bool, typer.Option("--averaged", help="Their moving average (trainer.ema_decay).")
     ] = False,

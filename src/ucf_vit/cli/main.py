@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import sys
+import traceback
 from collections.abc import Callable
 from typing import Annotated
 
@@ -12,11 +13,13 @@ import typer
 
 import ucf_vit
 from ucf_vit.cli import checkpoint, config, mesh, plan, prepare, sample, stats, synth, train, visualize
+from ucf_vit.cli.arguments import Commands, refuse_credentials
 from ucf_vit.core.errors import UserError
 from ucf_vit.core.urls import without_credentials
 
 app = typer.Typer(
     name="ucf-vit",
+    cls=Commands,
     help="Train Vision Transformers on large 2D and 3D scientific and medical images.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -46,17 +49,24 @@ def version(
 
 
 def guarded(main: Callable[..., None]) -> Callable[..., None]:
-    """`main`, so that a user's error is one message on standard error and an exit status, no traceback."""
+    """`main`, so that a user's error is one message on standard error and an exit status, no traceback.
+
+    Credentials in an argument are such an error; those that any other error tells are not shown.
+    """
 
     @functools.wraps(main)
     def call(*arguments: str) -> None:
         try:
+            refuse_credentials(one for one in arguments or sys.argv[1:] if isinstance(one, str))
             main(*arguments)
         except UserError as error:
             rank = os.environ.get("RANK")
             message = without_credentials(str(error))
             typer.echo(f"error: {f'[rank {rank}] ' if rank else ''}{message}", err=True)
             sys.exit(error.exit_code)
+        except Exception:
+            typer.echo(without_credentials(traceback.format_exc()), err=True)
+            sys.exit(1)
 
     return call
 

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
+from ucf_vit.cli.arguments import to_path
 from ucf_vit.cli.config import Config, Overrides, Overwrite, Task
-from ucf_vit.cli.prepare import check_local
 from ucf_vit.config import load
 
 
@@ -19,7 +19,8 @@ def plan(
     task: Task = None,
     gpus: Annotated[int, typer.Option(min=1, help="Ranks, one per GPU (or die).")] = 1,
     out: Annotated[
-        Path | None, typer.Option(help="Directory of the plan. Default: plan in trainer.checkpoint_path.")
+        Path | None,
+        typer.Option(help="Directory of the plan. Default: plan in trainer.checkpoint_path.", parser=to_path),
     ] = None,
     check: Annotated[
         bool, typer.Option("--check", help="Write nothing; say whether the plan that is there still fits.")
@@ -27,7 +28,10 @@ def plan(
     overwrite: Overwrite = False,
     profile: Annotated[
         Path | None,
-        typer.Option(help="Directory of an earlier run by data.order global: tiles cost what they took."),
+        typer.Option(
+            help="Directory of an earlier run by data.order global: tiles cost what they took.",
+            parser=to_path,
+        ),
     ] = None,
     report: Annotated[
         bool, typer.Option("--report", help="Beside the plan, a picture of the loads: loads.png.")
@@ -37,8 +41,6 @@ def plan(
 
     Only headers are read, and later only those of new and changed files.
     """
-    if out is not None:
-        check_local(out)
     run = load(config, [*(overrides or []), "load_balancing.auto_load_balancing=true"], task=task)
     from ucf_vit.core.durable import write_atomic
     from ucf_vit.train.plan import FILE, PICTURE, check_plan, measured, plan_directory, plan_run

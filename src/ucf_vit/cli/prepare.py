@@ -15,9 +15,11 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from ucf_vit.cli.arguments import to_path
 from ucf_vit.cli.config import Overrides
 from ucf_vit.config import load
 from ucf_vit.core.errors import DataError, UserError
+from ucf_vit.core.paths import path_or_url
 
 if TYPE_CHECKING:
     from ucf_vit.data.prepare.plan import Origin, Settings
@@ -37,7 +39,8 @@ def prepare(
         str, typer.Argument(metavar="SRC|CONFIG", help="Root of a data set; or YAML file of a run.")
     ],
     destination: Annotated[
-        Path | None, typer.Argument(metavar="DST", help="Directory to write to; of a CONFIG, DST/NAME.")
+        Path | None,
+        typer.Argument(metavar="DST", help="Directory to write to; of a CONFIG, DST/NAME.", parser=to_path),
     ] = None,
     overrides: Overrides = None,
     dataset: Annotated[
@@ -68,11 +71,10 @@ def prepare(
     """
     threads = workers or len(os.sched_getaffinity(0))
     if check:
-        _verify(Path(source), threads)
+        _verify(to_path(source), threads)
         return
     if destination is None:
         raise UserError("ucf-vit prepare SRC DST: DST is missing, the directory to write to")
-    check_local(destination)
     from ucf_vit.data.prepare.plan import Settings
 
     settings = Settings(
@@ -84,12 +86,6 @@ def prepare(
         roots[name] = str(_one(name, origin, place, replace(used, **given)))
     shown = ", ".join(f"{name}: {root}" for name, root in roots.items())
     typer.echo(f"data:\n  dataset: prepared\n  dict_root_dirs: {{{shown}}}")
-
-
-def check_local(path: Path) -> None:
-    """UserError for what was a URL: only data is read from these."""
-    if path.parts and path.parts[0].endswith(":"):
-        raise UserError(f"{path}: a URL; expected a directory, which has to be on a file system")
 
 
 def _origins(
@@ -104,7 +100,7 @@ def _origins(
     if source.endswith((".yaml", ".yml")):
         if dataset or variables:
             raise UserError(f"{source}: a config says what the data is; leave --dataset and --variables out")
-        run = load(Path(source), overrides or [])
+        run = load(source, overrides or [])
         from ucf_vit.train.prepare import origins
 
         return list(origins(run, destination, settings))
@@ -119,7 +115,8 @@ def _origins(
         )
     options = {} if settings.chunk is None else {"tile_dims": len(settings.chunk)}
     names = None if variables is None else [name.strip() for name in variables.split(",")]
-    return [(destination.name, Origin.of(dataset, source, names, options), destination, settings)]
+    origin = Origin.of(dataset, path_or_url(source), names, options)
+    return [(destination.name, origin, destination, settings)]
 
 
 def _one(name: str, origin: Origin, place: Path, settings: Settings) -> Path:

@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from ucf_vit.cli.arguments import to_path
 from ucf_vit.cli.config import Overrides, Overwrite
 from ucf_vit.core.errors import UserError
 
@@ -17,7 +18,9 @@ def sample(
     checkpoint: Annotated[
         Path,
         typer.Argument(
-            metavar="CHECKPOINT|RUN", help="RUN/best, RUN/last_even, ...; or RUN: best, or newest."
+            metavar="CHECKPOINT|RUN",
+            help="RUN/best, RUN/last_even, ...; or RUN: best, or newest.",
+            parser=to_path,
         ),
     ],
     overrides: Overrides = None,
@@ -41,7 +44,9 @@ def sample(
     ] = None,
     seed: Annotated[int, typer.Option(help="Sample i depends on the seed and i.")] = 0,
     batch_size: Annotated[int, typer.Option(min=1, help="Samples at a time; changes none of them.")] = 16,
-    out: Annotated[Path | None, typer.Option(help="Directory to write to. Default: RUN/samples.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Directory to write to. Default: RUN/samples.", parser=to_path)
+    ] = None,
     overwrite: Overwrite = False,
     compare: Annotated[
         bool,

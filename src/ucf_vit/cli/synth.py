@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.progress import Progress
 
+from ucf_vit.cli.arguments import to_path
 from ucf_vit.core.errors import UserError
 from ucf_vit.core.outputs import check_free, check_png
 
@@ -21,7 +22,7 @@ def synth() -> None:
 
 @app.command("basic_ct")
 def basic_ct(
-    root: Annotated[Path, typer.Argument(help="Directory for imagesTr and labelsTr.")],
+    root: Annotated[Path, typer.Argument(help="Directory for imagesTr and labelsTr.", parser=to_path)],
     number: Annotated[int, typer.Option(help="Volumes.")] = 8,
     size: Annotated[str, typer.Option(help="Voxels a side: 64, or 64x64x96.")] = "64",
     seed: Annotated[int, typer.Option(help="Volume i depends on the seed and i alone.")] = 0,
@@ -29,7 +30,9 @@ def basic_ct(
     compressed: Annotated[bool, typer.Option(help=".nii.gz, or plain .nii.")] = True,
     overwrite: Annotated[bool, typer.Option(help="Write files anew that are there.")] = False,
     processes: Annotated[int, typer.Option(help="Volumes made at the same time.")] = 1,
-    picture: Annotated[Path | None, typer.Option(help="PNG file for slices of one such volume.")] = None,
+    picture: Annotated[
+        Path | None, typer.Option(help="PNG file for slices of one such volume.", parser=to_path)
+    ] = None,
 ) -> None:
     """Concrete-like CT volumes with labels: mortar 0, aggregate 1, air void 2, crack 3."""
     from ucf_vit.data.synthetic import make_volume, parse_size, write_dataset

@@ -9,6 +9,7 @@ import typer
 from ucf_vit.cli.config import Config, Overrides, Task
 from ucf_vit.config import load
 from ucf_vit.core.errors import UserError
+from ucf_vit.core.paths import escaped
 
 Processes = Annotated[int, typer.Option("--nproc", min=1, help="Local processes to start, one per device.")]
 
@@ -32,7 +33,7 @@ def train(config: Config, overrides: Overrides = None, task: Task = None, nproc:
     if nproc > 1:
         run.check_ranks(nproc)
         said = ["--task", task] if task else []
-        raise typer.Exit(spawn(nproc, ["train", str(config), *(overrides or []), *said]))
+        raise typer.Exit(spawn(nproc, ["train", escaped(str(config)), *(overrides or []), *said]))
     with start(run) as world:
         train_task(build_task(run), run, world)
 

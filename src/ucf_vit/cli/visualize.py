@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ucf_vit.cli.arguments import to_path
 from ucf_vit.cli.config import Overrides, Overwrite
 from ucf_vit.config import config_of, load
 from ucf_vit.core.errors import UserError
@@ -38,7 +39,9 @@ def patches(
     source: Annotated[
         Path,
         typer.Argument(
-            metavar="IMAGE|CONFIG|RUN", help="PNG, JPEG, NIfTI or .npy; or a run: its YAML file or directory."
+            metavar="IMAGE|CONFIG|RUN",
+            help="PNG, JPEG, NIfTI or .npy; or a run: its YAML file or directory.",
+            parser=to_path,
         ),
     ],
     overrides: Overrides = None,
@@ -68,7 +71,7 @@ def patches(
     separate_channels: Annotated[
         bool, typer.Option("--separate-channels", help="A tree per channel.")
     ] = False,
-    output: Annotated[Path, typer.Option(help="PNG file to write.")] = Path("patches.png"),
+    output: Annotated[Path, typer.Option(help="PNG file to write.", parser=to_path)] = Path("patches.png"),
     overwrite: Overwrite = False,
 ) -> None:
     """Draw adaptive patches: leaves, detail, order of the tokens, and what the tokens hold.

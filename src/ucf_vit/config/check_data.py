@@ -10,9 +10,7 @@ from ucf_vit.config.located import KeyPath
 from ucf_vit.config.origins import dotted
 from ucf_vit.config.problems import Problem
 from ucf_vit.config.run import Run
-from ucf_vit.core.errors import UserError
 from ucf_vit.core.registry import nearest
-from ucf_vit.core.urls import checked
 
 log = logging.getLogger(__name__)
 
@@ -46,15 +44,6 @@ def _same_names(run: Run, path: KeyPath, entries: Mapping[str, object]) -> Itera
     missing = [name for name in known if name not in entries]
     if missing:
         yield Problem(path, f"no entry for {_list(missing)}, which data.dict_root_dirs has", entries)
-
-
-def roots(run: Run) -> Iterator[Problem]:
-    """URLs are of a kind that is known, and carry no credentials: those are never shown."""
-    for name, root in run.data.dict_root_dirs.items():
-        try:
-            checked(root)
-        except UserError as error:
-            yield Problem(("data", "dict_root_dirs", name), str(error))
 
 
 def options(run: Run) -> Iterator[Problem]:

@@ -9,7 +9,6 @@ from ucf_vit.config.parallelism import SIZES
 from ucf_vit.config.problems import Problem
 from ucf_vit.config.run import Run
 from ucf_vit.core.names import is_file_name
-from ucf_vit.core.urls import is_remote
 
 RESERVED = re.compile(r"best|.*_(even|odd|step_\d+)")
 """Names that `best` and the slots of other checkpoints have."""
@@ -58,14 +57,6 @@ def pretrained(run: Run) -> Iterator[Problem]:
         yield Problem(
             ("trainer", "mae_checkpoint_path"), message + "trainer.use_pretrained_mae_model is true"
         )
-
-
-def outputs(run: Run) -> Iterator[Problem]:
-    """A run writes to a file system; URLs are for data alone."""
-    path = run.trainer.checkpoint_path or ""
-    if is_remote(path):
-        message = "a URL; expected a directory, which has to be on a file system (mount the bucket, or copy)"
-        yield Problem(("trainer", "checkpoint_path"), message, path)
 
 
 def checkpoint_names(run: Run) -> Iterator[Problem]:

@@ -18,7 +18,7 @@ from ucf_vit.config.run import Run
 
 Check = Callable[[Run], Iterator[Problem]]
 
-BEFORE_DEFAULTS: tuple[Check, ...] = (check_data.roots, check_data.dataset_names, check_run.class_counts)
+BEFORE_DEFAULTS: tuple[Check, ...] = (check_data.dataset_names, check_run.class_counts)
 """Checks of what is written; defaults can be filled in when these pass."""
 
 CHECKS: tuple[Check, ...] = (
@@ -28,7 +28,6 @@ CHECKS: tuple[Check, ...] = (
     check_parallel.sequence,
     check_run.classes_for_task,
     check_run.pretrained,
-    check_run.outputs,
     check_run.checkpoint_names,
     check_run.groups,
     check_run.plan,

@@ -6,7 +6,18 @@ from typing import Annotated, Literal
 
 from pydantic import Field, Strict
 
-from ucf_vit.config.fields import LARGEST, REQUIRED, Count, Index, Number, Section, Whole, key
+from ucf_vit.config.fields import (
+    LARGEST,
+    REQUIRED,
+    Count,
+    Index,
+    LocalPath,
+    Number,
+    PathOrUrl,
+    Section,
+    Whole,
+    key,
+)
 
 Label = Annotated[int, Strict(False), Field(ge=-LARGEST, le=LARGEST)]
 
@@ -47,7 +58,7 @@ class Data(Section):
         "Source that reads the files: a registered name, or path/to/file.py:ClassName.",
         min_length=1,
     )
-    dict_root_dirs: dict[str, str] = key(
+    dict_root_dirs: dict[str, Annotated[PathOrUrl, Field(min_length=1)]] = key(
         REQUIRED, "Root directory of each dataset: a path, or a URL (s3://, gs://, https://).", min_length=1
     )
     dict_start_idx: dict[str, Index] = key(
@@ -80,7 +91,7 @@ class Data(Section):
         "How intensities are normalised, e.g. {ct1: {kind: window, low: -1000, high: 1000}}.",
         derived="the source's own",
     )
-    dict_stats: dict[str, Annotated[str, Field(min_length=1)]] = key(
+    dict_stats: dict[str, Annotated[LocalPath, Field(min_length=1)]] = key(
         {},
         "Normalization stats: JSON file of the statistics, which `ucf-vit stats` writes; name one where "
         "several runs share it.",
@@ -133,7 +144,7 @@ class Data(Section):
     keep_orientation: bool = key(
         False, "No flips or rotations while training: left and right, front and back mean something."
     )
-    cache_dir: Annotated[str, Field(min_length=1)] | None = key(
+    cache_dir: Annotated[LocalPath, Field(min_length=1)] | None = key(
         None,
         "Directory for copies of remote files, and what was decompressed of them; it stays for later runs.",
         derived="the temporary directory of this machine, emptied when its last run ends",

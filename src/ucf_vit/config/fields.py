@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    WithJsonSchema,
+)
+
+from ucf_vit.core import paths
+from ucf_vit.core.errors import UserError
 
 LARGEST = 2**63 - 1
 REQUIRED = ...
@@ -45,8 +57,27 @@ def _read_whole(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
+def _place(read: Callable[[str], str]) -> AfterValidator:
+    """Makes of a value the path or URL that it stands for; an empty one, which is none, stays as it is."""
+
+    def convert(text: str) -> str:
+        try:
+            return read(text) if text else text
+        except UserError as error:
+            raise ValueError(str(error)) from None
+
+    return AfterValidator(convert)
+
+
 Number = Annotated[float, BeforeValidator(_read_number)]
 Whole = Annotated[int, BeforeValidator(_read_whole), Field(le=LARGEST)]
 Count = Annotated[Whole, Field(ge=1), WithJsonSchema({"type": "integer", "limits": {"ge": 1}})]
 Level = Annotated[Number, Field(ge=0), WithJsonSchema({"type": "number", "limits": {"ge": 0}})]
 Index = Annotated[Number, Field(ge=0, le=1), WithJsonSchema({"type": "number", "limits": {"ge": 0, "le": 1}})]
+_Escaped = PlainSerializer(paths.escaped)
+PathOrUrl = Annotated[
+    str, _place(paths.path_or_url), _Escaped, WithJsonSchema({"type": "string", "format": "path or URL"})
+]
+LocalPath = Annotated[
+    str, _place(paths.local_path), _Escaped, WithJsonSchema({"type": "string", "format": "path"})
+]

@@ -121,7 +121,7 @@ def words(part: Schema, entry: str = "dataset") -> str:
     name = {"integer": "a whole number", "number": "a number", "boolean": "true or false", "string": "text"}[
         kind
     ]
-    return name + _limits(part)
+    return (f"a {part['format']}" if "format" in part else name) + _limits(part)
 
 
 def _length(part: Schema) -> str:

@@ -9,32 +9,35 @@ from typing import Any
 import yaml
 
 from ucf_vit.config.checks import BEFORE_DEFAULTS, CHECKS, Check
+from ucf_vit.config.credentials import carriers
 from ucf_vit.config.dialect import Dumper
 from ucf_vit.config.layout import flatten
 from ucf_vit.config.located import read
 from ucf_vit.config.origins import Origins
 from ucf_vit.config.overrides import override
 from ucf_vit.config.own_directory import config_of, in_own_directory
-from ucf_vit.config.problems import report
+from ucf_vit.config.problems import Problem, report
 from ucf_vit.config.resolve import resolve
 from ucf_vit.config.run import Run
 from ucf_vit.config.task import find_task
 from ucf_vit.config.trainer import TaskName
 from ucf_vit.config.validate import validate
+from ucf_vit.core.paths import local_path
 
 
 def load(path: str | Path, overrides: Sequence[str] = (), *, task: TaskName | None = None) -> Run:
     """The run that the YAML file at `path` describes, with `overrides` such as `model.depth=6` put in.
 
-    `path` may be the directory of a run, which has a config.yaml. A run that was renamed or copied is where
-    its config.yaml is, whatever trainer.checkpoint_path says there.
+    Text is a path as users write it, with `~` and `$NAME`; a Path is taken as it is. It may be the directory
+    of a run, which has a config.yaml. A run that was renamed or copied is where its config.yaml is, whatever
+    trainer.checkpoint_path says there.
 
     `task` is what the caller trains; a file that says otherwise in trainer.task is refused. Where neither
     says it, the model's keys and the folder that the file is in have to agree on one. No data is looked at.
     Raises ConfigError whose message names file and line (or override), key, value and what was expected, for
     every wrong key.
     """
-    path = config_of(Path(path))
+    path = config_of(Path(local_path(path)) if isinstance(path, str) else path)
     document = read(path)
     places = {known: f"{path}:{line}" for known, line in document.lines.items()}
     origins = Origins(str(path), places)
@@ -66,6 +69,8 @@ def _build(
     origins: Origins,
     folder: str = "",
 ) -> Run:
+    if problems := [Problem(path, message) for path, message in carriers(values)]:
+        raise report(problems, origins)
     run = validate(override(flatten(values, origins), overrides, origins), origins)
     run._origins = origins
     _check(run, *BEFORE_DEFAULTS)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, WithJsonSchema
 
-from ucf_vit.config.fields import Count, Number, Section, key
+from ucf_vit.config.fields import Count, LocalPath, Number, Section, key
 
 Seconds = Annotated[Number, Field(gt=0), WithJsonSchema({"type": "number", "limits": {"gt": 0}})]
 
@@ -27,7 +27,7 @@ class LoadBalancing(Section):
     dataset_group_list: str = key(
         "", "Data ranks of each dataset, in the order of dict_root_dirs, e.g. '2:1:1'."
     )
-    plan: str = key(
+    plan: LocalPath = key(
         "",
         "data.order rank: directory of a plan by `ucf-vit plan`, which has to fit; empty: plan at the start, "
         "to plan in trainer.checkpoint_path.",

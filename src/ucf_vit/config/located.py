@@ -11,6 +11,7 @@ import yaml
 
 from ucf_vit.config.dialect import TAG, Loader
 from ucf_vit.core.errors import ConfigError
+from ucf_vit.core.urls import without_credentials
 
 KeyPath = tuple[str | int, ...]
 
@@ -33,12 +34,16 @@ class Document:
 
 def read(path: Path) -> Document:
     """The mapping in a YAML file. Raises ConfigError if the file can't be read or holds anything else."""
+    text = _text(path)
     try:
-        node = _compose(text := _text(path))
+        node = _compose(text)
         values = parse(text)
     except NotYamlError as error:
         place = path if error.line is None else f"{path}:{error.line}"
-        raise ConfigError(f"{place}: {error}") from None
+        told: object = error
+        if without_credentials(text) != text:
+            told = "not valid YAML, of which no more is shown: a URL in the file seems to carry credentials"
+        raise ConfigError(f"{place}: {told}") from None
     if not isinstance(values, dict):
         found = "is empty" if values is None else f"holds a {'list' if isinstance(values, list) else 'value'}"
         raise ConfigError(f"{path}: {found}; expected sections such as model: and data: with keys below them")

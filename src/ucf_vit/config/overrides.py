@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from ucf_vit.config.credentials import refuse_in_argument
 from ucf_vit.config.keys import at, keys
 from ucf_vit.config.layout import canonical
 from ucf_vit.config.located import KeyPath, NotYamlError, parse
@@ -22,6 +23,7 @@ def override(values: dict[Any, Any], overrides: Iterable[str], origins: Origins)
     Raises ConfigError, with the text of the override, if it can't be read.
     """
     for text in overrides:
+        refuse_in_argument(text)
         path, value = _split(text)
         values = _put(values, path, value, text, 0)
         origins.overridden(path, text)

@@ -45,6 +45,8 @@ One YAML file holds a run. This is a whole one; every other key has a default:
   whether a file can be used, and `ucf-vit config show FILE` prints it with every default filled in.
 - Values are overridden on the command line: `ucf-vit train FILE model.depth=6 data.batch_size=4`. They are
   read as YAML: `model.tile_size=[64,64]`, `trainer.max_steps=null`.
+- A path may begin with `~` and hold variables of the environment, `$SCRATCH/runs` or `${{USER}}_runs`; `$$`
+  is a dollar sign. A variable that is not there is an error. URLs carry no credentials: docs/storage.md.
 - To get a key's default, leave the key out; a key with nothing behind it is an error.
 - Files that nest the network under `model.net.init_args` load unchanged; overrides may use the short name.
 - A `dict_*` has one entry for each name in `data.dict_root_dirs`. It may be left out where it has a default,

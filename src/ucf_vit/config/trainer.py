@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from ucf_vit.config.fields import Number, Section, Whole, key
+from ucf_vit.config.fields import LocalPath, Number, Section, Whole, key
 
 TaskName = Literal["masked", "unetr", "sap", "classification", "diffusion"]
 
@@ -38,7 +38,7 @@ class Trainer(Section):
         "auto", "Where to compute; auto takes CUDA or ROCm, then MPS, then the CPU. ROCm is called cuda."
     )
     seed: Whole = key(0, "Seed of all randomness of the run.", ge=0)
-    checkpoint_path: str = key(
+    checkpoint_path: LocalPath = key(
         "",
         "Output directory of the run: checkpoints, metrics, log, report.",
         derived="runs/TASK/NAME_OF_FILE",
@@ -51,13 +51,13 @@ class Trainer(Section):
     )
     resume_from_checkpoint: bool = key(False, "Continue the run in checkpoint_path where it stopped.")
     overwrite: bool = key(False, "Start anew even if checkpoint_path holds a run already.")
-    start_from: str = key(
+    start_from: LocalPath = key(
         "",
         "Checkpoint (RUN/best, RUN/last) or .safetensors file of the same network, whose weights a new run "
         "starts from, averaged ones where a checkpoint has some. A run that resumes has its own.",
     )
     use_pretrained_mae_model: bool = key(False, "Start the encoder from that of a masked autoencoder.")
-    mae_checkpoint_path: str = key("", "Output directory of the masked autoencoder's run.")
+    mae_checkpoint_path: LocalPath = key("", "Output directory of the masked autoencoder's run.")
     mae_checkpoint_filename: str = key(
         "", "Which of its checkpoints, e.g. best or last_odd.", derived="the newest valid one"
     )

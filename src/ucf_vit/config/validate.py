@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from ucf_vit.config.keys import at, keys, names_in, words
 from ucf_vit.config.located import KeyPath
@@ -19,13 +20,13 @@ def validate(values: dict[Any, Any], origins: Origins) -> Run:
     try:
         return Run.model_validate(values)
     except ValidationError as error:
-        found = [
-            _problem(tuple(one["loc"]), one["type"], one["input"]) for one in error.errors(include_url=False)
-        ]
-        raise report(found, origins) from None
+        raise report([_problem(one) for one in error.errors(include_url=False)], origins) from None
 
 
-def _problem(path: KeyPath, kind: str, value: Any) -> Problem:
+def _problem(error: ErrorDetails) -> Problem:
+    path, kind, value = tuple(error["loc"]), error["type"], error["input"]
+    if kind == "value_error":
+        return Problem(path, str(error["ctx"]["error"]))
     if path[-1:] == ("[key]",):
         wanted = "text; put it in quotes" if kind == "string_type" else "a whole number"
         return Problem(path[:-1], f"expected a name that is {wanted}")

@@ -13,6 +13,8 @@ import rich
 from rich.console import Console
 from rich.logging import RichHandler
 
+from ucf_vit.core.urls import without_credentials
+
 ROOT = "ucf_vit"
 FILE_ONLY = {"file_only": True}
 """`log.info(line, extra=FILE_ONLY)` writes to the file and leaves the terminal alone."""
@@ -66,6 +68,13 @@ def read_warnings(file: Path) -> Counter[str]:
         return Counter(found["text"] for line in lines if (found := _WARNING.match(line)))
 
 
+class _Formatter(logging.Formatter):
+    """Shows no credentials, whatever an error of some library says."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return without_credentials(super().format(record))
+
+
 class _StandardOutput(logging.StreamHandler[TextIO]):
     """Writes to what `sys.stdout` is now, not to what it was at start-up."""
 
@@ -82,10 +91,10 @@ def _to_terminal(prefix: str) -> logging.Handler:
     handler: logging.Handler
     if console is None:
         handler = _StandardOutput()
-        handler.setFormatter(logging.Formatter(f"%(asctime)s %(levelname)s {prefix}%(message)s", _DATE))
+        handler.setFormatter(_Formatter(f"%(asctime)s %(levelname)s {prefix}%(message)s", _DATE))
     else:
         handler = RichHandler(console=console, show_path=False, log_time_format="%X")
-        handler.setFormatter(logging.Formatter("%(message)s"))
+        handler.setFormatter(_Formatter("%(message)s"))
     handler.setLevel(logging.INFO)
     handler.addFilter(lambda record: not getattr(record, "file_only", False))
     return handler
@@ -94,8 +103,6 @@ def _to_terminal(prefix: str) -> logging.Handler:
 def _to_file(file: Path, prefix: str, level: int) -> logging.Handler:
     file.parent.mkdir(parents=True, exist_ok=True)
     handler = logging.FileHandler(file, encoding="utf-8", delay=True)
-    handler.setFormatter(
-        logging.Formatter(f"%(asctime)s %(levelname)-7s {prefix}%(name)s: %(message)s", _DATE)
-    )
+    handler.setFormatter(_Formatter(f"%(asctime)s %(levelname)-7s {prefix}%(name)s: %(message)s", _DATE))
     handler.setLevel(level)
     return handler

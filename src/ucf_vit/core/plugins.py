@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from ucf_vit.core.errors import UserError
+from ucf_vit.core.paths import local_path
 from ucf_vit.core.registry import nearest
 
 
@@ -21,8 +22,8 @@ def in_file(name: str) -> bool:
 
 
 def file_of(name: str) -> Path:
-    """The file that `path/to/file.py:name` is in; `~` is the home directory."""
-    return Path(name.rpartition(":")[0]).expanduser()
+    """The file that `path/to/file.py:name` is in, with `~` and `$NAME` in it."""
+    return Path(local_path(name.rpartition(":")[0]))
 
 
 def load(name: str, kind: str, error: type[UserError] = UserError) -> Any:

@@ -1,10 +1,11 @@
-"""Paths and URLs as strings: which is which, names below them, what must not be in them."""
+"""URLs as strings: their parts, names below them, and what must never be shown of them."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, unquote
 
 from ucf_vit.core.errors import UserError
 
@@ -18,13 +19,27 @@ EXTRAS = {
     "memory": ("fsspec", ""),
 }
 """Of each scheme: the package it needs, and the extra of this package that installs it."""
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://[^\s'\"]+")
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
+HIDDEN = "***"
+"""Stands for what is not shown."""
+WEB = ("http", "https")
+_SCHEME = re.compile(r"([A-Za-z][^/\s]+)://")
+_ONE_SLASH = rf"\b(?:{'|'.join(EXTRAS)}):/"
+_URL = re.compile(rf"(?P<kind>[A-Za-z][A-Za-z0-9+.-]+)://|{_ONE_SLASH}", re.IGNORECASE)
+_HOST = re.compile(r"([\w.~${}-]*|\[[0-9A-Fa-f:.]+\])(:\d+)?")
+"""With its port; `$NAME` is a variable of the environment."""
+_SIGNED = re.compile(r"[?&][^=&/]*(?:sig|token|secret|credential|passw|key)[^=&/]*=", re.IGNORECASE)
+"""Of a query that gives access: X-Amz-Signature, AWSAccessKeyId, sig; other names of objects may hold `?`."""
+_PUNCTUATION = ":;,.?!)]}>"
 
 
 def is_remote(path: str) -> bool:
     """Whether `path` is a URL: `s3://bucket/folder`, `https://host/folder`."""
     return bool(_SCHEME.match(path))
+
+
+def begins_as_url(text: str) -> bool:
+    """Whether `text` was meant to be a URL, also one with a slash too few."""
+    return bool(_URL.match(text))
 
 
 def scheme(url: str) -> str:
@@ -37,7 +52,7 @@ def join(root: str, *names: str) -> str:
     """The path or URL of `names` below `root`: percent-encoded in http URLs, as it is in all others."""
     if not is_remote(root):
         return str(Path(root, *names))
-    if scheme(root) in ("http", "https"):
+    if scheme(root) in WEB:
         names = tuple(quote(name, safe="/") for name in names)
     return "/".join([root.rstrip("/"), *names])
 
@@ -47,7 +62,7 @@ def name_of(path: str) -> str:
     if not is_remote(path):
         return Path(path).name
     name = path.rstrip("/").rpartition("/")[2]
-    return unquote(name) if scheme(path) in ("http", "https") else name
+    return unquote(name) if scheme(path) in WEB else name
 
 
 def checked(path: str) -> str:
@@ -55,37 +70,88 @@ def checked(path: str) -> str:
 
     Raises UserError, in whose message there are no credentials either.
     """
+    refuse_credentials(path)
     kind = scheme(path)
-    if not kind:
-        return path
     if kind == "file":
-        return unquote(urlsplit(path).path)
-    if kind not in EXTRAS:
-        raise UserError(f"{bare(path)}: URLs of {kind}:// are not known; known are {', '.join(EXTRAS)}")
-    if bare(path) != path:
-        raise UserError(
-            f"{bare(path)}: the URL carries credentials or a query; remove them: credentials come from the "
-            "environment or the usual files (AWS_ACCESS_KEY_ID, ~/.aws, GOOGLE_APPLICATION_CREDENTIALS)"
-        )
+        return unquote("/" + path.partition("://")[2].partition("/")[2])
+    if kind and kind not in EXTRAS:
+        raise UserError(f"{path}: URLs of {kind}:// are not known; known are {', '.join(EXTRAS)}")
+    if re.match(_ONE_SLASH + "(?!/)", path, re.IGNORECASE):
+        raise UserError(f"{path}: a URL has two slashes after its scheme, as in s3://bucket/folder")
     return path
 
 
+def refuse_credentials(text: str) -> None:
+    """UserError where `text` is or contains a URL with credentials or a query."""
+    if bare(text) != text:
+        raise UserError(
+            f"{bare(text)}: the URL carries credentials or a query; remove them: credentials come from the "
+            "environment or the usual files (AWS_ACCESS_KEY_ID, ~/.aws, GOOGLE_APPLICATION_CREDENTIALS); "
+            "such characters in the names of a web server are written %40, %3F, %23"
+        )
+
+
+def bare(text: str) -> str:
+    """`text`, which is or contains a URL, with nothing shown from its credentials or query on.
+
+    User and password may hold anything, also blanks, quotes, slashes and `@`: so of a URL that has them only
+    the scheme is shown.
+    """
+    for start, kind, rest in _urls(text):
+        if _has_password(kind, rest):
+            return text[:start] + HIDDEN
+        if query := _query(kind, rest):
+            return text[: start + query] + HIDDEN
+    return text
+
+
 def without_credentials(text: str) -> str:
-    """A text with every URL in it as `bare` shows it."""
-    return _URL.sub(lambda found: bare(found.group()), text)
+    """A message with no more of each URL in it than `bare` shows, as far as it can be told where it ends."""
+    return "\n".join(map(_hide_in_line, text.split("\n")))
 
 
-def bare(url: str) -> str:
-    """A URL without user, password and query, to be shown; a path as it is."""
-    kind = scheme(url)
-    if not kind:
-        return url
-    rest = url[len(kind) + 3 :]
-    if kind in ("http", "https"):
-        rest = rest.partition("?")[0].partition("#")[0]
-        host, slash, path = rest.partition("/")
-        return f"{url[: len(kind)]}://{host.rpartition('@')[2]}{slash}{path}"
-    host = rest.partition("/")[0]
-    if "@" in host or ":" in host:  # a secret key may hold slashes, the name of a bucket no colon
-        rest = rest.rpartition("@")[2] if "@" in rest else rest[len(host) :].lstrip("/")
-    return f"{url[: len(kind)]}://{rest}"
+def _hide_in_line(line: str) -> str:
+    for start, kind, rest in _urls(line):
+        word = _word(rest)
+        host = word.partition("/")[0]
+        sign = rest.rfind("@") + 1
+        early = kind in WEB or "@" in rest.partition("/")[0]
+        if _has_password(kind, word) or (sign and (early or not _is_host(kind, host))):
+            end = start + sign + len(_word(rest[sign:])) if sign else len(line)
+            return line[:start] + HIDDEN + _hide_in_line(line[end:])
+        if query := _query(kind, word):
+            return line[: start + query] + HIDDEN + _hide_in_line(line[start + len(word) :])
+    return line
+
+
+def _urls(text: str) -> Iterator[tuple[int, str, str]]:
+    """Of each URL: where it goes on after its scheme, the scheme, and all that follows."""
+    for found in _URL.finditer(text):
+        kind = found["kind"] or found.group().partition(":")[0]
+        yield found.end(), kind.lower(), text[found.end() :]
+
+
+def _word(text: str) -> str:
+    """What comes before a blank or quote, without the punctuation of the sentence that it stands in."""
+    word = re.split(r"[\s'\"]", text, maxsplit=1)[0]
+    return word if text[len(word) : len(word) + 1] in ("'", '"') else word.rstrip(_PUNCTUATION)
+
+
+def _has_password(kind: str, rest: str) -> bool:
+    host, _, path = rest.partition("/")
+    return not _is_host(kind, host) or (kind in WEB and "@" in path)
+
+
+def _is_host(kind: str, host: str) -> bool:
+    """Whether `host` is no more than a host with its port, or the name of a bucket, which has no colon."""
+    if host == HIDDEN:
+        return True
+    if kind in WEB:
+        return bool(_HOST.fullmatch(re.split("[?#]", host)[0]))
+    return not set(host) & set(":@")
+
+
+def _query(kind: str, rest: str) -> int:
+    """Length of what comes up to the mark of a query that is not to be shown; 0 where there is none."""
+    found = re.search(r"[?#]", rest) if kind in WEB else _SIGNED.search(rest)
+    return found.start() + 1 if found else 0

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from ucf_vit.core.errors import DataError, UserError
-from ucf_vit.core.urls import bare
+from ucf_vit.core.urls import HIDDEN, bare, without_credentials
 
 Found = TypeVar("Found")
 
@@ -108,9 +108,8 @@ def cause(error: BaseException) -> str:
             "access refused; credentials come from the environment or the usual files (AWS_ACCESS_KEY_ID, "
             "~/.aws, GOOGLE_APPLICATION_CREDENTIALS), see docs/storage.md"
         )
-    text = " ".join(str(error).partition("\n")[0].split())[:300] or type(error).__name__
-    text = re.sub(r"//[^/\s@]*@", "//", text)
+    text = without_credentials(" ".join(str(error).partition("\n")[0].split()))
     for name, value in os.environ.items():
         if len(value) > 3 and _SECRET.search(name.upper()):
-            text = text.replace(value, "***")
-    return text
+            text = text.replace(value, HIDDEN)
+    return text[:300] or type(error).__name__

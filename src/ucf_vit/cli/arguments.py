@@ -1,0 +1,32 @@
+"""Arguments that are paths or URLs, and what is refused of any argument before it is looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from typer.core import TyperGroup
+
+from ucf_vit.config.credentials import refuse_in_argument
+from ucf_vit.core.paths import local_path
+
+
+def to_path(text: str | Path) -> Path:
+    """Reads an argument that is a path, with `~` and `$NAME` in it. Raises UserError for a URL."""
+    return text if isinstance(text, Path) else Path(local_path(text))
+
+
+def refuse_credentials(arguments: Iterable[str]) -> None:
+    """ConfigError where one of the arguments is or has a URL with credentials."""
+    for argument in arguments:
+        refuse_in_argument(argument)
+
+
+class Commands(TyperGroup):
+    """The commands of an application; what is wrong with its arguments is never told with credentials."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Raises ConfigError for credentials in any argument, before errors of usage."""
+        refuse_credentials(args)
+        return super().parse_args(ctx, args)
