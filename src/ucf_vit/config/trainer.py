@@ -50,7 +50,9 @@ class Trainer(Section):
         "", "Checkpoint to resume from, e.g. last_even.", derived="the newest valid one"
     )
     resume_from_checkpoint: bool = key(False, "Continue the run in checkpoint_path where it stopped.")
-    overwrite: bool = key(False, "Start anew even if checkpoint_path holds a run already.")
+    overwrite: bool = key(
+        False, "Start anew even if checkpoint_path holds a run already; of the files there, its own alone go."
+    )
     start_from: LocalPath = key(
         "",
         "Checkpoint (RUN/best, RUN/last) or .safetensors file of the same network, whose weights a new run "

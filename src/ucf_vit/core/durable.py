@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import stat
 from collections.abc import Iterator
@@ -28,6 +29,12 @@ def usual_mode(path: Path) -> Iterator[None]:
     mode = stat.S_IMODE(path.stat().st_mode)
     yield
     path.chmod(mode)
+
+
+def clean_up(path: Path) -> None:
+    """Remove what a kill in `write_atomic` of `path` has left."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        left.unlink(missing_ok=True)
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:

@@ -1,110 +1,26 @@
-"""The directory of a run: when it may be used, and how a run continues from it."""
+"""Checkpoints into networks: for inference, and to go on with a run."""
 
 from __future__ import annotations
 
 import logging
-import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from ucf_vit.config import Run, differences, dump
-from ucf_vit.core.errors import CheckpointError, UserError
-from ucf_vit.parallel.world import World
+from ucf_vit.config import Run, differences
+from ucf_vit.core.errors import CheckpointError
 from ucf_vit.tasks.task import Task
 from ucf_vit.train import checkpoint
-from ucf_vit.train.checkpoint.locate import find_start
 from ucf_vit.train.checkpoint.shards import Shards
 from ucf_vit.train.ema import Ema
 from ucf_vit.train.mismatch import mismatch
 from ucf_vit.train.optimizer import load_moments
+from ucf_vit.train.rundir import write_config
 from ucf_vit.train.state import State
 
 log = logging.getLogger(__name__)
-
-OUTPUTS = ("config.yaml", "metrics.jsonl", "log.txt", "report.html")
-
-
-def open_directory(run: Run, world: World) -> tuple[checkpoint.Checkpoint | None, list[str]]:
-    """Make the run's directory ready, with the config of what is trained in it.
-
-    Returns the checkpoint to continue from, or None for none, and what the user should know about the choice.
-    Collective. Raises UserError when the directory holds another run that would be lost, and
-    CheckpointError when there are checkpoints to resume from and none is valid.
-    """
-    directory = Path(run.trainer.checkpoint_path)
-
-    def begin() -> None:
-        start = find_start(run) if run.trainer.start_from else None
-        _make_room(directory, run, start)
-        _write_config(directory, run)
-
-    def make() -> None:
-        directory.mkdir(parents=True, exist_ok=True)
-        checkpoint.clean_up(directory, run.trainer.checkpoint_filename, checkpoint.BEST)
-
-    _on_main(world, directory, make)
-    newest, notes = _to_resume(directory, run, world) if run.trainer.resume_from_checkpoint else (None, [])
-    if newest is None:
-        _on_main(world, directory, begin)
-    return newest, notes
-
-
-def _on_main(world: World, directory: Path, work: Callable[[], None]) -> None:
-    def guarded() -> None:
-        try:
-            work()
-        except OSError as cause:
-            raise UserError(f"trainer.checkpoint_path {directory}: cannot be written ({cause})") from None
-
-    world.on_main(guarded)
-
-
-def _to_resume(directory: Path, run: Run, world: World) -> tuple[checkpoint.Checkpoint | None, list[str]]:
-    """The checkpoint that is named, else the newest of all: a kill may have left `best` and no slot yet."""
-    wanted, name = run.trainer.checkpoint_filename_for_loading, run.trainer.checkpoint_filename
-    candidates = world.on_main(
-        lambda: checkpoint.find(directory, wanted) if wanted else checkpoint.find_all(directory, name)
-    )
-    newest, problems = checkpoint.load_first(candidates, world)
-    if newest is not None:
-        return newest, [f"{problem}; using an older one" for problem in problems]
-    if wanted:
-        raise CheckpointError(
-            f"{directory}: no checkpoint {wanted!r} (trainer.checkpoint_filename_for_loading)"
-        )
-    return None, [f"{directory}: no checkpoint to resume from; starting anew"]
-
-
-def _make_room(directory: Path, run: Run, start: Path | None) -> None:
-    names = (checkpoint.BEST, run.trainer.checkpoint_filename)
-    slots = [directory / checkpoint.BEST, *checkpoint.slots(directory, run.trainer.checkpoint_filename)]
-    slots += [path for name in names for path in checkpoint.kept(directory, name)]
-    if any(slot.exists() for slot in slots) and not run.trainer.overwrite:
-        raise UserError(
-            f"trainer.checkpoint_path {directory} holds a run already. Continue it with "
-            "trainer.resume_from_checkpoint=true, replace it with trainer.overwrite=true, "
-            "or name another directory"
-        )
-    if start is not None and start.absolute() in [slot.absolute() for slot in slots]:
-        raise UserError(
-            f"trainer.start_from {start} belongs to the run that trainer.overwrite=true would remove; "
-            "name another trainer.checkpoint_path"
-        )
-    for slot in slots:
-        shutil.rmtree(slot, ignore_errors=True)
-    shutil.rmtree(directory / "pictures", ignore_errors=True)
-    for name in OUTPUTS:
-        (directory / name).unlink(missing_ok=True)
-
-
-def _write_config(directory: Path, run: Run) -> None:
-    try:
-        (directory / "config.yaml").write_text(dump(run), encoding="utf-8")
-    except OSError as cause:
-        raise UserError(f"{directory / 'config.yaml'}: cannot be written ({cause})") from None
 
 
 def load_for_inference(task: Task, run: Run, read: checkpoint.Checkpoint) -> list[str]:
@@ -165,7 +81,7 @@ def resume(state: State, run: Run, read: checkpoint.Checkpoint) -> None:
     state.load_state_dict(read.state)
     state.count(run.trainer)
     _resume_average(state, run.trainer.ema_decay, read)
-    state.world.on_main(lambda: _write_config(directory.parent, run))
+    write_config(directory.parent, run, state.world)
     state.slot = state.world.on_main(lambda: _slot_before(directory, run.trainer.checkpoint_filename))
     log.info("resumed from %s: step %d of %d", directory, state.step, state.total_steps)
     if changes := _changes(state, read.state):

@@ -15,8 +15,9 @@ from ucf_vit.core.log import set_up
 from ucf_vit.parallel.world import World
 from ucf_vit.tasks.task import Task
 from ucf_vit.train.build import Data, build_data, build_hooks, distributed
+from ucf_vit.train.checkpoint import Checkpoint
 from ucf_vit.train.checkpoint.saver import Saver
-from ucf_vit.train.directory import open_directory, resume
+from ucf_vit.train.directory import resume
 from ucf_vit.train.ema import Ema
 from ucf_vit.train.engine import Loop, fit
 from ucf_vit.train.evaluate import evaluate
@@ -25,6 +26,7 @@ from ucf_vit.train.loss_scale import LossScale
 from ucf_vit.train.optimizer import adamw
 from ucf_vit.train.plan import follow
 from ucf_vit.train.pretrained import start_from, start_from_mae
+from ucf_vit.train.rundir import locked, open_directory
 from ucf_vit.train.saving import save_if_good, save_slot
 from ucf_vit.train.schedule import warmup_cosine
 from ucf_vit.train.state import State
@@ -35,11 +37,15 @@ log = logging.getLogger(__name__)
 
 def train_task(task: Task, run: Run, world: World) -> bool:
     """Train, validate and checkpoint `task` as `run` says; False when a signal ended it before its end."""
-    newest, notes = open_directory(run, world)
-    set_up(Path(run.trainer.checkpoint_path) / "log.txt", rank=world.rank, ranks=world.size)
-    for note in notes if world.is_main else ():
-        log.warning(note)
-    saver = Saver(world, beside=run.trainer.checkpoint_async)
+    with locked(Path(run.trainer.checkpoint_path), world) as check:
+        newest, notes = open_directory(run, world)
+        set_up(Path(run.trainer.checkpoint_path) / "log.txt", rank=world.rank, ranks=world.size)
+        for note in notes if world.is_main else ():
+            log.warning(note)
+        return _train(task, run, world, newest, Saver(world, run.trainer.checkpoint_async, check))
+
+
+def _train(task: Task, run: Run, world: World, newest: Checkpoint | None, saver: Saver) -> bool:
     with saver, closing(build_data(run, world, task, follow(run, world))) as data:
         if newest is None and run.trainer.use_pretrained_mae_model:
             start_from_mae(task, run)

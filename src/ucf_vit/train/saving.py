@@ -7,12 +7,13 @@ import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from ucf_vit.config import Run, dump
+from ucf_vit.config import Run
 from ucf_vit.core.errors import CheckpointError
 from ucf_vit.core.log import FILE_ONLY
 from ucf_vit.train import checkpoint
 from ucf_vit.train.checkpoint.replacing import remove
 from ucf_vit.train.checkpoint.saver import Saver
+from ucf_vit.train.rundir import described
 from ucf_vit.train.state import State
 
 log = logging.getLogger(__name__)
@@ -94,7 +95,7 @@ def _save(
         "grid": run.grid,
         "metrics": metrics,
         "layout": layout,
-        "config": dump(run),
+        "config": described(run),
     }
     directory = Path(run.trainer.checkpoint_path) / name
     saver.save(directory, state.tensors(), state.state_dict(), meta, keep=keep, after=prune)

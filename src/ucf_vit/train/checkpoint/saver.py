@@ -30,12 +30,14 @@ class Saver:
 
     With `beside`, a thread writes copies while the training goes on. What goes wrong there is raised by the
     next `save`, by `wait`, or at the end of the context, all of which wait for it. `on_save(name, seconds)`
-    is told how long the training stood still.
+    is told how long the training stood still. `check` is called on the first rank before anything is written
+    and before a checkpoint takes its place, and raises what speaks against it.
     """
 
-    def __init__(self, world: World, beside: bool = False) -> None:
+    def __init__(self, world: World, beside: bool = False, check: Callable[[], None] = lambda: None) -> None:
         self.world = world.beside() if beside else world
         self.layout = world
+        self.check = check
         self.on_save: Callable[[str, float], None] = lambda name, seconds: None
         self._thread = ThreadPoolExecutor(1, "checkpoint") if beside else None
         self._pending: Future[None] | None = None
@@ -58,10 +60,16 @@ class Saver:
         """
         began = time.perf_counter()
         self.wait()
-        aside = self.layout.on_main(lambda: _guarded(directory, lambda: checkpoint.prepare(directory)))
+
+        def begin() -> Path:
+            self.check()
+            return checkpoint.prepare(directory)
+
+        aside = self.layout.on_main(lambda: _guarded(directory, begin))
         parts = {kind: pieces_to_write(named, self.layout) for kind, named in tensors.items()}
 
         def commit(sums: Mapping[str, str]) -> None:
+            self.check()
             self._number = (self._number or last_number(directory.parent)) + 1
             checkpoint.commit(directory, aside, meta, sums, number=self._number, keep=keep)
             after()

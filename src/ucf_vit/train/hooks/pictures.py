@@ -16,6 +16,7 @@ from ucf_vit.train.hooks.hook import Hook, RunState
 from ucf_vit.train.hooks.jsonl import METRICS, read_metrics
 from ucf_vit.train.hooks.panels import draw_panels
 from ucf_vit.train.hooks.patches import draw_examples
+from ucf_vit.train.rundir import claim
 
 if TYPE_CHECKING:
     from ucf_vit.data.batch import Batch
@@ -81,6 +82,7 @@ class PicturesHook(Hook):
     def _write(self, what: str, draw: Callable[[], dict[str, bytes]]) -> None:
         try:
             for name, data in draw().items():
+                claim(self.directory, f"{PICTURES}/{name}.png")
                 write_atomic(self.directory / PICTURES / f"{name}.png", data)
         except Exception as cause:  # see the class: whatever it is, training goes on
             log.warning("no picture of the %s: %s: %s", what, type(cause).__name__, cause)
