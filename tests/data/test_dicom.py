@@ -103,6 +103,114 @@ def test_a_cut_off_slice_fails_by_name_or_its_series_is_left_out(series, scratch
         assert [item.key for item in data.items] == ["two"] and len(data.skipped) == 1
 
 
+def changed(root, **tags):
+    for path in sorted(root.rglob("*.dcm")):
+        found = pydicom.dcmread(path)
+        for name, value in tags.items():
+            setattr(found, name, value(found) if callable(value) else value)
+        found.save_as(path)
+    return root
+
+
+def values_in(root, scratch):
+    source = Dicom(root, scratch=scratch)
+    return source.read(source.items()[0]).image[0]
+
+
+@pytest.mark.parametrize(
+    "empty",
+    [("RescaleSlope",), ("RescaleIntercept",), ("RescaleSlope", "RescaleIntercept"), ("NumberOfFrames",)],
+)
+def test_tags_that_are_there_but_empty_mean_what_missing_ones_do(series, scratch, empty):
+    changed(series, **dict.fromkeys(empty))
+    assert np.array_equal(values_in(series, scratch), VOLUME)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"RescaleSlope": 0}, {"RescaleSlope": "1e39"}, {"RescaleIntercept": "1e39"}, {"RescaleSlope": [1, 2]}],
+)
+def test_a_rescale_that_makes_no_values_is_refused(series, scratch, wrong):
+    changed(series, **wrong)
+    check(series, scratch, r"00\d\.dcm: can't be decoded \(.*(slope|float)")
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_x_rays_that_are_white_where_they_are_small_are_turned_over(series, scratch, signed):
+    """12 bits stored: smallest and largest change places, so that dense tissue is bright in both kinds."""
+    stored = np.abs(VOLUME) + 4 * (VOLUME > 0)
+    pixels = iter(np.moveaxis(stored, -1, 0))
+    tags = {"PixelRepresentation": int(signed), "BitsStored": 12, "HighBit": 11}
+    changed(series, PixelData=lambda found: next(pixels).T.astype("<u2").tobytes(), **tags)
+    plain = values_in(series, scratch)
+    assert np.array_equal(plain, stored)
+    changed(series, PhotometricInterpretation="MONOCHROME1")
+    assert np.array_equal(values_in(series, scratch), (-1 if signed else 4095) - plain)
+
+
+def test_quantities_with_a_unit_are_not_turned_over(tmp_path, scratch):
+    save_series(tmp_path, VOLUME, slope=0.5, intercept=-1024)
+    changed(tmp_path, PhotometricInterpretation="MONOCHROME1")
+    assert np.array_equal(values_in(tmp_path, scratch), VOLUME.astype(np.float32) * 0.5 - 1024)
+
+
+def test_colours_and_lookup_tables_are_refused(series, scratch):
+    changed(series, PhotometricInterpretation="PALETTE COLOR")
+    check(series, scratch, r"000\.dcm: .*its pixels are PALETTE COLOR; expected grey ones")
+    changed(series, PhotometricInterpretation="MONOCHROME2", ModalityLUTSequence=[pydicom.Dataset()])
+    check(series, scratch, r"000\.dcm: .*a Modality LUT says")
+
+
+def moved(along, across):
+    """Slice i lies i * along mm beside the first one along its rows, i * across along its columns."""
+    count = iter(range(99))
+
+    def place(found):
+        number = next(count)
+        row, column = np.reshape(found.ImageOrientationPatient, (2, 3)).astype(float)
+        shift = number * (along * row + across * column)
+        return [round(v, 6) for v in (np.asarray(found.ImagePositionPatient, float) + shift).tolist()]
+
+    return place
+
+
+@pytest.mark.parametrize("orientation", [(1, 0, 0, 0, 1, 0), (0.8, 0.6, 0, -0.6, 0.8, 0)])
+@pytest.mark.parametrize(("along", "across"), [(0.1, 0), (0, 0.44), (-0.1, 0.02), (0.0, -3)])
+def test_a_sheared_series_is_refused(tmp_path, scratch, orientation, along, across):
+    """As by a tilted gantry, or a table that moves aside: 0.44 mm per 2.5 are 10 degrees."""
+    save_series(tmp_path, VOLUME, orientation=orientation)
+    changed(tmp_path, ImagePositionPatient=moved(along, across))
+    check(
+        tmp_path,
+        scratch,
+        r"00\d\.dcm: lies \S+ mm along its rows .* beside .*000\.dcm: the volume is sheared",
+    )
+
+
+def test_positions_that_are_rounded_do_not_shear(tmp_path, scratch):
+    save_series(tmp_path, VOLUME, orientation=(0.8, 0.6, 0, -0.6, 0.8, 0))
+    changed(tmp_path, ImagePositionPatient=moved(0.05, -0.06))
+    assert np.array_equal(values_in(tmp_path, scratch), VOLUME)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"ImageOrientationPatient": [1, 0, 0, 1, 0, 0]},
+        {"ImageOrientationPatient": [0, 0, 0, 0, 0, 0]},
+        {"ImageOrientationPatient": [2, 0, 0, 0, 1, 0]},
+        {"ImageOrientationPatient": [1, 0, 0]},
+        {"PixelSpacing": [0, 0.7]},
+        {"PixelSpacing": [-0.7, 0.7]},
+        {"PixelSpacing": [0.7]},
+        {"Rows": 0},
+    ],
+)
+def test_a_header_without_a_place_in_space_is_refused(series, scratch, wrong):
+    changed(series, **wrong)
+    check(series, scratch, r"00\d\.dcm: no usable DICOM header")
+
+
 def test_nothing_there(tmp_path, scratch):
     with pytest.raises(DataError, match="no DICOM file there"):
         Dicom(tmp_path, scratch=scratch)

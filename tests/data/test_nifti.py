@@ -1,6 +1,7 @@
 """NIfTI: every kind of file that is read, every kind of damage that is named."""
 
 import gzip
+import struct
 import time
 
 import nibabel
@@ -74,16 +75,95 @@ def test_an_image_is_a_volume_one_voxel_thick(tmp_path, scratch, array, suffix):
 
 
 def test_other_numbers_of_axes_are_refused(tmp_path):
-    for array in (np.zeros(4, np.int16), np.zeros((4, 5, 6, 1, 3), np.int16)):
+    for array in (np.zeros(4, np.int16), np.zeros((4, 5, 6, 2, 3), np.int16)):
         with pytest.raises(DataError, match=r"v\.nii: expected a volume"):
             read_shape(str(save_nifti(tmp_path / "v.nii", array)))
 
 
-def test_colours_and_complex_numbers_are_refused(tmp_path, scratch):
-    rgb = np.zeros((4, 5, 6), np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")]))
-    for array in (rgb, np.zeros((4, 5, 6), np.complex64)):
+def test_vectors_as_itk_writes_them_are_channels(tmp_path, scratch, array):
+    stacked = np.stack([array, -array], -1)
+    path = str(save_nifti(tmp_path / "v.nii.gz", stacked[:, :, :, None]))
+    assert read_shape(path) == stacked.shape
+    assert np.array_equal(Volumes(scratch).read(path).values((1,), WHOLE)[0], -array)
+
+
+def test_colours_and_complex_numbers_are_refused_by_the_header(tmp_path):
+    colours = [("R", "u1"), ("G", "u1"), ("B", "u1")]
+    for dtype in (colours, [*colours, ("A", "u1")], np.complex64, np.complex128):
         with pytest.raises(DataError, match="expected one real number per voxel"):
-            Volumes(scratch).read(str(save_nifti(tmp_path / "v.nii", array)))
+            read_shape(str(save_nifti(tmp_path / "v.nii", np.zeros((4, 5, 6), np.dtype(dtype)))))
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+@pytest.mark.parametrize(
+    ("dtype", "slope", "inter"),
+    [
+        ("i2", 1e36, 0),  # more than float32 holds
+        ("i2", 1, 3e38),
+        ("u4", 0.1, 7),  # more digits than float32 has
+        ("i4", 2, -(2**24) - 1),
+        ("i8", 1e-3, 0),
+        ("u8", 1e30, 0),
+        ("u1", 1e-42, 0),  # less than float32 tells from 0
+        ("f4", 1e4, -1),
+        ("f4", 0.25, 0),
+        ("f8", 1e-60, 0),
+        ("i2", 0.5, -10),
+        ("i2", -0.5, 0),
+    ],
+)
+def test_no_scale_loses_or_overflows(tmp_path, scratch, suffix, dtype, slope, inter):
+    info = np.iinfo(dtype) if np.dtype(dtype).kind in "iu" else np.finfo(dtype)
+    ends = [info.min, info.max] if np.dtype(dtype).kind in "iu" else [-1e30, 1e30]
+    stored = np.array([*ends, 0, 1, 2, 3, 100, 127], dtype).reshape(2, 2, 2)
+    path = tmp_path / f"v{suffix}"
+    image = nibabel.Nifti2Image(stored, np.eye(4), dtype=stored.dtype)
+    image.header.set_slope_inter(slope, inter)
+    nibabel.save(image, path)
+    found = Volumes(scratch).read(str(path)).values((0,), WHOLE)[0]
+    assert np.isfinite(found).all()
+    np.testing.assert_allclose(found, stored.astype(np.float64) * slope + inter, rtol=2e-7)
+
+
+def with_scale(path, slope, inter, array):
+    """The numbers as they are in the header, also those that nibabel would not write."""
+    save_nifti(path, array)
+    data = bytearray(path.read_bytes())
+    data[112:120] = struct.pack("<ff", slope, inter)
+    path.write_bytes(data)
+    return str(path)
+
+
+@pytest.mark.parametrize(("slope", "inter"), [(0, 0), (0, 7), (np.nan, np.nan), (0, np.inf)])
+def test_a_slope_of_0_or_nan_is_no_scale(tmp_path, scratch, array, slope, inter):
+    """As the standard says of 0 (nifti1.h, scl_slope); nibabel writes NaN for none."""
+    path = with_scale(tmp_path / "v.nii", slope, inter, array)
+    assert np.array_equal(Volumes(scratch).read(path).values((0,), WHOLE)[0], array)
+
+
+@pytest.mark.parametrize(("slope", "inter"), [(np.inf, 0), (-np.inf, 0), (2, np.nan), (2, np.inf)])
+def test_a_scale_that_is_not_finite_is_refused(tmp_path, array, slope, inter):
+    with pytest.raises(DataError, match=r"v\.nii: no readable NIfTI header .*(infinite|invalid intercept)"):
+        read_shape(with_scale(tmp_path / "v.nii", slope, inter, array))
+
+
+def test_a_scale_beyond_float64_is_refused(tmp_path, array):
+    image = nibabel.Nifti2Image(array, np.eye(4))
+    image.header.set_slope_inter(1e306, 0)
+    nibabel.save(image, tmp_path / "v.nii")
+    with pytest.raises(DataError, match=r"v\.nii: .*slope 1e\+306 and intercept 0, makes values infinite"):
+        read_shape(str(tmp_path / "v.nii"))
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f4", "f8"])
+def test_every_type_in_either_order_of_bytes(tmp_path, scratch, dtype):
+    stored = np.arange(27).reshape(3, 3, 3).astype(dtype)
+    for order in "<>":
+        header = nibabel.Nifti1Header(endianness=order)
+        image = nibabel.Nifti1Image(stored.astype(order + dtype), np.eye(4), header, dtype=stored.dtype)
+        nibabel.save(image, tmp_path / "v.nii.gz")
+        found = Volumes(scratch).read(str(tmp_path / "v.nii.gz")).values((0,), WHOLE)[0]
+        assert np.array_equal(found, stored)
 
 
 def test_an_uncompressed_file_is_mapped_not_read(tmp_path, scratch, array):

@@ -123,3 +123,62 @@ def test_a_small_contrast_on_a_large_offset_is_kept():
     assert np.allclose(normalized(stored, "minmax"), stored - 1e9, atol=1e-6)
     counts = (2**30 + np.arange(27, dtype=np.int32)).reshape(1, 3, 3, 3)
     assert np.allclose(normalized(counts, "minmax"), (counts - 2**30) / 26, atol=1e-6)
+
+
+def sparse(share_of_voxels: int) -> np.ndarray:
+    image = np.zeros((1, 40, 40, 40), np.float32)
+    image[0, :share_of_voxels, 20, 20] = np.linspace(1, 2, share_of_voxels)
+    return image
+
+
+def test_a_small_object_is_not_erased_by_percentiles():
+    """Less than half a percent of the voxels: both percentiles are that of the background."""
+    image = sparse(30)
+    assert np.allclose(normalized(image, "percentiles"), image / 2, atol=1e-6)
+    assert np.array_equal(normalized(image, "percentiles"), normalized(image, "minmax"))
+    assert np.allclose(normalized(image, "percentiles", low=1, high=100), image / 2, atol=1e-6)
+    holes = 7 - image
+    assert np.allclose(normalized(holes, "percentiles"), 1 - image / 2, atol=1e-6)
+
+
+def test_where_the_percentiles_differ_they_count():
+    image = np.linspace(0, 1, 1000, dtype=np.float32).reshape(1, 10, 10, 10)
+    image[0, -1, -1, -1] = 1000
+    out = normalized(image, "percentiles")
+    assert out[0, 5].mean() > 0.4 and out.max() == 1
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.uint64, np.int64, ">f4", ">u2"])
+@pytest.mark.parametrize("kind", ["minmax", "zscore", "percentiles", "none"])
+def test_types_at_their_ends(kind, dtype):
+    """Sums and differences do not overflow in the type that is stored."""
+    top = {"f": 60000, "u": 60000, "i": 60000}[np.dtype(dtype).kind]
+    stored = np.linspace(0, top, 6**3).reshape(1, 6, 6, 6).astype(dtype)
+    exact = stored.astype(np.float64)
+    out = normalized(stored, kind)
+    expected = {
+        "minmax": exact / top,
+        "zscore": (exact - exact.mean()) / exact.std(),
+        "percentiles": np.clip(
+            (exact - np.percentile(exact, 0.5)) / np.subtract(*np.percentile(exact, (99.5, 0.5))), 0, 1
+        ),
+        "none": exact,
+    }[kind]
+    assert np.allclose(out, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["minmax", "zscore", "percentiles", "none", "mean_std", "window"])
+@pytest.mark.parametrize("ends", [(0, 1e300), (-3e38, 3e38), (-1e39, 0)])
+def test_what_float32_can_not_hold_is_refused_and_never_nan(kind, ends):
+    stored = np.linspace(*ends, 27).reshape(1, 3, 3, 3)
+    options = {"mean": (0.0,), "std": (1.0,)} if kind == "mean_std" else {}
+    with pytest.raises(DataError, match=r"channel 0 holds values from .* too large for float32"):
+        normalized(stored, kind, **options)
+
+
+@pytest.mark.parametrize("kind", ["minmax", "zscore", "percentiles"])
+def test_differences_that_float32_can_not_tell_are_refused(kind):
+    with pytest.raises(DataError, match=r"channel 0 holds values that differ by .*rescale"):
+        normalized(np.linspace(0, 1e-50, 27).reshape(1, 3, 3, 3), kind)
+    small = np.linspace(0, 1e-30, 27).reshape(1, 3, 3, 3)
+    assert np.isfinite(normalized(small, kind)).all() and normalized(small, kind).max() > 0.9

@@ -1,7 +1,11 @@
 """TIFF images and stacks, however they are stored."""
 
+import io
+import logging
+
 import numpy as np
 import pytest
+from PIL import Image, ImageOps
 
 from ucf_vit.core.errors import DataError
 from ucf_vit.data.sources import Tiff
@@ -114,3 +118,110 @@ def test_what_is_no_image_or_stack_is_refused(tmp_path, scratch):
     ):
         with pytest.raises(DataError, match=message):
             source.shape(item)
+
+
+def image_and_label(root, scratch):
+    source = Tiff(root, scratch=scratch)
+    (item,) = source.items()
+    sample = source.read(item)
+    assert source.shape(item) == sample.image.shape
+    return sample.image[0], sample.label
+
+
+def turned(array: np.ndarray, orientation: int) -> np.ndarray:
+    """What Pillow shows of an image with this tag."""
+    tag = Image.Exif()
+    tag[0x0112] = orientation
+    stored = io.BytesIO()
+    Image.fromarray(array).save(stored, "png", exif=tag)
+    return np.asarray(ImageOps.exif_transpose(Image.open(stored)))
+
+
+@pytest.mark.parametrize("compression", [None, "zlib"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_images_lie_as_their_orientation_says(tmp_path, scratch, orientation, compression):
+    tags = {"extratags": [(274, "H", 1, orientation, True)], "compression": compression}
+    for folder in ("images", "labels"):
+        (tmp_path / folder).mkdir()
+        tifffile.imwrite(tmp_path / folder / "a.tif", STACK[0], **tags)
+    image, label = image_and_label(tmp_path, scratch)
+    assert np.array_equal(image, turned(STACK[0], orientation))
+    assert np.array_equal(label, image)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_so_do_stacks_and_colours(tmp_path, scratch, orientation):
+    tags = {"extratags": [(274, "H", 1, orientation, True)]}
+    tifffile.imwrite(tmp_path / "a.tif", STACK, **tags)
+    source = Tiff(tmp_path, scratch=scratch)
+    image = source.read(source.items()[0]).image[0]
+    assert np.array_equal(image, np.stack([turned(page, orientation) for page in STACK]))
+    assert source.shape(source.items()[0]) == (1, *image.shape)
+    tifffile.imwrite(tmp_path / "a.tif", COLOURS, photometric="rgb", **tags)
+    source = Tiff(tmp_path, ("r", "g", "b"), scratch)
+    image = source.read(source.items()[0], (slice(0, 7), slice(3, 9))).image
+    assert np.array_equal(np.moveaxis(image, 0, -1), turned(COLOURS, orientation)[:7, 3:9])
+
+
+@pytest.mark.parametrize("compression", [None, "zlib"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, bool])
+def test_large_numbers_are_bright_but_labels_are_as_stored(tmp_path, scratch, dtype, compression):
+    stored = STACK[0].astype(np.uint8) if dtype is np.uint8 else STACK[0]
+    stored = stored > 5000 if dtype is bool else stored
+    for folder in ("images", "labels"):
+        (tmp_path / folder).mkdir()
+        tifffile.imwrite(
+            tmp_path / folder / "a.tif", stored, photometric="miniswhite", compression=compression
+        )
+    image, label = image_and_label(tmp_path, scratch)
+    assert np.array_equal(image, ~stored if dtype is bool else np.iinfo(dtype).max - stored)
+    assert np.array_equal(label, stored)
+
+
+def test_12_bits_are_turned_over_in_12_bits(tmp_path, scratch):
+    stored = STACK[0] % 4096
+    tifffile.imwrite(tmp_path / "a.tif", stored, photometric="miniswhite")
+    source = Tiff(tmp_path, scratch=scratch)
+    assert np.array_equal(source.read(source.items()[0]).image[0], 65535 - stored)
+
+
+def test_fractions_that_are_white_where_small_and_colours_by_number_are_refused(tmp_path, scratch):
+    for folder in ("images", "labels"):
+        (tmp_path / folder).mkdir()
+    palette = np.zeros((3, 256), np.uint16)
+    grey = COLOURS[..., 0]
+    tifffile.imwrite(tmp_path / "labels/a.tif", grey, photometric="palette", colormap=palette)
+    for options, message in (
+        ({"photometric": "miniswhite"}, "white where they are small"),
+        ({"photometric": "palette", "colormap": palette}, "its colours are of the kind PALETTE"),
+        ({"photometric": "cielab"}, "its colours are of the kind CIELAB"),
+    ):
+        image = {"miniswhite": STACK[0].astype(np.float32), "cielab": COLOURS}.get(
+            options["photometric"], grey
+        )
+        tifffile.imwrite(tmp_path / "images/a.tif", image, **options)
+        source = Tiff(tmp_path, scratch=scratch)
+        for use in (source.shape, source.read):
+            with pytest.raises(DataError, match=rf"images/a\.tif: .*{message}"):
+                use(source.items()[0])
+    tifffile.imwrite(tmp_path / "images/a.tif", grey)
+    assert np.array_equal(image_and_label(tmp_path, scratch)[1], grey)
+
+
+@pytest.mark.parametrize("level", [logging.WARNING, logging.CRITICAL])
+def test_a_missing_page_is_noticed_where_nothing_is_logged(tmp_path, scratch, level):
+    logger = logging.getLogger("tifffile")
+    before = logger.level
+    plain_pages(tmp_path / "a.tif", STACK, compression="zlib")
+    with tifffile.TiffFile(tmp_path / "a.tif") as file:
+        end = file.pages[3].offset
+    (tmp_path / "a.tif").write_bytes((tmp_path / "a.tif").read_bytes()[:end])
+    logger.setLevel(level)
+    try:
+        source = Tiff(tmp_path, scratch=scratch)
+        with pytest.raises(
+            DataError, match=r"a\.tif: no readable TIFF image \(it (ends too early|is damaged)"
+        ):
+            source.shape(source.items()[0])
+    finally:
+        logger.setLevel(before)

@@ -1,7 +1,9 @@
 """Losses and metrics of the tasks: definitions, independence of the batch's layout, precision."""
 
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from monai.losses import DiceLoss
@@ -9,6 +11,10 @@ from torch import Tensor
 
 from ucf_vit.core.errors import UserError
 from ucf_vit.data.batch import Batch
+from ucf_vit.data.build import build_dataset
+from ucf_vit.data.scratch import Scratch
+from ucf_vit.data.stream import Stream
+from ucf_vit.data.whole import volumes
 from ucf_vit.models import MAE, SAP, UNETR, VIT, DiffusionVIT
 from ucf_vit.patching.tree.patcher import AdaptivePatcher
 from ucf_vit.tasks import Classification, Denoising, MaskedAutoencoding, Segmentation, Task, TokenSegmentation
@@ -227,6 +233,23 @@ def test_an_item_smaller_or_larger_than_the_tile_is_predicted_at_its_own_size() 
     with torch.no_grad():
         for shape in ((5, 7), (8, 12), (19, 30)):
             assert task.predict_whole(torch.rand(1, 2, *shape)).shape == (1, 3, *shape)
+
+
+def test_an_item_smaller_than_the_tile_is_predicted_where_training_puts_it(tmp_path: Path) -> None:
+    """In the corner of the tile, filled up with 0 at its end: the very tile that the loader makes."""
+    rng = np.random.default_rng(0)
+    for folder in ("images", "labels"):
+        (tmp_path / folder).mkdir()
+    np.save(tmp_path / "images/a.npy", rng.random((5, 12, 2)).astype(np.float32))
+    np.save(tmp_path / "labels/a.npy", np.zeros((5, 12), np.uint8))
+    scratch = Scratch(tmp_path / "s")
+    options = {"tile_size": (8, 12), "variables": ("a", "b"), "scratch": scratch, "num_classes": 3}
+    data = build_dataset("d", "npy_pairs", tmp_path, normalization={"kind": "none"}, **options)
+    (tile,), (whole,) = Stream([data], batch_size=1, seed=0), volumes([data])
+    task = build("unetr").eval()
+    with torch.no_grad():
+        expected = task.predict(tile.image)[..., :5, :12]
+        torch.testing.assert_close(task.predict_whole(whole.image), expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["unetr", "classification"])

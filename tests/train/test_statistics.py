@@ -4,6 +4,7 @@ import json
 import os
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 from typer.testing import CliRunner
@@ -12,6 +13,8 @@ import runs
 from ucf_vit.cli.main import app
 from ucf_vit.config import load
 from ucf_vit.core.errors import DataError, UserError
+from ucf_vit.data.prepare.convert import prepare
+from ucf_vit.data.prepare.plan import Origin, Settings
 from ucf_vit.data.scratch import Scratch
 from ucf_vit.train import statistics
 from ucf_vit.train.datasets import build_datasets
@@ -141,6 +144,78 @@ def test_statistics_of_other_items_are_refused_unless_named(
         build_datasets(load(config, [fewer, named]), Scratch())
     assert "are of other items than those that train (9 items, 6 train)" in caplog.text
     assert find(config, fewer, overwrite=True).done == 6
+
+
+def test_statistics_measured_with_another_fill_value_are_refused(ocean: Path) -> None:
+    """By training, by the command, and where they are taken up; named in data.dict_stats, too."""
+    config, fill = config_of(ocean), "dataset_options.fields_fill_value.tiny=5.0"
+    arrays = dict(np.load(ocean / "a.npz"))
+    arrays["wind"][:, :8] = 5
+    np.savez(ocean / "a.npz", **arrays)
+    plain = find(config)
+    file = ocean.parent / "out/stats/tiny.json"
+    told = r"measured with fill_value not set, not 5\.0"
+    for named in ([], [f"data.dict_stats.tiny={file}"]):
+        with pytest.raises(DataError, match=rf"tiny: the statistics in .* were {told}; .* and --overwrite"):
+            build_datasets(load(config, [fill, *named]), Scratch())
+        with pytest.raises(UserError, match=rf"tiny\.json has statistics {told}; replace them with --over"):
+            find(config, fill, *named)
+    filled = find(config, fill, overwrite=True)
+    assert filled.variables["wind"].number < plain.variables["wind"].number
+    assert len(build_datasets(load(config, [fill]), Scratch())) == 1
+    with pytest.raises(DataError, match=r"were measured with fill_value 5\.0, not not set"):
+        build_datasets(load(config), Scratch())
+    with pytest.raises(DataError, match=r"were measured with fill_value 5\.0, not 6\.0"):
+        build_datasets(load(config, ["dataset_options.fields_fill_value.tiny=6.0"]), Scratch())
+
+
+def test_a_killed_call_is_not_taken_up_with_another_fill_value(
+    ocean: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, fill = config_of(ocean), "dataset_options.fields_fill_value.tiny=5.0"
+    monkeypatch.setattr(statistics, "SAVE_SECONDS", 0.0)
+
+    def kill(done: int, total: int) -> None:
+        if done == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        find(config, on_item=kill)
+    seen: list[int] = []
+    find(config, fill, on_item=lambda done, total: seen.append(done))
+    assert seen == [*range(10)]
+
+
+def test_prepared_data_has_the_options_that_it_was_made_with(ocean: Path, tmp_path: Path) -> None:
+    pytest.importorskip("zarr")
+    config, fill = config_of(ocean), "dataset_options.fields_fill_value.tiny=5.0"
+    find(config, fill)
+    for destination, options in (("plain", {}), ("filled", {"fill_value": 5.0})):
+        origin = Origin.of("fields", str(ocean), NAMES, options)
+        prepare(origin, tmp_path / destination, Settings(chunk=(16, 16)))
+    of_the_source = f"data.dict_stats.tiny={ocean.parent / 'out/stats/tiny.json'}"
+    common = ["data.dataset=prepared", of_the_source]
+    for given in ([], [fill]):
+        run = load(config, [*common, f"data.dict_root_dirs.tiny={tmp_path / 'filled'}", *given])
+        assert build_datasets(run, Scratch())[0].normalization.kind == "mean_std"
+    with pytest.raises(DataError, match=r"were measured with fill_value 5\.0, not not set"):
+        build_datasets(load(config, [*common, f"data.dict_root_dirs.tiny={tmp_path / 'plain'}"]), Scratch())
+
+
+def test_statistics_of_other_channels_are_refused_where_only_the_run_names_them(tmp_path: Path) -> None:
+    for name in "abcd":
+        volume = np.random.default_rng(0).normal((0, 100), 1, (16, 16, 16, 2)).astype(np.float32)
+        (tmp_path / "d/imagesTr").mkdir(parents=True, exist_ok=True)
+        nibabel.save(nibabel.Nifti1Image(volume, np.eye(4)), tmp_path / f"d/imagesTr/{name}.nii")
+    options = {
+        "model": {"default_vars": ["ct", "pet"]},
+        "data": {"dict_normalization": {"tiny": {"kind": "stats"}}},
+    }
+    config = runs.write_config(tmp_path / "c.yaml", "masked", tmp_path / "d", **options)
+    assert find(config).variables["pet"].mean > 50
+    assert len(build_datasets(load(config), Scratch())) == 1
+    with pytest.raises(DataError, match=r"measured with pet in channel 1, not 0; ct in channel 0, not 1"):
+        build_datasets(load(config, ["model.default_vars=[pet,ct]"]), Scratch())
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")

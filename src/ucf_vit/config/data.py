@@ -138,6 +138,11 @@ class Data(Section):
         True, "Where tiles leave a remainder, add one more tile that ends at the border; else leave it out."
     )
     small_images: Literal["pad", "refuse"] = key("pad", "What to do with an image smaller than a tile.")
+    label_geometry: Literal["refuse", "accept"] = key(
+        "refuse",
+        "What to do with a label whose header (orientation, spacing, origin) puts it elsewhere than its "
+        "image; accept: the voxels of both belong together as they are stored.",
+    )
     augmentation: bool = key(
         True, "Flips, crops and intensity changes while training, as the task wants them."
     )
@@ -155,6 +160,13 @@ class Data(Section):
         "GiB",
         derived="half of what is free there",
         gt=0,
+    )
+    max_item_bytes: Whole | None = key(
+        None,
+        "No image or volume has more bytes by its header: else it is refused before they are allocated.",
+        "bytes",
+        derived="the memory of this machine for what has to be unpacked, no limit for what is read in parts",
+        ge=1,
     )
     on_error: Literal["fail", "skip"] = key("fail", "What to do with an unreadable file.")
     max_errors: Whole = key(10, "With on_error skip: abort after so many unreadable files.", "files", ge=0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -16,11 +17,14 @@ from ucf_vit.data.batch import Skipped
 from ucf_vit.data.checks import check_channels, check_classes, check_small
 from ucf_vit.data.dataset import Dataset
 from ucf_vit.data.normalization import Normalization
+from ucf_vit.data.reading import reading, shape_of
 from ucf_vit.data.scratch import Scratch
 from ucf_vit.data.sources import Item, Source, resolve
 from ucf_vit.data.storage import Cache, Files
 from ucf_vit.patching.tiles import Tiling
 from ucf_vit.planning.inventory import in_threads
+
+log = logging.getLogger(__name__)
 
 ReadShape = Callable[[Item], tuple[int, ...] | Exception]
 ReadShapes = Callable[[Sequence[Item], ReadShape], Sequence[tuple[int, ...] | Exception]]
@@ -68,9 +72,13 @@ def build_dataset(
         given["variables"] = tuple(variables)
     made, origin = _make(source, given)
     channels = _channels(name, made, variables, channels_used)
-    items = _labelled(name, select(made.items(), start, end), labels)
+    with reading(str(root)):
+        found = made.items()
+    items = _labelled(name, select(found, start, end), labels)
     check_classes(name, made, num_classes if labels else None)
-    shapes, skipped = _shapes(made, items, on_error, read_shapes)
+    shapes, skipped = _shapes(made, items, on_error, read_shapes, files.max_item_bytes)
+    for remark in made.remarks():
+        log.warning("%s: %s", name, remark)
     size, slices = _tile_size(name, made, tile_size)
     dataset = Dataset(
         name=name,
@@ -109,7 +117,8 @@ def _make(source: str, options: Mapping[str, Any]) -> tuple[Source, tuple[str, M
     constructor = resolve(source)
     accepted = inspect.signature(constructor).parameters
     kept = {key: value for key, value in options.items() if key in accepted}
-    return constructor(**kept), (source, kept)
+    with reading(str(kept.get("root", source))):
+        return constructor(**kept), (source, kept)
 
 
 def _channels(
@@ -139,10 +148,14 @@ def _labelled(name: str, items: list[Item], labels: bool) -> list[Item]:
 
 
 def _shapes(
-    source: Source, items: Sequence[Item], on_error: str, read_shapes: ReadShapes | None
+    source: Source,
+    items: Sequence[Item],
+    on_error: str,
+    read_shapes: ReadShapes | None,
+    max_bytes: int | None,
 ) -> tuple[list[tuple[Item, tuple[int, ...]]], tuple[Skipped, ...]]:
     """Shapes from the headers; unreadable items are left out under "skip"."""
-    one = partial(_shape, source)
+    one = partial(_shape, source, max_bytes)
     found = in_threads(one, items) if read_shapes is None else read_shapes(items, one)
     good: list[tuple[Item, tuple[int, ...]]] = []
     skipped: list[Skipped] = []
@@ -156,13 +169,11 @@ def _shapes(
     return good, tuple(skipped)
 
 
-def _shape(source: Source, item: Item) -> tuple[int, ...] | DataError:
+def _shape(source: Source, max_bytes: int | None, item: Item) -> tuple[int, ...] | DataError:
     try:
-        return tuple(source.shape(item))
+        return shape_of(source, item, max_bytes)
     except DataError as error:
         return error
-    except (OSError, EOFError, ValueError) as error:
-        return DataError(f"{item.image}: {error}")
 
 
 def _tile_size(name: str, source: Source, tile_size: Sequence[int]) -> tuple[tuple[int, ...], bool]:

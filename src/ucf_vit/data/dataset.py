@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from ucf_vit.data.batch import Skipped
 from ucf_vit.data.normalization import Normalization
 from ucf_vit.data.scratch import Scratch
-from ucf_vit.data.sources import Item, Source, resolve
+from ucf_vit.data.sources import Item, Source, resolve, value_options
 from ucf_vit.data.storage import Files
 from ucf_vit.patching.tiles import Tiling
 
@@ -46,6 +47,14 @@ class Dataset:
     def variables(self) -> tuple[str, ...]:
         """Names of the channels used, in order."""
         return tuple(self.source.variables[c] for c in self.channels)
+
+    @property
+    def value_options(self) -> Mapping[str, Any]:
+        """Options that change the values of the source, as JSON writes and reads them."""
+        given = {} if self.origin is None else value_options(self.origin[1])
+        made_with = self.source.made_with
+        options = given if made_with is None else made_with
+        return dict(json.loads(json.dumps(options, default=repr)))
 
     @cached_property
     def counts(self) -> NDArray[np.int64]:

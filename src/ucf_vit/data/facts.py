@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,9 +16,14 @@ from ucf_vit.data import labels
 from ucf_vit.data.batch import Sample
 from ucf_vit.data.dataset import Dataset
 from ucf_vit.data.normalization import Affine, Normalization
+from ucf_vit.data.reading import read_sample
 from ucf_vit.data.sources import Item
-from ucf_vit.data.storage import Files, is_remote
+from ucf_vit.data.storage import is_remote
 from ucf_vit.data.storage.store import UNKNOWN
+from ucf_vit.planning.inventory import stamp
+
+VERSION = 1
+"""Raised when the same values give other facts."""
 
 
 class Facts(NamedTuple):
@@ -32,6 +38,7 @@ class FactsBook:
 
     def __init__(self, dataset: Dataset) -> None:
         self.dataset = dataset
+        self._about = _about(dataset)
         self._known: dict[tuple[int, tuple[int, ...]], Facts] = {}
 
     def of(self, item: int, channels: tuple[int, ...]) -> Facts:
@@ -41,32 +48,46 @@ class FactsBook:
             found = self._known[item, channels] = self._look_up(item, channels)
         return found
 
-    def _look_up(self, item: int, channels: tuple[int, ...]) -> Facts:
-        files = self.dataset.items[item]
+    def _look_up(self, number: int, channels: tuple[int, ...]) -> Facts:
+        item, dataset = self.dataset.items[number], self.dataset
         found: list[Facts] = []
 
-        if files.label is None and not self.dataset.normalization.looks_at_items:
+        if item.label is None and not dataset.normalization.looks_at_items:
             nothing = np.zeros((len(channels), 0))
-            return Facts(self.dataset.normalization.fit(nothing, channels), np.zeros(0, np.int64))
+            return Facts(dataset.normalization.fit(nothing, channels), np.zeros(0, np.int64))
 
         def measure() -> Facts:
-            sample = self.dataset.source.read(files, None, channels)
-            return find(sample, files, channels, self.dataset.normalization)
+            sample = read_sample(dataset.source, item, None, channels)
+            return find(sample, item, channels, dataset.normalization)
 
         def make(path: Path) -> None:
             found.append(measure())
             save(found[0], path)
 
-        names = [name for name in (files.image, files.label) if name is not None]
-        states = [_state(name, self.dataset.files) for name in names]
+        states = [(_absolute(name), *dataset.files.state(name)) for name in dataset.source.parts(item)]
         if any(UNKNOWN in state for state in states):
             return measure()
-        key = (*states, files.step, channels, self.dataset.normalization)
-        path = self.dataset.scratch.file(make, 4096, ".npz", *key)
+        key = (*self._about, item.key, item.step, item.class_index, item.label is None, states, channels)
+        path = dataset.scratch.file(make, 4096, ".npz", *key)
         if path is not None and not found:
             with suppress(FileNotFoundError):  # another process may have needed the room
                 return load(path)
         return found[0] if found else measure()
+
+
+def _about(dataset: Dataset) -> tuple[object, ...]:
+    """All that decides, beside the item and its files, which numbers `source.read` gives of a channel.
+
+    A channel's number says it for some sources, its name for others; so both count.
+    """
+    source = dataset.source
+    options = sorted((name, repr(value)) for name, value in dataset.value_options.items())
+    try:
+        code = inspect.getfile(type(source))
+    except (OSError, TypeError):  # a class of an interactive session
+        code = ""
+    kind = (type(source).__qualname__, code, stamp(code))
+    return "facts", VERSION, kind, source.spatial_dims, source.variables, options, dataset.normalization
 
 
 def find(sample: Sample, item: Item, channels: Sequence[int], normalization: Normalization) -> Facts:
@@ -104,9 +125,5 @@ def load(path: Path) -> Facts:
         return Facts(Affine(stored["shift"], stored["divisor"]), stored["values"])
 
 
-def _state(name: str, files: Files) -> tuple[str, int, int]:
-    """Names the present content of a file; UNKNOWN is in it of a remote directory of chunks."""
-    if is_remote(name):
-        return name, *files.stamp(name)
-    stat = Path(name).stat()
-    return str(Path(name).absolute()), stat.st_size, stat.st_mtime_ns
+def _absolute(path: str) -> str:
+    return path if is_remote(path) else str(Path(path).absolute())

@@ -37,12 +37,18 @@ class Moments(NamedTuple):
 def moments(values: NDArray[Any]) -> Moments:
     """In float64, slab by slab along the last axis: nothing is copied whole."""
     found = Moments()
-    if values.size:
-        for slab in np.array_split(values, min(values.shape[-1], -(-values.size // SLAB)), axis=-1):
-            part = slab.astype(np.float64)
-            mean = float(part.mean())
-            found |= Moments(part.size, mean, float(np.square(part - mean).sum()))
+    for slab in slabs(values):
+        part = slab.astype(np.float64)
+        mean = float(part.mean())
+        found |= Moments(part.size, mean, float(np.square(part - mean).sum()))
     return found
+
+
+def slabs(values: NDArray[Any]) -> list[NDArray[Any]]:
+    """Views of about `SLAB` values, cut along the last axis; none of an empty array."""
+    if not values.size:
+        return []
+    return np.array_split(values, min(values.shape[-1], -(-values.size // SLAB)), axis=-1)
 
 
 def present(values: NDArray[Any]) -> NDArray[Any]:

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from ucf_vit.core.errors import DataError
 from ucf_vit.data.memory_order import compact
 from ucf_vit.data.moments import moments, present
+from ucf_vit.data.quantiles import percentiles
 
+_LARGEST, _SMALLEST = float(np.finfo(np.float32).max), float(np.finfo(np.float32).tiny)
+"""Of float32, which normalised values are."""
 Kind = Literal["minmax", "zscore", "window", "percentiles", "mean_std", "stats", "none"]
-MAX_VALUES = 2**24
-"""Percentiles of larger channels are those of evenly spaced voxels."""
 
 
 class Affine(NamedTuple):
@@ -30,10 +31,11 @@ class Normalization:
     """How intensities are brought to a common range, each channel of each item by itself.
 
     minmax: the item's range becomes [0, 1]. zscore: mean 0, standard deviation 1. window: [low, high]
-    becomes [0, 1], clipped. percentiles: the same between the item's percentiles low and high. mean_std: the
-    given `mean` and `std` per channel (one entry serves all). stats: becomes mean_std once the statistics of
-    the training items are known (`Statistics.normalization`). none: as stored. A channel without contrast
-    becomes 0 under minmax, zscore and percentiles.
+    becomes [0, 1], clipped. percentiles: the same between the item's percentiles low and high, those of all
+    its values, or, where they are equal (a small object on an empty background), between its smallest and its
+    largest value. mean_std: the given `mean` and `std` per channel (one entry serves all). stats: becomes
+    mean_std once the statistics of the training items are known (`Statistics.normalization`). none: as
+    stored. A channel without contrast becomes 0 under minmax, zscore and percentiles.
 
     With `missing`, NaN marks a value that is missing: it counts for nothing and becomes 0. Without, NaN is an
     error.
@@ -78,6 +80,10 @@ class Normalization:
                 values = present(channel) if self.missing else channel
                 low, high = limits(values, f"channel {number}")
             pairs.append(self._pair(values, number, low, high))
+            if not pairs[-1][1] >= _SMALLEST:
+                raise DataError(
+                    f"channel {number} holds values that differ by {pairs[-1][1]:g} only; rescale them"
+                )
         shift, divisor = np.asarray(pairs, np.float64).T
         return Affine(shift, divisor)
 
@@ -91,10 +97,9 @@ class Normalization:
             return self.mean[entry], self.std[entry]
         if self.kind == "window":
             return self.low, self.high - self.low
-        if self.kind == "percentiles":
-            step = -(-channel.size // MAX_VALUES)
-            values = channel.ravel(order="K")[:: step or 1]
-            low, high = np.percentile(values, (self.low, self.high)).tolist() if values.size else (low, high)
+        if self.kind == "percentiles" and low < high:
+            inner, outer = percentiles(channel, (self.low, self.high))
+            low, high = (inner, outer) if inner < outer else (low, high)
         if low == high:
             return low, np.inf
         if self.kind == "zscore":
@@ -122,10 +127,12 @@ class Normalization:
 
 
 def limits(values: NDArray[Any], name: str) -> tuple[float, float]:
-    """Smallest and largest value, 0 and 0 without any. DataError where one of `name` is NaN or infinite."""
+    """Smallest and largest value, 0 and 0 without any. DataError where float32 can't hold all of `name`."""
     if not values.size:
         return 0.0, 0.0
     low, high = float(values.min()), float(values.max())
-    if not np.isfinite(high - low):
+    if not (np.isfinite(low) and np.isfinite(high)):
         raise DataError(f"{name} holds NaN or infinite values")
+    if max(-low, high, high - low) > _LARGEST:
+        raise DataError(f"{name} holds values from {low:g} to {high:g}, too large for float32; rescale them")
     return low, high

@@ -8,10 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.lib.format import MAGIC_PREFIX
 from numpy.typing import NDArray
-from PIL import Image
 
 from ucf_vit.core.errors import DataError
 from ucf_vit.data import nifti
+from ucf_vit.data.formats import npy
+from ucf_vit.data.limits import check_plain, memory
+from ucf_vit.data.pictures import read_stored
+from ucf_vit.data.reading import reading
 from ucf_vit.data.scratch import Scratch
 
 PICTURES = (".png", ".jpg", ".jpeg")
@@ -21,44 +24,35 @@ SUFFIXES = (*PICTURES, *nifti.SUFFIXES, ".npy")
 def read_file(path: Path) -> NDArray[Any]:
     """The array `[C, *S]`, with the values and the type that are stored (a NIfTI file's slope is applied).
 
-    PNG and JPEG are grey or RGB (alpha is dropped); NIfTI has its channels last. A .npy file holds `[H, W]`,
-    `[H, W, C]` with at most 4 channels, `[X, Y, Z]` or `[X, Y, Z, C]`. A NIfTI file one voxel thick is an
-    image. Raises DataError with the cause.
+    PNG and JPEG are grey or RGB (alpha is dropped), turned as their Exif orientation says; NIfTI has its
+    channels last. A .npy file holds `[H, W]`, `[H, W, C]` with at most 4 channels, `[X, Y, Z]` or
+    `[X, Y, Z, C]`. A NIfTI file one voxel thick is an image. Raises DataError with the cause.
     """
     name = path.name.lower()
     if not name.endswith(SUFFIXES):
         raise DataError(f"{path}: not a kind of image that is known; expected {', '.join(SUFFIXES)}")
+    check_plain(path)
     if not path.is_file():
         raise DataError(f"{path}: no such file")
-    try:
+    with reading(str(path)):
         if name.endswith(PICTURES):
-            array = _picture(path)
+            array = read_stored(path, memory())
         elif name.endswith(".npy"):
             array = _array(path)
         else:
             volume = nifti.Volumes(Scratch()).read(str(path))
             array = volume.values(range(len(volume.raw)), (slice(None),) * 3)
             array = array[..., 0] if array.shape[-1] == 1 else array
-    except (OSError, EOFError, ValueError, SyntaxError) as error:
-        raise DataError(f"{path}: {nifti.cause(error)}") from error
-    if not np.isfinite(array).all():
-        raise DataError(f"{path}: holds NaN or infinite values")
+        if not np.isfinite(array).all():
+            raise DataError(f"{path}: holds NaN or infinite values")
     return array
-
-
-def _picture(path: Path) -> NDArray[Any]:
-    Image.MAX_IMAGE_PIXELS = None
-    with Image.open(path) as image:
-        grey = image.mode in ("L", "F") or image.mode.startswith("I")
-        pixels = np.asarray(image if grey else image.convert("RGB"))
-    return pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
 
 
 def _array(path: Path) -> NDArray[Any]:
     with path.open("rb") as stream:
         if stream.read(len(MAGIC_PREFIX)) != MAGIC_PREFIX:
             raise ValueError("not a .npy file; expected one array as np.save writes it, no .npz, no pickle")
-    array = np.load(path, allow_pickle=False)
+    array = npy.load(path)
     if array.dtype.kind not in "biuf" or array.ndim not in (2, 3, 4) or not array.size:
         raise ValueError(
             f"an array {array.shape} of {array.dtype}; expected real numbers [H, W], [H, W, C], "

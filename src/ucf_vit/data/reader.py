@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from typing import Any
 
 import numpy as np
@@ -16,9 +15,8 @@ from ucf_vit.data.batch import Sample
 from ucf_vit.data.dataset import Dataset
 from ucf_vit.data.facts import Facts, FactsBook, check_label, find
 from ucf_vit.data.handover import Layout, Part
+from ucf_vit.data.reading import read_sample, reading_item
 from ucf_vit.data.sources import Item
-
-UNREADABLE = (DataError, OSError, EOFError, ValueError, zlib.error)
 
 
 class TileReader:
@@ -63,51 +61,48 @@ class TileReader:
         if number in self._broken:
             raise DataError(self._broken[number])
         try:
-            sample, facts = self._sample(number, tiling.region(k))
-        except UNREADABLE as error:
-            self._broken[number] = _named(item, error)
-            raise DataError(self._broken[number]) from error
-        self._check(sample, item)
-        self._fill(sample, facts, key, image, label)
+            with reading_item(item):
+                sample, facts = self._sample(number, tiling.region(k))
+        except DataError as error:
+            self._broken[number] = str(error)
+            raise
+        with reading_item(item):
+            self._check(sample)
+            self._fill(sample, facts, key, image, label)
         return item.image
 
     def whole(self, number: int) -> tuple[NDArray[np.float32], NDArray[np.int64] | None]:
         """Item number `number` as one array `[C, *S]`, and its label. Raises DataError."""
         item, tiling = self.dataset.items[number], self.dataset.tilings[number]
-        try:
+        with reading_item(item):
             sample, facts = self._sample(number, tuple(slice(0, n) for n in tiling.shape))
-        except UNREADABLE as error:
-            raise DataError(_named(item, error)) from error
-        self._check(sample, item)
-        image = np.empty(sample.image.shape, np.float32)
-        self.dataset.normalization.apply(sample.image, facts.affine, image)
-        if sample.label is None:
-            return image, None
-        label = np.empty(sample.label.shape, np.int64)
-        labels.convert(sample.label, self.dataset.label_mapping, label)
-        return image, label
+            self._check(sample)
+            image = np.empty(sample.image.shape, np.float32)
+            self.dataset.normalization.apply(sample.image, facts.affine, image)
+            if sample.label is None:
+                return image, None
+            label = np.empty(sample.label.shape, np.int64)
+            labels.convert(sample.label, self.dataset.label_mapping, label)
+            return image, label
 
     def _sample(self, number: int, region: tuple[slice, ...]) -> tuple[Sample, Facts]:
         """A region and the facts of its item; an item that is one tile is read once."""
         tiling, item = self.dataset.tilings[number], self.dataset.items[number]
         shape = tuple(part.stop - part.start for part in region)
         if len(tiling) == 1 and shape == tiling.shape:
-            sample = self.dataset.source.read(item, None, self.channels)
+            sample = read_sample(self.dataset.source, item, None, self.channels)
             facts = find(sample, item, self.channels, self.dataset.normalization)
         else:
             facts = self._facts.of(number, self.channels)
-            sample = self.dataset.source.read(item, region, self.channels)
+            sample = read_sample(self.dataset.source, item, region, self.channels)
         _check_shape(sample, item, (len(self.channels), *shape))
         check_label(facts, item, self.dataset.label_mapping, self.dataset.num_classes)
         return sample, facts
 
-    def _check(self, sample: Sample, item: Item) -> None:
+    def _check(self, sample: Sample) -> None:
         """DataError where values can't be used that nobody looked at when the item was."""
         if not self.dataset.normalization.looks_at_items:
-            try:
-                self.dataset.normalization.check(sample.image, self.channels)
-            except DataError as error:
-                raise DataError(_named(item, error)) from error
+            self.dataset.normalization.check(sample.image, self.channels)
 
     def _fill(
         self,
@@ -150,10 +145,3 @@ def _check_shape(sample: Sample, item: Item, shape: tuple[int, ...]) -> None:
         raise DataError(
             f"{item.image}: read an image {sample.image.shape} and a label {label}, the header said {shape}"
         )
-
-
-def _named(item: Item, error: BaseException) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
-    files = [file for file in (item.image, item.label) if file is not None]
-    named = text if any(file in text for file in files) else f"{item.image}: {text}"
-    return named if item.key in named else f"{named} (item {item.key})"

@@ -6,13 +6,13 @@ import hashlib
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 from ucf_vit.core.errors import DataError
 from ucf_vit.data.dataset import Dataset
 from ucf_vit.data.moments import Moments, moments, present
 from ucf_vit.data.normalization import Normalization, limits
-from ucf_vit.data.reader import UNREADABLE
+from ucf_vit.data.reading import read_sample, reading_item
 from ucf_vit.data.sources import Item
 
 log = logging.getLogger(__name__)
@@ -22,12 +22,38 @@ log = logging.getLogger(__name__)
 class Statistics:
     """Moments of the values of each variable that are not missing, over the first `done` of some items.
 
-    `fingerprint` names all of the items: statistics of other items are not those of this run.
+    `fingerprint` names all of the items: statistics of other items are not those of this run. Nor are those
+    measured with other `options` of the source, or of other `channels` where files name none.
     """
 
     fingerprint: str
     done: int = 0
     variables: Mapping[str, Moments] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    channels: Mapping[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, dataset: Dataset, done: int = 0, names: Iterable[str] = ()) -> Statistics:
+        """Nothing yet of the variables `names` of a data set."""
+        names, source = tuple(names), dataset.source
+        channels = {} if source.by_name else {name: source.variables.index(name) for name in names}
+        empty = dict.fromkeys(names, Moments())
+        return cls(fingerprint(dataset.items), done, empty, dataset.value_options, channels)
+
+    def mismatch(self, dataset: Dataset) -> str:
+        """How the values measured differ from those that `dataset` gives; empty where they do not."""
+        now = Statistics.of(dataset, names=dataset.variables)
+        wrong = [
+            f"{name} {self.options.get(name, 'not set')}, not {now.options.get(name, 'not set')}"
+            for name in sorted({*self.options, *now.options})
+            if self.options.get(name) != now.options.get(name)
+        ]
+        wrong += [
+            f"{name} in channel {self.channels[name]}, not {channel}"
+            for name, channel in now.channels.items()
+            if self.channels.get(name, channel) != channel
+        ]
+        return "; ".join(wrong)
 
     def normalization(self, dataset: Dataset) -> Normalization:
         """Mean and deviation for the channels of `dataset`; a variable that is constant is only shifted.
@@ -70,21 +96,21 @@ def measure(
         item = dataset.items[number]
         try:
             parts = _of_item(dataset, item, channels)
-        except UNREADABLE as error:
-            text = str(error) if item.image in str(error) else f"{item.image}: {error}"
+        except DataError as error:
             if on_error == "fail":
-                raise DataError(text) from error
-            log.warning("skipped an unreadable file: %s", text)
+                raise
+            log.warning("skipped an unreadable file: %s", error)
             parts = [Moments() for _ in channels]
         found = {name: found[name] | part for name, part in zip(found, parts, strict=True)}
-        yield Statistics(start.fingerprint, number + 1, found)
+        yield replace(start, done=number + 1, variables=found)
 
 
 def _of_item(dataset: Dataset, item: Item, channels: list[int]) -> list[Moments]:
     parts = []
     for channel in channels:
-        image = dataset.source.read(item, None, [channel]).image[0]
-        values = present(image) if dataset.source.missing else image
-        limits(values, f"{item.image}: variable {dataset.source.variables[channel]}")
-        parts.append(moments(values))
+        image = read_sample(dataset.source, item, None, [channel]).image[0]
+        with reading_item(item):
+            values = present(image) if dataset.source.missing else image
+            limits(values, f"variable {dataset.source.variables[channel]}")
+            parts.append(moments(values))
     return parts

@@ -100,17 +100,20 @@ class Segmentation(Task):
         ]
 
     def _window(self, image: Tensor, variables: Sequence[str] | None) -> Tensor:
+        """Sides shorter than the tile are filled up with 0 at their end, as the loader fills up tiles."""
         from monai.inferers import sliding_window_inference
 
+        space = image.shape[2:]
+        missing = [max(tile - side, 0) for tile, side in zip(self.tile_size, space, strict=True)]
         logits = sliding_window_inference(
-            image,
+            F.pad(image, [pad for side in reversed(missing) for pad in (0, side)]),
             self.tile_size,
             self.windows,
             partial(self._tile, variables=variables),
             overlap=self.overlap,
             mode="gaussian",
         )
-        return torch.as_tensor(logits).float()
+        return torch.as_tensor(logits)[(..., *(slice(0, side) for side in space))].float()
 
     def _tile(self, image: Tensor, variables: Sequence[str] | None) -> Tensor:
         return self.predict(image, None if self.patcher is None else self.patcher(image), variables)

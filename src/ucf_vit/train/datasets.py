@@ -78,12 +78,14 @@ def source_options(run: Run, name: str) -> dict[str, Any]:
         "resize": run.dataset_options.imagenet_resize.get(name),
         "fill_value": run.dataset_options.fields_fill_value.get(name),
         "tile_dims": len(run.spatial_tile),
+        "label_geometry": run.data.label_geometry,
     }
 
 
 def remote_files(run: Run, scratch: Scratch) -> Files:
-    """What reads paths and URLs, with a cache as the config says."""
-    return Files(Cache.at(run.data.cache_dir, run.data.cache_size, scratch))
+    """What reads paths and URLs, with a cache and a limit as the config says."""
+    cache = Cache.at(run.data.cache_dir, run.data.cache_size, scratch)
+    return Files(cache, max_item_bytes=run.data.max_item_bytes)
 
 
 def check_classes(run: Run, datasets: Sequence[Dataset]) -> None:

@@ -201,6 +201,8 @@ def _source(run: Run, name: str) -> str:
             "variables": run.data.dict_in_variables[name],
             "resize": options.imagenet_resize.get(name),
             "axes": len(run.spatial_tile),
+            "label_geometry": run.data.label_geometry,
+            "max_item_bytes": run.data.max_item_bytes,
         }
     )
 

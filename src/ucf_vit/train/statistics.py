@@ -40,6 +40,10 @@ def with_statistics(dataset: Dataset, run: Run, held_out: bool) -> Dataset:
         if dataset.name not in run.data.dict_stats:
             raise DataError(f"{other}; {advice} and --overwrite")
         log.warning("%s (%d items, %d train)", other, found.done, len(dataset.items))
+    if how := found.mismatch(dataset):
+        raise DataError(
+            f"{dataset.name}: the statistics in {file} were measured with {how}; {advice} and --overwrite"
+        )
     try:
         return replace(dataset, normalization=found.normalization(dataset))
     except DataError as error:
@@ -60,20 +64,26 @@ def find_statistics(
     lose the statistics of other items, which `overwrite` allows; DataError where an item can't be read.
     """
     file = run.stats_file(dataset.name)
-    names, total = fingerprint(dataset.items), len(dataset.items)
+    total, nothing = len(dataset.items), Statistics.of(dataset, len(dataset.items))
     if not total:
         raise DataError(f"{dataset.name}: no training item; widen data.dict_start_idx to data.dict_end_idx")
-    known = read(file) if file.is_file() and not overwrite else Statistics(names, total)
-    if known.fingerprint != names:
+    known = read(file) if file.is_file() and not overwrite else nothing
+    how = known.mismatch(dataset)
+    if known.fingerprint != nothing.fingerprint or how:
+        other = f"statistics measured with {how}" if how else f"the statistics of {known.done} other items"
         raise UserError(
-            f"{file} has the statistics of {known.done} other items; replace them with --overwrite, or name "
-            f"another file in data.dict_stats.{dataset.name}"
+            f"{file} has {other}; replace them with --overwrite, or name another file in "
+            f"data.dict_stats.{dataset.name}"
         )
     wanted = [name for name in dataset.variables if name not in known.variables]
-    found = Statistics(names, total)
+    found = nothing
     for found in _steps(dataset, file, wanted, run) if wanted else ():
         on_item(found.done, total)
-    merged = replace(known, variables={**known.variables, **found.variables})
+    merged = replace(
+        known,
+        variables={**known.variables, **found.variables},
+        channels={**known.channels, **found.channels},
+    )
     merged.normalization(dataset)
     _write(file, merged)
     _partial(file).unlink(missing_ok=True)
@@ -82,11 +92,12 @@ def find_statistics(
 
 def _steps(dataset: Dataset, file: Path, wanted: list[str], run: Run) -> Iterator[Statistics]:
     """The statistics after every item, saved now and then; the first are those of an earlier call."""
-    start = Statistics(fingerprint(dataset.items), 0, dict.fromkeys(wanted, Moments()))
+    start = Statistics.of(dataset, names=wanted)
     aside = _partial(file)
     if aside.is_file():
         before = read(aside)
-        if before.fingerprint == start.fingerprint and list(before.variables) == wanted:
+        same = before.fingerprint == start.fingerprint and list(before.variables) == wanted
+        if same and not before.mismatch(dataset):
             start = before
             log.info("%s: goes on after item %d of %d", file, start.done, len(dataset.items))
     _write(aside, start)
@@ -107,7 +118,11 @@ def read(file: Path) -> Statistics:
             name: Moments(int(one["values"]), float(one["mean"]), float(one["squares"]))
             for name, one in content["variables"].items()
         }
-        return Statistics(str(content["fingerprint"]), int(content["items"]), variables)
+        channels = {
+            name: int(one["channel"]) for name, one in content["variables"].items() if "channel" in one
+        }
+        options = dict(content.get("options", {}))
+        return Statistics(str(content["fingerprint"]), int(content["items"]), variables, options, channels)
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise DataError(f"{file}: no statistics as `ucf-vit stats` writes them ({error})") from None
 
@@ -115,11 +130,13 @@ def read(file: Path) -> Statistics:
 def _write(file: Path, statistics: Statistics) -> None:
     variables = {
         name: {"mean": one.mean, "std": one.std, "values": one.number, "squares": one.squares}
+        | ({"channel": statistics.channels[name]} if name in statistics.channels else {})
         for name, one in statistics.variables.items()
     }
     content = {
         "items": statistics.done,
         "fingerprint": statistics.fingerprint,
+        "options": dict(statistics.options),
         "variables": variables,
     }
     try:

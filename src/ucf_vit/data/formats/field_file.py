@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from types import EllipsisType
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
-from ucf_vit.core.errors import DataError
 from ucf_vit.data.formats.netcdf import ENGINES, open_dataset
 from ucf_vit.data.formats.npz import open_npz
 from ucf_vit.data.scratch import Scratch
@@ -31,17 +29,13 @@ class FieldFile(Protocol):
 
 
 @contextmanager
-def open_fields(path: str, scratch: Scratch, url: str | None = None) -> Iterator[FieldFile]:
-    """The file at `path`, by its suffix; `url` is what it is a copy of.
+def open_fields(path: str, scratch: Scratch, limit: int, url: str | None = None) -> Iterator[FieldFile]:
+    """The file at `path`, by its suffix; `url` is what it is a copy of, `limit` the bytes it may unpack to.
 
-    Raises DataError where it can't be read, UserError where a package for its format is not installed. A copy
-    that is gone raises FileNotFoundError.
+    Raises UserError where a package for its format is not installed, and whatever its library raises of a
+    damaged file.
     """
-    try:
-        with open_npz(path, scratch, url) if path.endswith(".npz") else open_dataset(path) as file:
-            yield file
-    except (OSError, EOFError, ValueError, LookupError, RuntimeError, zipfile.BadZipFile) as error:
-        if url is not None and isinstance(error, FileNotFoundError):
-            raise
-        text = " ".join(str(error).split()) or type(error).__name__
-        raise DataError(f"{url or path}: can't be read ({text})") from error
+    made: AbstractContextManager[FieldFile]
+    made = open_npz(path, scratch, limit, url) if path.endswith(".npz") else open_dataset(path, limit)
+    with made as file:
+        yield file

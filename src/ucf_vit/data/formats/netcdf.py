@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,23 +13,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ucf_vit.core.errors import UserError
+from ucf_vit.data.formats import conventions
+from ucf_vit.data.limits import check_size
 
 ENGINES = {".nc": "netcdf4", ".nc4": "netcdf4", ".cdf": "netcdf4", ".zarr": "zarr"}
 """xarray's engine by the end of a name."""
 EXTRAS = {"netcdf4": ("netcdf", ("xarray", "netCDF4")), "zarr": ("zarr", ("xarray", "zarr"))}
 """Of each engine: the extra of this package that installs it, and what has to be there."""
+AS_STORED = {"mask_and_scale": False, "decode_times": False, "decode_timedelta": False, "cache": False}
+"""Options of xarray: `conventions` says what the numbers mean."""
 _one_at_a_time = threading.Lock()
 """The NetCDF library is not safe for threads."""
 
 
 class XarrayFile:
-    """The variables of a dataset; missing values by the file's own attributes are NaN, scales are applied.
+    """The variables of a dataset opened `AS_STORED`, of which no part or chunk has more than `limit` bytes.
 
-    They are in the order of the file, or `by_name` where that is the order of some directory.
+    They are in the order of the file, or, of Zarr, `by_name`: that of some directory means nothing.
     """
 
-    def __init__(self, dataset: Any, by_name: bool = False) -> None:
+    def __init__(self, dataset: Any, limit: int, by_name: bool = False) -> None:
         self._dataset = dataset
+        self._limit = limit
+        self._netcdf = not by_name
         names = sorted(dataset.variables) if by_name else list(dataset.variables)
         variables = {name: dataset.variables[name] for name in names}
         self.shapes = {
@@ -39,11 +46,20 @@ class XarrayFile:
 
     def read(self, name: str, where: tuple[Any, ...]) -> NDArray[Any]:
         """An array; xarray reads this part alone (of Zarr: the chunks that it touches)."""
-        return np.asarray(self._dataset.variables[name][where].values)
+        variable = self._dataset.variables[name]
+        part = variable[where]
+        chunk = variable.encoding.get("chunks") or variable.encoding.get("chunksizes") or ()
+        values = max(part.size, math.prod(chunk))
+        check_size(f"variable {name}", values * np.dtype(variable.dtype).itemsize, self._limit)
+        attributes = dict(variable.attrs)
+        old_zarr = not self._netcdf and "serializer" not in variable.encoding
+        if old_zarr and np.all(attributes.get("_FillValue", 1) == 0):
+            del attributes["_FillValue"]  # what Zarr 2 writes by default; others are meant, as xarray's are
+        return conventions.values(np.asarray(part.values), attributes, unwritten=self._netcdf)
 
 
 @contextmanager
-def open_dataset(path: str) -> Iterator[XarrayFile]:
+def open_dataset(path: str, limit: int) -> Iterator[XarrayFile]:
     """The dataset at `path`, open for as long as the context: no handle is left to be shared by a fork.
 
     Raises UserError where a package is missing.
@@ -52,14 +68,15 @@ def open_dataset(path: str) -> Iterator[XarrayFile]:
     need(engine, path)
     import xarray
 
-    options = {"consolidated": False} if engine == "zarr" else {}
-    with (
-        _one_at_a_time,
-        xarray.open_dataset(
-            path, engine=engine, decode_times=False, decode_timedelta=False, cache=False, **options
-        ) as dataset,
-    ):
-        yield XarrayFile(dataset, by_name=engine == "zarr")
+    if engine == "zarr":
+        from ucf_vit.data.formats.zarr_store import local_store
+
+        found = xarray.open_dataset(local_store(path, limit), engine=engine, consolidated=False, **AS_STORED)
+        with found as dataset:
+            yield XarrayFile(dataset, limit, by_name=True)
+        return
+    with _one_at_a_time, xarray.open_dataset(path, engine=engine, **AS_STORED) as dataset:
+        yield XarrayFile(dataset, limit)
 
 
 def need(engine: str, path: str) -> None:

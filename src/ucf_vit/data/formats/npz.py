@@ -2,45 +2,44 @@
 
 from __future__ import annotations
 
-import shutil
 import struct
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Any
 
 import numpy as np
-from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from ucf_vit.data.formats.npy import Header, mapped, read_header
+from ucf_vit.data.limits import check_size
 from ucf_vit.data.scratch import Scratch
 
 STACK, NAMES = "data", "variables"
 """One array of all variables `[T, C, *S]`, and the array `[C]` of their names."""
-
-
-class Header(NamedTuple):
-    """What an array's own header says; `start` is where its values begin."""
-
-    shape: tuple[int, ...]
-    fortran: bool
-    dtype: np.dtype[Any]
-    start: int
+_BLOCK = 2**20
+_REMEMBERED = 10_000
+_good: set[tuple[object, ...]] = set()
+"""Members whose checksum this process found right, of late."""
 
 
 class NpzFile:
     """One array per variable, or one array `data` `[T, C, *S]` with the names of its channels in `variables`.
 
-    Uncompressed arrays are read through a memory map. Compressed ones are decompressed once into scratch
-    files, or, without room for these, at every read.
+    Uncompressed arrays are read through a memory map, after their checksum was found right once per machine.
+    Compressed ones are decompressed once into scratch files, or, without room for these, at every read; none
+    that has more than `limit` bytes.
     """
 
-    def __init__(self, archive: zipfile.ZipFile, path: str, scratch: Scratch, url: str | None = None) -> None:
+    def __init__(
+        self, archive: zipfile.ZipFile, path: str, scratch: Scratch, limit: int, url: str | None = None
+    ) -> None:
         self._archive = archive
         self._path = path
         self._url = url
         self._scratch = scratch
+        self._limit = limit
         self._headers = {
             info.filename.removesuffix(".npy"): self._header(info)
             for info in archive.infolist()
@@ -74,24 +73,53 @@ class NpzFile:
 
     def _header(self, info: zipfile.ZipInfo) -> Header:
         with self._archive.open(info) as stream:
-            version = npy.read_magic(stream)
-            read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-            return Header(*read(stream), stream.tell())
+            header = read_header(stream)
+        if header.size != info.file_size and not header.dtype.hasobject:
+            raise ValueError(f"{info.filename} has {info.file_size:,} bytes, its header says {header.size:,}")
+        return header
 
     def _array(self, name: str) -> NDArray[Any]:
         info, header = self._archive.getinfo(f"{name}.npy"), self._headers[name]
+        if header.dtype.hasobject:
+            raise ValueError(f"{name} holds Python objects; expected an array of numbers")
         if info.compress_type == zipfile.ZIP_STORED:
-            return _mapped(self._path, header, self._start(info) + header.start)
+            self._check(info)
+            return mapped(self._path, header, self._start(info))
+        check_size(f"{self._url or self._path}: {name}", header.size, self._limit)
 
         def make(path: Path) -> None:
-            with self._archive.open(info) as stream, path.open("wb") as copy:
-                shutil.copyfileobj(stream, copy, 2**20)
+            with path.open("wb") as copy:
+                self._unpack(info, copy)
 
         copied = self._scratch.file(make, info.file_size, ".npy", *self._state(), name)
         if copied is not None:
-            return _mapped(str(copied), header, header.start)
+            return mapped(copied, header)
         with self._archive.open(info) as stream:
-            return npy.read_array(stream, allow_pickle=False)
+            values = bytearray(stream.read())
+        return np.ndarray(header.shape, header.dtype, values, header.start, order=header.order)
+
+    def _check(self, info: zipfile.ZipInfo) -> None:
+        """Read a member that was not read before. Raises BadZipFile where its checksum is another."""
+
+        def make(path: Path) -> None:
+            self._unpack(info, None)
+            path.touch()
+
+        key = (*self._state(), info.filename)
+        if key in _good:
+            return
+        if self._scratch.file(make, 1, ".good", *key) is None:
+            self._unpack(info, None)
+        if len(_good) >= _REMEMBERED:
+            _good.clear()
+        _good.add(key)
+
+    def _unpack(self, info: zipfile.ZipInfo, out: IO[bytes] | None) -> None:
+        """Read a member to its end, where `zipfile` compares the checksum; never beyond its size."""
+        with self._archive.open(info) as stream:
+            while block := stream.read(_BLOCK):
+                if out is not None:
+                    out.write(block)
 
     def _state(self) -> tuple[object, ...]:
         """Names the present content: the name of a copy does."""
@@ -110,21 +138,13 @@ class NpzFile:
 
 
 @contextmanager
-def open_npz(path: str, scratch: Scratch, url: str | None = None) -> Iterator[NpzFile]:
+def open_npz(path: str, scratch: Scratch, limit: int, url: str | None = None) -> Iterator[NpzFile]:
     """The file at `path`, a copy of `url`; arrays that were read stay usable after it is closed."""
     with zipfile.ZipFile(path) as archive:
-        yield NpzFile(archive, path, scratch, url)
+        yield NpzFile(archive, path, scratch, limit, url)
 
 
 def _stream(archive: zipfile.ZipFile) -> IO[bytes]:
     if archive.fp is None:
         raise ValueError("the file is closed")
     return archive.fp
-
-
-def _mapped(path: str, header: Header, start: int) -> NDArray[Any]:
-    if header.dtype.hasobject:
-        raise ValueError("holds Python objects; expected arrays of numbers")
-    if 0 in header.shape:
-        return np.empty(header.shape, header.dtype)
-    return np.memmap(path, header.dtype, "r", start, header.shape, "F" if header.fortran else "C")

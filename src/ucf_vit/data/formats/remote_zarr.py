@@ -10,7 +10,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from ucf_vit.data.formats.netcdf import XarrayFile, need
+from ucf_vit.data.formats.netcdf import AS_STORED, XarrayFile, need
 from ucf_vit.data.storage import MissingError, Patience
 from ucf_vit.data.storage.by_fsspec import filesystem, root_of
 from ucf_vit.data.storage.failures import persist
@@ -23,10 +23,10 @@ OPEN = 64
 class RemoteZarr:
     """Like XarrayFile, with every read tried again where it fails on the way."""
 
-    def __init__(self, url: str, patience: Patience) -> None:
+    def __init__(self, url: str, patience: Patience, limit: int) -> None:
         self._url = url
         self._patience = patience
-        self._file = persist(url, patience, lambda: _dataset(url, patience))
+        self._file = persist(url, patience, lambda: _dataset(url, patience, limit))
         self.shapes = self._file.shapes
 
     def read(self, name: str, where: tuple[Any, ...]) -> NDArray[Any]:
@@ -35,28 +35,29 @@ class RemoteZarr:
 
 
 @contextmanager
-def open_remote_zarr(url: str, patience: Patience) -> Iterator[RemoteZarr]:
+def open_remote_zarr(url: str, patience: Patience, limit: int) -> Iterator[RemoteZarr]:
     """The store at `url`. Raises DataError, or UserError where a package is missing."""
     need("zarr", url)
-    yield _kept(url, patience, os.getpid(), surroundings(url))
+    yield _kept(url, patience, limit, os.getpid(), surroundings(url))
 
 
 @lru_cache(maxsize=OPEN)
-def _kept(url: str, patience: Patience, process: int, surroundings: object) -> RemoteZarr:
-    return RemoteZarr(url, patience)
+def _kept(url: str, patience: Patience, limit: int, process: int, surroundings: object) -> RemoteZarr:
+    return RemoteZarr(url, patience, limit)
 
 
-def _dataset(url: str, patience: Patience) -> XarrayFile:
+def _dataset(url: str, patience: Patience, limit: int) -> XarrayFile:
     import xarray
     from zarr.storage import FsspecStore
 
+    from ucf_vit.data.formats.zarr_store import CheckedStore
+
     files = filesystem(url, patience, asynchronous=True)
-    store = FsspecStore(files, read_only=True, path=root_of(url))
-    options: dict[str, Any] = {"decode_times": False, "decode_timedelta": False, "cache": False}
+    store = CheckedStore(FsspecStore(files, read_only=True, path=root_of(url)), limit)
     try:
-        return XarrayFile(xarray.open_dataset(store, engine="zarr", consolidated=True, **options), True)
+        found = xarray.open_dataset(store, engine="zarr", consolidated=True, **AS_STORED)
     except (ValueError, KeyError):  # its headers are not gathered in one place
-        found = xarray.open_dataset(store, engine="zarr", consolidated=False, **options)
+        found = xarray.open_dataset(store, engine="zarr", consolidated=False, **AS_STORED)
     if not found.variables:
         raise MissingError(f"{url}: no variable there; a web server has to show its directories")
-    return XarrayFile(found, by_name=True)
+    return XarrayFile(found, limit, by_name=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -14,12 +15,13 @@ from ucf_vit.core.urls import checked
 from ucf_vit.data.prepare import manifest
 from ucf_vit.data.prepare.grid import check_sides, chunk_of, chunk_sides, rows_and_depth
 from ucf_vit.data.prepare.write import Job
+from ucf_vit.data.reading import reading, shape_of
 from ucf_vit.data.scratch import Scratch
-from ucf_vit.data.sources import Item, Source, resolve
+from ucf_vit.data.sources import Item, Source, resolve, value_options
 from ucf_vit.data.storage import Cache, Files
 from ucf_vit.planning.inventory import in_threads
 
-_NOT_KEPT = ("root", "scratch", "files", "variables", "tile_dims")
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -43,12 +45,13 @@ class Origin:
 
     def make(self) -> Source:
         """A source of its own for each thread: sources keep files open."""
-        return resolve(self.kind)(**self.given)
+        with reading(str(self.given["root"])):
+            return resolve(self.kind)(**self.given)
 
     @property
     def options(self) -> dict[str, Any]:
         """Those that change what the source gives."""
-        return {key: value for key, value in self.given.items() if key not in _NOT_KEPT}
+        return value_options(self.given)
 
 
 @dataclass(frozen=True)
@@ -75,19 +78,25 @@ class Plan:
     @classmethod
     def of(cls, origin: Origin, source: Source, settings: Settings) -> Plan:
         """All items of a source. Raises DataError where a header can't be read and is not to be skipped."""
-        items, shapes, skipped = _shapes(source, settings)
+        files = origin.given.get("files") or Files()
+        with reading(str(origin.given["root"])):
+            everything = source.items()
+        items, shapes, skipped = _shapes(source, everything, settings, files.max_item_bytes)
+        for remark in source.remarks():
+            log.warning("%s: %s", origin.given["root"], remark)
         dims = source.spatial_dims
         sides = (
             chunk_sides(dims, settings.tile) if settings.chunk is None else check_sides(settings.chunk, dims)
         )
         jobs = list(_jobs(items, shapes, len(source.variables), sides, settings.shard_bytes))
-        paths = list(dict.fromkeys(path for item in items for path in (item.image, item.label) if path))
-        stamps = dict(zip(paths, in_threads(Files().stamp, paths), strict=True))
+        parts = [(i.image, i.label, *_others(source, i)) for i in items]
+        paths = list(dict.fromkeys(path for some in parts for path in some if path))
+        states = dict(zip(paths, in_threads(files.state, paths), strict=True))
         about = (
             *(manifest.VERSION, origin.kind, origin.options, source.variables, sides, settings.shard_bytes),
             [
-                (i.key, i.stratum, i.class_index, i.step, stamps[i.image], i.label and stamps[i.label])
-                for i in items
+                (i.key, i.stratum, i.class_index, i.step, *(path and states[path] for path in some))
+                for i, some in zip(items, parts, strict=True)
             ],
             shapes,
         )
@@ -95,18 +104,20 @@ class Plan:
         return cls(items, skipped, jobs, digest)
 
 
+def _others(source: Source, item: Item) -> list[str]:
+    """Files of an item beside its image and label."""
+    return [path for path in source.parts(item) if path not in (item.image, item.label)]
+
+
 def _shapes(
-    source: Source, settings: Settings
+    source: Source, everything: Sequence[Item], settings: Settings, max_bytes: int | None
 ) -> tuple[list[Item], list[tuple[int, ...]], list[tuple[str, str]]]:
     def shape(item: Item) -> tuple[int, ...] | DataError:
         try:
-            return tuple(map(int, source.shape(item)))
+            return shape_of(source, item, max_bytes)
         except DataError as error:
             return error
-        except (OSError, EOFError, ValueError) as error:
-            return DataError(f"{item.image}: {error}")
 
-    everything = source.items()
     found = in_threads(shape, everything)
     skipped = [
         (i.image, str(one)) for i, one in zip(everything, found, strict=True) if isinstance(one, DataError)

@@ -19,8 +19,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ucf_vit.core.errors import DataError, UserError
+from ucf_vit.core.errors import UserError
 from ucf_vit.data.prepare.manifest import Pack
+from ucf_vit.data.reading import reading
+from ucf_vit.data.unpacked import zstd_size
 
 _NOWHERE = 2**64 - 1
 INDICES = 256
@@ -102,7 +104,7 @@ class Reader:
 
     def _chunks(self, array: Stored, shard: int, places: Sequence[tuple[int, ...]]) -> list[NDArray[Any]]:
         path, size, grid = array.paths[shard], array.sizes[shard], array.grid
-        try:
+        with reading(path, "damaged or gone"):
             index = self._index(path, size, prod(grid))
             inside = [
                 (*p[: array.axis], p[array.axis] - shard * grid[array.axis], *p[array.axis + 1 :])
@@ -113,10 +115,11 @@ class Reader:
                 raise ValueError("a chunk is missing")
             parts = [(first, first + count) for first, count in rows.tolist()]
             return [self._array(part, array) for part in self._ranges(path, size, parts)]
-        except (OSError, ValueError, RuntimeError, struct.error) as error:
-            raise DataError(f"{path}: damaged or gone ({error})") from error
 
     def _array(self, part: bytes, array: Stored) -> NDArray[Any]:
+        size, expected = zstd_size(part), prod(array.chunk) * array.dtype.itemsize
+        if size != expected:
+            raise ValueError(f"a chunk unpacks to {size:,} bytes, expected {expected:,}")
         return np.frombuffer(self._decode(part), array.dtype).reshape(array.chunk)
 
     def _index(self, path: str, size: int, chunks: int) -> NDArray[np.uint64]:

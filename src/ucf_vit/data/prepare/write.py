@@ -15,7 +15,7 @@ from ucf_vit.core.errors import DataError, UserError
 from ucf_vit.data.batch import Sample
 from ucf_vit.data.prepare.hashes import settle
 from ucf_vit.data.prepare.manifest import Pack
-from ucf_vit.data.reader import UNREADABLE
+from ucf_vit.data.reading import read_sample, reading_item
 from ucf_vit.data.sources import Item, Source
 
 LEVEL = 3
@@ -150,14 +150,9 @@ def _create(
 
 def _read(source: Source, item: Item, region: tuple[slice, ...] | None, shape: tuple[int, ...]) -> Sample:
     """Real numbers of the shape that the header said; a label where there is one for each voxel."""
-    files = [file for file in (item.image, item.label) if file is not None]
-    try:
-        sample = source.read(item, region)
+    sample = read_sample(source, item, region)
+    with reading_item(item):
         _check(sample, item, shape, len(source.variables))
-    except UNREADABLE as error:
-        text = " ".join(str(error).split()) or type(error).__name__
-        named = any(file in text for file in files)
-        raise DataError(text if named else f"{item.image}: {text}") from error
     return sample if item.label is not None else replace(sample, label=None)
 
 
@@ -168,7 +163,7 @@ def _check(sample: Sample, item: Item, shape: tuple[int, ...], channels: int) ->
         found = None if sample.label is None else sample.label.shape
         raise ValueError(f"read a label {found}, the header said {shape[1:]}")
     for array in (sample.image, sample.label):
-        if array is not None and (array.dtype.kind not in "biuf" or array.dtype.itemsize > 8):
+        if array is not None and array.dtype.itemsize > 8:
             raise ValueError(f"holds {array.dtype}, which can't be stored")
 
 

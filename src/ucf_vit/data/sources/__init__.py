@@ -7,7 +7,7 @@ from ucf_vit.data.sources.imagenet import ImageNet
 from ucf_vit.data.sources.npy_pairs import NpyPairs
 from ucf_vit.data.sources.prepared import Prepared
 from ucf_vit.data.sources.resolve import resolve
-from ucf_vit.data.sources.source import SOURCES, Item, Source
+from ucf_vit.data.sources.source import SOURCES, Item, Source, value_options
 from ucf_vit.data.sources.tiff import Tiff
 
 __all__ = [
@@ -22,4 +22,5 @@ __all__ = [
     "Source",
     "Tiff",
     "resolve",
+    "value_options",
 ]

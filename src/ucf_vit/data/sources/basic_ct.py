@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Literal
 
 from ucf_vit.core.errors import DataError
 from ucf_vit.data.batch import Sample
-from ucf_vit.data.nifti import SUFFIXES, Volumes, read_shape
+from ucf_vit.data.nifti import SUFFIXES, Header, Volumes, difference, read_header
 from ucf_vit.data.normalization import Normalization
 from ucf_vit.data.scratch import Scratch
 from ucf_vit.data.sources.source import SOURCES, Item, Source
@@ -20,7 +21,8 @@ class BasicCT(Source):
     """3D volumes `[X, Y, Z]`, or `[X, Y, Z, C]` (channels last on disk), .nii or .nii.gz.
 
     Image and label are paired by name, whatever their suffixes. Without `labelsTr` no item has a label.
-    Labels are as stored. `variables` names the channels (default: one, "intensity").
+    Labels are as stored. `variables` names the channels (default: one, "intensity"). A label whose header
+    puts it elsewhere than the image's is refused, or, with `label_geometry` "accept", taken voxel by voxel.
     """
 
     spatial_dims = 3
@@ -31,11 +33,14 @@ class BasicCT(Source):
         self,
         root: str | Path,
         variables: Sequence[str] = ("intensity",),
+        label_geometry: Literal["refuse", "accept"] = "refuse",
         scratch: Scratch | None = None,
         files: Files | None = None,
     ) -> None:
         self.root = str(root)
         self.variables = tuple(variables)
+        self.label_geometry = label_geometry
+        self._elsewhere: list[str] = []
         scratch = scratch or Scratch()
         self._files = files or Files(Cache(scratch))
         self._volumes = Volumes(scratch, files=self._files)
@@ -53,16 +58,23 @@ class BasicCT(Source):
 
     def shape(self, item: Item) -> tuple[int, ...]:
         """`(C, X, Y, Z)` from the headers of image and label."""
-        *space, channels = (*read_shape(item.image, self._files), 1)[:4]
+        header = read_header(item.image, self._files)
+        *space, channels = (*header.shape, 1)[:4]
         if channels < len(self.variables):
             raise DataError(
                 f"{item.image}: has {channels} channel(s), expected {len(self.variables)}: "
                 + ", ".join(self.variables)
             )
-        label = None if item.label is None else read_shape(item.label, self._files)
-        if label not in (None, tuple(space)):
-            raise DataError(f"{item.label}: shape {label} is not that of the image, {tuple(space)}")
+        if item.label is not None:
+            self._check_label(item, header, read_header(item.label, self._files))
         return (channels, *space)
+
+    def remarks(self) -> Sequence[str]:
+        """Labels that lie elsewhere than their images and are taken all the same."""
+        if not self._elsewhere:
+            return ()
+        number, first = len(self._elsewhere), min(self._elsewhere)
+        return (f"{number} label(s) lie elsewhere than their images by their headers, the first {first}",)
 
     def read(
         self, item: Item, region: tuple[slice, ...] | None = None, channels: Sequence[int] | None = None
@@ -73,6 +85,18 @@ class BasicCT(Source):
         image = self._volumes.read(item.image).values(chosen, region)
         label = None if item.label is None else self._volumes.read(item.label).values((0,), region)[0]
         return Sample(image, label, tuple(self.variables[c] for c in chosen), item.image)
+
+    def _check_label(self, item: Item, image: Header, label: Header) -> None:
+        if label.shape != image.shape[:3]:
+            raise DataError(f"{item.label}: shape {label.shape} is not that of the image, {image.shape[:3]}")
+        apart = difference(image, label)
+        if apart and self.label_geometry == "refuse":
+            raise DataError(
+                f"{item.label}: its header puts it elsewhere than the image: {apart}. Bring both to one "
+                "grid, or, if their voxels belong together all the same, say data.label_geometry: accept"
+            )
+        if apart:
+            self._elsewhere.append(f"{item.label}: {apart}")
 
     def _paths(self, folder: str) -> dict[str, str]:
         """Path by name without suffix; hidden files are passed over."""

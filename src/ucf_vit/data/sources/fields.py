@@ -16,6 +16,7 @@ from ucf_vit.core.registry import nearest
 from ucf_vit.data.batch import Sample
 from ucf_vit.data.formats import SUFFIXES, FieldFile, open_fields, open_remote_zarr
 from ucf_vit.data.normalization import Normalization
+from ucf_vit.data.reading import reading
 from ucf_vit.data.scratch import Scratch
 from ucf_vit.data.sources.source import SOURCES, Item, Source
 from ucf_vit.data.storage import CONCURRENCY, Cache, Files, is_remote, join, name_of
@@ -41,6 +42,7 @@ class Fields(Source):
 
     normalization = Normalization("stats")
     missing = True
+    by_name = True
 
     def __init__(
         self,
@@ -60,6 +62,8 @@ class Fields(Source):
         axes = max((len(shape) for name, shape in first.items() if name in (variables or first)), default=0)
         self.spatial_dims = min(axes, 3) if axes != 3 else max(2, min(tile_dims, 3))
         self.variables = tuple(variables) or tuple(n for n, shape in first.items() if len(shape) == axes)
+        if axes < 2 and not variables:
+            raise DataError(f"{self.paths[0]}: no variable in it is a field; expected [H, W] or more axes")
 
     def items(self) -> Sequence[Item]:
         """All time steps of all files, sorted by the file's name, then in time."""
@@ -90,26 +94,26 @@ class Fields(Source):
         return Sample(self._of(item.image, values), None, names, item.image)
 
     def _of(self, path: str, look: Callable[[FieldFile], Found]) -> Found:
-        """`look` of the open file."""
-        remote = is_remote(path)
-        if remote and path.endswith(".zarr"):
-            with open_remote_zarr(path, self._files.patience) as store:
-                return look(store)
+        """`look` of the open file. Raises DataError."""
+        remote, limit = is_remote(path), self._files.limit
         scratch = self._files.cache.scratch if remote else self._scratch
 
         def load(file: Path) -> Found:
-            with open_fields(str(file), scratch, path if remote else None) as opened:
+            with open_fields(str(file), scratch, limit, path if remote else None) as opened:
                 return look(opened)
 
-        return self._files.using(path, load)
+        with reading(path):
+            if remote and path.endswith(".zarr"):
+                with open_remote_zarr(path, self._files.patience, limit) as store:
+                    return look(store)
+            return self._files.using(path, load)
 
     def _values(self, file: FieldFile, name: str, step: int, region: tuple[slice, ...]) -> NDArray[Any]:
         constant = len(file.shapes[name]) == self.spatial_dims
         stored = file.read(name, region if constant else (step, *region))
         values = stored.astype(np.result_type(stored.dtype.newbyteorder("="), np.float32))
         if self.fill_value is not None:
-            exact = stored.dtype.type if stored.dtype.kind == "f" else float
-            values[stored == exact(self.fill_value)] = np.nan
+            values[stored == _as_stored(self.fill_value, stored.dtype)] = np.nan
         return values
 
     def _first_shapes(self) -> Mapping[str, tuple[int, ...]]:
@@ -147,6 +151,15 @@ class Fields(Source):
         _same(path, "number of time steps", times)
         steps = next(iter(times.values()))[0] if times else 1
         return Grid(steps, next(iter(spaces.values())))
+
+
+def _as_stored(value: float, dtype: np.dtype[Any]) -> Any:
+    """`value` as a file of `dtype` holds it, rounded; NaN, which equals nothing, where no file can."""
+    if dtype.kind != "f":
+        return value
+    with np.errstate(over="ignore"):
+        stored = dtype.type(value)
+    return stored if np.isfinite(stored) or not np.isfinite(value) else np.nan
 
 
 def _same(path: str, what: str, sizes: Mapping[str, tuple[int, ...]]) -> None:

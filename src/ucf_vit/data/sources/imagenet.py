@@ -6,15 +6,14 @@ from collections.abc import Sequence
 from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 
 from ucf_vit.core.errors import DataError
 from ucf_vit.data.batch import Sample
 from ucf_vit.data.normalization import Normalization
+from ucf_vit.data.pictures import read_rgb, size_of
+from ucf_vit.data.reading import reading
 from ucf_vit.data.sources.source import SOURCES, Item, Source
 from ucf_vit.data.storage import Files, is_remote, join
 from ucf_vit.planning.inventory import in_threads
@@ -22,15 +21,16 @@ from ucf_vit.planning.inventory import in_threads
 SUFFIXES = {".jpg", ".jpeg", ".png"}
 BEGINNING = 2**15
 """Bytes of a remote file in which its size is looked for."""
-_BROKEN = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+_UNREADABLE = "no readable image"
 
 
 @SOURCES.register("imagenet")
 class ImageNet(Source):
     """RGB images (JPEG, PNG) in one folder per class; the sorted folder names are the classes.
 
-    Values are in [0, 1]. `resize` `[H, W]` brings all images to one size by a triangle filter as wide as the
-    reduction (no aliasing, no overshoot). Grey, palette and CMYK images become RGB; alpha is dropped.
+    Values are in [0, 1], images as they are seen: turned as their Exif orientation says. `resize` `[H, W]`
+    brings all images to one size by a triangle filter as wide as the reduction (no aliasing, no overshoot).
+    Grey, palette and CMYK images become RGB; alpha is dropped.
     """
 
     spatial_dims = 2
@@ -50,7 +50,6 @@ class ImageNet(Source):
         self.resize = None if resize is None else (int(resize[0]), int(resize[1]))
         if len(self.variables) != 3:
             raise DataError(f"{self.root}: RGB images have 3 variables, got {', '.join(self.variables)}")
-        Image.MAX_IMAGE_PIXELS = None  # Pillow refuses images of more than 179 million pixels
         self.class_names = tuple(name for name in self._files.folders(self.root) if name[0] != ".")
 
     def items(self) -> Sequence[Item]:
@@ -71,21 +70,20 @@ class ImageNet(Source):
         if self.resize is not None:
             return (3, *self.resize)
         if is_remote(item.image):
-            with suppress(*_BROKEN):  # the beginning may not hold the size: the whole file says what is wrong
-                return _size(BytesIO(self._files.head(item.image, BEGINNING)))
-        try:
-            return self._files.using(item.image, _size)
-        except _BROKEN as error:
-            raise DataError(f"{item.image}: no readable image ({error})") from error
+            start = self._files.head(item.image, BEGINNING)
+            with suppress(Exception):  # the size may come later: the whole file says what is wrong
+                return (3, *size_of(BytesIO(start)))
+        with reading(item.image, _UNREADABLE):
+            return (3, *self._files.using(item.image, size_of))
 
     def read(
         self, item: Item, region: tuple[slice, ...] | None = None, channels: Sequence[int] | None = None
     ) -> Sample:
         """`[C, *region]` float32 in [0, 1] and the class index `[]`."""
-        try:
-            pixels = self._files.using(item.image, lambda file: _decode(file, self.resize))
-        except _BROKEN as error:
-            raise DataError(f"{item.image}: no readable image ({error})") from error
+        with reading(item.image, _UNREADABLE):
+            pixels = self._files.using(
+                item.image, lambda file: read_rgb(file, self.resize, self._files.limit)
+            )
         image = np.moveaxis(pixels, -1, 0)[(slice(None), *(region or ()))]
         if channels is not None:
             image = image[list(channels)]
@@ -95,28 +93,3 @@ class ImageNet(Source):
 
     def _images(self, folder: str) -> list[str]:
         return [n for n in self._files.names(folder) if n[0] != "." and Path(n).suffix.lower() in SUFFIXES]
-
-
-def _size(file: Path | BytesIO) -> tuple[int, int, int]:
-    with Image.open(file) as image:
-        return (3, image.height, image.width)
-
-
-def _decode(path: Path, size: tuple[int, int] | None) -> NDArray[Any]:
-    """`[H, W, 3]` float32 in [0, 1]."""
-    with Image.open(path) as image:
-        if size is not None:
-            image.draft(None, (2 * size[1], 2 * size[0]))
-        top = 255.0
-        if image.mode.startswith("I"):
-            top = 65535.0
-            picture = image.convert("F")
-        elif "transparency" in image.info:
-            picture = image.convert("RGBA").convert("RGB")
-        else:
-            picture = image.convert("RGB")
-        if size is not None and picture.size != (size[1], size[0]):
-            picture = picture.resize((size[1], size[0]), Image.Resampling.BILINEAR)
-        pixels = np.asarray(picture, np.float32)
-    pixels = pixels / np.float32(top)
-    return np.repeat(pixels[..., None], 3, axis=-1) if pixels.ndim == 2 else pixels

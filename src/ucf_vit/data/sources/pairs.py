@@ -71,12 +71,12 @@ class Pairs(Source):
         self.spatial_dims = self._axes(tile_dims)
 
     @abstractmethod
-    def header(self, path: str) -> Header:
-        """Shape and type without reading values. Raises DataError."""
+    def header(self, path: str, label: bool = False) -> Header:
+        """Shape and type without reading values, of an image or a `label`. Raises DataError."""
 
     @abstractmethod
-    def open(self, path: str) -> NDArray[Any]:
-        """The whole array, if possible as a memory map."""
+    def open(self, path: str, label: bool = False) -> NDArray[Any]:
+        """The whole array, if possible as a memory map; a `label` as it is stored. Raises DataError."""
 
     def items(self) -> Sequence[Item]:
         """One item per file in `images`, sorted by id."""
@@ -94,7 +94,7 @@ class Pairs(Source):
             raise DataError(
                 f"{item.image}: has {channels} channel(s), expected {len(self.variables)}: {names}"
             )
-        label = None if item.label is None else self._checked(item.label).shape
+        label = None if item.label is None else self._checked(item.label, label=True).shape
         if label not in (None, found[:dims]):
             raise DataError(f"{item.label}: shape {label} is not that of the image, {found[:dims]}")
         return (channels, *found[:dims])
@@ -109,12 +109,12 @@ class Pairs(Source):
         first = np.moveaxis(stored, -1, 0) if stored.ndim > self.spatial_dims else stored[None]
         run = list(range(chosen[0], chosen[0] + len(chosen))) == chosen
         image = first[(slice(chosen[0], chosen[-1] + 1), *region)] if run else first[:, *region][chosen]
-        label = None if item.label is None else self.open(item.label)[region]
+        label = None if item.label is None else self.open(item.label, label=True)[region]
         return Sample(image, label, tuple(self.variables[c] for c in chosen), item.image)
 
-    def _checked(self, path: str) -> Header:
+    def _checked(self, path: str, label: bool = False) -> Header:
         """The header of an array of real numbers."""
-        found = self.header(path)
+        found = self.header(path, label)
         if found.dtype.kind not in "biuf":
             raise DataError(f"{path}: holds {found.dtype}, expected real numbers")
         if not found.shape or min(found.shape) < 1:
@@ -161,7 +161,7 @@ class Pairs(Source):
                 if spatial is not None:
                     return spatial
                 if item.label is not None:
-                    return min(max(len(self._checked(item.label).shape), 2), 3)
+                    return min(max(len(self._checked(item.label, label=True).shape), 2), 3)
                 colours = image[-1] <= MOST_COLOURS or image[-1] == len(self.variables)
                 return 2 if len(image) < 3 or (len(image) == 3 and tile_dims == 2 and colours) else 3
         return min(max(tile_dims, 2), 3)

@@ -29,6 +29,8 @@ class Prepared(Source):
     `step` its row there.
     """
 
+    by_name = True
+
     def __init__(
         self,
         root: str | Path,
@@ -48,6 +50,7 @@ class Prepared(Source):
         self.spatial_dims, self.missing = about.spatial_dims, about.missing
         self.class_names = about.class_names
         self.normalization = about.normalization
+        self.made_with = about.options
         self._reader = Reader(files.parts)
         self._packs: dict[str, tuple[Pack, Stored, Stored | None]] = {}
         self._items = self._listed()
@@ -64,6 +67,10 @@ class Prepared(Source):
     def shape(self, item: Item) -> tuple[int, ...]:
         """`(C, *S)` as the source they come from had it."""
         return self._packs[item.image][0].shape
+
+    def parts(self, item: Item) -> Sequence[str]:
+        """The manifest, which has the hashes of all shards."""
+        return [join(self.root, manifest.FILE)]
 
     def read(
         self, item: Item, region: tuple[slice, ...] | None = None, channels: Sequence[int] | None = None

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from ucf_vit.core.registry import Registry
 from ucf_vit.data.batch import Sample
@@ -33,8 +33,8 @@ class Source(Protocol):
 
     A class that inherits from this one gets the defaults below. Its constructor takes `root` and those of the
     options `variables`, `resize`, `fill_value`, `tile_dims` (sides of a tile), `scratch`, `files` (what reads
-    paths and URLs alike) that it needs. What cannot be used raises DataError (or OSError, EOFError,
-    ValueError, which become one).
+    paths and URLs alike), `label_geometry` that it needs. What cannot be used raises DataError; whatever else
+    is raised becomes one.
     """
 
     variables: tuple[str, ...]
@@ -47,6 +47,10 @@ class Source(Protocol):
     """What is done to the values unless the configuration says otherwise."""
     missing: bool = False
     """Whether NaN marks a missing value, which becomes 0 after normalisation; elsewhere NaN is an error."""
+    by_name: bool = False
+    """Whether a variable is found by its name; else names are given to the channels in order."""
+    made_with: Mapping[str, Any] | None = None
+    """Options that the values were made with before; None: those of the constructor."""
 
     def items(self) -> Sequence[Item]:
         """All items, sorted: index ranges are taken on this order."""
@@ -55,6 +59,14 @@ class Source(Protocol):
     def shape(self, item: Item) -> tuple[int, ...]:
         """`(C, *S)` from the header alone; refuses a label of another shape."""
         raise NotImplementedError
+
+    def parts(self, item: Item) -> Sequence[str]:
+        """Paths or URLs of the files that decide an item's values, when these are more than its own two."""
+        return [file for file in (item.image, item.label) if file is not None]
+
+    def remarks(self) -> Sequence[str]:
+        """Notes on the headers that were read, to be told once; a sentence each, without a dot."""
+        return ()
 
     def read(
         self, item: Item, region: tuple[slice, ...] | None = None, channels: Sequence[int] | None = None
@@ -65,6 +77,14 @@ class Source(Protocol):
         copies them.
         """
         raise NotImplementedError
+
+
+_NO_VALUES = ("root", "scratch", "files", "variables", "tile_dims", "label_geometry")
+
+
+def value_options(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of a constructor's arguments that change the values that a source gives."""
+    return {name: value for name, value in given.items() if name not in _NO_VALUES and value is not None}
 
 
 SOURCES: Registry[Source] = Registry("data source")

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import logging
-import struct
 import threading
-import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,14 +13,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ucf_vit.core.errors import DataError, UserError
+from ucf_vit.core.errors import UserError
 from ucf_vit.data.decoded import decoded
+from ucf_vit.data.reading import reading
 from ucf_vit.data.scratch import Scratch
 from ucf_vit.data.sources.pairs import Header, Pairs
 from ucf_vit.data.sources.source import SOURCES
 from ucf_vit.data.storage import Cache, Files
+from ucf_vit.data.tiff_pages import AS_STORED, JPEG, MIN_IS_WHITE, TURNS, YCBCR, Turn, check_complete, decode
 
-_BROKEN = (OSError, EOFError, ValueError, LookupError, RuntimeError, struct.error, zlib.error)
 _CUT_OFF = ("invalid page offset", "failed to reshape", "missing data")
 """What tifffile only logs of a file that ends too early, and then gives what is left."""
 
@@ -32,7 +31,8 @@ class Tiff(Pairs):
     """One image `[H, W]` or stack `[pages, H, W]` per file, and channels, as the file says.
 
     They are in `images` with labels in `labels`, or, without labels, in `root` itself. Uncompressed files are
-    read through a memory map; others are decoded once per machine.
+    read through a memory map; others are decoded once per machine. Images lie as their orientation says, and
+    large numbers are bright, also where the file says that they are dark; labels are as stored.
     """
 
     suffixes = (".tif", ".tiff")
@@ -50,33 +50,56 @@ class Tiff(Pairs):
         self._scratch = scratch or Scratch()
         super().__init__(root, variables, files=files or Files(Cache(self._scratch)))
 
-    def header(self, path: str) -> Header:
+    def header(self, path: str, label: bool = False) -> Header:
         """From the tags of the file."""
         with _opened(path, self.files) as (series, _):
-            order, spatial = _layout(series)
-            return Header(tuple(series.shape[axis] for axis in order), np.dtype(series.dtype), spatial)
+            order, spatial, turn = _layout(series)
+            if not label:
+                _check_colours(series.keyframe)
+            shape = [series.shape[axis] for axis in order]
+            if turn.sideways:
+                shape[spatial - 2 : spatial] = shape[spatial - 1], shape[spatial - 2]
+            return Header(tuple(shape), np.dtype(series.dtype), spatial)
 
-    def open(self, path: str) -> NDArray[Any]:
+    def open(self, path: str, label: bool = False) -> NDArray[Any]:
         """A memory map."""
         with _opened(path, self.files) as (series, local):
-            if series.dataoffset is not None:
+            order, spatial, turn = _layout(series)
+            inverted = not label and _check_colours(series.keyframe)
+            if series.dataoffset is not None and not inverted:
                 dtype = np.dtype(series.dtype).newbyteorder(series.parent.byteorder)
                 stored: NDArray[Any] = np.memmap(local, dtype, "r", series.dataoffset, series.shape)
             else:
+                self.files.check_size(path, series.nbytes)
                 about = local.stat()
-                key = ("tiff", str(local.absolute()), about.st_size, about.st_mtime_ns)
-                stored = decoded(series.asarray, series.nbytes, self._scratch, *key)
-            return stored.transpose(_layout(series)[0])
+                key = ("tiff", str(local.absolute()), about.st_size, about.st_mtime_ns, inverted)
+                limit = self.files.limit
+                stored = decoded(lambda: decode(series, inverted, limit), series.nbytes, self._scratch, *key)
+            return turn.of(stored.transpose(order), spatial)
 
 
-def _layout(series: Any) -> tuple[tuple[int, ...], int]:
-    """Where the axes of `[*S]` or `[*S, C]` are among those of the file, and how many are spatial."""
+def _layout(series: Any) -> tuple[tuple[int, ...], int, Turn]:
+    """Where the axes of `[*S]` or `[*S, C]` are in the file, how many are spatial, and how rows lie."""
     channel = tuple(axis for axis, name in enumerate(series.axes) if name in "SC")
     space = tuple(axis for axis, name in enumerate(series.axes) if name not in "SC")
     names = "".join(series.axes[axis] for axis in space)
     if len(channel) > 1 or len(space) not in (2, 3) or not names.endswith("YX"):
         raise ValueError(f"axes {series.axes} of {series.shape}; expected one image, or one stack")
-    return (*space, *channel), len(space)
+    turn = TURNS.get(series.keyframe.tags.valueof("Orientation", 1), Turn())
+    return (*space, *channel), len(space), turn
+
+
+def _check_colours(page: Any) -> bool:
+    """Whether small numbers are white. ValueError where they are no intensities."""
+    if page.photometric == MIN_IS_WHITE:
+        if page.dtype is None or page.dtype.kind not in "bu":
+            raise ValueError(f"its {page.dtype} values are white where they are small; invert them")
+        return True
+    jpeg = page.compression in JPEG and page.photometric == YCBCR
+    if page.photometric not in AS_STORED and not jpeg:
+        kind = getattr(page.photometric, "name", page.photometric)
+        raise ValueError(f"its colours are of the kind {kind}; make it grey or RGB")
+    return False
 
 
 @contextmanager
@@ -88,15 +111,15 @@ def _opened(path: str, files: Files) -> Iterator[tuple[Any, Path]]:
     logger = logging.getLogger("tifffile")
     logger.addHandler(complaints)
     try:
-        local = files.local(path)
-        with tifffile.TiffFile(local) as file:
-            if len(file.series) != 1:
-                raise ValueError(f"{len(file.series)} different images in it; expected one, or one stack")
-            if complaints.found:
-                raise ValueError(f"it is damaged or ends too early: {complaints.found[0]}")
-            yield file.series[0], local
-    except _BROKEN as error:
-        raise DataError(f"{path}: no readable TIFF image ({error})") from error
+        with reading(path, "no readable TIFF image"):
+            local = files.local(path)
+            with tifffile.TiffFile(local) as file:
+                if len(file.series) != 1:
+                    raise ValueError(f"{len(file.series)} different images in it; expected one, or one stack")
+                check_complete(file)
+                if complaints.found:
+                    raise ValueError(f"it is damaged or ends too early: {complaints.found[0]}")
+                yield file.series[0], local
     finally:
         logger.removeHandler(complaints)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -11,6 +12,7 @@ from typing import TypeVar
 
 from ucf_vit.core.errors import DataError
 from ucf_vit.core.urls import bare, is_remote, join
+from ucf_vit.data.limits import check_plain, check_size, memory
 from ucf_vit.data.storage.cache import Cache
 from ucf_vit.data.storage.failures import ChangedError, MissingError, Patience, ShortReadError, persist
 from ucf_vit.data.storage.store import UNKNOWN, Entry, Store, store_of
@@ -25,12 +27,28 @@ class Files:
 
     A local path is used as it is. Of a URL, `local` keeps a copy in the `cache`. What fails on the way is
     tried again with `patience`, then DataError with the URL; no file is ever shorter than its storage says.
+    What is neither file nor directory is refused. `max_item_bytes` is the limit that was given for an item.
     """
 
-    def __init__(self, cache: Cache | None = None, patience: Patience | None = None) -> None:
+    def __init__(
+        self,
+        cache: Cache | None = None,
+        patience: Patience | None = None,
+        max_item_bytes: int | None = None,
+    ) -> None:
         self.cache = cache or Cache()
         self.patience = patience or Patience()
+        self.max_item_bytes = max_item_bytes
         self._known: dict[str, Entry] = {}
+
+    @property
+    def limit(self) -> int:
+        """Bytes that a file may unpack to: `max_item_bytes`, or as many as there are of memory."""
+        return memory() if self.max_item_bytes is None else self.max_item_bytes
+
+    def check_size(self, path: str, size: int) -> None:
+        """DataError where `path` would unpack to `size` bytes, more than `limit`."""
+        check_size(bare(path), size, self.limit)
 
     def names(self, root: str) -> list[str]:
         """Names directly below a directory, sorted by code point. Raises DataError where there is none."""
@@ -47,7 +65,7 @@ class Files:
     def exists(self, path: str) -> bool:
         """Whether there is a file or directory."""
         if not is_remote(path):
-            return Path(path).exists()
+            return os.path.exists(path)  # noqa: PTH110, False where it may not be looked at
         for look in (self.stat, self.names):
             try:
                 look(path)
@@ -82,12 +100,26 @@ class Files:
         digest = hashlib.blake2b(found.version.encode(), digest_size=8).digest()
         return found.size, int.from_bytes(digest, "little") >> 1
 
+    def state(self, path: str) -> tuple[int, int]:
+        """The same, also of a local directory, such as one of chunks: by the names and stamps in it."""
+        if is_remote(path) or not os.path.isdir(path):  # noqa: PTH112
+            return self.stamp(path)
+        digest, size = hashlib.blake2b(digest_size=8), 0
+        for folder, folders, names in os.walk(path):
+            folders.sort()
+            for name in sorted(names):
+                about = stamp(os.path.join(folder, name))  # noqa: PTH118
+                digest.update(repr((folder, name, about)).encode())
+                size += about[0]
+        return size, int.from_bytes(digest.digest(), "little") >> 1
+
     def local(self, path: str) -> Path:
         """`path` itself, or a copy of the whole remote file. Raises DataError where it can't be had.
 
         A copy may go when other files need the room, as soon as nobody has it open: see `using`.
         """
         if not is_remote(path):
+            check_plain(path)
             return Path(path)
         for _ in range(self.patience.attempts):
             found = self.stat(path)

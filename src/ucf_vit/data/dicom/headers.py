@@ -1,0 +1,99 @@
+"""The header of one DICOM file: a slice, and its place in space."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ucf_vit.core.errors import DataError
+from ucf_vit.data.limits import check_plain, check_size
+from ucf_vit.data.reading import reading
+
+PLACED = ("PixelSpacing", "ImagePositionPatient", "ImageOrientationPatient")
+TAGS = ("SeriesInstanceUID", "Rows", "Columns", *PLACED, "SamplesPerPixel", "NumberOfFrames")
+_DEFLATED = b"1.2.840.10008.1.2.1.99"
+_START = 2**12
+_META = 144
+"""Bytes before those that the length of the file's meta information counts."""
+
+
+@dataclass(frozen=True)
+class Slice:
+    """A file of a series: what has to be the same in all of them, and where its first pixel lies, in mm.
+
+    `place` is measured along its rows, its columns, and their normal; `spacing` is that of its columns and
+    rows.
+    """
+
+    path: str
+    stamp: tuple[int, int]
+    series: str
+    shape: tuple[int, int]
+    spacing: tuple[float, float]
+    orientation: tuple[float, ...]
+    place: tuple[float, float, float]
+
+
+def read_slice(path: str, limit: int) -> Slice | DataError:
+    """From the header; what is wrong with it where it can't be used, also with more than `limit` bytes."""
+    try:
+        with reading(path, "no usable DICOM header"):
+            return _read(path, limit)
+    except DataError as error:
+        return error
+
+
+def read_file(path: str, limit: int, **options: Any) -> Any:
+    """pydicom's dataset; DataError where the file unpacks to more than `limit` bytes."""
+    import pydicom
+
+    check_plain(path)
+    with Path(path).open("rb") as file:
+        if _DEFLATED in file.read(_START):
+            _check_deflated(path, limit)
+        file.seek(0)
+        return pydicom.dcmread(file, force=False, **options)
+
+
+def _read(path: str, limit: int) -> Slice:
+    found = read_file(path, limit, stop_before_pixels=True, specific_tags=list(TAGS))
+    missing = [tag for tag in TAGS[:6] if found.get(tag) is None]
+    if missing or int(found.get("NumberOfFrames") or 1) != 1 or found.get("SamplesPerPixel", 1) != 1:
+        expected = "expected a grey slice with its place in space"
+        raise ValueError(f"has no {missing[0]}; {expected}" if missing else f"not one slice; {expected}")
+    across = np.asarray(found.ImageOrientationPatient, float).reshape(2, 3)
+    spacing = np.asarray(found.PixelSpacing, float)
+    upright = np.allclose(across @ across.T, np.eye(2), atol=0.01)
+    if not upright or spacing.shape != (2,) or not min(spacing) > 0:
+        raise ValueError(f"no orientation and spacing of pixels: {across.ravel()}, {spacing}")
+    place = np.array([*across, np.cross(*across)]) @ np.asarray(found.ImagePositionPatient, float)
+    shape = int(found.Columns), int(found.Rows)
+    if not np.isfinite([*place, *spacing]).all() or min(shape) < 1:
+        raise ValueError(f"{shape} pixels at {found.ImagePositionPatient} have no place in space")
+    stat = Path(path).stat()
+    return Slice(
+        path=path,
+        stamp=(stat.st_size, stat.st_mtime_ns),
+        series=str(found.SeriesInstanceUID),
+        shape=shape,
+        spacing=(float(spacing[1]), float(spacing[0])),
+        orientation=tuple(across.ravel().tolist()),
+        place=(float(place[0]), float(place[1]), float(place[2])),
+    )
+
+
+def _check_deflated(path: str, limit: int) -> None:
+    """DataError where a deflated file unpacks to more than `limit` bytes: pydicom unpacks all of it."""
+    from pydicom.filereader import read_file_meta_info
+
+    start = _META + int(read_file_meta_info(path).FileMetaInformationGroupLength)
+    unpacker, found = zlib.decompressobj(wbits=-15), 0
+    with Path(path).open("rb") as file:
+        file.seek(start)
+        while not unpacker.eof and (packed := unpacker.unconsumed_tail or file.read(_START)):
+            found += len(unpacker.decompress(packed, 2**20))
+            check_size(path, found, limit)

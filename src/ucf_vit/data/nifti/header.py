@@ -1,0 +1,121 @@
+"""Headers of NIfTI files, from their first few hundred bytes, with all that is used of them checked."""
+
+from __future__ import annotations
+
+import gzip
+import math
+import zlib
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+from numpy.typing import NDArray
+
+from ucf_vit.core.errors import DataError
+from ucf_vit.data.reading import reading
+from ucf_vit.data.storage import Files, is_remote
+
+SUFFIXES = (".nii", ".nii.gz")
+_HEADER = 540
+_PACKED_HEADER = 4096
+"""Bytes of a compressed file in which its header is, unless it begins with long remarks."""
+_LARGEST = 2**62
+
+
+@dataclass(frozen=True)
+class Header:
+    """A volume of `shape` `[X, Y, Z]` or `[X, Y, Z, C]`, which begins at byte `offset`, x fastest.
+
+    Its values mean `stored * slope + intercept`; voxel `[x, y, z]` lies at `affine @ [x, y, z, 1]`, in mm.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    offset: int
+    slope: float
+    intercept: float
+    affine: NDArray[np.float64]
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file up to its last voxel, uncompressed."""
+        return self.offset + math.prod(self.shape) * self.dtype.itemsize
+
+
+def read_header(path: str, files: Files | None = None) -> Header:
+    """That of the file at `path`, whatever its kind of NIfTI.
+
+    An image `[X, Y]` is a volume one voxel thick; `[X, Y, Z, 1, C]`, as ITK writes vectors, has C channels.
+    Raises DataError where something in it can't be: axes, type of the values, scale.
+    """
+    with reading(path, "no readable NIfTI header"):
+        files = files or Files()
+        start = _remote_start(path, files) if is_remote(path) else _start(files.local(path))
+        kind = nibabel.Nifti2Header if _starts_with(start, _HEADER) else nibabel.Nifti1Header
+        if len(start) < kind.sizeof_hdr:
+            raise EOFError(f"it ends after {len(start)} bytes")
+        found = kind(start[: kind.sizeof_hdr], check=True)
+        shape, offset = _volume(path, found.get_data_shape()), int(found.get_data_offset())
+        dtype = found.get_data_dtype()
+        if dtype.kind not in "iuf":
+            raise DataError(f"{path}: expected one real number per voxel, found the type {dtype}")
+        slope, intercept = _scale(found, dtype)
+        header = Header(shape, dtype, offset, slope, intercept, np.asarray(found.get_best_affine(), float))
+        if not 0 < header.size < _LARGEST:
+            raise ValueError(f"its {shape} values from byte {offset} on are in no file")
+    return header
+
+
+def read_shape(path: str, files: Files | None = None) -> tuple[int, ...]:
+    """The stored shape `[X, Y, Z]` or `[X, Y, Z, C]`. Raises DataError as `read_header`."""
+    return read_header(path, files).shape
+
+
+def _volume(path: str, stored: tuple[int, ...]) -> tuple[int, ...]:
+    shape = tuple(map(int, stored))
+    shape = (*shape, 1) if len(shape) == 2 else shape
+    while len(shape) > 3 and shape[-1] == 1:
+        shape = shape[:-1]
+    if len(shape) == 5 and shape[3] == 1:
+        shape = (*shape[:3], shape[4])
+    if len(shape) not in (3, 4) or min(shape) < 1:
+        raise DataError(f"{path}: expected a volume [X, Y, Z] or [X, Y, Z, C], found the shape {shape}")
+    return shape
+
+
+def _scale(header: nibabel.Nifti1Header, dtype: np.dtype[Any]) -> tuple[float, float]:
+    """Slope and intercept; a slope of 0 or NaN means that there are none."""
+    if np.isinf(header["scl_slope"]):
+        raise ValueError("its slope scl_slope is infinite")
+    slope, intercept = header.get_slope_inter()
+    slope, intercept = (1.0 if slope is None else float(slope)), float(intercept or 0)
+    if dtype.kind in "iu":
+        largest = abs(slope) * 2.0 ** (8 * dtype.itemsize) + abs(intercept)
+        if not np.isfinite(largest):
+            raise ValueError(f"its scale, slope {slope:g} and intercept {intercept:g}, makes values infinite")
+    return slope, intercept
+
+
+def _start(path: Path) -> bytes:
+    opened: Callable[..., Any] = gzip.open if path.name.endswith(".gz") else open
+    with opened(path, "rb") as stream:
+        return bytes(stream.read(_HEADER))
+
+
+def _remote_start(url: str, files: Files) -> bytes:
+    """The first bytes of a remote file; it is fetched whole where they do not suffice."""
+    if not url.endswith(".gz"):
+        return files.head(url, _HEADER)
+    with suppress(zlib.error):
+        unpacked = zlib.decompressobj(wbits=31).decompress(files.head(url, _PACKED_HEADER), _HEADER)
+        if len(unpacked) == _HEADER:
+            return unpacked
+    return files.using(url, _start)
+
+
+def _starts_with(start: bytes, number: int) -> bool:
+    return start[:4] in (number.to_bytes(4, "little"), number.to_bytes(4, "big"))

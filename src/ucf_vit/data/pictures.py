@@ -1,0 +1,120 @@
+"""JPEG, PNG and the like, by Pillow: as they are seen, that is turned as their Exif orientation says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ucf_vit.data.limits import check_size
+
+_ORIENTATION = 0x0112
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What makes of the stored image the one that is seen, by the value of the tag (Exif 2.32, 4.6.4)."""
+_TIFF_SIZE = (256, 257)
+_FIRST_SIDE_WAYS = 5
+"""From this value on rows are columns."""
+_NO_PICTURES = {"EPS", "WMF", "BUFR", "GRIB", "HDF5"}
+"""Formats that Pillow hands on to other programs."""
+
+
+def size_of(file: Path | BytesIO) -> tuple[int, int]:
+    """Height and width as the image is seen, from its header."""
+    with _opened(file) as image:
+        late = image.format == "PNG" and "exif" not in image.info
+        turn = _late_orientation(file) if late else _orientation(image)
+        width, height = image.size
+        if image.format == "TIFF":  # which some releases of Pillow turn when it is opened, others later
+            width, height = (int(image.tag_v2[tag]) for tag in _TIFF_SIZE)  # type: ignore[attr-defined]
+        return (width, height) if turn >= _FIRST_SIDE_WAYS else (height, width)
+
+
+def read_rgb(file: Path, size: tuple[int, int] | None, limit: int) -> NDArray[np.float32]:
+    """`[H, W, 3]` in [0, 1]; `size` (H, W) brings it there by a triangle filter as wide as the reduction.
+
+    DataError where the header says more than `limit` bytes.
+    """
+    with _opened(file) as image:
+        sideways = image.format == "JPEG" and _orientation(image) >= _FIRST_SIDE_WAYS
+        if size is not None:
+            height, width = size[::-1] if sideways else size
+            image.draft(None, (2 * width, 2 * height))
+        check_size(str(file), image.width * image.height * (12 if size is None else 4), limit)
+        top = 255.0
+        if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG"):
+            top, picture = 65535.0, image.convert("F")
+        elif image.mode in ("I", "F"):
+            raise ValueError(f"its {image.mode} pixels of 32 bits have no range that becomes 0 to 1")
+        elif "transparency" in image.info:
+            picture = image.convert("RGBA").convert("RGB")
+        else:
+            picture = image.convert("RGB")
+        picture = _turned(picture, _orientation(image))
+        if size is not None and picture.size != (size[1], size[0]):
+            picture = picture.resize((size[1], size[0]), Image.Resampling.BILINEAR)
+        pixels = np.asarray(picture, np.float32)
+    pixels = pixels / np.float32(top)
+    return np.repeat(pixels[..., None], 3, axis=-1) if pixels.ndim == 2 else pixels
+
+
+def read_stored(file: Path, limit: int) -> NDArray[Any]:
+    """`[C, H, W]`, grey or RGB (alpha is dropped), of the type that is stored."""
+    with _opened(file) as image:
+        check_size(str(file), image.width * image.height * 4, limit)
+        grey = image.mode in ("L", "F") or image.mode.startswith("I")
+        picture = image if grey else image.convert("RGB")
+        pixels = np.asarray(_turned(picture, _orientation(image)))
+    return pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
+
+
+@contextmanager
+def _opened(file: Path | BytesIO) -> Iterator[Image.Image]:
+    Image.MAX_IMAGE_PIXELS = None  # Pillow refuses images of more than 179 million pixels
+    with Image.open(file) as image:
+        if image.format in _NO_PICTURES:
+            raise ValueError(f"{image.format} is no format of pixels")
+        yield image
+
+
+def _orientation(image: Image.Image) -> int:
+    found = image.getexif().get(_ORIENTATION, 1)
+    return found if found in _TURNS else 1
+
+
+def _turned(picture: Image.Image, orientation: int) -> Image.Image:
+    return picture.transpose(_TURNS[orientation]) if orientation in _TURNS else picture
+
+
+def _late_orientation(file: Path | BytesIO) -> int:
+    """That of a PNG image whose Exif chunk follows the pixels, which are passed over, not decoded."""
+    if isinstance(file, BytesIO):
+        return _in_chunks(BytesIO(file.getbuffer()))
+    with file.open("rb") as stream:
+        return _in_chunks(stream)
+
+
+def _in_chunks(stream: IO[bytes]) -> int:
+    stream.seek(8)
+    while len(head := stream.read(8)) == 8:
+        length, kind = int.from_bytes(head[:4], "big"), head[4:]
+        if kind == b"eXIf":
+            found = Image.Exif()
+            found.load(stream.read(length))
+            turn = found.get(_ORIENTATION, 1)
+            return turn if turn in _TURNS else 1
+        stream.seek(length + 4, 1)
+    return 1

@@ -1,0 +1,74 @@
+"""How many bytes compressed data unpacks to, before it is unpacked by a library that knows no limit."""
+
+from __future__ import annotations
+
+import bz2
+import lzma
+import zlib
+from collections.abc import Callable
+from typing import Any
+
+from ucf_vit.data.limits import check_size
+
+_BLOCK = 2**20
+_ZSTD = b"\x28\xb5\x2f\xfd"
+_ZSTD_BLOCK = 2**17
+_STREAMS: dict[bytes, tuple[int, Callable[[], Any]]] = {
+    b"\x1f\x8b": (1032, lambda: zlib.decompressobj(wbits=31)),
+    b"\x78\x01": (1032, zlib.decompressobj),
+    b"\x78\x5e": (1032, zlib.decompressobj),
+    b"\x78\x9c": (1032, zlib.decompressobj),
+    b"\x78\xda": (1032, zlib.decompressobj),
+    b"BZh": (2**20, bz2.BZ2Decompressor),
+    b"\xfd7zXZ": (2**16, lzma.LZMADecompressor),
+}
+"""By its first bytes: how many bytes one byte can stand for at most, and what unpacks it piece by piece."""
+
+
+def check_unpacked(name: str, packed: bytes, limit: int) -> None:
+    """DataError where `packed` unpacks to more than `limit` bytes, by Zstandard, gzip, zlib, bzip2 or xz.
+
+    Only what is long enough for so many bytes is unpacked to count them, and none is kept.
+    """
+    if packed.startswith(_ZSTD):
+        check_size(name, zstd_size(packed), limit)
+        return
+    for start, (most, stream) in _STREAMS.items():
+        if packed.startswith(start) and len(packed) * most > limit:
+            _count(name, packed, stream, limit)
+
+
+def _count(name: str, packed: bytes, stream: Callable[[], Any], limit: int) -> None:
+    found = 0
+    while packed:
+        unpacker = stream()
+        while not unpacker.eof:
+            piece = unpacker.decompress(packed, _BLOCK)
+            found += len(piece)
+            check_size(name, found, limit)
+            packed = getattr(unpacker, "unconsumed_tail", b"")
+            if not (piece or packed):
+                return
+        packed = unpacker.unused_data
+
+
+def zstd_size(packed: bytes) -> int:
+    """Bytes of the first frame by its header or, where this says none, at most by its blocks (RFC 8878).
+
+    Raises ValueError where it is none.
+    """
+    if len(packed) < 6 or not packed.startswith(_ZSTD):
+        raise ValueError("its data is not compressed by Zstandard")
+    descriptor, place = packed[4], 5
+    single = bool(descriptor & 0x20)
+    place += (not single) + (0, 1, 2, 4)[descriptor & 3]
+    width = (int(single), 2, 4, 8)[descriptor >> 6]
+    if width:
+        return int.from_bytes(packed[place : place + width], "little") + (256 if width == 2 else 0)
+    size, last = 0, False
+    while not last and place + 3 <= len(packed):
+        block = int.from_bytes(packed[place : place + 3], "little")
+        last, kind, length = bool(block & 1), block >> 1 & 3, block >> 3
+        size += _ZSTD_BLOCK if kind == 2 else length
+        place += 3 + (1 if kind == 1 else length)
+    return size
