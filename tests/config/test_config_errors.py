@@ -64,7 +64,7 @@ def test_several_errors_one_per_line(spoil):
     assert message(path).splitlines() == [
         f"{path}: 3 errors",
         f"  {path}:9: model.embed_dim = 'wide': expected a whole number >= 1 (features)",
-        f"  {path}:11: model.depth = 0: expected a whole number >= 1 (blocks)",
+        f"  {path}:11: model.depth = 0: expected a whole number >= 1 and <= 10000 (blocks)",
         f"  {path}:10: model.nun_heads = 4: unknown key (did you mean 'num_heads'?)",
     ]
 

@@ -99,7 +99,8 @@ def test_values_in_memory(small):
     values = load(small).model_dump()
     assert from_dict(values) == load(small)
     with pytest.raises(
-        ConfigError, match=r"^notebook: model.depth = 'x': expected a whole number >= 1 \(blocks\)$"
+        ConfigError,
+        match=r"^notebook: model.depth = 'x': expected a whole number >= 1 and <= 10000 \(blocks\)$",
     ):
         from_dict({**values, "model": {**values["model"], "depth": "x"}}, name="notebook")
 

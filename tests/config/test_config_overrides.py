@@ -55,7 +55,7 @@ def test_a_right_override_of_a_wrong_value(spoil):
 @pytest.mark.parametrize(
     ("override", "expected"),
     [
-        ("model.depth=six", "override model.depth=six: model.depth = 'six': expected a whole number >= 1 (blocks)"),
+        ("model.depth=six", "override model.depth=six: model.depth = 'six': expected a whole number >= 1 and <= 10000 (blocks)"),
         ("model.dept=6", "override model.dept=6: model.dept = 6: unknown key (did you mean 'depth'?)"),
         ("modle.depth=6", "override modle.depth=6: modle = {'depth': 6}: unknown key (did you mean 'model'?)"),
         ("model.depth", "override 'model.depth': expected section.key=value, e.g. model.depth=6"),

@@ -1,5 +1,6 @@
 """The synthetic concrete: what is in it, that the seed fixes it, and the data set written from it."""
 
+import re
 from pathlib import Path
 
 import nibabel as nib
@@ -176,6 +177,24 @@ def test_a_root_that_cannot_hold_folders_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"cannot write a data set to .*file"):
         write_dataset(tmp_path / "file", 1, (16, 16, 16))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"number": 1, "size": (99_999_999,) * 3}, "an axis of a NIfTI file has at most 32767 voxels"),
+        (
+            {"number": 1, "size": (30_000,) * 3},
+            "size 30000x30000x30000, 1 at a time: takes 675.0 TB",
+        ),
+        ({"number": 10**12, "size": (16,) * 3}, "1000000000000 volumes of 16x16x16 take 4.1 PB or more"),
+        ({"number": 10**6, "size": (16,) * 3, "processes": 10**6}, "smaller volumes, or fewer at a time"),
+    ],
+)
+def test_what_has_no_room_is_refused_before_anything_is_made(tmp_path, options, message):
+    with pytest.raises(UserError, match=re.escape(message)):
+        write_dataset(tmp_path, **options)
+    assert not list(tmp_path.glob("*/*"))
 
 
 def test_two_formats_do_not_mix(tmp_path):

@@ -23,13 +23,13 @@ def synth() -> None:
 @app.command("basic_ct")
 def basic_ct(
     root: Annotated[Path, typer.Argument(help="Directory for imagesTr and labelsTr.", parser=to_path)],
-    number: Annotated[int, typer.Option(help="Volumes.")] = 8,
+    number: Annotated[int, typer.Option(min=1, help="Volumes.")] = 8,
     size: Annotated[str, typer.Option(help="Voxels a side: 64, or 64x64x96.")] = "64",
     seed: Annotated[int, typer.Option(help="Volume i depends on the seed and i alone.")] = 0,
     vary: Annotated[float, typer.Option(help="Let sides differ by up to this fraction.")] = 0.0,
     compressed: Annotated[bool, typer.Option(help=".nii.gz, or plain .nii.")] = True,
     overwrite: Annotated[bool, typer.Option(help="Write files anew that are there.")] = False,
-    processes: Annotated[int, typer.Option(help="Volumes made at the same time.")] = 1,
+    processes: Annotated[int, typer.Option(min=1, help="Volumes made at the same time.")] = 1,
     picture: Annotated[
         Path | None, typer.Option(help="PNG file for slices of one such volume.", parser=to_path)
     ] = None,

@@ -1,5 +1,6 @@
 """One YAML file holds a run: schema, loading, overrides, checks, explanations."""
 
+from ucf_vit.config.check_size import parameters
 from ucf_vit.config.data import Data, DatasetOptions, Normalization
 from ucf_vit.config.differences import differences
 from ucf_vit.config.explain import explain
@@ -28,5 +29,6 @@ __all__ = [
     "explain",
     "from_dict",
     "load",
+    "parameters",
     "reference",
 ]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from itertools import islice
 
 from ucf_vit.config.data import Data, DatasetOptions, Normalization
 from ucf_vit.config.located import KeyPath
 from ucf_vit.config.origins import dotted
-from ucf_vit.config.problems import Problem
+from ucf_vit.config.problems import MOST, Problem, show
 from ucf_vit.config.run import Run
 from ucf_vit.core.registry import nearest
 
@@ -34,7 +35,7 @@ def dataset_names(run: Run) -> Iterator[Problem]:
 
 
 def _same_names(run: Run, path: KeyPath, entries: Mapping[str, object]) -> Iterator[Problem]:
-    known = list(run.data.dict_root_dirs)
+    known = run.data.dict_root_dirs
     for name, value in entries.items():
         if name not in known:
             message = (
@@ -53,7 +54,7 @@ def options(run: Run) -> Iterator[Problem]:
 
 
 def _option(run: Run, path: KeyPath, entries: Mapping[str, object]) -> Iterator[Problem]:
-    known = list(run.datasets)
+    known = run.data.dict_root_dirs
     strange = [name for name in entries if name not in known]
     if strange and len(strange) == len(entries):
         log.warning("%s: %s is not used: no dataset has these names", run.where(dotted(path)), dotted(path))
@@ -97,9 +98,10 @@ def ranges(run: Run) -> Iterator[Problem]:
 def variables(run: Run) -> Iterator[Problem]:
     """Variables are known to the model, distinct, and all there where channels have no names."""
     known = run.model.default_vars
+    names = set(known)
     for name, used in run.data.dict_in_variables.items():
         path = ("data", "dict_in_variables", name)
-        unknown = [variable for variable in used if variable not in known]
+        unknown = [variable for variable in used if variable not in names]
         if unknown:
             hint = nearest(unknown[0], known)
             message = f"{unknown[0]!r} is not in model.default_vars{hint}, which has {_list(known)}"
@@ -107,9 +109,8 @@ def variables(run: Run) -> Iterator[Problem]:
         elif len(set(used)) < len(used):
             yield Problem(path, "a variable is there twice; remove one", used)
         elif not run.data.single_channel and not run.model.use_varemb and used != known:
-            message = (
-                f"expected all of model.default_vars in the same order, {known}, since channels have no names"
-            )
+            message = f"expected all of model.default_vars in the same order, {show(known)}, since "
+            message += "channels have no names"
             yield Problem(path, message + " without data.single_channel or model.use_varemb", used)
 
 
@@ -162,5 +163,6 @@ def labels(run: Run) -> Iterator[Problem]:
                 yield Problem(path, message, target)
 
 
-def _list(names: list[str]) -> str:
-    return ", ".join(map(repr, names))
+def _list(names: Collection[str]) -> str:
+    shown = [repr(name) for name in islice(names, MOST)]
+    return ", ".join(shown + ["..."] * (len(names) > MOST))

@@ -11,6 +11,7 @@ from ucf_vit.config import (
     check_model,
     check_parallel,
     check_run,
+    check_size,
     check_variables,
 )
 from ucf_vit.config.problems import Problem
@@ -35,6 +36,8 @@ CHECKS: tuple[Check, ...] = (
     check_model.patches,
     check_model.heads,
     check_model.schedule,
+    check_size.weights,
+    check_size.batch,
     check_adaptive.sap,
     check_adaptive.leaves,
     check_adaptive.unused,

@@ -118,7 +118,7 @@ class Data(Section):
         derived="global; rank if load_balancing.auto_load_balancing is false",
     )
     num_workers: Whole = key(
-        2, "Processes per rank that read data; 0: read in the training process.", "processes", ge=0
+        2, "Processes per rank that read data; 0: read in the training process.", "processes", ge=0, le=1024
     )
     patching_in: Literal["loader", "device"] = key(
         "loader",
@@ -160,6 +160,7 @@ class Data(Section):
         "GiB",
         derived="half of what is free there",
         gt=0,
+        le=1e9,
     )
     max_item_bytes: Whole | None = key(
         None,

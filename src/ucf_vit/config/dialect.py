@@ -22,10 +22,36 @@ SCALARS = {
 """Plain scalars and their first characters. Unlike YAML 1.1: 1e-5 is a number, 1:1:1 and dates are text."""
 
 
+DEEPEST = 50
+"""Levels of nesting. Each costs PyYAML time for every token in it: a line of brackets would take for ever."""
+
+
 class Loader(yaml.SafeLoader):
-    """PyYAML's safe loader with numbers as in YAML 1.2."""
+    """PyYAML's safe loader with numbers as in YAML 1.2, bounded nesting, and a place in every error."""
 
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012
+
+    def fetch_flow_collection_start(self, token: Any) -> None:
+        """Called by PyYAML at each `[` and `{`."""
+        self._one_deeper(self.flow_level)
+        super().fetch_flow_collection_start(token)
+
+    def add_indent(self, column: int) -> bool:
+        """Called by PyYAML where a line may begin a mapping or list."""
+        self._one_deeper(len(self.indents))
+        return super().add_indent(column)
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """The value of a node. Raises ConstructorError with its place where it does not fit its tag."""
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, KeyError, IndexError, AttributeError, TypeError) as error:
+            message = f"a value does not fit its tag, or is too long ({error})"
+            raise yaml.constructor.ConstructorError(None, None, message, node.start_mark) from None
+
+    def _one_deeper(self, level: int) -> None:
+        if level >= DEEPEST:
+            raise yaml.scanner.ScannerError(None, None, "nested too deeply", self.get_mark())
 
 
 class Dumper(yaml.SafeDumper):

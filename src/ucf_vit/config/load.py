@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from ucf_vit.config.located import read
 from ucf_vit.config.origins import Origins
 from ucf_vit.config.overrides import override
 from ucf_vit.config.own_directory import config_of, in_own_directory
-from ucf_vit.config.problems import Problem, report
+from ucf_vit.config.problems import MOST, Problem, report
 from ucf_vit.config.resolve import resolve
 from ucf_vit.config.run import Run
 from ucf_vit.config.task import find_task
@@ -80,6 +81,6 @@ def _build(
 
 
 def _check(run: Run, *checks: Check) -> None:
-    problems = [problem for check in checks for problem in check(run)]
-    if problems:
+    found = (problem for check in checks for problem in check(run))
+    if problems := list(islice(found, MOST + 1)):
         raise report(problems, run._origins)

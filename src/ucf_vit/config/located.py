@@ -10,18 +10,15 @@ from typing import Any
 import yaml
 
 from ucf_vit.config.dialect import TAG, Loader
+from ucf_vit.config.syntax import NotYamlError, located
 from ucf_vit.core.errors import ConfigError
 from ucf_vit.core.urls import without_credentials
 
 KeyPath = tuple[str | int, ...]
-
-
-class NotYamlError(Exception):
-    """Text that is not YAML as it is understood here; `line` counts from 1, None if it is not known."""
-
-    def __init__(self, message: str, line: int | None = None) -> None:
-        super().__init__(message)
-        self.line = line
+LARGEST = 2**20
+"""Bytes of a config; more is another file that was named by mistake."""
+MOST_MERGED = 100_000
+"""Keys that are copied by merging mappings."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +34,7 @@ def read(path: Path) -> Document:
     text = _text(path)
     try:
         node = _compose(text)
-        values = parse(text)
+        values = None if node is None else _construct(node)
     except NotYamlError as error:
         place = path if error.line is None else f"{path}:{error.line}"
         told: object = error
@@ -52,7 +49,13 @@ def read(path: Path) -> Document:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8-sig")
+        with path.open("rb") as file:
+            found = file.read(LARGEST + 1)
+        if len(found) > LARGEST:
+            raise ConfigError(
+                f"{path}: larger than {LARGEST >> 20} MiB; give the path of the run's YAML file"
+            )
+        return found.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file; give the path of the run's YAML file") from None
     except IsADirectoryError:
@@ -67,25 +70,15 @@ def _text(path: Path) -> str:
 
 def parse(text: str) -> Any:
     """The value that YAML text stands for; None for no text. Raises NotYamlError."""
-    try:
-        node = _compose(text)
-        if node is None:
-            return None
-        _refuse_bad_keys(node, set())
-        return Loader("").construct_document(node)
-    except yaml.constructor.ConstructorError as error:
-        raise _located(error) from None
-    except (ValueError, KeyError, IndexError, AttributeError, TypeError) as error:
-        raise NotYamlError(f"a value does not fit its tag, or is too long ({error})") from None
-    except RecursionError:
-        raise NotYamlError("nested too deeply") from None
+    node = _compose(text)
+    return None if node is None else _construct(node)
 
 
 def _compose(text: str) -> yaml.Node | None:
     try:
         return Loader(text).get_single_node()
     except yaml.MarkedYAMLError as error:
-        raise _located(error) from None
+        raise located(error, text) from None
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise NotYamlError(
@@ -95,10 +88,15 @@ def _compose(text: str) -> yaml.Node | None:
         raise NotYamlError("nested too deeply") from None
 
 
-def _located(error: yaml.MarkedYAMLError) -> NotYamlError:
-    mark = error.problem_mark or error.context_mark
-    problem = " ".join(filter(None, (error.context, error.problem)))
-    return NotYamlError(f"not valid YAML: {problem}", mark.line + 1 if mark else None)
+def _construct(node: yaml.Node) -> Any:
+    try:
+        _refuse_bad_keys(node, set())
+        _refuse_many_merges(node)
+        return Loader("").construct_document(node)
+    except yaml.constructor.ConstructorError as error:
+        raise located(error, "") from None
+    except RecursionError:
+        raise NotYamlError("nested too deeply") from None
 
 
 def _refuse_bad_keys(node: yaml.Node, seen: set[int]) -> None:
@@ -122,6 +120,36 @@ def _refuse_bad_keys(node: yaml.Node, seen: set[int]) -> None:
         _refuse_bad_keys(value, seen)
 
 
+def _refuse_many_merges(root: yaml.Node) -> None:
+    """Merged mappings (`<<`) are copied: lines that merge one another stand for any number of keys."""
+    sizes: dict[int, int] = {}
+    left = MOST_MERGED
+
+    def size(node: yaml.Node) -> int:
+        nonlocal left
+        if isinstance(node, yaml.ScalarNode):
+            return 0
+        if id(node) in sizes:
+            return sizes[id(node)]
+        sizes[id(node)] = 0
+        if isinstance(node, yaml.SequenceNode):
+            found = sum(map(size, node.value))
+        else:
+            merged = sum(size(value) for key, value in node.value if key.tag == TAG + "merge")
+            for _, value in node.value:
+                size(value)
+            left -= merged
+            found = merged + len(node.value)
+            if left < 0:
+                raise NotYamlError(
+                    f"merges (<<) copy more than {MOST_MERGED:,} keys", node.start_mark.line + 1
+                )
+        sizes[id(node)] = found
+        return found
+
+    size(root)
+
+
 def _lines(node: yaml.Node | None, path: KeyPath, seen: set[int]) -> Iterator[tuple[KeyPath, int]]:
     """Lines of the values in `node`; what stands below an alias has the line of the alias alone."""
     if node is None or id(node) in seen or isinstance(node, yaml.ScalarNode):
@@ -133,7 +161,8 @@ def _lines(node: yaml.Node | None, path: KeyPath, seen: set[int]) -> Iterator[tu
     else:
         pairs = [(_plain(key), key, value) for key, value in node.value]
     for part, start, child in pairs:
-        yield (*path, part), start.start_mark.line + 1
+        text_below = isinstance(child, yaml.ScalarNode) and child.value and child.start_mark.line
+        yield (*path, part), (text_below or start.start_mark.line) + 1
         yield from _lines(child, (*path, part), seen)
 
 

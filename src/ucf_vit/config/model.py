@@ -53,7 +53,7 @@ class Model(Section):
         ge=1,
     )
     embed_dim: Whole = key(768, "Width of the encoder's tokens.", "features", ge=1)
-    depth: Whole = key(12, "Blocks of the encoder.", "blocks", ge=1)
+    depth: Whole = key(12, "Blocks of the encoder.", "blocks", ge=1, le=10_000)
     num_heads: Whole = key(12, "Attention heads of the encoder; divide embed_dim.", "heads", ge=1)
     mlp_ratio: Number = key(4.0, "Hidden width of the encoder's MLPs over embed_dim.", gt=0)
     drop_rate: Number = key(0.0, "Dropout while training.", "fraction", ge=0, lt=1)
@@ -164,7 +164,7 @@ class Model(Section):
     )
 
     num_time_steps: Whole = key(
-        1000, "Diffusion: steps from an image to noise while training.", "steps", ge=1
+        1000, "Diffusion: steps from an image to noise while training.", "steps", ge=1, le=1_000_000
     )
     noise_schedule: Literal["linear", "cosine"] = key(
         "linear",
@@ -210,7 +210,9 @@ class Model(Section):
     decoder_embed_dim: Whole = key(
         512, "Masked autoencoder, diffusion: width of the decoder's tokens.", "features", ge=1
     )
-    decoder_depth: Whole = key(8, "Masked autoencoder, diffusion: blocks of the decoder.", "blocks", ge=1)
+    decoder_depth: Whole = key(
+        8, "Masked autoencoder, diffusion: blocks of the decoder.", "blocks", ge=1, le=10_000
+    )
     decoder_num_heads: Whole = key(
         16, "Masked autoencoder, diffusion: heads of the decoder; divide decoder_embed_dim.", "heads", ge=1
     )

@@ -34,16 +34,16 @@ def _split(text: str) -> tuple[KeyPath, Any]:
     name, equals, written = text.partition("=")
     path = canonical(tuple(name.strip().split(".")))
     if not equals or not all(path):
-        raise ConfigError(f"override {text!r}: expected section.key=value, e.g. model.depth=6")
+        raise ConfigError(f"override {show(text)}: expected section.key=value, e.g. model.depth=6")
     if len(path) == 1:
         hint = nearest(name.strip(), [known.partition(".")[2] for known in keys()])
         full = [known for known in keys() if known.endswith(f".{name.strip()}")]
         hint = f" (did you mean {full[0]!r}?)" if full else hint
-        raise ConfigError(f"override {text!r}: expected section.key=value, e.g. model.depth=6{hint}")
+        raise ConfigError(f"override {show(text)}: expected section.key=value, e.g. model.depth=6{hint}")
     try:
         value = parse(written) if written.strip() else ""
     except NotYamlError as error:
-        raise ConfigError(f"override {text!r}: {error}") from None
+        raise ConfigError(f"override {show(text)}: {error}") from None
     wants_text = (at(path) or {}).get("type") == "string"
     return path, written if wants_text and isinstance(value, bool | int | float) else value
 
@@ -55,7 +55,7 @@ def _put(values: dict[Any, Any], path: KeyPath, value: Any, text: str, depth: in
     if inner is not None and not isinstance(inner, dict):
         there = dotted(path[: depth + 1])
         raise ConfigError(
-            f"override {text!r}: {there} is {show(inner)}, not a dictionary; give {there}=value"
+            f"override {show(text)}: {there} is {show(inner)}, not a dictionary; give {there}=value"
         )
     return {**values, path[depth]: _put(inner or {}, path, value, text, depth + 1)}
 

@@ -13,6 +13,8 @@ from ucf_vit.core.errors import ConfigError
 from ucf_vit.core.urls import without_credentials
 
 NO_VALUE = object()
+MOST = 20
+"""Problems that are shown at once. Finding the hints for thousands takes long."""
 
 
 @dataclass(frozen=True)
@@ -25,15 +27,19 @@ class Problem:
 
 
 def report(problems: Sequence[Problem], origins: Origins) -> ConfigError:
-    """The error for all `problems`: each with its place, key and value; one line for one, a list for more."""
-    lines = [without_credentials(_line(problem, origins)) for problem in problems]
+    """The error for `problems`, each with its place, key and value: one line, or a list of up to MOST."""
+    lines = [without_credentials(_line(problem, origins)) for problem in problems[:MOST]]
     if len(lines) == 1:
         return ConfigError(lines[0])
-    return ConfigError("\n  ".join([f"{origins.name}: {len(lines)} errors", *lines]))
+    more = len(problems) > MOST
+    count = f"more than {MOST}" if more else len(lines)
+    return ConfigError("\n  ".join([f"{origins.name}: {count} errors", *lines, *(["..."] if more else [])]))
 
 
 def _line(problem: Problem, origins: Origins) -> str:
-    subject = dotted(problem.path) + ("" if problem.value is NO_VALUE else f" = {show(problem.value)}")
+    subject = dotted(part if len(str(part)) <= 80 else show(part) for part in problem.path) + (
+        "" if problem.value is NO_VALUE else f" = {show(problem.value)}"
+    )
     return f"{origins.where(problem.path)}: {subject}: {problem.message}"
 
 

@@ -7,10 +7,11 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from ucf_vit.config.fields import LARGEST
 from ucf_vit.config.keys import at, keys, names_in, words
 from ucf_vit.config.located import KeyPath
 from ucf_vit.config.origins import Origins, dotted
-from ucf_vit.config.problems import NO_VALUE, Problem, report
+from ucf_vit.config.problems import MOST, NO_VALUE, Problem, report
 from ucf_vit.config.run import Run
 from ucf_vit.core.registry import nearest
 
@@ -20,7 +21,8 @@ def validate(values: dict[Any, Any], origins: Origins) -> Run:
     try:
         return Run.model_validate(values)
     except ValidationError as error:
-        raise report([_problem(one) for one in error.errors(include_url=False)], origins) from None
+        errors = error.errors(include_url=False)[: MOST + 1]
+        raise report(list(map(_problem, errors)), origins) from None
 
 
 def _problem(error: ErrorDetails) -> Problem:
@@ -36,7 +38,8 @@ def _problem(error: ErrorDetails) -> Problem:
         return Problem(path, "unknown key" + _meant(path), value)
     if kind == "invalid_key":
         return Problem(path, "unknown key; keys are text", NO_VALUE)
-    return Problem(path, f"expected {_expected(path)}" + _hint(path, value), value)
+    most = f"; at most {LARGEST}" if error.get("ctx", {}).get("le") == LARGEST else ""
+    return Problem(path, f"expected {_expected(path)}{most}" + _hint(path, value), value)
 
 
 def _expected(path: KeyPath) -> str:

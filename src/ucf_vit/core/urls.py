@@ -24,7 +24,7 @@ HIDDEN = "***"
 WEB = ("http", "https")
 _SCHEME = re.compile(r"([A-Za-z][^/\s]+)://")
 _ONE_SLASH = rf"\b(?:{'|'.join(EXTRAS)}):/"
-_URL = re.compile(rf"(?P<kind>[A-Za-z][A-Za-z0-9+.-]+)://|{_ONE_SLASH}", re.IGNORECASE)
+_URL = re.compile(rf"(?P<kind>[A-Za-z][A-Za-z0-9+.-]{{1,30}})://|{_ONE_SLASH}", re.IGNORECASE)
 _HOST = re.compile(r"([\w.~${}-]*|\[[0-9A-Fa-f:.]+\])(:\d+)?")
 """With its port; `$NAME` is a variable of the environment."""
 _SIGNED = re.compile(r"[?&][^=&/]*(?:sig|token|secret|credential|passw|key)[^=&/]*=", re.IGNORECASE)
@@ -111,17 +111,26 @@ def without_credentials(text: str) -> str:
 
 
 def _hide_in_line(line: str) -> str:
+    shown: list[str] = []
+    while hidden := _hidden(line):
+        start, end = hidden
+        shown += [line[:start], HIDDEN]
+        line = line[end:]
+    return "".join([*shown, line])
+
+
+def _hidden(line: str) -> tuple[int, int] | None:
+    """Beginning and end of the first part that is not to be shown."""
     for start, kind, rest in _urls(line):
         word = _word(rest)
         host = word.partition("/")[0]
         sign = rest.rfind("@") + 1
         early = kind in WEB or "@" in rest.partition("/")[0]
         if _has_password(kind, word) or (sign and (early or not _is_host(kind, host))):
-            end = start + sign + len(_word(rest[sign:])) if sign else len(line)
-            return line[:start] + HIDDEN + _hide_in_line(line[end:])
+            return start, start + sign + len(_word(rest[sign:])) if sign else len(line)
         if query := _query(kind, word):
-            return line[: start + query] + HIDDEN + _hide_in_line(line[start + len(word) :])
-    return line
+            return start + query, start + len(word)
+    return None
 
 
 def _urls(text: str) -> Iterator[tuple[int, str, str]]:

@@ -14,7 +14,11 @@ from multiprocessing.context import BaseContext
 from typing import NamedTuple
 
 import torch
+from rich.filesize import decimal
 from torch import Tensor
+
+from ucf_vit.core.errors import DataError
+from ucf_vit.core.memory import memory_here
 
 Tensors = dict[str, Tensor]
 """`image` `[B, C, *S]`, `label` `[B, *S]` or `[B]` if there are labels, and what trees are made of."""
@@ -62,6 +66,8 @@ class Layout:
 class Slots:
     """`count` pieces of shared memory, each with room for a batch of `rows` rows of any of the `layouts`.
 
+    Raises DataError where they are more than the machine's memory.
+
     The main process says with each request which slot to fill, and copies a slot out before it sends the
     request that uses it next: nothing has to be locked.
     """
@@ -70,6 +76,12 @@ class Slots:
         self.layouts = list(layouts)
         self.count = count
         self.size = -(-max(layout.nbytes(rows) for layout in layouts) // 64) * 64
+        have = memory_here()
+        if have is not None and self.size * count > have:
+            raise DataError(
+                f"{count} batches of {rows} tiles, filled ahead, take {decimal(self.size * count)}; there is "
+                f"{decimal(have)}: lower data.batch_size or data.num_workers"
+            )
         self._memory = context.RawArray("B", self.size * count)
         self._marks = context.RawArray("q", 3 * count)
 

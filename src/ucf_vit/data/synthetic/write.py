@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from ucf_vit.core.errors import UserError
 from ucf_vit.core.seeds import seed_of
 from ucf_vit.data.synthetic.grid import Size
+from ucf_vit.data.synthetic.room import check_room
 from ucf_vit.data.synthetic.volume import SHORTEST, check_size, make_volume
 
 VOXEL_MM = 0.05
@@ -46,8 +47,9 @@ def write_dataset(
     `on_volume` is called with the path of every image once it is there. With more than one of `processes` the
     main module has to be safe to import.
 
-    UserError: number or processes below 1, vary outside [0, 1), an axis that is too short, a root that cannot
-    be written to, or that holds something else under these names.
+    UserError: number or processes below 1, vary outside [0, 1), an axis that is too short or too long, no
+    memory or disk for the volumes, a root that cannot be written to, or that holds something else under these
+    names.
     """
     if number < 1 or processes < 1 or not 0 <= vary < 1:
         raise UserError(
@@ -57,6 +59,7 @@ def write_dataset(
     check_size(size)
     root = Path(root)
     _make_folders(root, compressed)
+    check_room(root, number, size, compressed, min(processes, number))
     volumes = [_volume(root, index, size, seed, vary, compressed) for index in range(number)]
     missing = [volume for volume in volumes if overwrite or not volume.is_complete()]
     for kept in sorted({volume.image for volume in volumes} - {volume.image for volume in missing}):

@@ -21,6 +21,7 @@ from ucf_vit.train.agree import check_program
 from ucf_vit.train.launch.device import pick_device
 from ucf_vit.train.launch.find import find_place
 from ucf_vit.train.launch.place import Place
+from ucf_vit.train.launch.room import check_room
 
 MEETING = timedelta(minutes=10)
 """How long the first process to start waits for the last one."""
@@ -31,11 +32,12 @@ def start(run: Run) -> Iterator[World]:
     """Join the other processes of the run, seed this one, and leave at the end.
 
     Raises ConfigError when the parallel sizes do not fit the number of processes, UserError when the device
-    is not there or another process has another config or version.
+    is not there, the network has no room, or another process has another config or version.
     """
     place = find_place()
     layout = layout_of(run.check_ranks(place.size))
     chosen = pick_device(run.trainer.device, place.size)
+    check_room(run, place, chosen)
     if place.size == 1:
         torch.manual_seed(run.trainer.seed)
         yield World(0, 1, chosen)

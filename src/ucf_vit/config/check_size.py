@@ -1,0 +1,68 @@
+"""Checks of sizes: each may be right, but their product is a network or a batch that no machine holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import prod
+
+from rich.filesize import decimal
+
+from ucf_vit.config.origins import dotted
+from ucf_vit.config.problems import Problem
+from ucf_vit.config.run import Run
+
+NUMBER = 4
+"""Bytes of a number in float32."""
+MOST_WEIGHTS = 2**50
+"""Bytes of all weights of a network: 1 PiB, a thousand times what any network has."""
+MOST_BATCH = 2**43
+"""Bytes of one rank's batch: 8 TiB, more than the memory of a machine."""
+
+
+def weights(run: Run) -> Iterator[Problem]:
+    """The weights have room in some machine."""
+    size = NUMBER * parameters(run)
+    if size > MOST_WEIGHTS:
+        decoder = ("decoder_embed_dim", "decoder_depth") if run.task in ("masked", "diffusion") else ()
+        names = ("embed_dim", "depth", *decoder, "patch_size")
+        message = f"no machine holds {decimal(size)} of weights, or more ({_values(run, names)})"
+        yield Problem(("model", run.written("model", *names)), message)
+
+
+def batch(run: Run) -> Iterator[Problem]:
+    """One rank's batch has room in some machine."""
+    size = NUMBER * run.data.batch_size * numbers_per_sample(run)
+    if size > MOST_BATCH:
+        names = ("tile_size", "embed_dim", "fixed_length", "num_classes")
+        message = f"no machine holds {decimal(size)} for samples and tokens, or more ({_values(run, names)})"
+        yield Problem(("data", "batch_size"), message, run.data.batch_size)
+
+
+def parameters(run: Run) -> int:
+    """The number of weights in the blocks, the embedding and the linear head: no network has less."""
+    net, task = run.model, run.task
+    patch = net.patch_size ** len(run.spatial_tile)
+    found = _blocks(net.depth, net.embed_dim, net.mlp_ratio) + run.in_channels * patch * net.embed_dim
+    if task in ("masked", "diffusion") and not net.linear_decoder:
+        found += _blocks(net.decoder_depth, net.decoder_embed_dim, net.mlp_ratio_decoder)
+        found += run.in_channels * patch * net.decoder_embed_dim
+    if task == "classification":
+        found += (net.num_classes or 0) * net.embed_dim
+    return found
+
+
+def _blocks(depth: int, width: int, mlp_ratio: float) -> int:
+    """Attention has four matrices of the width, an MLP two that are `mlp_ratio` times as wide."""
+    return depth * (4 * width**2 + 2 * width * int(width * mlp_ratio))
+
+
+def numbers_per_sample(run: Run) -> int:
+    """The numbers in a tile, its tokens, and what is computed for each of its pixels."""
+    voxels, net = prod(run.spatial_tile), run.model
+    classes = (net.num_classes or 0) if run.task in ("unetr", "sap") else 0
+    return voxels * (run.in_channels + classes) + prod(run.grid) * net.embed_dim
+
+
+def _values(run: Run, names: tuple[str, ...]) -> str:
+    given = [(name, getattr(run.model, name)) for name in names]
+    return ", ".join(f"{dotted(('model', name))} {value}" for name, value in given if value is not None)
