@@ -6,6 +6,7 @@ import torch.nn.functional as F
 
 from ucf_vit.core.errors import UserError
 from ucf_vit.models import MAE
+from ucf_vit.train.mesh import encoder_lengths
 
 
 def layer(x, linear):
@@ -129,3 +130,29 @@ def test_a_ratio_that_leaves_nothing_is_refused(ratio):
             depth=1,
             mask_ratio=ratio,
         )
+
+
+def small(side, ratio):
+    sizes = {"embed_dim": 12, "num_heads": 2, "depth": 1}
+    decoder = {f"decoder_{name}": size for name, size in sizes.items()}
+    return MAE(in_channels=1, tile_size=side, patch_size=2, mask_ratio=ratio, **sizes, **decoder)
+
+
+@pytest.mark.parametrize(
+    ("side", "ratio", "kept", "of_half"), [(10, 0.9, 10, 5), (10, 0.7, 30, 15), (14, 0.75, 49, 24)]
+)
+def test_as_many_tokens_are_kept_as_the_ratio_says(side, ratio, kept, of_half):
+    """Of 100 at 0.9 ten, which is 9.999999999999998 in floating point; of each sample's where some count."""
+    network = small((2 * side, 2 * side), ratio)
+    tokens = side * side
+    noise = torch.rand(2, tokens)
+    _, mask = network(torch.randn(2, 1, 2 * side, 2 * side), noise)
+    assert (mask == 0).sum(dim=1).tolist() == [kept, kept]
+    assert encoder_lengths(network) == {"encoder": kept + 1, "decoder.encoder": tokens + 1}
+    valid = torch.arange(tokens) < torch.tensor([[tokens], [tokens // 2]])
+    seen = torch.zeros_like(valid).scatter(1, network._kept(noise, valid), True) & valid
+    assert seen.sum(dim=1).tolist() == [kept, of_half]
+
+
+def test_a_ratio_that_leaves_one_token_is_good():
+    assert encoder_lengths(small((4, 10), 0.9))["encoder"] == 1 + 1

@@ -1,23 +1,48 @@
-"""The learning rate against golden values, and after the end."""
-
-from pathlib import Path
+"""The learning rate against values of the established implementation, and after the end."""
 
 import numpy as np
 import pytest
 
 from ucf_vit.train.schedule import warmup_cosine
 
+GOLDEN = {  # lr, warm-up, length, start, floor: rate by step
+    (1e-4, 100, 2000, 1e-8, 1e-8): {
+        0: 1e-08,
+        1: 1.02e-06,
+        99: 1e-04,
+        100: 1e-04,
+        101: 9.999993165778953e-05,
+        525: 8.815538798964932e-05,
+        1050: 5.0005e-05,
+        1999: 1.0068342210474463e-08,
+    },
+    (1e-3, 200, 1500, 0.0, 1e-5): {
+        0: 0.0,
+        1: 5.025125628140704e-06,
+        100: 5.025125628140704e-04,
+        201: 9.99998554600059e-04,
+        425: 9.286117297892155e-04,
+        1400: 2.4383800374104348e-05,
+        1499: 1.0001445399941096e-05,
+    },
+    (5e-4, 0, 2000, 0.0, 0.0): {
+        0: 5e-04,
+        1: 4.999996915749259e-04,
+        500: 4.2677669529663675e-04,
+        1000: 2.5e-04,
+        1900: 3.077914851215588e-06,
+        1999: 3.0842507411921185e-10,
+    },
+}
 
-@pytest.mark.parametrize("case", "abcd")
-def test_equals_the_golden_values_and_stays_at_the_floor(case: str, reference: Path) -> None:
-    golden = np.load(reference / "golden" / "lr.npz")
-    lr, warmup, max_steps, start, floor = golden[f"{case}_cfg"]
-    rate = warmup_cosine(lr, int(warmup), int(max_steps), start, floor)
-    steps = min(int(max_steps) + 1, len(golden[case]))
-    np.testing.assert_allclose(
-        [rate(i) for i in range(steps)], golden[case][:steps], rtol=1e-9, atol=1e-12 * lr
-    )
-    assert {rate(int(max_steps) + i) for i in (0, 1, 10, 10_000)} == {floor}
+
+@pytest.mark.parametrize("case", GOLDEN, ids=str)
+def test_equals_the_golden_values_and_stays_at_the_floor(case: tuple[float, int, int, float, float]) -> None:
+    lr, warmup, length, start, floor = case
+    rate = warmup_cosine(lr, warmup, length, start, floor)
+    found = {step: rate(step) for step in GOLDEN[case]}
+    assert found == pytest.approx(GOLDEN[case], rel=1e-9, abs=1e-12 * lr)
+    assert {rate(length + i) for i in (0, 1, 10, 10_000)} == {floor}
 
 
 @pytest.mark.parametrize(("warmup", "max_steps"), [(0, 10), (1, 10), (10, 10), (20, 10), (5, 0)])
@@ -25,3 +50,15 @@ def test_odd_lengths_stay_within_bounds(warmup: int, max_steps: int) -> None:
     rates = [warmup_cosine(1.0, warmup, max_steps, 0.1, 0.01)(i) for i in range(40)]
     assert all(0.01 <= rate <= 1.0 for rate in rates)
     assert rates[-1] == 0.01
+
+
+@pytest.mark.parametrize("warmup", [0, 1])
+def test_no_warm_up_and_one_of_a_single_step_begin_at_the_full_rate(warmup: int) -> None:
+    rate = warmup_cosine(1.0, warmup, 10)
+    assert rate(0) == rate(warmup) == 1.0
+
+
+def test_a_warm_up_reaches_the_rate_in_its_last_step_and_then_falls() -> None:
+    rates = [warmup_cosine(1.0, 5, 20)(i) for i in range(20)]
+    np.testing.assert_allclose(rates[:6], [0, 0.25, 0.5, 0.75, 1, 1])
+    assert np.all(np.diff(rates[5:]) < 0)

@@ -8,6 +8,8 @@ from math import gcd, prod
 from ucf_vit.config.check_model import divisors
 from ucf_vit.config.problems import Problem
 from ucf_vit.config.run import Run
+from ucf_vit.core.rounding import part_of
+from ucf_vit.patching.masking import num_kept
 
 
 def mode(run: Run) -> Iterator[Problem]:
@@ -78,7 +80,7 @@ def fewest_tokens(run: Run) -> int:
     if net.adaptive_patching and net.separate_channels and net.use_varemb:
         tokens = run.fixed_length  # of a batch with one variable
     if run.task == "masked" and not net.linear_decoder:
-        tokens = int(tokens * (1 - net.mask_ratio))
+        tokens = num_kept(tokens, net.mask_ratio)
     return tokens + (net.class_token and run.task in ("masked", "classification"))
 
 
@@ -87,10 +89,10 @@ def shared_counts(run: Run) -> dict[str, int]:
     net = run.model
     counts = {
         "model.num_heads": net.num_heads,
-        "model.embed_dim x model.mlp_ratio": int(net.embed_dim * net.mlp_ratio),
+        "model.embed_dim x model.mlp_ratio": part_of(net.embed_dim, net.mlp_ratio),
     }
     if run.task in ("masked", "diffusion") and not net.linear_decoder:
         counts["model.decoder_num_heads"] = net.decoder_num_heads
-        hidden = int(net.decoder_embed_dim * net.mlp_ratio_decoder)
+        hidden = part_of(net.decoder_embed_dim, net.mlp_ratio_decoder)
         counts["model.decoder_embed_dim x model.mlp_ratio_decoder"] = hidden
     return counts

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from ucf_vit.core.errors import DataError
 from ucf_vit.core.registry import nearest
+from ucf_vit.core.rounding import part_of
 from ucf_vit.core.urls import checked
 from ucf_vit.data.batch import Skipped
 from ucf_vit.data.checks import check_channels, check_classes, check_small
@@ -56,7 +57,7 @@ def build_dataset(
     files: Files | None = None,
     read_shapes: ReadShapes | None = None,
 ) -> Dataset:
-    """The tiles of items `int(start * n)` to `int(end * n)` of each stratum of a source's sorted list.
+    """The tiles of items `part_of(n, start)` to `part_of(n, end)` of each stratum of a source's sorted list.
 
     `variables` names the channels of the files (default: the source's own names), of which the first
     `channels_used` are used. A `tile_size` `[H, W]` cuts volumes into 2D slices along their last axis. With
@@ -103,13 +104,13 @@ def build_dataset(
 
 
 def select(items: Sequence[Item], start: float, end: float) -> list[Item]:
-    """Items `int(start * n)` to `int(end * n)` of each stratum of size n; ranges that touch never meet."""
+    """Items `part_of(n, start)` to `part_of(n, end)` of each stratum of n; ranges that touch never meet."""
     if not 0 <= start <= end <= 1:
         raise DataError(f"index range {start} to {end}: expected 0 <= start <= end <= 1")
     strata: dict[str, list[Item]] = {}
     for item in items:
         strata.setdefault(item.stratum, []).append(item)
-    return [i for s in strata.values() for i in s[int(start * len(s)) : int(end * len(s))]]
+    return [i for s in strata.values() for i in s[part_of(len(s), start) : part_of(len(s), end)]]
 
 
 def _make(source: str, options: Mapping[str, Any]) -> tuple[Source, tuple[str, Mapping[str, Any]]]:

@@ -15,6 +15,7 @@ from ucf_vit.nn.encoder import Encoder
 from ucf_vit.nn.heads import Head
 from ucf_vit.nn.init import init_weights
 from ucf_vit.nn.variables import Kind, Partial
+from ucf_vit.patching.masking import num_kept
 from ucf_vit.patching.tree.patches import Patches
 
 
@@ -93,7 +94,7 @@ class MAE(nn.Module):
             variables,
         )
         self.mask_ratio = mask_ratio
-        _num_kept(self.num_tokens, mask_ratio)
+        _check_kept(self.num_tokens, mask_ratio)
         self.embed = self.input.embed(
             embed_dim, num_heads, aggregation, aggregation_group, aggregation_partial
         )
@@ -188,13 +189,13 @@ class MAE(nn.Module):
         Of each sample's valid tokens the same share stays, at least one; padding fills up to N.
         """
         num_tokens = noise.shape[1]
-        num_kept = _num_kept(num_tokens, self.mask_ratio)
+        kept = max(1, num_kept(num_tokens, self.mask_ratio))
         if valid is None:
-            return noise.argsort(dim=1, stable=True)[:, :num_kept]
+            return noise.argsort(dim=1, stable=True)[:, :kept]
         rank = noise.masked_fill(~valid, torch.inf).argsort(dim=1, stable=True).argsort(dim=1)
-        share = (valid.sum(dim=1, keepdim=True).double() * (1 - self.mask_ratio)).long().clamp_min(1)
+        share = num_kept(valid.sum(dim=1, keepdim=True), self.mask_ratio).clamp_min(1)
         removed = valid & (rank >= share)
-        return (rank + removed * num_tokens).argsort(dim=1)[:, :num_kept]
+        return (rank + removed * num_tokens).argsort(dim=1)[:, :kept]
 
 
 class Decoder(nn.Module):
@@ -233,11 +234,10 @@ def _take(x: Tensor, kept: Tensor) -> Tensor:
     return x.gather(1, kept[..., None].expand(-1, -1, x.shape[-1]))
 
 
-def _num_kept(num_tokens: int, mask_ratio: float) -> int:
-    kept = int(num_tokens * (1 - mask_ratio))
+def _check_kept(num_tokens: int, mask_ratio: float) -> None:
+    kept = num_kept(num_tokens, mask_ratio)
     if not 0 < kept <= num_tokens:
         raise UserError(
             f"mask_ratio {mask_ratio} leaves {kept} of {num_tokens} patches; "
             "it must be in [0, 1) and leave at least one: lower it, or use smaller patches or a larger tile"
         )
-    return kept

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from ucf_vit.core.rounding import part_of
 from ucf_vit.nn.attention import Attention
 from ucf_vit.nn.drop_path import DropPath
 from ucf_vit.nn.mlp import Mlp
@@ -29,7 +30,7 @@ class Block(nn.Module):
         self.norm1 = nn.LayerNorm(dim, eps=norm_eps)
         self.attn = Attention(dim, num_heads, dropout, attention)
         self.norm2 = nn.LayerNorm(dim, eps=norm_eps)
-        self.mlp = Mlp(dim, int(dim * mlp_ratio), dropout)
+        self.mlp = Mlp(dim, part_of(dim, mlp_ratio), dropout)
         self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Tensor, first: int | None = None, valid: Tensor | None = None) -> Tensor:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ucf_vit.core.errors import UserError
+from ucf_vit.core.rounding import part_of
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Axis:
 
 
 def axis(length: int, tile: int, overlap: float, use_all: bool) -> Axis:
-    """Starts `range(0, length - tile + 1, tile - int(tile * overlap))`.
+    """Starts `range(0, length - tile + 1, tile - part_of(tile, overlap))`.
 
     With `use_all` one more tile ends at the border where a remainder is left. An axis shorter than the tile
     has the one start 0.
@@ -35,7 +36,7 @@ def axis(length: int, tile: int, overlap: float, use_all: bool) -> Axis:
         )
     if not 0 <= overlap < 1:
         raise UserError(f"tile overlap {overlap} is not a share of the tile: expected 0 <= overlap < 1")
-    stride = max(tile - int(tile * overlap), 1)
+    stride = max(tile - part_of(tile, overlap), 1)
     room = max(length - tile, 0)
     count = room // stride + 1
     if use_all and room % stride:

@@ -10,6 +10,7 @@ from ucf_vit.core.errors import UserError
 from ucf_vit.models import MAE
 from ucf_vit.parallel.mesh import AXES, Layout, layout_of
 from ucf_vit.parallel.traffic import Sizes, bytes_per_step
+from ucf_vit.patching.masking import num_kept
 from ucf_vit.train.build import build_network
 
 _SHOWN = 4
@@ -54,7 +55,7 @@ def encoder_lengths(model: nn.Module) -> dict[str, int]:
         return {"encoder": tokens}
     if model.mask_token is not None:
         return {"encoder": tokens}
-    kept = int(model.num_tokens * (1 - model.mask_ratio))
+    kept = num_kept(model.num_tokens, model.mask_ratio)
     return {"encoder": kept + extra, "decoder.encoder": tokens}
 
 
