@@ -1,13 +1,14 @@
 """The order of an epoch: everything once, the same for all layouts, another one every epoch."""
 
 import time
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ucf_vit.data.order import Group, Order, sample_keys, shuffled
+from ucf_vit.data.order import Group, Order, Request, sample_keys, shuffled
 
 counts_of_groups = st.lists(st.lists(st.integers(1, 9), min_size=1, max_size=12), min_size=1, max_size=3)
 
@@ -20,24 +21,52 @@ def orders(counts, batch_size=3, ranks=1, seed=0, **options) -> list[Order]:
 
 
 def seen(parts: list[Order], epoch: int = 0) -> list[tuple[int, int]]:
-    return [(r.group, t) for order in parts for r in order.requests(epoch) for t in r.tiles.tolist()]
+    return counted(request for order in parts for request in order.requests(epoch))
 
 
-@given(counts_of_groups, st.integers(1, 5), st.integers(1, 4), st.integers(0, 3))
-def test_each_tile_once_and_a_bounded_remainder_left_out(counts, batch_size, ranks, epoch):
-    tiles = seen(orders(counts, batch_size, ranks), epoch)
-    assert len(set(tiles)) == len(tiles)
-    for group, of_files in enumerate(counts):
-        missing = sum(of_files) - sum(g == group for g, _ in tiles)
-        assert missing == sum(of_files) % ranks  # at most ranks - 1
-        assert {t for g, t in tiles if g == group} <= set(range(sum(of_files)))
+def counted(requests: Iterable[Request]) -> list[tuple[int, int]]:
+    """Group and number of the tiles that count."""
+    return [(r.group, tile) for r in requests if r.counts for tile in r.tiles.tolist()]
+
+
+def everything(counts) -> list[tuple[int, int]]:
+    return [(group, tile) for group, of_files in enumerate(counts) for tile in range(sum(of_files))]
+
+
+def check_step(shares: Sequence[Request], batch_size: int) -> None:
+    """What ranks read in the same step: one group, some tile each, as even as can be."""
+    assert len({share.group for share in shares}) == 1
+    assert all(1 <= len(share.tiles) == len(share.keys) <= batch_size for share in shares)
+    own = [len(share.tiles) if share.counts else 0 for share in shares]
+    assert max(own) - min(own) <= 1 and max(own) > 0
+    assert all(share.per_rank == sum(own) / len(own) for share in shares)
+    tiles = {tile for _, tile in counted(shares)}
+    assert all(set(share.tiles.tolist()) <= tiles for share in shares)
+
+
+@given(counts_of_groups, st.integers(1, 5), st.integers(1, 9), st.integers(0, 3))
+def test_each_tile_once_for_any_number_of_ranks(counts, batch_size, ranks, epoch):
+    parts = orders(counts, batch_size, ranks)
+    assert sorted(seen(parts, epoch)) == everything(counts)
+    steps = list(zip(*(order.requests(epoch) for order in parts), strict=True))
+    assert len(steps) == len(parts[0])
+    for shares in steps:
+        check_step(shares, batch_size)
+
+
+def test_ten_tiles_on_six_ranks():
+    """Two batches of one tile each: in the second, two of the six have none of their own."""
+    parts = orders([[1] * 10], 1, 6)
+    assert sorted(seen(parts)) == everything([[1] * 10])
+    steps = list(zip(*(order.requests(0) for order in parts), strict=True))
+    assert [[share.counts for share in shares] for shares in steps] == [[True] * 6, [True] * 4 + [False] * 2]
+    assert [shares[0].per_rank for shares in steps] == [1, 4 / 6]
 
 
 @given(counts_of_groups, st.integers(1, 5), st.integers(1, 4))
 def test_without_shuffling_nothing_is_left_out_for_any_number_of_ranks(counts, batch_size, ranks):
     parts = orders(counts, batch_size, ranks, shuffle=False)
-    expected = [(g, t) for g, of_files in enumerate(counts) for t in range(sum(of_files))]
-    assert sorted(seen(parts)) == expected
+    assert sorted(seen(parts)) == everything(counts)
     sizes = [sum(len(r.tiles) for r in order.requests(0)) for order in parts]
     assert max(sizes) - min(sizes) <= len(counts)
     assert seen(parts, epoch=3) == seen(parts, epoch=0)
@@ -49,21 +78,11 @@ def test_ranks_share_the_global_batches_of_one_process(counts, batch_size, ranks
     parts = orders(counts, batch_size, ranks)
     assert all(len(order) == len(order.schedule(epoch)) for order in (alone, *parts))
     together = list(zip(*(order.requests(epoch) for order in parts), strict=True))
-    assert len(together) == len(parts[0])
-    enough = (whole for whole in alone.requests(epoch) if len(whole.tiles) >= ranks)
-    for shares, whole in zip(together, enough, strict=True):
-        joined = np.concatenate([share.tiles for share in shares])
+    for shares, whole in zip(together, alone.requests(epoch), strict=True):
+        own = [share for share in shares if share.counts]
         assert {share.group for share in shares} == {whole.group}
-        assert len(joined) == len(whole.tiles) // ranks * ranks
-        assert np.array_equal(joined, whole.tiles[: len(joined)])
-        assert np.array_equal(np.concatenate([share.keys for share in shares]), whole.keys[: len(joined)])
-        assert len({len(share.tiles) for share in shares}) == 1
-
-
-def test_ranks_stay_in_step_when_groups_leave_different_remainders():
-    parts = orders([[7], [5], [9]], batch_size=1, ranks=4)
-    for shares in zip(*(order.requests(0) for order in parts), strict=True):
-        assert len({(share.group, len(share.tiles)) for share in shares}) == 1
+        assert np.array_equal(np.concatenate([share.tiles for share in own]), whole.tiles)
+        assert np.array_equal(np.concatenate([share.keys for share in own]), whole.keys)
 
 
 def test_a_function_of_seed_and_epoch_alone():
@@ -100,15 +119,10 @@ def test_an_epoch_goes_on_with_other_ranks_and_batches(counts, changes, epoch):
         stop = None if turn == len(changes) - 1 else count
         steps = list(zip(*(list(o.requests(epoch, position, taken))[:stop] for o in parts), strict=True))
         for shares in steps:
-            assert len({(share.group, len(share.tiles)) for share in shares}) == 1
-            assert len(shares[0].tiles) > 0
-            tiles += [(share.group, tile) for share in shares for tile in share.tiles.tolist()]
+            check_step(shares, batch_size)
+            tiles += counted(shares)
         position, before = position + len(steps), parts[0]
-    assert len(set(tiles)) == len(tiles)
-    for group, of_files in enumerate(counts):
-        seen_here = {tile for g, tile in tiles if g == group}
-        assert seen_here <= set(range(sum(of_files)))
-        assert sum(of_files) - len(seen_here) < ranks
+    assert sorted(tiles) == everything(counts)
 
 
 @given(counts_of_groups, st.integers(1, 4), st.integers(1, 3), st.integers(0, 9))
@@ -126,16 +140,23 @@ def test_the_same_global_batch_goes_on_with_the_same_global_batches():
     assert alone.taken_up(pair[1], 0, 7, alone.whole) == (7, alone.whole)
 
 
-def test_a_tile_that_was_cut_off_comes_once_there_are_fewer_ranks():
-    """Also where the batch that was no batch for two ranks would have come before the place of the stop."""
+@pytest.mark.parametrize(("before", "after"), [((2, 2), (4, 1)), ((1, 6), (2, 4)), ((3, 1), (1, 5))])
+def test_wherever_an_epoch_stops_others_read_what_is_left(before, after):
+    """Each is a batch size and ranks; one data set ends with fewer tiles than ranks."""
     counts = [[5], [40]]
-    pair, (alone,) = orders(counts, 2, 2), orders(counts, 4)
-    for position in range(len(pair[0]) + 1):
-        first = [list(order.requests(0))[:position] for order in pair]
-        tiles = [(r.group, t) for part in first for r in part for t in r.tiles.tolist()]
-        place, taken = alone.taken_up(pair[0], 0, position, pair[0].whole)
-        tiles += [(r.group, t) for r in alone.requests(0, place, taken) for t in r.tiles.tolist()]
-        assert sorted(tiles) == [(g, t) for g, (n,) in enumerate(counts) for t in range(n)]
+    first, then = orders(counts, *before), orders(counts, *after)
+    for position in range(len(first[0]) + 1):
+        tiles = counted(r for order in first for r in list(order.requests(0))[:position])
+        place, taken = then[0].taken_up(first[0], 0, position, first[0].whole)
+        tiles += counted(r for order in then for r in order.requests(0, place, taken))
+        assert sorted(tiles) == everything(counts)
+
+
+def test_the_order_of_one_epoch_is_kept_in_memory():
+    (order,) = orders([[100] * 100])
+    for epoch in range(5):
+        list(order.requests(epoch))
+        assert [kept for kept, _ in order._orders.values()] == [epoch]
 
 
 def test_a_batch_holds_one_group_and_groups_are_mixed():

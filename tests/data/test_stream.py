@@ -89,11 +89,13 @@ def test_union_over_ranks_is_the_data_set_reshuffled_every_epoch(data):
 def test_two_ranks_see_the_global_batches_of_one_process(data):
     alone = Stream([data], batch_size=4, seed=7)
     ranks = [Stream([data], batch_size=2, seed=7, rank=rank, ranks=2) for rank in range(2)]
-    assert [len(stream) for stream in (alone, *ranks)] == [9, 8, 8]  # the last of 33 tiles is no batch for 2
-    full = [batch for batch in alone if len(batch) == 4]
-    for whole, first, second in zip(full, *ranks, strict=True):
-        assert torch.equal(whole.image, torch.cat([first.image, second.image]))
-        assert torch.equal(whole.keys, torch.cat([first.keys, second.keys]))
+    assert [len(stream) for stream in (alone, *ranks)] == [9, 9, 9]
+    for whole, *shares in zip(alone, *ranks, strict=True):
+        own = [share for share in shares if share.counts]  # the last of 33 tiles is only one
+        assert torch.equal(whole.image, torch.cat([share.image for share in own]))
+        assert torch.equal(whole.keys, torch.cat([share.keys for share in own]))
+        assert {share.mean_size for share in shares} == {len(whole) / 2}
+        assert sum(share.weight for share in shares) == len(whole)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -153,7 +155,7 @@ def test_resuming_on_another_number_of_ranks(data):
     st.sampled_from([0, 0, 0, 1]),
 )
 def test_an_epoch_goes_on_with_other_batches_and_ranks(data, changes, workers):
-    """Tiles of the epoch once each, but for fewer than ranks; then an epoch as usual."""
+    """Tiles of the epoch once each; then an epoch as usual."""
     state, tiles = None, []
     for turn, (batch_size, ranks, steps) in enumerate(changes):
         layout = {"batch_size": batch_size, "seed": 0, "ranks": ranks}
@@ -165,10 +167,9 @@ def test_an_epoch_goes_on_with_other_batches_and_ranks(data, changes, workers):
         stop = streams[0].left if turn == len(changes) - 1 else min(steps, streams[0].left)
         for stream in streams:
             for batch in islice(stream, stop):
-                tiles += [corner(image) for image in batch.image]
+                tiles += [corner(image) for image in batch.image if batch.counts]
         state = json.loads(json.dumps(streams[0].state_dict()))
-    assert len(set(tiles)) == len(tiles)
-    assert 33 - len(tiles) < ranks
+    assert len(set(tiles)) == len(tiles) == 33
     list(streams[0])
     usual = Stream([data], **layout)
     usual.epoch = streams[0].epoch
@@ -363,8 +364,8 @@ def test_no_class_is_dropped_whatever_the_number_of_ranks(shared_data, scratch, 
         scratch=scratch,
     )
     streams = [Stream([data], batch_size=2, seed=0, rank=rank, ranks=ranks) for rank in range(ranks)]
-    labels = torch.cat([batch.label for stream in streams for batch in stream])
-    assert len(labels) == 100 // ranks * ranks
+    labels = torch.cat([batch.label for stream in streams for batch in stream if batch.counts])
+    assert len(labels) == 100
     assert set(labels.tolist()) == set(range(10))
 
 
@@ -412,5 +413,15 @@ def test_what_can_not_be_read_from_is_said_at_once(data, ct, scratch):
     empty = build_dataset("ct", "basic_ct", ct, tile_size=(8, 8, 8), start=0.5, end=0.5, scratch=scratch)
     with pytest.raises(DataError, match="ct: no item in the range"):
         Stream([empty], batch_size=2, seed=0)
-    with pytest.raises(DataError, match="not one batch for 64 ranks"):
-        Stream([data], batch_size=2, seed=0, ranks=64)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_more_ranks_than_tiles_take_part_with_a_tile_that_does_not_count(data, workers):
+    shares = [
+        next(iter(Stream([data], batch_size=2, seed=0, rank=rank, ranks=40, num_workers=workers)))
+        for rank in (0, 32, 33, 39)
+    ]
+    assert [(share.counts, share.weight, len(share)) for share in shares] == [(True, 1, 1)] * 2 + [
+        (False, 0, 1)
+    ] * 2
+    assert {share.mean_size for share in shares} == {33 / 40}

@@ -52,7 +52,7 @@ class Case:
 
 @dataclass
 class Outcome:
-    """What steps left: on rank 0 gradients of the first and parameters after the last, whole."""
+    """What steps left: gradients of the first and parameters after the last, whole, as a rank sees them."""
 
     losses: list[float] = field(default_factory=list)
     norms: list[float] = field(default_factory=list)
@@ -134,9 +134,7 @@ def _steps(case: Case, layout: Layout | None, settings: Settings, steps: int, at
     world = World(0, 1, torch.device("cpu")) if layout is None else world_of(layout, attention)
     task = build(case)
     replica = distribute(task, world, settings)
-    keep, outcome = world.is_main, Outcome()
-    if keep or layout is not None:
-        outcome.initial = arrays(gathered(task.state_dict(), keep))
+    outcome = Outcome(initial=arrays(gathered(task.state_dict(), True)))
     optimizer = adamw(task, lr=1e-3, betas=(0.9, 0.95), weight_decay=0.05)
     for step in range(steps):
         batch = share(batch_of(case, task, step), world.data_rank, world.data_size)
@@ -147,13 +145,13 @@ def _steps(case: Case, layout: Layout | None, settings: Settings, steps: int, at
         loss.backward()
         if step == 0:
             grads = {name: p.grad for name, p in task.named_parameters() if p.grad is not None}
-            outcome.gradients = arrays(gathered(grads, keep))
+            outcome.gradients = arrays(gathered(grads, True))
         outcome.norms.append(clip_gradients(task.parameters(), 1.0, world))
         optimizer.step()
         optimizer.zero_grad()
         outcome.losses.append(float(world.sum(loss.detach())) / world.size)
-    outcome.weights = arrays(gathered(task.state_dict(), keep))
-    return outcome if keep else Outcome()
+    outcome.weights = arrays(gathered(task.state_dict(), True))
+    return outcome
 
 
 def arrays(tensors: dict[str, torch.Tensor]) -> dict[str, NDArray[np.float64]]:

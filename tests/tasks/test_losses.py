@@ -1,5 +1,6 @@
 """Losses and metrics of the tasks: definitions, independence of the batch's layout, precision."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -217,6 +218,49 @@ def test_a_class_that_a_sample_lacks_counts_in_its_cross_entropy_alone() -> None
     dice = DiceLoss(softmax=True, to_onehot_y=True, reduction="none", smooth_nr=0, smooth_dr=0)
     expected = torch.nn.functional.cross_entropy(logits, label) + dice(logits, label[:, None])[:, :2].mean()
     assert torch.isclose(segmentation_loss(logits, label)[0], expected, rtol=1e-5)
+
+
+class Broken(torch.nn.Module):
+    """A network whose outputs are not finite for some samples."""
+
+    def __init__(self, network: torch.nn.Module, value: float) -> None:
+        super().__init__()
+        self.network, self.value = network, value
+        self.broken = False
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        out = self.network(*inputs)
+        if self.broken:
+            out = out.clone()
+            out[1:, ..., 0] = self.value
+        return out
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("name", ["unetr", "sap", "classification", "unetr on trees"])
+def test_a_network_that_breaks_down_on_some_samples_has_no_finite_metric(name: str, value: float) -> None:
+    task, batch = build(name).eval(), batch_for(name)
+    task.model = network = Broken(task.model, value)
+    with torch.no_grad():
+        good = task.metrics(task.evaluate(batch))
+        network.broken = True
+        bad = task.metrics(task.evaluate(batch))
+        assert not task(batch).value.isfinite()
+    assert set(good) == set(bad)
+    assert all(map(math.isfinite, good.values()))
+    assert not any(map(math.isfinite, bad.values()))
+
+
+@pytest.mark.parametrize("name", ["masked", "masked on trees", "diffusion", "diffusion on trees"])
+def test_a_sample_whose_loss_is_not_finite_counts(name: str) -> None:
+    task, batch = build(name).eval(), batch_for(name)
+    batch.image[2, 0, 0, 0] = float("nan")
+    if batch.leaves is None and task.patcher is not None:
+        batch = replace(batch, leaves=task.patcher.grow(batch_for(name).image, None))
+    with torch.no_grad():
+        summed, count = task.evaluate(batch)["loss"]
+    assert count == 4
+    assert summed.isnan()
 
 
 def test_whole_volumes_are_predicted_slice_by_slice_by_a_2d_network() -> None:

@@ -33,3 +33,13 @@ def test_it_does_nothing_in_other_types() -> None:
     scale.update(math.nan)
     assert weight.grad is not None and torch.equal(weight.grad, torch.ones(2))
     assert scale.state_dict() == {}
+
+
+def test_it_stays_where_a_smaller_one_would_not_help() -> None:
+    scale = LossScale(True)
+    for step in range(2000):
+        assert scale.can_shrink == (step < 16)
+        scale.update(math.nan)
+    assert scale.value == 1.0
+    scale.load_state_dict({"scale": 0.0, "good": 0})
+    assert scale.value == 1.0

@@ -16,6 +16,7 @@ import runs
 from ucf_vit.config import load
 from ucf_vit.data.batch import Batch
 from ucf_vit.data.order import sample_keys
+from ucf_vit.data.synthetic import write_dataset
 from ucf_vit.train import checkpoint
 from ucf_vit.train.build import build_task
 from ucf_vit.train.hooks.jsonl import read_metrics
@@ -26,7 +27,7 @@ TILES, EPOCHS = 24, 3
 
 
 def train_and_record(environment: dict[str, str], config: Path, *overrides: str) -> None:
-    """Train; write a line with the keys of each training batch; die in that of number `KILL_AT`."""
+    """Train; write a line with the keys that count of each batch; die in that of number `overrides[0]`."""
     os.environ |= environment
     kill_at, overrides = int(overrides[0]), overrides[1:]
     run = load(config, overrides)
@@ -41,7 +42,7 @@ def train_and_record(environment: dict[str, str], config: Path, *overrides: str)
             if count == kill_at:
                 os.kill(os.getpid(), signal.SIGKILL)
             with lines.open("a") as file:
-                print(*batch.keys.tolist(), file=file)
+                print(*batch.keys.tolist() if batch.counts else (), file=file)
         return draw(batch)
 
     task.draw = recorded  # type: ignore[method-assign]
@@ -96,6 +97,61 @@ def test_a_killed_run_goes_on_otherwise(
     text = (out / "log.txt").read_text()
     assert text.count("the steps are others from here on: ") == len(stretches) - 1
     assert f"step={total}/{total} epoch={EPOCHS}/{EPOCHS} " in text
+
+
+@pytest.fixture(scope="module")
+def ten(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ten volumes of one tile each."""
+    root = tmp_path_factory.mktemp("ten")
+    for _ in write_dataset(root, number=10, size=(16, 16, 16), seed=0):
+        pass
+    return root
+
+
+@pytest.mark.parametrize(
+    ("size", "options"),
+    [
+        (1, ["data.num_workers=1"]),
+        (2, ["parallelism.mode=fsdp", "parallelism.fsdp_size=3", "parallelism.tensor_par_size=2"]),
+    ],
+    ids=["simple", "fsdp"],
+)
+def test_ten_files_are_read_by_six_ranks_in_every_epoch(
+    tmp_path: Path, ten: Path, forkserver: BaseContext, size: int, options: list[str]
+) -> None:
+    """In mode simple, the second batch of an epoch has four tiles for six ranks; losses are those of one."""
+    settings = {"max_epochs": 2, "checkpoint_steps": 1}
+    data = {"dict_end_idx": {"tiny": 1.0}}
+    config = runs.write_config(
+        tmp_path / "c.yaml", "masked", ten, trainer=settings, data=data, model={"lr": 1e-4}
+    )
+    runs.train(config, "data.batch_size=6", f"trainer.checkpoint_path={tmp_path / 'one'}")
+    options = [f"data.batch_size={size}", *options]
+    assert runs.on_ranks(forkserver, 6, config, "0", *options, target=train_and_record) == [0] * 6
+    tensor_ranks = size  # which see the same tiles
+    expected = [key for epoch in range(2) for key in keys_in(config, "tiny", epoch, 10)]
+    assert Counter(keys_of(tmp_path, 10**6)) == Counter(expected * tensor_ranks)
+    for key, close in (("loss", 1e-5), ("grad_norm", 1e-3)):
+        one = runs.losses(tmp_path / "one", key=key)
+        assert list(one) == [1, 2, 3, 4]
+        assert runs.losses(tmp_path / "out", key=key) == pytest.approx(one, rel=close)
+
+
+def test_what_is_left_of_an_epoch_is_read_by_other_ranks_however_few_tiles(
+    tmp_path: Path, ten: Path, forkserver: BaseContext
+) -> None:
+    """Six ranks read six of ten tiles; of the four that are left three ranks read two, one and one."""
+    settings = {"max_epochs": 1, "checkpoint_steps": 1}
+    data = {"dict_end_idx": {"tiny": 1.0}, "batch_size": 1}
+    config = runs.write_config(tmp_path / "c.yaml", "masked", ten, trainer=settings, data=data)
+    codes = runs.on_ranks(forkserver, 6, config, "2", target=train_and_record)
+    assert all(code != 0 for code in codes)
+    seen = keys_of(tmp_path, 1)
+    assert len(set(seen)) == len(seen) == 6
+    resumed = ["0", "trainer.resume_from_checkpoint=true", "data.batch_size=2"]
+    assert runs.on_ranks(forkserver, 3, config, *resumed, target=train_and_record) == [0] * 3
+    seen += keys_of(tmp_path, 10**6)
+    assert sorted(seen) == sorted(keys_in(config, "tiny", 0, 10))
 
 
 def test_ranks_with_data_of_their_own_go_on_otherwise(

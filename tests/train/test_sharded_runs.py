@@ -1,13 +1,21 @@
 """Mode fsdp from end to end: runs on four processes, each of which holds a part of one network."""
 
+import os
 from multiprocessing.context import BaseContext
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 import runs
+from ucf_vit.config import load
 from ucf_vit.core.errors import ConfigError
+from ucf_vit.data.batch import Batch
 from ucf_vit.train import checkpoint
+from ucf_vit.train.build import build_task
+from ucf_vit.train.launch import start
+from ucf_vit.train.run import train_task
 
 LAYOUT = {"mode": "fsdp", "simple_ddp_size": 1, "fsdp_size": 2, "tensor_par_size": 2}
 RATE = {"lr": 1e-4}
@@ -144,6 +152,52 @@ def test_a_run_resumes_on_its_layout_and_on_one_process(
         "data.batch_size=4",
     )
     assert runs.losses(tmp_path / "parts/out") == pytest.approx(expected, rel=1e-5)
+
+
+def train_and_compare(environment: dict[str, str], config: Path, *overrides: str) -> None:
+    """Train on ranks with the same samples, which must draw alike before each batch, and end up equal."""
+    os.environ |= environment
+    torch.set_num_threads(1)
+    run = load(config, overrides)
+    with start(run) as world:
+        task = build_task(run)
+        draw, generators = task.draw, []
+
+        def noted(batch: Batch) -> Batch:
+            generators.append(torch.get_rng_state().sum().item())
+            return draw(batch)
+
+        task.draw = noted  # type: ignore[method-assign]
+        train_task(task, run, world)
+        of_ranks = world.gather(generators)
+        assert of_ranks[0] == of_ranks[1] and len(set(generators)) > 6
+        own = {
+            name: parameter.full_tensor().detach().numpy()  # type: ignore[attr-defined]
+            for name, parameter in task.named_parameters()
+            if ".encoder." not in name
+        }
+        first, second = world.gather(own)
+    assert first
+    for name, value in first.items():
+        np.testing.assert_allclose(second[name], value, rtol=1e-5, atol=1e-7, err_msg=name)
+
+
+@pytest.mark.parametrize("split", ["tensor_par_size", "seq_par_size"])
+def test_ranks_that_take_up_a_run_with_dropout_stay_one_network(
+    tmp_path: Path, concrete: Path, forkserver: BaseContext, split: str
+) -> None:
+    """Data ranks draw apart; once they share samples, they draw alike where they do the same."""
+    dropout = RATE | {"drop_rate": 0.2, "drop_path": 0.3}
+    config = runs.write_config(tmp_path / "c.yaml", "masked", concrete, model=dropout, data={"batch_size": 2})
+    assert runs.on_ranks(forkserver, 2, config, "trainer.max_steps=2") == [0, 0]
+    resumed = [
+        "trainer.resume_from_checkpoint=true",
+        "trainer.max_steps=6",
+        "data.batch_size=2",
+        "trainer.accumulate_steps=2",
+    ]
+    layout = ["parallelism.mode=fsdp", f"parallelism.{split}=2", "parallelism.fsdp_size=1"]
+    assert runs.on_ranks(forkserver, 2, config, *resumed, *layout, target=train_and_compare) == [0, 0]
 
 
 def test_simple_ddp_size_alone_is_mode_simple(

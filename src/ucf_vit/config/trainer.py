@@ -82,7 +82,10 @@ class Trainer(Section):
         1, "Best checkpoints to keep: best and, of the next best, best_step_N.", "checkpoints", ge=1
     )
     early_stop_epochs: Whole = key(
-        0, "Stop after so many validations without improvement; 0: never.", "validations", ge=0
+        0,
+        "Stop after so many validations without improvement; 0: never. One without a value does not count.",
+        "validations",
+        ge=0,
     )
     gradient_clip: Number = key(1.0, "Largest norm of the gradient; 0: no clipping.", ge=0)
     ema_decay: Number = key(
@@ -97,7 +100,11 @@ class Trainer(Section):
     accumulate_steps: Whole = key(1, "Batches whose gradients make one optimizer step.", "batches", ge=1)
     log_steps: Whole = key(10, "Write metrics after every so many optimizer steps.", "optimizer steps", ge=1)
     max_bad_losses: Whole = key(
-        5, "Abort after so many losses in a row that are NaN or infinite.", "steps", ge=1
+        5,
+        "Abort after so many steps in a row whose loss or gradient is NaN or infinite; in float16 those "
+        "count once the scale of the loss has fallen to 1.",
+        "steps",
+        ge=1,
     )
     pictures: bool = key(True, "Draw pictures at each validation.")
     sliding_window_overlap: Number = key(

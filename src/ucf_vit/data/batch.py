@@ -42,6 +42,10 @@ class Batch:
     `image` `[B, C, *S]` float32; `label` `[B, *S]` or `[B]` int64, or None; `keys` `[B]` int64, one random
     key per sample that is a function of (seed, epoch, item) alone; `leaves` are those of the images' trees if
     they grow in the loader; `drawn` holds what `Task.draw` added.
+
+    Data ranks may have different numbers of samples: `per_rank` is the mean over them (None: all have as many
+    as this one). `counts` is false where other ranks have all samples there are, and these only keep this one
+    in step.
     """
 
     image: Tensor
@@ -53,9 +57,21 @@ class Batch:
     skipped: tuple[Skipped, ...] = ()
     leaves: Leaves | None = None
     drawn: Mapping[str, Tensor] = field(default_factory=dict)
+    per_rank: float | None = None
+    counts: bool = True
 
     def __len__(self) -> int:
         return len(self.image)
+
+    @property
+    def mean_size(self) -> float:
+        """Samples for each data rank, on average over all of them."""
+        return len(self) if self.per_rank is None else self.per_rank
+
+    @property
+    def weight(self) -> int:
+        """Samples that count."""
+        return len(self) if self.counts else 0
 
     def with_drawn(self, **tensors: Tensor) -> Batch:
         """The same batch with random tensors added."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,12 +15,18 @@ from ucf_vit.core.seeds import seed_of
 
 
 class Request(NamedTuple):
-    """One rank's batch: `tiles` `[b]` of group number `group`; `keys` `[b]` is one random number per tile."""
+    """One rank's batch: `tiles` `[b]` of group number `group`; `keys` `[b]` is one random number per tile.
+
+    `per_rank` is the mean of b over all ranks (None: all have as many). A rank for which there is no tile
+    gets one of another rank, which does not count here: then `counts` is false.
+    """
 
     epoch: int
     group: int
     tiles: NDArray[np.int64]
     keys: NDArray[np.int64]
+    per_rank: float | None = None
+    counts: bool = True
 
 
 Taken = tuple[int, ...]
@@ -89,13 +95,13 @@ def sample_keys(seed: int, name: str, epoch: int, tiles: NDArray[np.int64]) -> N
 class Order:
     """Which tiles make which batch, for rank `rank` of `ranks`.
 
-    With `shuffle`, every rank takes its slice of the same global batches of `batch_size * ranks` tiles; a
-    group's last batch is cut to a multiple of `ranks`, so at most `ranks - 1` tiles per group and epoch are
-    left out. Without, the order is that of the files in every epoch, each rank takes a share of every group
-    that differs by at most one tile, and nothing is left out.
+    With `shuffle`, every rank takes its slice of the same global batches of `batch_size * ranks` tiles; of a
+    group's last batch, which may be smaller, slices differ by at most one tile, and some may be empty.
+    Without, the order is that of the files in every epoch, and each rank takes a share of every group that
+    differs by at most one tile. In both an epoch has every tile once.
 
     A shuffled epoch can go on with other ranks or batches: `taken_up`. The batches of what is left are a
-    function of seed, epoch and what was `Taken`; tiles cut off so far are still among them.
+    function of seed, epoch and what was `Taken`.
     """
 
     groups: Sequence[Group]
@@ -104,6 +110,7 @@ class Order:
     rank: int = 0
     ranks: int = 1
     shuffle: bool = True
+    _orders: dict[int, tuple[int, NDArray[np.int64]]] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def global_batch(self) -> int:
@@ -111,7 +118,7 @@ class Order:
         return self.batch_size * self.ranks
 
     def __len__(self) -> int:
-        return sum(self.batches(group) - self._is_cut(group) for group in range(len(self.groups)))
+        return sum(map(self.batches, range(len(self.groups))))
 
     @property
     def whole(self) -> Taken:
@@ -121,47 +128,46 @@ class Order:
     def batches(self, group: int, taken: Taken | None = None) -> int:
         """Batches of a group in an epoch, or in what is left of it."""
         if not self.shuffle:
-            return -(-self._share(group)[1] // self.batch_size)
+            return -(-len(self._in_order(group)) // self.batch_size)
         left = self.groups[group].size - (taken or self.whole)[group]
         return -(-left // self.global_batch)
 
     def schedule(self, epoch: int, taken: Taken | None = None) -> NDArray[np.int64]:
-        """`[batches, 2]`: group, and number of the batch within it, of each batch of the epoch.
-
-        A last batch of fewer tiles than ranks is taken out at the end, so that the rest does not depend on
-        the number of ranks.
-        """
+        """`[batches, 2]`: group, and number of the batch within it, of each batch of the epoch."""
         counts = [self.batches(group, taken) for group in range(len(self.groups))]
         turns = np.repeat(np.arange(len(counts)), counts)
         if self.shuffle:
             key = taken if taken is not None and any(taken) else ()
             rng = np.random.Generator(np.random.PCG64(seed_of(self.seed, "schedule", epoch, *key)))
             turns = rng.permutation(turns)
-        number, kept = np.empty_like(turns), np.ones(len(turns), bool)
+        number = np.empty_like(turns)
         for group, count in enumerate(counts):
-            mine = np.flatnonzero(turns == group)
-            number[mine] = np.arange(count)
-            kept[mine[count - self._is_cut(group, taken) :]] = False
-        return np.stack([turns, number], axis=1)[kept]
+            number[turns == group] = np.arange(count)
+        return np.stack([turns, number], axis=1)
 
     def requests(self, epoch: int, first: int = 0, taken: Taken | None = None) -> Iterator[Request]:
         """This rank's batches of an epoch from number `first` on."""
-        orders: dict[int, NDArray[np.int64]] = {}
         for turn in self.schedule(epoch, taken)[first:]:
             group, number = turn.tolist()
-            if group not in orders:
-                orders[group] = self.tiles(group, epoch)
-            places = self._places(group, number, taken)
-            tiles = orders[group][places]
-            yield Request(epoch, group, tiles, self.keys(group, epoch, tiles))
+            if not self.shuffle:
+                places = self._in_order(group)[number * self.batch_size :][: self.batch_size]
+                tiles = np.arange(places.start, places.stop)
+                yield Request(epoch, group, tiles, self.keys(group, epoch, tiles))
+                continue
+            batch = self._batch(group, number, taken)
+            places = own = share(batch, self.rank, self.ranks)
+            if not own:
+                places = batch[self.rank % len(batch) :][:1]
+            tiles = self.tiles(group, epoch)[places.start : places.stop]
+            keys = self.keys(group, epoch, tiles)
+            yield Request(epoch, group, tiles, keys, len(batch) / self.ranks, counts=bool(own))
 
     def after(self, epoch: int, position: int, taken: Taken) -> Taken:
         """What is taken after `position` more batches, by all ranks together. Needs `shuffle`."""
         done = np.bincount(self.schedule(epoch, taken)[:position, 0], minlength=len(self.groups)).tolist()
         parts = zip(done, taken, self.groups, strict=True)
         return tuple(
-            first + min(count * self.global_batch, (group.size - first) // self.ranks * self.ranks)
-            for count, first, group in parts
+            first + min(count * self.global_batch, group.size - first) for count, first, group in parts
         )
 
     def taken_up(self, before: Order, epoch: int, position: int, taken: Taken) -> tuple[int, Taken]:
@@ -227,31 +233,23 @@ class Order:
         return sample_keys(self.seed, self.groups[group].name, epoch if self.shuffle else 0, tiles)
 
     def tiles(self, group: int, epoch: int) -> NDArray[np.int64]:
-        """The group's tiles in the order of the epoch."""
-        if not self.shuffle:
-            return np.arange(self.groups[group].size)
-        return _cached(self.groups[group], self.seed, epoch)
+        """The group's tiles in the shuffled order of the epoch; that of one epoch is kept."""
+        if group not in self._orders or self._orders[group][0] != epoch:
+            self._orders[group] = epoch, shuffled(self.groups[group], self.seed, epoch)
+        return self._orders[group][1]
 
-    def _is_cut(self, group: int, taken: Taken | None = None) -> bool:
-        """Whether the group's last batch has fewer tiles than there are ranks."""
-        count = self.batches(group, taken)
-        return self.shuffle and count > 0 and len(self._places(group, count - 1, taken)) == 0
+    def _in_order(self, group: int) -> range:
+        """This rank's tiles of a group, without shuffling."""
+        return share(range(self.groups[group].size), self.rank, self.ranks)
 
-    def _share(self, group: int) -> tuple[int, int]:
-        """First place and number of places of this rank, without shuffling."""
-        size, rest = divmod(self.groups[group].size, self.ranks)
-        return self.rank * size + min(self.rank, rest), size + (self.rank < rest)
-
-    def _places(self, group: int, number: int, taken: Taken | None) -> NDArray[np.int64]:
-        if not self.shuffle:
-            first, size = self._share(group)
-            begin = number * self.batch_size
-            return np.arange(first + begin, first + min(begin + self.batch_size, size))
+    def _batch(self, group: int, number: int, taken: Taken | None) -> range:
+        """Places in the group's order that make its batch `number`, of all ranks together."""
         begin = (taken or self.whole)[group] + number * self.global_batch
-        share = min(self.global_batch, self.groups[group].size - begin) // self.ranks
-        return np.arange(share) + begin + self.rank * share
+        return range(begin, min(begin + self.global_batch, self.groups[group].size))
 
 
-@lru_cache(maxsize=8)
-def _cached(group: Group, seed: int, epoch: int) -> NDArray[np.int64]:
-    return shuffled(group, seed, epoch)
+def share(places: range, rank: int, ranks: int) -> range:
+    """The part of rank `rank`: parts follow each other and differ by one at most, the first ones one more."""
+    each, more = divmod(len(places), ranks)
+    first = rank * each + min(rank, more)
+    return places[first : first + each + (rank < more)]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,12 +22,16 @@ class Share:
     In a pass over a group every tile comes once, in a new order; passes follow each other without a gap, also
     within a batch. A batch is of one group; groups take turns at random, in rounds in which each has as many
     as a pass over it needs. `key` is what all that is random depends on.
+
+    Batches are meant to be asked for one after the other: what one needs of the orders is kept for the next.
     """
 
     groups: Sequence[Group]
     tiles: Sequence[Tiles]
     batch_size: int
     key: tuple[int, ...]
+    _orders: dict[int, dict[int, Tiles]] = field(default_factory=dict, init=False, repr=False)
+    _turns: dict[int, Tiles] = field(default_factory=dict, init=False, repr=False)
 
     @cached_property
     def batches(self) -> list[int]:
@@ -37,37 +41,45 @@ class Share:
     def batch(self, step: int) -> tuple[int, Tiles, Tiles]:
         """Group, tiles `[b]` and the number of the pass of each `[b]`, of batch number `step`."""
         number, turn = divmod(step, sum(self.batches))
-        group, nth = _turns(self, number)[turn].tolist()
+        group, nth = self._turns_of(number)[turn].tolist()
         first = (number * self.batches[group] + nth) * self.batch_size
         passes, places = np.divmod(np.arange(first, first + self.batch_size), len(self.tiles[group]))
-        parts = [_order(self, group, p)[places[passes == p]] for p in range(passes[0], passes[-1] + 1)]
-        return group, np.concatenate(parts), passes
+        orders = self._orders_of(group, range(passes[0], passes[-1] + 1))
+        return group, np.concatenate([order[places[passes == p]] for p, order in orders.items()]), passes
 
     def seen(self, steps: int) -> list[Tiles]:
         """The tiles of each group that come in the first `steps` batches."""
         if steps >= sum(self.batches):
             return list(self.tiles)
-        done = np.bincount(_turns(self, 0)[:steps, 0], minlength=len(self.groups)).tolist()
-        return [_order(self, group, 0)[: count * self.batch_size] for group, count in enumerate(done)]
+        done = np.bincount(self._turns_of(0)[:steps, 0], minlength=len(self.groups)).tolist()
+        return [
+            self._orders_of(group, range(1))[0][: count * self.batch_size] for group, count in enumerate(done)
+        ]
 
     def random(self, purpose: str, *key: int | str) -> np.random.Generator:
         """A stream of random numbers of this share's own."""
         return np.random.Generator(np.random.PCG64(seed_of(*self.key, purpose, *key)))
 
+    def _turns_of(self, number: int) -> NDArray[np.int64]:
+        """`[batches, 2]`: group, and number of the batch within it, of each batch of round `number`."""
+        if number not in self._turns:
+            self._turns.clear()
+            turns = np.repeat(np.arange(len(self.batches)), self.batches)
+            turns = self.random("turns", number).permutation(turns)
+            nth = np.empty_like(turns)
+            for group, count in enumerate(self.batches):
+                nth[turns == group] = np.arange(count)
+            self._turns[number] = np.stack([turns, nth], axis=1)
+        return self._turns[number]
 
-@lru_cache(maxsize=4)
-def _turns(share: Share, number: int) -> NDArray[np.int64]:
-    """`[batches, 2]`: group, and number of the batch within it, of each batch of round `number`."""
-    turns = share.random("turns", number).permutation(np.repeat(np.arange(len(share.batches)), share.batches))
-    nth = np.empty_like(turns)
-    for group, count in enumerate(share.batches):
-        nth[turns == group] = np.arange(count)
-    return np.stack([turns, nth], axis=1)
+    def _orders_of(self, group: int, passes: range) -> dict[int, Tiles]:
+        """The tiles of a group in the order of each of `passes`, which are those that are kept."""
+        kept = self._orders.get(group, {})
+        self._orders[group] = {p: kept[p] if p in kept else self._order(group, p) for p in passes}
+        return self._orders[group]
 
-
-@lru_cache(maxsize=1024)
-def _order(share: Share, group: int, number: int) -> Tiles:
-    """The tiles of a group in the order of pass `number`, shuffled as `mixed` says."""
-    tiles, known = share.tiles[group], share.groups[group]
-    _, counts = np.unique(np.searchsorted(known.ends, tiles, side="right"), return_counts=True)
-    return tiles[mixed(counts, known.buffer, share.random("tiles", known.name, number))]
+    def _order(self, group: int, number: int) -> Tiles:
+        """The tiles of a group in the order of pass `number`, shuffled as `mixed` says."""
+        tiles, known = self.tiles[group], self.groups[group]
+        _, counts = np.unique(np.searchsorted(known.ends, tiles, side="right"), return_counts=True)
+        return tiles[mixed(counts, known.buffer, self.random("tiles", known.name, number))]

@@ -32,12 +32,15 @@ class Stream:
 
     Iterating yields the batches left in the epoch, then moves on to the next epoch. Rank r of `ranks` gets
     its slice of each global batch of `batch_size * ranks` tiles; the order is a function of (seed, epoch)
-    alone, so neither the number of workers nor that of ranks changes it. With a `plan` it reads tiles of its
-    own instead. An epoch that was stopped halfway goes on with other ranks or batches too, with the tiles
-    that were not seen. See `Order` for what `shuffle` means and what is left out, and `RankOrder`.
+    alone, so neither the number of workers nor that of ranks changes it. Each tile comes once in an epoch: a
+    data set's last batch may be smaller, and ranks without a tile of it get one that does not count
+    (`Batch.counts`). With a `plan` a rank reads tiles of its own instead. An epoch that was stopped halfway
+    goes on with other ranks or batches too, with the tiles that were not seen. See `Order` for what `shuffle`
+    means, and `RankOrder`.
+
     `augmentation` is a recipe's name, an Augmentation or None; `keep_orientation` takes its flips and
-    rotations out. With `patcher`, the trees of adaptive patching grow here, from finished
-    tiles: `Batch.leaves`; without `draw_trees` (evaluation) whatever is drawn for them has its middle value.
+    rotations out. With `patcher`, the trees of adaptive patching grow here, from finished tiles:
+    `Batch.leaves`; without `draw_trees` (evaluation) whatever is drawn for them has its middle value.
     Batches are in page-locked memory with `pin_memory` where there is a CUDA or ROCm device.
 
     `on_error`: "fail" raises DataError with the file and the cause; "skip" puts the next readable tile in the
@@ -176,6 +179,8 @@ class Stream:
             keys=torch.from_numpy(filled.keys),
             skipped=filled.skipped,
             leaves=None if patcher is None else leaves_in(kept, patcher),
+            per_rank=filled.per_rank,
+            counts=filled.counts,
         )
 
     def _fingerprint(self) -> dict[str, int | str]:
@@ -240,8 +245,3 @@ def _check(order: Order | RankOrder) -> None:
     for group in order.groups:
         if not group.size:
             raise DataError(f"{group.name}: no item in the range; widen dict_start_idx to dict_end_idx")
-    if len(order) == 0 and order.shuffle:
-        sizes = ", ".join(f"{group.name}: {group.size}" for group in order.groups)
-        raise DataError(
-            f"not one batch for {order.ranks} ranks ({sizes} tiles): use fewer ranks or more data"
-        )

@@ -23,8 +23,9 @@ from ucf_vit.patching.tree.patcher import AdaptivePatcher
 class Filled:
     """What goes with the tensors of a batch; they lie in slot number `slot` if a worker filled them.
 
-    `keys` and `files` have an entry per row that was filled, of `rows` that were asked for. `error` is the
-    message of what went wrong on its way to the main process.
+    `keys` and `files` have an entry per row that was filled, of `rows` that were asked for. `per_rank` and
+    `counts` are those of the request. `error` is the message of what went wrong on its way to the main
+    process.
     """
 
     group: int
@@ -34,6 +35,8 @@ class Filled:
     skipped: tuple[Skipped, ...] = ()
     slot: int = 0
     error: str | None = None
+    per_rank: float | None = None
+    counts: bool = True
 
 
 class TileSet:
@@ -106,6 +109,8 @@ class TileSet:
             skipped=tuple(Skipped(file, cause) for file, cause in skipped.items()),
             slot=slot,
             error=error,
+            per_rank=request.per_rank,
+            counts=request.counts,
         )
 
     def _fill_row(

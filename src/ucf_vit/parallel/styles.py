@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.tensor import DTensor, Partial, Replicate, Shard
 
-from ucf_vit.core.seeds import seed_of
+from ucf_vit.core.seeds import seed_of, seed_torch
 from ucf_vit.nn.attention import Attention
 from ucf_vit.nn.drop_path import DropPath
 from ucf_vit.nn.encoder import Encoder, valid_of_all
@@ -191,10 +191,18 @@ class SplitDropout(nn.Dropout):
             part = super().forward(x.to_local())
         else:
             with own_randomness(self.region, x.device):
-                part = super().forward(x.to_local())
+                part = self._drop(x.to_local())
         return DTensor.from_local(
             part, x.device_mesh, x.placements, run_check=False, shape=x.shape, stride=x.stride()
         )
+
+    def _drop(self, part: Tensor) -> Tensor:
+        """Dropout that keeps a tensor for its backward pass also where this rank has no token.
+
+        Recomputation ends once it has made all that was kept: ranks that keep less would end it before an
+        exchange that others still make.
+        """
+        return super().forward(part) if part.numel() else part * torch.ones_like(part)
 
 
 @contextmanager
@@ -202,7 +210,7 @@ def own_randomness(region: Region, device: torch.device) -> Iterator[None]:
     """Global generators that differ between ranks with the same samples, which before and after agree."""
     seed = seed_of(int(torch.randint(2**62, ())), *region.place)
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
+        seed_torch(device, seed)
         yield
 
 

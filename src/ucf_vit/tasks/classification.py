@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from ucf_vit.core.errors import UserError
 from ucf_vit.data.batch import Batch
 from ucf_vit.patching.tree.patcher import AdaptivePatcher
-from ucf_vit.tasks.task import TASKS, Direction, Loss, Panel, Task, total
+from ucf_vit.tasks.task import TASKS, Direction, Loss, Panel, Task, judged, total
 
 
 @TASKS.register("classification")
@@ -30,17 +30,19 @@ class Classification(Task):
         logits = self.predict(batch.image, self.patches_of(batch), batch.variables).float()
         label = class_label(batch)
         loss = F.cross_entropy(logits, label, label_smoothing=self.label_smoothing)
-        return Loss(loss, {"top1": (logits.argmax(dim=1) == label).float().mean().detach()})
+        right = (logits.argmax(dim=1) == label).float()
+        return Loss(loss, {"top1": judged(right, logits).mean().detach()})
 
     def evaluate(self, batch: Batch) -> dict[str, Tensor]:
         """Cross-entropy and whether the right class is the first, or among the first five."""
         logits = self.predict(batch.image, self.patches_of(batch), batch.variables).float()
         label = class_label(batch)
         ranked = logits.topk(min(5, logits.shape[1]), dim=1).indices == label[:, None]
+        right = judged(ranked.float(), logits)
         return {
             "loss": total(F.cross_entropy(logits, label, reduction="none")),
-            "top1": total(ranked[:, 0].float()),
-            "top5": total(ranked.any(dim=1).float()),
+            "top1": total(right[:, 0]),
+            "top5": total(right.sum(dim=1)),
         }
 
     def pictures(self, batch: Batch) -> list[Panel]:

@@ -49,7 +49,7 @@ class MaskedAutoencoding(Task):
     def evaluate(self, batch: Batch) -> dict[str, Tensor]:
         """The same on held-out tiles, each with a mask of its own that stays; empty ones do not count."""
         error, some = self._per_sample(self.draw(batch).to(batch.image.device))
-        return {"loss": total(error.masked_fill(~some, torch.nan))}
+        return {"loss": total(error, some)}
 
     def pictures(self, batch: Batch) -> list[Panel]:
         """Input, input without the removed patches, and reconstruction, of the first channel.

@@ -17,7 +17,7 @@ from ucf_vit.data.batch import Batch
 from ucf_vit.patching.tree.patcher import AdaptivePatcher
 from ucf_vit.patching.tree.patches import Patches
 from ucf_vit.tasks import dice
-from ucf_vit.tasks.task import TASKS, Direction, Loss, Panel, Task, total
+from ucf_vit.tasks.task import TASKS, Direction, Loss, Panel, Task, judged, total
 
 
 @TASKS.register("unetr")
@@ -64,10 +64,9 @@ class Segmentation(Task):
         """Totals of the loss and, by class, of the Dice of whole items; see `dice.totals_of`."""
         label = voxel_label(batch)
         logits = self.predict_whole(batch.image, batch.variables)
-        return {
-            "loss": total(segmentation_loss(logits, label)),
-            "dice": dice.totals_of_labels(logits.argmax(dim=1), label, self.num_classes),
-        }
+        totals = dice.totals_of_labels(logits.argmax(dim=1), label, self.num_classes)
+        totals[:, 0] += judged(torch.zeros(len(label)), logits).sum()
+        return {"loss": total(segmentation_loss(logits, label)), "dice": totals}
 
     def totals(self) -> dict[str, Tensor]:
         """What `evaluate` returns of no item."""

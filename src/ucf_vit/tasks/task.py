@@ -122,8 +122,21 @@ def adaptive_patches(patcher: AdaptivePatcher, batch: Batch, training: bool) -> 
     return patcher.cut(batch.image, leaves)
 
 
-def total(values: Tensor) -> Tensor:
-    """`[sum, count]` in float64 of the values that are not NaN."""
-    values = values.detach().cpu().double()
-    kept = values[~values.isnan()]
+def total(values: Tensor, counts: Tensor | None = None) -> Tensor:
+    """`[sum, count]` in float64 of values `[B]`, or of those that count, `[B]` bool.
+
+    A value that counts and is NaN makes the sum NaN: a network that breaks down must not look better for it.
+    """
+    kept = values.detach() if counts is None else values.detach()[counts]
+    kept = kept.cpu().double()
     return torch.stack([kept.sum(), kept.new_tensor(float(kept.numel()))])
+
+
+def judged(values: Tensor, logits: Tensor) -> Tensor:
+    """`values` `[B, ...]` that follow from the largest of `logits` `[B, K, *S]`; NaN where one is not finite.
+
+    Else a network that breaks down would be one that always says class 0: that is the largest of NaN.
+    """
+    axes = tuple(range(1, logits.ndim))
+    finite = logits.amin(axes).isfinite() & logits.amax(axes).isfinite()
+    return values.masked_fill(~finite.view(-1, *[1] * (values.ndim - 1)), torch.nan)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ucf_vit.data.batch import Batch
+from ucf_vit.data.stream import Stream
 from ucf_vit.train.hooks.hook import Hook
 from ucf_vit.train.meter import Meter
 from ucf_vit.train.signals import StopRequest, listen
@@ -43,8 +44,9 @@ def fit(state: State, loop: Loop, hooks: Sequence[Hook] = ()) -> bool:
     with listen() as request:
         for hook in hooks:
             hook.on_start(state)
+        meter = Meter()
         while state.step < state.total_steps and not _is_stale(state, loop):
-            if _train_epoch(state, loop, hooks, request):
+            if _train_epoch(state, loop, hooks, request, meter):
                 loop.save(state)
                 log.warning(
                     "asked to stop%s: saved at step %d", f" by {request.name}" * bool(request), state.step
@@ -63,9 +65,8 @@ def _is_stale(state: State, loop: Loop) -> bool:
     return stale
 
 
-def _train_epoch(state: State, loop: Loop, hooks: Sequence[Hook], request: StopRequest) -> bool:
+def _train_epoch(state: State, loop: Loop, hooks: Sequence[Hook], request: StopRequest, meter: Meter) -> bool:
     """Train on the rest of the epoch, or up to the last step; True when asked to stop."""
-    meter = Meter()
     state.replica.train()
     for batches in meter.waiting(_grouped(state.stream, loop.accumulate_steps)):
         state.world.at(state.step + 1, "computing")
@@ -73,7 +74,7 @@ def _train_epoch(state: State, loop: Loop, hooks: Sequence[Hook], request: StopR
         state.world.at(state.step, "done")
         meter.add(result.metrics, batches, state.world.data_size)
         last = state.step >= state.total_steps
-        if last or state.step % loop.log_steps == 0:
+        if last or result.stop or state.step % loop.log_steps == 0:
             metrics = {"step": state.step, "epoch": state.epoch, **meter.flush()}
             for hook in hooks:
                 hook.on_step(state, metrics)
@@ -105,13 +106,14 @@ def _finish_epoch(state: State, loop: Loop, hooks: Sequence[Hook]) -> None:
         loop.save(state)
 
 
-def _grouped(batches: Iterable[Batch], size: int) -> Iterator[list[Batch]]:
-    """Lists of `size` batches; the last of an epoch may be shorter."""
+def _grouped(stream: Stream, size: int) -> Iterator[list[Batch]]:
+    """Lists of `size` batches of an epoch, the last of which may be shorter.
+
+    Each comes before the stream is asked for more, which at the end of an epoch would begin the next one.
+    """
     group: list[Batch] = []
-    for batch in batches:
+    for batch in stream:
         group.append(batch)
-        if len(group) == size:
+        if len(group) == size or not stream.left:
             yield group
             group = []
-    if group:
-        yield group

@@ -18,7 +18,7 @@ def evaluate(
 ) -> dict[str, float]:
     """The task's metrics over the batches of all processes, which may have different numbers of them.
 
-    A metric without a single value (a class that never occurs) is NaN.
+    A metric without a single value (a class that never occurs) is NaN, and so is one of which a value is.
     """
     return task.metrics(evaluate_totals(task, batches, world, dtype))
 

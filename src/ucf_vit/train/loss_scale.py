@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-LARGEST = 2.0**24
+LOWEST, LARGEST = 1.0, 2.0**24
+"""At 1 nothing is scaled: a gradient that is not finite there is not so for want of a smaller scale."""
 
 
 class LossScale:
@@ -18,13 +19,19 @@ class LossScale:
     Dynamic scaling (Micikevicius et al. 2018): halved when a gradient is not finite, doubled after `patience`
     steps in which all are. What happens is decided by the global gradient norm, which all processes have, so
     that they agree whatever part of a gradient each holds; torch's GradScaler looks at each part alone.
+    The scale stays between `LOWEST` and `LARGEST`.
     """
 
     def __init__(self, enabled: bool, start: float = 2.0**16, patience: int = 2000) -> None:
         self.enabled = enabled
-        self.value = start if enabled else 1.0
+        self.value = start if enabled else LOWEST
         self.patience = patience
         self.good = 0
+
+    @property
+    def can_shrink(self) -> bool:
+        """Whether a smaller scale may help where a gradient is not finite."""
+        return self.value > LOWEST
 
     def scale(self, loss: Tensor) -> Tensor:
         """The loss to go backward from."""
@@ -44,7 +51,7 @@ class LossScale:
         if not self.enabled:
             return
         if not math.isfinite(norm):
-            self.value, self.good = self.value / 2, 0
+            self.value, self.good = max(self.value / 2, LOWEST), 0
             return
         self.good += 1
         if self.good >= self.patience:
@@ -57,4 +64,4 @@ class LossScale:
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
         """Continue from what `state_dict` returned."""
         if self.enabled and saved:
-            self.value, self.good = saved["scale"], saved["good"]
+            self.value, self.good = max(saved["scale"], LOWEST), saved["good"]

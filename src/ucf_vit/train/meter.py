@@ -14,30 +14,35 @@ T = TypeVar("T")
 
 
 class Meter:
-    """Collects steps until `flush`; times are wall seconds of this process."""
+    """Collects steps until `flush`, of one source or of several; times are wall seconds of this process."""
 
     def __init__(self) -> None:
-        self._began = time.perf_counter()
         self._clear()
+        self._began = self._ended = self._since
 
     def waiting(self, source: Iterable[T]) -> Iterator[T]:
-        """The items of `source`, with the time spent on getting them counted as waiting."""
+        """The items of `source`, with the time spent on getting them counted as waiting.
+
+        The time between two sources, as of a validation, does not count.
+        """
+        self._since += time.perf_counter() - self._ended
         iterator = iter(source)
         while True:
             asked = time.perf_counter()
             try:
                 item = next(iterator)
             except StopIteration:
+                self._ended = time.perf_counter()
                 return
             self._began = time.perf_counter()
             self._waited += self._began - asked
             yield item
 
     def add(self, metrics: dict[str, float], batches: Sequence[Batch], processes: int) -> None:
-        """Count one step, of `batches` here and as many samples on each of `processes`."""
+        """Count one step, of `batches` here and others on each of as many data ranks as `processes`."""
         samples, seconds = sum(map(len, batches)), time.perf_counter() - self._began
         self._steps += 1
-        self._samples += samples * processes
+        self._samples += sum(batch.mean_size for batch in batches) * processes
         for name, value in metrics.items():
             self._sums[name] = self._sums.get(name, 0.0) + value
         if len(names := {batch.dataset for batch in batches}) == 1:
@@ -59,6 +64,6 @@ class Meter:
         self._since = time.perf_counter()
         self._waited = 0.0
         self._steps = 0
-        self._samples = 0
+        self._samples = 0.0
         self._sums: dict[str, float] = {}
         self._costs: dict[str, list[float]] = {}

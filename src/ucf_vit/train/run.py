@@ -95,7 +95,7 @@ def build_loop(run: Run, data: Data, total_steps: int, saver: Saver) -> Loop:
     )
     dtype = getattr(torch, trainer.data_type)
     return Loop(
-        step=StepSettings(rate, dtype, trainer.gradient_clip, trainer.max_bad_losses),
+        step=StepSettings(rate, dtype, trainer.gradient_clip, trainer.max_bad_losses, trainer.seed),
         validate=lambda state: _validate(state, data, dtype),
         judge=lambda state, metrics: save_if_good(state, run, saver, metrics),
         save=lambda state: save_slot(state, run, saver),

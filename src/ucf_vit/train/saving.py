@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from ucf_vit.config import Run
@@ -33,7 +33,7 @@ def save_slot(state: State, run: Run, saver: Saver) -> None:
 
 
 def save_if_good(state: State, run: Run, saver: Saver, metrics: dict[str, float]) -> None:
-    """Count a validation, and write `best` where it is that.
+    """Count a validation, and write `best` where it is that; one without a finite value counts as neither.
 
     The `trainer.checkpoint_keep_best` - 1 next best are kept as `best_step_<step>`.
     """
@@ -58,17 +58,38 @@ def save_if_good(state: State, run: Run, saver: Saver, metrics: dict[str, float]
         kept = ranked()
         return len(kept) < more or sign * value > goodness(kept[more - 1])
 
-    better = math.isfinite(value) and (state.best is None or sign * (value - state.best) > 0)
-    if better:
+    if not math.isfinite(value):
+        _tell(state, key, metrics)
+        return
+    state.unjudged = False
+    if state.best is None or sign * (value - state.best) > 0:
         state.best, state.stale = value, 0
         _save(state, run, saver, checkpoint.BEST, metrics, keep=more > 0, prune=prune)
         return
     state.stale += 1
     saver.wait()
-    if more and math.isfinite(value) and state.world.on_main(is_next_best):
+    if more and state.world.on_main(is_next_best):
         _save(state, run, saver, f"{checkpoint.BEST}_step_{state.step}", metrics, prune=prune)
     else:
         state.world.on_main(prune)
+
+
+def _tell(state: State, key: str, metrics: Mapping[str, float]) -> None:
+    """Say once, until it changes, that a validation could not be judged."""
+    if state.unjudged or not state.world.is_main:
+        return
+    state.unjudged = True
+    cause = "what the network says of held-out data is not finite: look at these files, or lower model.lr"
+    if math.isfinite(metrics.get("validation/loss", math.nan)):
+        cause = "no held-out item has anything that counts for it: hold out others (data.dict_end_idx)"
+    log.warning(
+        "%s is %s at step %d, since %s. Until it is a number, no checkpoint becomes best and "
+        "trainer.early_stop_epochs counts nothing",
+        key,
+        metrics[key],
+        state.step,
+        cause,
+    )
 
 
 def _remove(checkpoints: Iterable[Path], key: str) -> None:

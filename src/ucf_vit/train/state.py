@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-import random
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -28,8 +26,9 @@ class State:
 
     `replica` is what a training step calls: the task, or its distributed wrapper. `step` counts optimizer
     steps; the learning rate is a function of it. `best` is the best validation result so far and `stale`
-    the number of validations since. `ema` is the average of the weights, None where none is kept. `shift` is
-    how many steps more than `steps_per_epoch` an epoch the epochs so far have, where that number changed.
+    the number of validations since; `unjudged` says that the last one had no finite value. `ema` is the
+    average of the weights, None where none is kept. `shift` is how many steps more than `steps_per_epoch` an
+    epoch the epochs so far have, where that number changed.
     """
 
     task: Task
@@ -43,6 +42,7 @@ class State:
     step: int = 0
     best: float | None = None
     stale: int = 0
+    unjudged: bool = False
     slot: str = ""
     bad_losses: int = 0
     ema: Ema | None = None
@@ -75,12 +75,13 @@ class State:
         }
 
     def state_dict(self) -> dict[str, Any]:
-        """All but what is in `tensors`, as plain values; the random states are this process's."""
+        """All but what is in `tensors`, as plain values, the same on every rank.
+
+        There is no state of a random generator among them: each step seeds its own, see `train_step`.
+        """
         return {
             "scale": self.scale.state_dict(),
             "stream": self.stream.state_dict(),
-            "rank": self.world.rank,
-            "random": random_state(self.world.device),
             "step": self.step,
             "steps_per_epoch": self.steps_per_epoch,
             "best": self.best,
@@ -89,32 +90,7 @@ class State:
         }
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
-        """Continue from what `state_dict` returned; random states where they are of the same rank."""
+        """Continue from what `state_dict` returned."""
         self.stream.load_state_dict(saved["stream"])
         self.scale.load_state_dict(saved.get("scale", {}))
         self.step, self.best, self.stale = saved["step"], saved["best"], saved["stale"]
-        if self.world.rank == saved["rank"]:
-            restore_random_state(saved["random"], self.world.device)
-
-
-def random_state(device: torch.device) -> dict[str, Any]:
-    """State of Python's, numpy's and torch's global generators, as values that load with `weights_only`."""
-    name, keys, position, has_gauss, gauss = np.random.get_state()
-    state = {
-        "python": random.getstate(),
-        "numpy": (str(name), torch.from_numpy(np.asarray(keys).astype(np.int64)), position, has_gauss, gauss),
-        "torch": torch.get_rng_state(),
-    }
-    if device.type == "cuda":
-        state["cuda"] = torch.cuda.get_rng_state(device)
-    return state
-
-
-def restore_random_state(state: dict[str, Any], device: torch.device) -> None:
-    """Set the global generators to a state that `random_state` returned."""
-    random.setstate(state["python"])
-    name, keys, position, has_gauss, gauss = state["numpy"]
-    np.random.set_state((name, keys.numpy().astype(np.uint32), position, has_gauss, gauss))
-    torch.set_rng_state(state["torch"])
-    if device.type == "cuda" and "cuda" in state:
-        torch.cuda.set_rng_state(state["cuda"], device)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ucf_vit.core.errors import UserError
+from ucf_vit.core.seeds import seed_generators
 from ucf_vit.data.batch import Batch
 from ucf_vit.parallel.gradients import clip_gradients
 from ucf_vit.parallel.simple import accumulating
@@ -27,13 +28,14 @@ class StepSettings:
 
     `rate(step)` is the learning rate, `dtype` the type of matrix products (autocast), `gradient_clip` the
     largest global gradient norm (0: not clipped), `max_bad_losses` how many steps in a row may be left out
-    because the loss or the gradient is not finite.
+    because the loss or the gradient is not finite, `seed` that of dropout and stochastic depth.
     """
 
     rate: Callable[[int], float]
     dtype: torch.dtype = torch.float32
     gradient_clip: float = 1.0
     max_bad_losses: int = 5
+    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -49,16 +51,41 @@ def train_step(
 ) -> StepResult:
     """Forward and backward over `batches` (accumulated), clip, update.
 
-    The gradient is that of the mean over all samples of all batches and processes. When the loss or the
-    gradient norm is not finite, weights, their average and moments stay as they are. Raises UserError after
-    `max_bad_losses` such steps in a row, naming the data.
+    When the loss or the gradient norm is not finite, weights, their average and moments stay as they are.
+    Raises UserError after `max_bad_losses` such steps in a row, naming the data.
+
+    Dropout and stochastic depth are a function of (seed, step, data rank): a resumed run draws what it would
+    have drawn. Ranks that share samples begin with the same generators; where each holds a part of the
+    tokens, `parallel.styles.own_randomness` sets them apart.
     """
+    seed_generators(state.world.device, settings.seed, "step", state.step, state.world.data_rank)
     rate = settings.rate(state.step)
     for group in state.optimizer.param_groups:
         group["lr"] = rate
+    means = _gradients(state, settings, batches, stop)
+    rescaled = math.isfinite(means["loss"]) and state.scale.can_shrink
+    norm = _update(state, settings) if math.isfinite(means["loss"]) else math.nan
+    if state.ema is not None and math.isfinite(norm):
+        state.ema.update(state.task)
+    state.optimizer.zero_grad(set_to_none=True)
+    state.step += 1
+    _watch(state, settings, batches, good=math.isfinite(norm) or rescaled)
+    stop = means.pop("stop") > 0
+    return StepResult(means | {"lr": rate, "grad_norm": norm}, stop)
+
+
+def _gradients(
+    state: State, settings: StepSettings, batches: Sequence[Batch], stop: bool
+) -> dict[str, float]:
+    """Add up the gradient of the mean over all samples of all batches and data ranks; means of the metrics.
+
+    Gradients are averaged over data ranks, which may have different numbers of samples: what a rank has of a
+    batch counts with that number over the samples of all batches for each rank on average.
+    """
     sums: dict[str, Tensor] = {}
+    samples = sum(batch.mean_size for batch in batches)
     for index, batch in enumerate(batches):
-        share = len(batch) / sum(map(len, batches))
+        share = batch.weight / samples
         last = index == len(batches) - 1
         with nullcontext() if last else accumulating(state.replica):
             loss = _forward(state, settings, batch)
@@ -67,16 +94,7 @@ def train_step(
             if last:
                 shared = _shared(state, sums, stop)
             state.scale.scale(loss.value * share).backward()
-    means = dict(zip((*sums, "stop"), (shared() / state.world.size).tolist(), strict=True))
-    norm = _update(state, settings) if math.isfinite(means["loss"]) else math.nan
-    if state.ema is not None and math.isfinite(norm):
-        state.ema.update(state.task)
-    state.optimizer.zero_grad(set_to_none=True)
-    state.step += 1
-    rescaled = state.scale.enabled and math.isfinite(means["loss"])
-    _watch(state, settings, batches, good=math.isfinite(norm) or rescaled)
-    stop = means.pop("stop") > 0
-    return StepResult(means | {"lr": rate, "grad_norm": norm}, stop)
+    return dict(zip((*sums, "stop"), (shared() / state.world.size).tolist(), strict=True))
 
 
 def _forward(state: State, settings: StepSettings, batch: Batch) -> Loss:

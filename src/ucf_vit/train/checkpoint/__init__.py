@@ -1,9 +1,8 @@
 """Checkpoints that survive a kill at any moment: two slots, written aside, flushed, renamed, checked.
 
 A slot is a directory: `model.safetensors` (weights), `ema.safetensors` (their average, where one is kept),
-`optimizer.safetensors` (moments, by the names of the weights), `state.pt` (loss scale, data position,
-random states, step), `meta.json` (number, versions, config, layout, checksums). `<name>_even` and
-`<name>_odd` are written in turn.
+`optimizer.safetensors` (moments, by the names of the weights), `state.pt` (loss scale, data position, step),
+`meta.json` (number, versions, config, layout, checksums). `<name>_even` and `<name>_odd` are written in turn.
 
 Several ranks write a file of each kind in place of one, `model-00001-of-00004.safetensors`, with the pieces
 they hold; see `shards`. Nothing in a checkpoint depends on the layout that it was written in.

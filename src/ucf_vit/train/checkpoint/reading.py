@@ -31,7 +31,7 @@ READERS = 4
 class Checkpoint:
     """A verified checkpoint; tensors are read when they are asked for.
 
-    `state` is what this rank wrote beside the tensors, or rank 0 where it wrote nothing.
+    `state` is what the first rank wrote beside them.
     """
 
     directory: Path
@@ -76,7 +76,7 @@ def load(directory: Path, world: World = ALONE) -> Checkpoint:
     problems = [problem for of_rank in world.gather(problems) for problem in of_rank]
     if problems:
         raise CheckpointError("; ".join(problems))
-    return Checkpoint(directory, _read_state(directory, meta, world.rank), meta)
+    return Checkpoint(directory, _read_state(directory, meta), meta)
 
 
 def read_meta(directory: Path) -> dict[str, Any]:
@@ -110,9 +110,8 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _read_state(directory: Path, meta: Mapping[str, Any], rank: int) -> dict[str, Any]:
-    states = [name for name in meta["sha256"] if kind_of(name) == STATE]
-    path = directory / states[rank if rank < len(states) else 0]
+def _read_state(directory: Path, meta: Mapping[str, Any]) -> dict[str, Any]:
+    path = directory / next((name for name in meta["sha256"] if kind_of(name) == STATE), f"{STATE}.pt")
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except UnpicklingError as cause:

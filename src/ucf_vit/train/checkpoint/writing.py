@@ -32,17 +32,18 @@ def write(
 ) -> dict[str, str]:
     """Write this rank's files to `aside`, see `prepare`, and flush them; their SHA-256 sums by name.
 
-    `parts` are pieces by kind and name; `state` is plain values and tensors.
+    `parts` are pieces by kind and name; `state` is plain values and tensors, which the first rank writes.
     """
     paths = []
     for kind, pieces in parts.items():
         if pieces:
-            paths.append(aside / _file(kind, "safetensors", rank, ranks))
+            paths.append(aside / _file(kind, rank, ranks))
             write_shard(paths[-1], pieces)
-    paths.append(aside / _file(STATE, "pt", rank, ranks))
-    buffer = io.BytesIO()  # torch's own writer does not say why it fails
-    torch.save(state, buffer)
-    paths[-1].write_bytes(buffer.getbuffer())
+    if rank == 0:
+        paths.append(aside / f"{STATE}.pt")
+        buffer = io.BytesIO()  # torch's own writer does not say why it fails
+        torch.save(state, buffer)
+        paths[-1].write_bytes(buffer.getbuffer())
     for path in paths:
         flush(path)
     return {path.name: sha256(path) for path in paths}
@@ -101,5 +102,5 @@ def versions() -> dict[str, str]:
     return {"ucf_vit": ucf_vit.__version__, "torch": torch.__version__, "python": platform.python_version()}
 
 
-def _file(kind: str, suffix: str, rank: int, ranks: int) -> str:
-    return f"{kind}.{suffix}" if ranks == 1 else f"{kind}-{rank + 1:05}-of-{ranks:05}.{suffix}"
+def _file(kind: str, rank: int, ranks: int) -> str:
+    return f"{kind}.safetensors" if ranks == 1 else f"{kind}-{rank + 1:05}-of-{ranks:05}.safetensors"
