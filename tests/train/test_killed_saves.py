@@ -48,7 +48,7 @@ def train_and_hold(environment: dict[str, str], config: Path, moment: str, *over
 
     def after_pieces(aside: Path, *arguments: Any) -> dict[str, str]:
         while due and rank == "1":
-            if len(list(aside.glob("state-*"))) == 3:
+            if len(list(aside.glob("optimizer-*"))) == 3:
                 hold()
             time.sleep(0.01)
         return write(aside, *arguments)

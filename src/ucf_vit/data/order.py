@@ -149,18 +149,7 @@ class Order:
         """This rank's batches of an epoch from number `first` on."""
         for turn in self.schedule(epoch, taken)[first:]:
             group, number = turn.tolist()
-            if not self.shuffle:
-                places = self._in_order(group)[number * self.batch_size :][: self.batch_size]
-                tiles = np.arange(places.start, places.stop)
-                yield Request(epoch, group, tiles, self.keys(group, epoch, tiles))
-                continue
-            batch = self._batch(group, number, taken)
-            places = own = share(batch, self.rank, self.ranks)
-            if not own:
-                places = batch[self.rank % len(batch) :][:1]
-            tiles = self.tiles(group, epoch)[places.start : places.stop]
-            keys = self.keys(group, epoch, tiles)
-            yield Request(epoch, group, tiles, keys, len(batch) / self.ranks, counts=bool(own))
+            yield self._request(epoch, group, number, taken)
 
     def after(self, epoch: int, position: int, taken: Taken) -> Taken:
         """What is taken after `position` more batches, by all ranks together. Needs `shuffle`."""
@@ -237,6 +226,18 @@ class Order:
         if group not in self._orders or self._orders[group][0] != epoch:
             self._orders[group] = epoch, shuffled(self.groups[group], self.seed, epoch)
         return self._orders[group][1]
+
+    def _request(self, epoch: int, group: int, number: int, taken: Taken | None) -> Request:
+        if not self.shuffle:
+            places = self._in_order(group)[number * self.batch_size :][: self.batch_size]
+            tiles = np.arange(places.start, places.stop)
+            return Request(epoch, group, tiles, self.keys(group, epoch, tiles))
+        batch = self._batch(group, number, taken)
+        own = share(batch, self.rank, self.ranks)
+        places = own or batch[self.rank % len(batch) :][:1]
+        tiles = self.tiles(group, epoch)[places.start : places.stop]
+        keys = self.keys(group, epoch, tiles)
+        return Request(epoch, group, tiles, keys, len(batch) / self.ranks, counts=len(own) > 0)
 
     def _in_order(self, group: int) -> range:
         """This rank's tiles of a group, without shuffling."""
