@@ -46,7 +46,7 @@ def test_without_a_label_folder_there_are_no_labels(tmp_path, scratch):
 def test_the_same_name_twice_is_refused(tmp_path, scratch):
     for suffix in (".nii", ".nii.gz"):
         save_nifti(tmp_path / "imagesTr" / f"a{suffix}", VOLUME)
-    with pytest.raises(DataError, match=r"a\.nii\.gz: the same item as .*a\.nii"):
+    with pytest.raises(DataError, match=r"a\.nii\.gz and .*a\.nii are both item 'a'"):
         BasicCT(tmp_path, scratch=scratch).items()
 
 

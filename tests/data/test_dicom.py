@@ -212,7 +212,7 @@ def test_a_header_without_a_place_in_space_is_refused(series, scratch, wrong):
 
 
 def test_nothing_there(tmp_path, scratch):
-    with pytest.raises(DataError, match="no DICOM file there"):
+    with pytest.raises(DataError, match="no DICOM image there"):
         Dicom(tmp_path, scratch=scratch)
     with pytest.raises(DataError, match="nowhere: no such directory"):
         Dicom(tmp_path / "nowhere", scratch=scratch)

@@ -168,7 +168,7 @@ def test_a_directory_without_fields(tmp_path, scratch):
 
 @pytest.mark.parametrize(("name", "extra"), [("a.nc", "netcdf"), ("a.zarr", "zarr")])
 def test_a_missing_package_names_the_extra(tmp_path, scratch, monkeypatch, name, extra):
-    (tmp_path / name).mkdir()
+    (tmp_path / name).mkdir() if name.endswith(".zarr") else (tmp_path / name).touch()
     monkeypatch.setattr(importlib.util, "find_spec", lambda package: None)
     with pytest.raises(UserError, match=rf"{name}: needs xarray and .*: pip install 'ucf-vit\[{extra}\]'"):
         Fields(tmp_path, scratch=scratch)

@@ -47,16 +47,21 @@ def test_pairs_never_depend_on_the_order_of_the_names(tmp_path_factory, order, t
 
 
 def test_a_file_without_partner_is_named(tmp_path):
-    for name in ("images/img_1", "images/img_2", "labels/label_1", "labels/label_3"):
-        save(tmp_path / f"{name}.npy", np.zeros((4, 4)))
-    with pytest.raises(DataError, match=r"2 file\(s\).*no partner.*images/img_2\.npy, .*labels/label_3\.npy"):
-        NpyPairs(tmp_path)
+    for name in ("images/img_1", "images/img_2", "labels/label_2", "labels/label_3"):
+        save(tmp_path / f"{name}.npy", np.zeros((4, 4, 2) if "img" in name else (4, 4)))
+    source = NpyPairs(tmp_path)
+    assert source.spatial_dims == 2  # as the label says that there is
+    assert [item.label is None for item in source.items()] == [True, False]
+    assert str(source.passed_over) == "1 labels without an image (label_3.npy)"
+    told = r"x: no label for 1 of 2 items: .*img_1\.npy \(2 items, 1 without a label \(1\); 1 files passed"
+    with pytest.raises(DataError, match=told):
+        build_dataset("x", "npy_pairs", tmp_path, tile_size=(4, 4))
 
 
 def test_two_files_with_one_id_are_named(tmp_path):
     for name in ("img_1", "1"):
         save(tmp_path / "images" / f"{name}.npy", np.zeros((4, 4)))
-    with pytest.raises(DataError, match=r"img_1\.npy and .*images/1\.npy have the same id '1'"):
+    with pytest.raises(DataError, match=r"img_1\.npy and .*images/1\.npy are both item '1'"):
         NpyPairs(tmp_path)
 
 

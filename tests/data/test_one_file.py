@@ -76,7 +76,7 @@ def test_what_cannot_be_read_is_named_with_its_cause(tmp_path: Path) -> None:
         "text.npy": "real numbers",
         "nan.npy": "NaN",
         "none.png": "no such file",
-        "a.tif": ".nii.gz",
+        "a.mpg": ".nii.gz",
     }
     for name, cause in causes.items():
         with pytest.raises(DataError, match=cause) as error:

@@ -1,6 +1,7 @@
 """`ucf-vit plan`, as typed, on real files; and its benchmark in the short form."""
 
 import json
+import re
 import runpy
 import subprocess
 import sys
@@ -56,7 +57,7 @@ def plan(config: Path, gpus: int, *arguments: str) -> list[str]:
     if isinstance(result.exception, UserError):
         raise result.exception
     assert result.exit_code == 0, result.output
-    return result.output.splitlines()
+    return [line for line in result.output.splitlines() if not re.match(r"\w+: \d+ items", line)]
 
 
 def test_a_table_the_keys_a_picture_and_a_file(config: Path) -> None:

@@ -41,7 +41,7 @@ def test_known_headers_are_not_read_again_and_changed_ones_are(
         assert result.exit_code == 0, (result.output, result.exception)
         return result.output.splitlines()[-1].rpartition(", ")[2], len(asked)
 
-    folders = 2  # imagesTr and labelsTr are listed
+    folders = 3  # the root, imagesTr and labelsTr are listed
     assert plan() == ("4 headers read", folders + 4)
     assert plan() == ("0 headers read", folders)
     put("v1.nii", 16, 32, 32)

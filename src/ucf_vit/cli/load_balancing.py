@@ -21,4 +21,7 @@ def load_balancing(
     from ucf_vit.train.plan import draft
     from ucf_vit.train.plan_table import keys
 
-    typer.echo(keys(draft(run, num_gpus).plan))
+    drafted = draft(run, num_gpus)
+    for name, listed in drafted.listed.items():
+        typer.echo(f"{name}: {listed}", err=True)
+    typer.echo(keys(drafted.plan))

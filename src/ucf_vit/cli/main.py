@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import io
 import os
 import sys
 import traceback
@@ -56,6 +57,9 @@ def guarded(main: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(main)
     def call(*arguments: str) -> None:
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):  # names of files may be what the terminal can't show
+                stream.reconfigure(errors="backslashreplace")
         try:
             refuse_credentials(one for one in arguments or sys.argv[1:] if isinstance(one, str))
             main(*arguments)

@@ -54,6 +54,8 @@ def plan(
         planned = check_plan(run, gpus, directory)
     else:
         planned = plan_run(run, gpus, directory, overwrite=overwrite)
+    for name, listed in planned.listed.items():
+        typer.echo(f"{name}: {listed}")
     typer.echo(table(planned.plan))
     if planned.skipped:
         typer.echo(f"{planned.skipped} unreadable files are left out")

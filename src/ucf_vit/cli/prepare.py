@@ -19,6 +19,7 @@ from ucf_vit.cli.arguments import to_path
 from ucf_vit.cli.config import Overrides
 from ucf_vit.config import load
 from ucf_vit.core.errors import DataError, UserError
+from ucf_vit.core.log import say
 from ucf_vit.core.paths import path_or_url
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def _one(name: str, origin: Origin, place: Path, settings: Settings) -> Path:
     from ucf_vit.data.prepare.convert import prepare as convert
 
     with _bar(name) as show:
-        found = convert(origin, place, settings, show)
+        found = convert(origin, place, settings, show, lambda listed: say(f"{name}: {listed}"))
     left_out = f", {len(found.skipped)} unreadable left out" if found.skipped else ""
     typer.echo(f"{place}: {len(found.keys)} items{left_out}, {decimal(found.size)}")
     return place

@@ -33,6 +33,7 @@ def stats(
     if not used:
         typer.echo(f"{config}: nothing to do; no data set has data.dict_normalization of kind stats")
     for dataset in used:
+        typer.echo(f"{dataset.name}: {dataset.listed}")
         with Progress() as progress:
             bar = progress.add_task(dataset.name)
             found = find_statistics(

@@ -12,6 +12,7 @@ import yaml
 from ucf_vit.config.dialect import TAG, Loader
 from ucf_vit.config.syntax import NotYamlError, located
 from ucf_vit.core.errors import ConfigError
+from ucf_vit.core.text import decoded
 from ucf_vit.core.urls import without_credentials
 
 KeyPath = tuple[str | int, ...]
@@ -19,6 +20,9 @@ LARGEST = 2**20
 """Bytes of a config; more is another file that was named by mistake."""
 MOST_MERGED = 100_000
 """Keys that are copied by merging mappings."""
+_FROM_BYTES = {0xDC80 + byte: 0x10FC80 + byte for byte in range(128)}
+"""Python's letters for bytes that are no UTF-8, to letters of nobody that YAML allows."""
+_TO_BYTES = {there: here for here, there in _FROM_BYTES.items()}
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,7 @@ def _text(path: Path) -> str:
             raise ConfigError(
                 f"{path}: larger than {LARGEST >> 20} MiB; give the path of the run's YAML file"
             )
-        return found.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+        return decoded(found)
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file; give the path of the run's YAML file") from None
     except IsADirectoryError:
@@ -66,6 +70,22 @@ def _text(path: Path) -> str:
         ) from None
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path}: can't be read: {error}") from None
+
+
+def parse_argument(text: str) -> Any:
+    """As `parse`, of text that may hold names of files that are no UTF-8, which YAML does not know."""
+
+    def back(value: Any) -> Any:
+        if isinstance(value, str):
+            return value.translate(_TO_BYTES)
+        if isinstance(value, list):
+            return [back(inner) for inner in value]
+        if isinstance(value, dict):
+            return {back(name): back(inner) for name, inner in value.items()}
+        return value
+
+    escaped = text.translate(_FROM_BYTES)
+    return parse(text) if escaped == text else back(parse(escaped))
 
 
 def parse(text: str) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 from ucf_vit.config.credentials import refuse_in_argument
 from ucf_vit.config.keys import at, keys
 from ucf_vit.config.layout import canonical
-from ucf_vit.config.located import KeyPath, NotYamlError, parse
+from ucf_vit.config.located import KeyPath, NotYamlError, parse_argument
 from ucf_vit.config.origins import Origins, dotted
 from ucf_vit.config.problems import show
 from ucf_vit.core.errors import ConfigError
@@ -41,7 +41,7 @@ def _split(text: str) -> tuple[KeyPath, Any]:
         hint = f" (did you mean {full[0]!r}?)" if full else hint
         raise ConfigError(f"override {show(text)}: expected section.key=value, e.g. model.depth=6{hint}")
     try:
-        value = parse(written) if written.strip() else ""
+        value = parse_argument(written) if written.strip() else ""
     except NotYamlError as error:
         raise ConfigError(f"override {show(text)}: {error}") from None
     wants_text = (at(path) or {}).get("type") == "string"

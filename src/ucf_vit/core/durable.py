@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ucf_vit.core.text import printable
+
 
 def flush(path: Path) -> None:
     """Wait until a file, or the names in a directory, are on the disk."""
@@ -42,7 +44,7 @@ def write_atomic(path: Path, content: str | bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        aside.write_bytes(content.encode() if isinstance(content, str) else content)
+        aside.write_bytes(printable(content).encode() if isinstance(content, str) else content)
         flush(aside)
         aside.replace(path)
         flush(path.parent)

@@ -102,7 +102,7 @@ def _to_terminal(prefix: str) -> logging.Handler:
 
 def _to_file(file: Path, prefix: str, level: int) -> logging.Handler:
     file.parent.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(file, encoding="utf-8", delay=True)
+    handler = logging.FileHandler(file, encoding="utf-8", errors="backslashreplace", delay=True)
     handler.setFormatter(_Formatter(f"%(asctime)s %(levelname)-7s {prefix}%(name)s: %(message)s", _DATE))
     handler.setLevel(level)
     return handler

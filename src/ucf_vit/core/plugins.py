@@ -13,6 +13,7 @@ from typing import Any
 from ucf_vit.core.errors import UserError
 from ucf_vit.core.paths import local_path
 from ucf_vit.core.registry import nearest
+from ucf_vit.core.text import to_bytes
 
 
 def in_file(name: str) -> bool:
@@ -59,7 +60,7 @@ def cause(error: Exception, path: Path) -> str:
 def _module(path: Path, kind: str, error: type[UserError]) -> ModuleType:
     if not path.is_file():
         raise error(f"{path}: no such file (a {kind} was asked for as path/to/file.py:name)")
-    name = "ucf_vit_plugin_" + hashlib.blake2b(str(path.resolve()).encode(), digest_size=6).hexdigest()
+    name = "ucf_vit_plugin_" + hashlib.blake2b(to_bytes(str(path.resolve())), digest_size=6).hexdigest()
     if name not in sys.modules:
         spec = importlib.util.spec_from_file_location(name, path)
         if spec is None or spec.loader is None:

@@ -27,6 +27,7 @@ _ONE_SLASH = rf"\b(?:{'|'.join(EXTRAS)}):/"
 _URL = re.compile(rf"(?P<kind>[A-Za-z][A-Za-z0-9+.-]{{1,30}})://|{_ONE_SLASH}", re.IGNORECASE)
 _HOST = re.compile(r"([\w.~${}-]*|\[[0-9A-Fa-f:.]+\])(:\d+)?")
 """With its port; `$NAME` is a variable of the environment."""
+_HOST_STARTS = re.compile(r"[\w[$]")
 _SIGNED = re.compile(r"[?&][^=&/]*(?:sig|token|secret|credential|passw|key)[^=&/]*=", re.IGNORECASE)
 """Of a query that gives access: X-Amz-Signature, AWSAccessKeyId, sig; other names of objects may hold `?`."""
 _PUNCTUATION = ":;,.?!)]}>"
@@ -127,7 +128,8 @@ def _hidden(line: str) -> tuple[int, int] | None:
         sign = rest.rfind("@") + 1
         early = kind in WEB or "@" in rest.partition("/")[0]
         if _has_password(kind, word) or (sign and (early or not _is_host(kind, host))):
-            return start, start + sign + len(_word(rest[sign:])) if sign else len(line)
+            host = _word(rest[sign:]) if sign and _HOST_STARTS.match(rest, sign) else ""
+            return start, start + sign + len(host) if host else len(line)
         if query := _query(kind, word):
             return start + query, start + len(word)
     return None

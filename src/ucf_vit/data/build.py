@@ -21,6 +21,8 @@ from ucf_vit.data.normalization import Normalization
 from ucf_vit.data.reading import reading, shape_of
 from ucf_vit.data.scratch import Scratch
 from ucf_vit.data.sources import Item, Source, resolve
+from ucf_vit.data.sources.listing import few
+from ucf_vit.data.sources.source import describe
 from ucf_vit.data.storage import Cache, Files
 from ucf_vit.patching.tiles import Tiling
 from ucf_vit.planning.inventory import in_threads
@@ -74,8 +76,9 @@ def build_dataset(
     made, origin = _make(source, given)
     channels = _channels(name, made, variables, channels_used)
     with reading(str(root)):
-        found = made.items()
-    items = _labelled(name, select(found, start, end), labels)
+        everything = made.items()
+    listed = describe(made, everything)
+    items = _labelled(name, select(everything, start, end), labels, listed)
     check_classes(name, made, num_classes if labels else None)
     shapes, skipped = _shapes(made, items, on_error, read_shapes, files.max_item_bytes)
     for remark in made.remarks():
@@ -97,6 +100,7 @@ def build_dataset(
         buffer_size=buffer_size,
         skipped=skipped,
         origin=origin,
+        listed=listed,
     )
     check_channels(dataset, [shape[0] for _, shape in shapes], channels_available)
     check_small(dataset, small_images)
@@ -138,13 +142,12 @@ def _channels(
     return tuple(source.variables.index(variable) for variable in wanted)
 
 
-def _labelled(name: str, items: list[Item], labels: bool) -> list[Item]:
+def _labelled(name: str, items: list[Item], labels: bool, listed: str) -> list[Item]:
     if not labels:
         return [replace(item, label=None, class_index=None) for item in items]
     bare = [item.image for item in items if item.label is None and item.class_index is None]
     if bare:
-        shown = ", ".join(bare[:5]) + (", ..." if len(bare) > 5 else "")
-        raise DataError(f"{name}: no label for {len(bare)} of {len(items)} items: {shown}")
+        raise DataError(f"{name}: no label for {len(bare)} of {len(items)} items: {few(bare)} ({listed})")
     return items
 
 

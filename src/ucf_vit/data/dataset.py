@@ -23,6 +23,7 @@ from ucf_vit.patching.tiles import Tiling
 class Dataset:
     """Items of a source with their tiles; tile numbers run over the items in order.
 
+    `listed` says what of the data set belongs to it, in all its ranges, and what was passed over.
     `channels` are those used of the source's; `slices` says that a tile is a 2D slice of a volume. `origin`
     (name and options) makes the source anew in another process.
     """
@@ -42,6 +43,7 @@ class Dataset:
     buffer_size: int = 0
     skipped: tuple[Skipped, ...] = ()
     origin: tuple[str, Mapping[str, Any]] | None = None
+    listed: str = ""
 
     @property
     def variables(self) -> tuple[str, ...]:

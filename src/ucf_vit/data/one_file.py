@@ -13,29 +13,29 @@ from ucf_vit.core.errors import DataError
 from ucf_vit.data import nifti
 from ucf_vit.data.formats import npy
 from ucf_vit.data.limits import check_plain, memory
-from ucf_vit.data.pictures import read_stored
+from ucf_vit.data.pictures import read_stored, suffixes
 from ucf_vit.data.reading import reading
 from ucf_vit.data.scratch import Scratch
 
-PICTURES = (".png", ".jpg", ".jpeg")
-SUFFIXES = (*PICTURES, *nifti.SUFFIXES, ".npy")
+ARRAYS = (*nifti.SUFFIXES, ".npy")
 
 
 def read_file(path: Path) -> NDArray[Any]:
     """The array `[C, *S]`, with the values and the type that are stored (a NIfTI file's slope is applied).
 
-    PNG and JPEG are grey or RGB (alpha is dropped), turned as their Exif orientation says; NIfTI has its
+    Pictures are grey or RGB (alpha is dropped), turned as their Exif orientation says; NIfTI has its
     channels last. A .npy file holds `[H, W]`, `[H, W, C]` with at most 4 channels, `[X, Y, Z]` or
     `[X, Y, Z, C]`. A NIfTI file one voxel thick is an image. Raises DataError with the cause.
     """
     name = path.name.lower()
-    if not name.endswith(SUFFIXES):
-        raise DataError(f"{path}: not a kind of image that is known; expected {', '.join(SUFFIXES)}")
+    if not name.endswith((*ARRAYS, *suffixes())):
+        usual = ", ".join((*ARRAYS, ".png", ".jpg"))
+        raise DataError(f"{path}: not a kind of image that is known; expected {usual} or what Pillow reads")
     check_plain(path)
     if not path.is_file():
         raise DataError(f"{path}: no such file")
     with reading(str(path)):
-        if name.endswith(PICTURES):
+        if name.endswith(suffixes()):
             array = read_stored(path, memory())
         elif name.endswith(".npy"):
             array = _array(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 from typing import IO, Any
@@ -28,8 +29,18 @@ _TURNS = {
 _TIFF_SIZE = (256, 257)
 _FIRST_SIDE_WAYS = 5
 """From this value on rows are columns."""
-_NO_PICTURES = {"EPS", "WMF", "BUFR", "GRIB", "HDF5"}
+_NO_PICTURES = {"EPS", "WMF", "BUFR", "GRIB", "HDF5", "MPEG"}
 """Formats that Pillow hands on to other programs."""
+_WITH_PREVIEWS = ("MPO", "PSD")
+"""The first image is the whole, others are previews or layers of it."""
+
+
+@cache
+def suffixes() -> tuple[str, ...]:
+    """How files end, in lower case, that Pillow reads by itself."""
+    Image.init()
+    known = set(Image.OPEN) - _NO_PICTURES
+    return tuple(end for end, kind in Image.registered_extensions().items() if kind in known)
 
 
 def size_of(file: Path | BytesIO) -> tuple[int, int]:
@@ -49,6 +60,7 @@ def read_rgb(file: Path, size: tuple[int, int] | None, limit: int) -> NDArray[np
     DataError where the header says more than `limit` bytes.
     """
     with _opened(file) as image:
+        _check_single(image)
         sideways = image.format == "JPEG" and _orientation(image) >= _FIRST_SIDE_WAYS
         if size is not None:
             height, width = size[::-1] if sideways else size
@@ -74,6 +86,7 @@ def read_rgb(file: Path, size: tuple[int, int] | None, limit: int) -> NDArray[np
 def read_stored(file: Path, limit: int) -> NDArray[Any]:
     """`[C, H, W]`, grey or RGB (alpha is dropped), of the type that is stored."""
     with _opened(file) as image:
+        _check_single(image)
         check_size(str(file), image.width * image.height * 4, limit)
         grey = image.mode in ("L", "F") or image.mode.startswith("I")
         picture = image if grey else image.convert("RGB")
@@ -88,6 +101,13 @@ def _opened(file: Path | BytesIO) -> Iterator[Image.Image]:
         if image.format in _NO_PICTURES:
             raise ValueError(f"{image.format} is no format of pixels")
         yield image
+
+
+def _check_single(image: Image.Image) -> None:
+    """ValueError for an animation or a stack of images."""
+    count = getattr(image, "n_frames", 1)
+    if count > 1 and image.format not in _WITH_PREVIEWS:
+        raise ValueError(f"it holds {count} images; expected one")
 
 
 def _orientation(image: Image.Image) -> int:

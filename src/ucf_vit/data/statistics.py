@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from ucf_vit.core.errors import DataError
+from ucf_vit.core.text import to_bytes
 from ucf_vit.data.dataset import Dataset
 from ucf_vit.data.moments import Moments, moments, present
 from ucf_vit.data.normalization import Normalization, limits
@@ -78,7 +79,7 @@ def fingerprint(items: Iterable[Item]) -> str:
     """Names the items by their keys, wherever they lie."""
     digest = hashlib.blake2b(digest_size=8)
     for item in items:
-        digest.update(f"{item.key}\n".encode())
+        digest.update(to_bytes(f"{item.key}\n"))
     return digest.hexdigest()
 
 

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import torch
 
 from ucf_vit.core.errors import CheckpointError, DataError
+from ucf_vit.core.text import to_bytes
 from ucf_vit.data.augment import AUGMENTATIONS, Augmentation
 from ucf_vit.data.batch import Batch, Skipped
 from ucf_vit.data.dataset import Dataset
@@ -225,7 +226,7 @@ def digest(datasets: Sequence[Dataset]) -> str:
     hashed = hashlib.blake2b(digest_size=8)
     for dataset in datasets:
         for item in dataset.items:
-            hashed.update(f"{dataset.name}/{item.stratum}/{item.key}\n".encode())
+            hashed.update(to_bytes(f"{dataset.name}/{item.stratum}/{item.key}\n"))
         hashed.update(dataset.counts.tobytes())
     return hashed.hexdigest()
 

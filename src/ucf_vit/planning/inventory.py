@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ucf_vit.core.errors import UserError
+from ucf_vit.core.text import from_bytes, to_bytes
 from ucf_vit.planning import arrays
 
 KIND = "inventory"
@@ -65,7 +66,7 @@ class Inventory:
     def name(self, item: int) -> str:
         """Name of item number `item`."""
         first = int(self.ends[item - 1]) if item else 0
-        return bytes(self.names[first : int(self.ends[item])]).decode()
+        return from_bytes(bytes(self.names[first : int(self.ends[item])]))
 
     @property
     def digest(self) -> str:
@@ -95,7 +96,7 @@ class Inventory:
         cls, names: Sequence[str], shapes: Sequence[Shape], stamps: Sequence[_Stamp], source: str
     ) -> Inventory:
         """From Python's own."""
-        encoded = [name.encode() for name in names]
+        encoded = [to_bytes(name) for name in names]
         return cls(
             names=np.frombuffer(b"".join(encoded), np.uint8),
             ends=np.cumsum([len(name) for name in encoded], dtype=np.int64),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -54,7 +54,8 @@ UNIT_RANGE = ("minmax", "window", "percentiles")
 class Data:
     """What a run reads: the training stream, and held-out batches anew at every call of `validation`.
 
-    `examples` gives a training tile of each data set, not augmented.
+    `examples` gives a training tile of each data set, not augmented; `listed` says what belongs to each, and
+    what was passed over.
     """
 
     train: Stream
@@ -62,6 +63,7 @@ class Data:
     examples: Callable[[], Iterator[Batch]]
     has_validation: bool
     streams: tuple[Stream, ...]
+    listed: Mapping[str, str]
 
     def close(self) -> None:
         """End the loader processes."""
@@ -191,16 +193,19 @@ def build_data(run: Run, world: World, task: Task, planned: Planned | None = Non
         **common,
     )
     tiles = partial(examples, training, data.single_channel)
+    listed = {one.name: one.listed for one in training}
+    for name, text in listed.items() if world.is_main else ():
+        log.info("%s: %s", name, text)
     if task.whole_volumes or not held_out:
         options = {"single_channel": data.single_channel, "on_error": data.on_error, **share}
-        return Data(train, lambda: volumes(held_out, **options), tiles, bool(held_out), (train,))
+        return Data(train, lambda: volumes(held_out, **options), tiles, bool(held_out), (train,), listed)
     stream = Stream(held_out, shuffle=False, draw_trees=False, **common)
 
     def validation() -> Iterator[Batch]:
         stream.epoch = stream.position = 0
         return iter(stream)
 
-    return Data(train, validation, tiles, True, (train, stream))
+    return Data(train, validation, tiles, True, (train, stream), listed)
 
 
 def build_hooks(run: Run, world: World, data: Data) -> list[Hook]:
@@ -218,7 +223,8 @@ def build_hooks(run: Run, world: World, data: Data) -> list[Hook]:
             pictures = [PicturesPeer(sample)]
     if not world.is_main:
         return pictures
-    summary = {"Task": run.task, "Data": ", ".join(run.datasets), "Processes": str(world.size)}
+    files = "; ".join(f"{name}: {text}" for name, text in data.listed.items())
+    summary = {"Task": run.task, "Data": files, "Processes": str(world.size)}
     report = ReportHook(directory, title=f"{run.task}: {directory}", summary=summary, device=world.device)
     return [ProgressHook(), JsonlHook(directory), *pictures, report]
 

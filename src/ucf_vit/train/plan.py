@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -33,11 +33,15 @@ FILE, PICTURE = "plan.npz", "loads.png"
 
 @dataclass(frozen=True)
 class Outcome:
-    """A plan, and how many headers were read for it (the rest was known from an earlier time)."""
+    """A plan, and how many headers were read for it (the rest was known from an earlier time).
+
+    `listed` says what belongs to each data set, and what was passed over.
+    """
 
     plan: Plan
     headers_read: int
     skipped: int
+    listed: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -177,7 +181,8 @@ def _plan(run: Run, gpus: int, directory: Path) -> tuple[Outcome, dict[str, Keep
         layout=_layout(run),
     )
     read = sum(keeper.read for keeper in keepers.values())
-    return Outcome(plan, read, sum(len(one.skipped) for one in datasets)), keepers
+    listed = {one.name: one.listed for one in datasets}
+    return Outcome(plan, read, sum(len(one.skipped) for one in datasets), listed), keepers
 
 
 def _layout(run: Run) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from rich.table import Table as TerminalTable
 
 from ucf_vit.config import Run
 from ucf_vit.core.errors import CheckpointError, UserError
+from ucf_vit.core.log import say
 from ucf_vit.data.batch import Batch, Sample
 from ucf_vit.data.scratch import Scratch
 from ucf_vit.data.whole import volumes
@@ -51,13 +52,16 @@ def evaluate_task(task: Task, run: Run, world: World, *, name: str = "best", thr
             raise UserError(
                 "no held-out data: set data.dict_end_idx, or dict_val_start_idx and dict_val_end_idx"
             )
+        for dataset, text in data.listed.items() if world.is_main else ():
+            say(f"{dataset}: {text}")
         dtype = getattr(torch, run.trainer.data_type)
         columns[run.task] = evaluate(task, data.validation(), world, dtype)
     if threshold and world.is_main:
         columns["intensity threshold"] = threshold_dice(task, run)
     if world.is_main:
         title = f"Held-out results of {read.directory} (step {read.meta['step']})"
-        summary = {"Task": run.task, "Data": ", ".join(run.datasets)}
+        files = "; ".join(f"{dataset}: {text}" for dataset, text in data.listed.items())
+        summary = {"Task": run.task, "Data": files}
         if read.has_average:
             summary["Weights"] = "averaged (trainer.ema_decay)"
         if differing:

@@ -12,6 +12,7 @@ from pathlib import Path
 from ucf_vit.config import Run
 from ucf_vit.core.durable import write_atomic
 from ucf_vit.core.errors import DataError, UserError
+from ucf_vit.core.text import read_text
 from ucf_vit.data.dataset import Dataset
 from ucf_vit.data.moments import Moments
 from ucf_vit.data.statistics import Statistics, fingerprint, measure
@@ -113,7 +114,7 @@ def _steps(dataset: Dataset, file: Path, wanted: list[str], run: Run) -> Iterato
 def read(file: Path) -> Statistics:
     """What `find_statistics` wrote. Raises DataError where the file holds something else."""
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = json.loads(read_text(file))
         variables = {
             name: Moments(int(one["values"]), float(one["mean"]), float(one["squares"]))
             for name, one in content["variables"].items()

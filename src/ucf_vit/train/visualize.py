@@ -10,7 +10,8 @@ import torch
 
 from ucf_vit.config import Run
 from ucf_vit.core.errors import DataError
-from ucf_vit.data.one_file import PICTURES, read_file
+from ucf_vit.data.one_file import read_file
+from ucf_vit.data.pictures import suffixes
 from ucf_vit.data.scratch import Scratch
 from ucf_vit.data.whole import examples
 from ucf_vit.patching.tree.choose import fitting_tile, usual_length, usual_patch
@@ -54,7 +55,7 @@ def picture_of_file(
         separate_channels=separate_channels,
     )
     title = path.name if tile == shape else f"{path.name}, the middle of {' x '.join(map(str, shape))}"
-    eight_bits = path.suffix.lower() in PICTURES and image.dtype == np.uint8
+    eight_bits = path.suffix.lower() in suffixes() and image.dtype == np.uint8
     pixels = torch.from_numpy(image[(slice(None), *middle)].astype(np.float32))
     drawn = patched(pixels, patcher, window=(0.0, 255.0) if eight_bits else None)
     line = in_one_line(drawn)

@@ -15,6 +15,7 @@ from ucf_vit.data.reading import reading
 
 PLACED = ("PixelSpacing", "ImagePositionPatient", "ImageOrientationPatient")
 TAGS = ("SeriesInstanceUID", "Rows", "Columns", *PLACED, "SamplesPerPixel", "NumberOfFrames")
+_IMAGES = "Image Storage"
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
 _START = 2**12
 _META = 144
@@ -38,8 +39,11 @@ class Slice:
     place: tuple[float, float, float]
 
 
-def read_slice(path: str, limit: int) -> Slice | DataError:
-    """From the header; what is wrong with it where it can't be used, also with more than `limit` bytes."""
+def read_slice(path: str, limit: int) -> Slice | DataError | str:
+    """From the header; what is wrong with it where it can't be used, also with more than `limit` bytes.
+
+    Of an object that is no image, such as a structure set, a report or a segmentation, what kind it is.
+    """
     try:
         with reading(path, "no usable DICOM header"):
             return _read(path, limit)
@@ -59,8 +63,10 @@ def read_file(path: str, limit: int, **options: Any) -> Any:
         return pydicom.dcmread(file, force=False, **options)
 
 
-def _read(path: str, limit: int) -> Slice:
-    found = read_file(path, limit, stop_before_pixels=True, specific_tags=list(TAGS))
+def _read(path: str, limit: int) -> Slice | str:
+    found = read_file(path, limit, stop_before_pixels=True, specific_tags=[*TAGS, "SOPClassUID", "Modality"])
+    if kind := _no_image(found):
+        return kind
     missing = [tag for tag in TAGS[:6] if found.get(tag) is None]
     if missing or int(found.get("NumberOfFrames") or 1) != 1 or found.get("SamplesPerPixel", 1) != 1:
         expected = "expected a grey slice with its place in space"
@@ -84,6 +90,16 @@ def _read(path: str, limit: int) -> Slice:
         orientation=tuple(across.ravel().tolist()),
         place=(float(place[0]), float(place[1]), float(place[2])),
     )
+
+
+def _no_image(found: Any) -> str:
+    """The kind of an object whose class is known and none of images: those are called so."""
+    from pydicom.uid import UID
+
+    uid = UID(str(found.get("SOPClassUID") or ""))
+    if uid.name == uid or _IMAGES in uid.name:
+        return ""
+    return f"DICOM {found.get('Modality', '')}: {uid.name.removesuffix(' Storage')}"
 
 
 def _check_deflated(path: str, limit: int) -> None:

@@ -1,6 +1,6 @@
 """Files of gridded fields: one file per format, all of which look the same to a source."""
 
-from ucf_vit.data.formats.field_file import SUFFIXES, FieldFile, open_fields
+from ucf_vit.data.formats.field_file import STORES, SUFFIXES, FieldFile, open_fields
 from ucf_vit.data.formats.remote_zarr import open_remote_zarr
 
-__all__ = ["SUFFIXES", "FieldFile", "open_fields", "open_remote_zarr"]
+__all__ = ["STORES", "SUFFIXES", "FieldFile", "open_fields", "open_remote_zarr"]

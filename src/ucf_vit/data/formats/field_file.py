@@ -14,6 +14,8 @@ from ucf_vit.data.formats.npz import open_npz
 from ucf_vit.data.scratch import Scratch
 
 SUFFIXES = (".npz", *ENGINES)
+STORES = (".zarr",)
+"""Those that are directories."""
 Where = tuple[int | slice | EllipsisType, ...]
 
 
@@ -35,7 +37,8 @@ def open_fields(path: str, scratch: Scratch, limit: int, url: str | None = None)
     Raises UserError where a package for its format is not installed, and whatever its library raises of a
     damaged file.
     """
+    packed = path.lower().endswith(".npz")
     made: AbstractContextManager[FieldFile]
-    made = open_npz(path, scratch, limit, url) if path.endswith(".npz") else open_dataset(path, limit)
+    made = open_npz(path, scratch, limit, url) if packed else open_dataset(path, limit)
     with made as file:
         yield file

@@ -64,7 +64,7 @@ def open_dataset(path: str, limit: int) -> Iterator[XarrayFile]:
 
     Raises UserError where a package is missing.
     """
-    engine = next(engine for suffix, engine in ENGINES.items() if path.endswith(suffix))
+    engine = next(engine for suffix, engine in ENGINES.items() if path.lower().endswith(suffix))
     need(engine, path)
     import xarray
 

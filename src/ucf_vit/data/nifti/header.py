@@ -101,14 +101,14 @@ def _scale(header: nibabel.Nifti1Header, dtype: np.dtype[Any]) -> tuple[float, f
 
 
 def _start(path: Path) -> bytes:
-    opened: Callable[..., Any] = gzip.open if path.name.endswith(".gz") else open
+    opened: Callable[..., Any] = gzip.open if path.name.lower().endswith(".gz") else open
     with opened(path, "rb") as stream:
         return bytes(stream.read(_HEADER))
 
 
 def _remote_start(url: str, files: Files) -> bytes:
     """The first bytes of a remote file; it is fetched whole where they do not suffice."""
-    if not url.endswith(".gz"):
+    if not url.lower().endswith(".gz"):
         return files.head(url, _HEADER)
     with suppress(zlib.error):
         unpacked = zlib.decompressobj(wbits=31).decompress(files.head(url, _PACKED_HEADER), _HEADER)

@@ -88,7 +88,7 @@ class Volumes:
         return volume
 
     def _load(self, path: str, header: Header) -> Volume:
-        if not path.endswith(".gz"):
+        if not path.lower().endswith(".gz"):
             return self.files.using(path, lambda file: _mapped(file, header))
         self.files.check_size(path, header.size)
         while (plain := self._decompressed(path, header)) is not None:

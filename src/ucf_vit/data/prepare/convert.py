@@ -27,9 +27,11 @@ def prepare(
     destination: Path,
     settings: Settings,
     on_items: Callable[[int, int], None] = lambda done, total: None,
+    on_listed: Callable[[str], None] = lambda listed: None,
 ) -> Manifest:
     """Write all items of a source to `destination`, the manifest last; `on_items` hears how many are done.
 
+    `on_listed` hears at the start what belongs to the data set, and what was passed over.
     Nothing is done where it is complete. Raises DataError naming an item that can't be read (or leaves it
     out, with `on_error` "skip"), UserError where `destination` holds something else or can't be written.
     """
@@ -39,6 +41,7 @@ def prepare(
         raise UserError(f"{destination} is the data itself; name another directory")
     source = origin.make()
     plan = Plan.of(origin, source, settings)
+    on_listed(plan.listed)
     try:
         return _prepare(origin, source, destination, settings, plan, on_items)
     except OSError as error:

@@ -18,6 +18,7 @@ from ucf_vit.data.prepare.write import Job
 from ucf_vit.data.reading import reading, shape_of
 from ucf_vit.data.scratch import Scratch
 from ucf_vit.data.sources import Item, Source, resolve, value_options
+from ucf_vit.data.sources.source import describe
 from ucf_vit.data.storage import Cache, Files
 from ucf_vit.planning.inventory import in_threads
 
@@ -68,12 +69,16 @@ class Settings:
 
 @dataclass(frozen=True)
 class Plan:
-    """Readable items with their shapes, those that are not with the causes, and the jobs."""
+    """Readable items with their shapes, those that are not with the causes, and the jobs.
+
+    `listed` says what belongs to the data set, and what was passed over.
+    """
 
     items: Sequence[Item]
     skipped: Sequence[tuple[str, str]]
     jobs: Sequence[Job]
     digest: str
+    listed: str
 
     @classmethod
     def of(cls, origin: Origin, source: Source, settings: Settings) -> Plan:
@@ -101,7 +106,7 @@ class Plan:
             shapes,
         )
         digest = hashlib.blake2b(json.dumps(about).encode(), digest_size=16).hexdigest()
-        return cls(items, skipped, jobs, digest)
+        return cls(items, skipped, jobs, digest, describe(source, everything))
 
 
 def _others(source: Source, item: Item) -> list[str]:

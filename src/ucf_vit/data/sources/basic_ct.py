@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -12,8 +11,12 @@ from ucf_vit.data.batch import Sample
 from ucf_vit.data.nifti import SUFFIXES, Header, Volumes, difference, read_header
 from ucf_vit.data.normalization import Normalization
 from ucf_vit.data.scratch import Scratch
+from ucf_vit.data.sources.listing import Listing
+from ucf_vit.data.sources.pairing import paired
 from ucf_vit.data.sources.source import SOURCES, Item, Source
-from ucf_vit.data.storage import Cache, Files, MissingError, join
+from ucf_vit.data.storage import Cache, Files
+
+FOLDERS = ("imagesTr", "labelsTr")
 
 
 @SOURCES.register("basic_ct")
@@ -47,14 +50,11 @@ class BasicCT(Source):
 
     def items(self) -> Sequence[Item]:
         """One item per file in `imagesTr`, sorted by name."""
-        folder = join(self.root, "imagesTr")
-        images = self._paths(folder)
-        if not images:
-            raise DataError(f"{folder}: no .nii or .nii.gz file there")
-        labels: dict[str, str] = {}
-        with suppress(MissingError):
-            labels = self._paths(join(self.root, "labelsTr"))
-        return [Item(name, images[name], labels.get(name)) for name in sorted(images)]
+        listing = Listing(self.root, self._files)
+        self.passed_over = listing.passed_over
+        items = paired(listing, *FOLDERS, SUFFIXES)
+        listing.beside(FOLDERS)
+        return items
 
     def shape(self, item: Item) -> tuple[int, ...]:
         """`(C, X, Y, Z)` from the headers of image and label."""
@@ -97,16 +97,3 @@ class BasicCT(Source):
             )
         if apart:
             self._elsewhere.append(f"{item.label}: {apart}")
-
-    def _paths(self, folder: str) -> dict[str, str]:
-        """Path by name without suffix; hidden files are passed over."""
-        found: dict[str, str] = {}
-        for name in self._files.names(folder):
-            key = next((name.removesuffix(s) for s in reversed(SUFFIXES) if name.endswith(s)), None)
-            if key is None or name.startswith("."):
-                continue
-            path = join(folder, name)
-            if key in found:
-                raise DataError(f"{path}: the same item as {found[key]}; keep one of them")
-            found[key] = path
-        return found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -16,6 +15,7 @@ from ucf_vit.data.dicom import Slice, decode, ordered, read_slice
 from ucf_vit.data.limits import check_plain
 from ucf_vit.data.normalization import Normalization
 from ucf_vit.data.scratch import Scratch
+from ucf_vit.data.sources.listing import OTHER, Listing
 from ucf_vit.data.sources.source import SOURCES, Item, Source
 from ucf_vit.data.storage import Files
 from ucf_vit.planning.inventory import in_threads
@@ -51,8 +51,11 @@ class Dicom(Source):
             raise DataError(f"{root}: a series has 1 variable, got {', '.join(variables)}")
         self.root, self.variables = str(root), tuple(variables)
         self._scratch = scratch or Scratch()
-        self._limit = (files or Files()).limit
-        self._series = _grouped(self.root, _files(self.root), self._limit)
+        files = files or Files()
+        self._limit = files.limit
+        listing = Listing(self.root, files)
+        self.passed_over = listing.passed_over
+        self._series = _grouped(_headers(listing, self._limit))
         self._items = [Item(key, _first(parts)) for key, parts in sorted(self._series.items())]
 
     def items(self) -> Sequence[Item]:
@@ -79,20 +82,30 @@ class Dicom(Source):
         return Sample(volume[None][(slice(None), *(region or ()))], None, self.variables, item.image)
 
 
-def _files(root: str) -> list[str]:
-    """Files below `root` that are DICOM by their suffix or their beginning."""
-    if not Path(root).is_dir():
-        raise DataError(f"{root}: no such directory")
-    found = [os.path.join(folder, name) for folder, _, names in os.walk(root) for name in names]  # noqa: PTH118
-    kept = [path for path, good in zip(found, in_threads(_is_dicom, found), strict=True) if good]
-    if not kept:
-        raise DataError(f"{root}: no DICOM file there or below")
-    return sorted(kept)
+def _headers(listing: Listing, limit: int) -> Mapping[str, Slice | DataError]:
+    """What is known of each file below the root that is an image, by name; others are passed over."""
+    everything = listing.walk("", lambda name: True, deep=True)
+    look = partial(_look, limit=limit)
+    found: dict[str, Slice | DataError] = {}
+    for (name, _), one in zip(everything, in_threads(look, [path for _, path in everything]), strict=True):
+        if isinstance(one, str):
+            listing.passed_over.add(one, name)
+        else:
+            found[name] = one
+    if not found:
+        raise DataError(f"{listing.root}: no DICOM image there or below{listing.more}")
+    return found
+
+
+def _look(path: str, limit: int) -> Slice | DataError | str:
+    """From the header; what kind of file it is where it is no image."""
+    return read_slice(path, limit) if _is_dicom(path) else OTHER
 
 
 def _is_dicom(path: str) -> bool:
+    """By its suffix or its beginning."""
     name = Path(path).name
-    if name.startswith(".") or name == "DICOMDIR":
+    if name.upper() == "DICOMDIR":
         return False
     if name.lower().endswith(SUFFIXES):
         return True
@@ -106,19 +119,18 @@ def _is_dicom(path: str) -> bool:
         return True
 
 
-def _grouped(root: str, files: Sequence[str], limit: int) -> Mapping[str, Sequence[Slice | DataError]]:
+def _grouped(headers: Mapping[str, Slice | DataError]) -> Mapping[str, Sequence[Slice | DataError]]:
     """What is known of the files of each series; a file that can't be read spoils those of its directory."""
     folders: dict[str, dict[str, list[Slice | DataError]]] = {}
-    for path, one in zip(files, in_threads(partial(read_slice, limit=limit), files), strict=True):
+    for name, one in headers.items():
         series = one.series if isinstance(one, Slice) else ""
-        folders.setdefault(str(Path(path).parent), {}).setdefault(series, []).append(one)
+        folder = name.rpartition("/")[0] or "."
+        folders.setdefault(folder, {}).setdefault(series, []).append(one)
     found: dict[str, list[Slice | DataError]] = {}
     for folder, by_series in folders.items():
         broken = by_series.pop("", [])
         for series, parts in (by_series or {"": []}).items():
-            key = Path(folder).relative_to(root).as_posix()
-            key = key if len(by_series) < 2 else f"{key}/{series}"
-            found[key] = [*broken, *parts]
+            found[folder if len(by_series) < 2 else f"{folder}/{series}"] = [*broken, *parts]
     return found
 
 

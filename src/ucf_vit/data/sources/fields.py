@@ -13,13 +13,15 @@ from numpy.typing import NDArray
 
 from ucf_vit.core.errors import DataError
 from ucf_vit.core.registry import nearest
+from ucf_vit.core.text import one_form
 from ucf_vit.data.batch import Sample
-from ucf_vit.data.formats import SUFFIXES, FieldFile, open_fields, open_remote_zarr
+from ucf_vit.data.formats import STORES, SUFFIXES, FieldFile, open_fields, open_remote_zarr
 from ucf_vit.data.normalization import Normalization
 from ucf_vit.data.reading import reading
 from ucf_vit.data.scratch import Scratch
+from ucf_vit.data.sources.listing import Listing, suffix_of
 from ucf_vit.data.sources.source import SOURCES, Item, Source
-from ucf_vit.data.storage import CONCURRENCY, Cache, Files, is_remote, join, name_of
+from ucf_vit.data.storage import CONCURRENCY, Cache, Files, is_remote, name_of
 
 Found = TypeVar("Found")
 
@@ -55,7 +57,7 @@ class Fields(Source):
     ) -> None:
         self._scratch = scratch or Scratch()
         self._files = files or Files(Cache(self._scratch))
-        self.paths = _paths(str(root), self._files)
+        self.paths = self._paths(str(root))
         self.fill_value = fill_value
         self._shapes: dict[str, Mapping[str, tuple[int, ...]]] = {}
         first = self._first_shapes()
@@ -70,7 +72,7 @@ class Fields(Source):
         with ThreadPoolExecutor(max_workers=CONCURRENCY) as pool:
             grids = pool.map(self._grid_or_none, self.paths)
             return [
-                Item(f"{name_of(path)}[{step}]", path, step=step)
+                Item(f"{one_form(name_of(path))}[{step}]", path, step=step)
                 for path, grid in zip(self.paths, grids, strict=True)
                 for step in range(grid.steps if grid else 1)
             ]
@@ -103,7 +105,7 @@ class Fields(Source):
                 return look(opened)
 
         with reading(path):
-            if remote and path.endswith(".zarr"):
+            if remote and suffix_of(path, STORES):
                 with open_remote_zarr(path, self._files.patience, limit) as store:
                     return look(store)
             return self._files.using(path, load)
@@ -115,6 +117,19 @@ class Fields(Source):
         if self.fill_value is not None:
             values[stored == _as_stored(self.fill_value, stored.dtype)] = np.nan
         return values
+
+    def _paths(self, root: str) -> tuple[str, ...]:
+        """The file `root`, or the files in it, sorted by name."""
+        if suffix_of(name_of(root), SUFFIXES) and self._files.exists(root):
+            return (root,)
+        listing = Listing(root, self._files)
+        self.passed_over = listing.passed_over
+        ends = lambda name: bool(suffix_of(name, SUFFIXES))  # noqa: E731
+        found = [path for _, path in listing.walk("", ends, stores=STORES)]
+        if not found:
+            expected = ", ".join(SUFFIXES)
+            raise DataError(f"{root}: no file of fields there; expected {expected}{listing.more}")
+        return tuple(found)
 
     def _first_shapes(self) -> Mapping[str, tuple[int, ...]]:
         """Those of the first file that can be read."""
@@ -168,13 +183,3 @@ def _same(path: str, what: str, sizes: Mapping[str, tuple[int, ...]]) -> None:
     for name, size in sizes.items():
         if size != sizes[first]:
             raise DataError(f"{path}: the {what} of {name} is {size}, that of {first} is {sizes[first]}")
-
-
-def _paths(root: str, files: Files) -> tuple[str, ...]:
-    """The file `root`, or the files in it, sorted by name; hidden files are passed over."""
-    if Path(name_of(root)).suffix in SUFFIXES and files.exists(root):
-        return (root,)
-    found = [n for n in files.names(root) if Path(n).suffix in SUFFIXES and not n.startswith(".")]
-    if not found:
-        raise DataError(f"{root}: no file of fields there; expected {', '.join(SUFFIXES)}")
-    return tuple(join(root, name) for name in found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 from io import BytesIO
@@ -10,15 +11,18 @@ from pathlib import Path
 import numpy as np
 
 from ucf_vit.core.errors import DataError
+from ucf_vit.core.text import one_form
 from ucf_vit.data.batch import Sample
 from ucf_vit.data.normalization import Normalization
-from ucf_vit.data.pictures import read_rgb, size_of
+from ucf_vit.data.pictures import read_rgb, size_of, suffixes
 from ucf_vit.data.reading import reading
+from ucf_vit.data.sources.listing import Listing, is_hidden
 from ucf_vit.data.sources.source import SOURCES, Item, Source
 from ucf_vit.data.storage import Files, is_remote, join
-from ucf_vit.planning.inventory import in_threads
 
-SUFFIXES = {".jpg", ".jpeg", ".png"}
+BESIDE = "images in no class folder"
+_PART = re.compile(r"(train|val|valid|test|dev)(ing|idation)?|fold[-_ ]?\d+|split[-_ ]?\d+", re.IGNORECASE)
+"""Names of folders that cut a data set into parts."""
 BEGINNING = 2**15
 """Bytes of a remote file in which its size is looked for."""
 _UNREADABLE = "no readable image"
@@ -26,7 +30,9 @@ _UNREADABLE = "no readable image"
 
 @SOURCES.register("imagenet")
 class ImageNet(Source):
-    """RGB images (JPEG, PNG) in one folder per class; the sorted folder names are the classes.
+    """RGB images in one folder per class, also in folders of these; the sorted folder names are the classes.
+
+    All formats are read that Pillow reads by itself.
 
     Values are in [0, 1], images as they are seen: turned as their Exif orientation says. `resize` `[H, W]`
     brings all images to one size by a triangle filter as wide as the reduction (no aliasing, no overshoot).
@@ -50,20 +56,38 @@ class ImageNet(Source):
         self.resize = None if resize is None else (int(resize[0]), int(resize[1]))
         if len(self.variables) != 3:
             raise DataError(f"{self.root}: RGB images have 3 variables, got {', '.join(self.variables)}")
-        self.class_names = tuple(name for name in self._files.folders(self.root) if name[0] != ".")
+        folders = self._files.folders(self.root)
+        self.class_names = tuple(sorted({one_form(name) for name in folders if not is_hidden(name)}))
 
     def items(self) -> Sequence[Item]:
         """All images, sorted by class and name; the stratum is the class."""
-        folders = [join(self.root, name) for name in self.class_names]
-        listed = zip(self.class_names, folders, in_threads(self._images, folders), strict=True)
+        listing = Listing(self.root, self._files)
+        self.passed_over = listing.passed_over
+        numbers = {name: number for number, name in enumerate(self.class_names)}
         items = []
-        for index, (name, folder, images) in enumerate(listed):
-            if not images:
-                raise DataError(f"{folder}: no JPEG or PNG image in this class folder")
-            items += [Item(f"{name}/{i}", join(folder, i), None, name, index) for i in images]
-        if not items:
-            raise DataError(f"{self.root}: expected one folder of images per class, found none")
-        return items
+        for name, path in listing.members("", suffixes(), deep=True):
+            kind, inside, _ = name.partition("/")
+            if inside:
+                items.append(Item(name, path, None, kind, numbers[kind]))
+            else:
+                listing.passed_over.add(BESIDE, name)
+        self._check(items, listing)
+        return sorted(items, key=lambda item: numbers[item.stratum])
+
+    def _check(self, items: Sequence[Item], listing: Listing) -> None:
+        """DataError for a class without images, or folders that are parts of a data set and no classes."""
+        if not self.class_names:
+            raise DataError(f"{self.root}: expected one folder of images per class, found none{listing.more}")
+        direct = {item.stratum for item in items if item.key.count("/") == 1}
+        empty = sorted(set(self.class_names) - {item.stratum for item in items})
+        if empty:
+            raise DataError(f"{join(self.root, empty[0])}: no image in this class folder{listing.more}")
+        parts = [name for name in self.class_names if name not in direct and _PART.fullmatch(name)]
+        if parts:
+            raise DataError(
+                f"{self.root}: {', '.join(parts)}: no class, it seems, but a part of the data, with class "
+                f"folders below it; name it as the root: {join(self.root, parts[0])}"
+            )
 
     def shape(self, item: Item) -> tuple[int, ...]:
         """`(3, H, W)`: `resize`, or the size in the header."""
@@ -90,6 +114,3 @@ class ImageNet(Source):
         names = self.variables if channels is None else tuple(self.variables[c] for c in channels)
         label = None if item.class_index is None else np.asarray(item.class_index, np.int64)
         return Sample(image, label, names, item.image)
-
-    def _images(self, folder: str) -> list[str]:
-        return [n for n in self._files.names(folder) if n[0] != "." and Path(n).suffix.lower() in SUFFIXES]

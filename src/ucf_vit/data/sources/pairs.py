@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,12 +15,15 @@ from numpy.typing import NDArray
 from ucf_vit.core.errors import DataError
 from ucf_vit.data.batch import Sample
 from ucf_vit.data.normalization import Normalization
+from ucf_vit.data.sources.listing import Listing
+from ucf_vit.data.sources.pairing import paired
 from ucf_vit.data.sources.source import Item, Source
-from ucf_vit.data.storage import Files, MissingError, join
+from ucf_vit.data.storage import Files, join
 
 _WORD = "(?:images?|imgs?|labels?|masks?|segs?)"
 _BEFORE = re.compile(rf"{_WORD}(?:[-_. ]|(?=\d))(.+)", re.IGNORECASE)
 _AFTER = re.compile(rf"(.+)[-_. ]{_WORD}", re.IGNORECASE)
+FOLDERS = ("images", "labels")
 MOST_COLOURS = 4
 """Without labels to tell, a third axis of at most this length is taken for channels."""
 
@@ -122,40 +125,17 @@ class Pairs(Source):
         return found
 
     def _pair(self) -> list[Item]:
-        folder = join(self.root, "images")
-        if self.in_root and not self.files.exists(folder):
-            folder = self.root
-        images = self._by_id(folder)
-        if not images:
-            raise DataError(f"{folder}: no {' or '.join(self.suffixes)} file there")
-        try:
-            labels = self._by_id(join(self.root, "labels"))
-        except MissingError:
-            return [Item(name, images[name]) for name in sorted(images)]
-        alone = [f for a, b in ((images, labels), (labels, images)) for name, f in a.items() if name not in b]
-        if alone:
-            shown = ", ".join(sorted(alone)[:6]) + (", ..." if len(alone) > 6 else "")
-            raise DataError(
-                f"{self.root}: {len(alone)} file(s) in images and labels have no partner of their id: {shown}"
-            )
-        return [Item(name, images[name], labels[name]) for name in sorted(images)]
-
-    def _by_id(self, folder: str) -> Mapping[str, str]:
-        """Path by id; hidden files are passed over."""
-        found: dict[str, str] = {}
-        for name in self.files.names(folder):
-            suffix = next((s for s in self.suffixes if name.lower().endswith(s)), None)
-            if suffix is None or name.startswith("."):
-                continue
-            path, one = join(folder, name), id_of(name[: -len(suffix)])
-            if one in found:
-                raise DataError(f"{path} and {found[one]} have the same id {one!r}; rename one of them")
-            found[one] = path
-        return found
+        listing = Listing(self.root, self.files)
+        self.passed_over = listing.passed_over
+        if self.in_root and not self.files.exists(join(self.root, FOLDERS[0])):
+            return paired(listing, "", FOLDERS[1], self.suffixes, id_of)
+        items = paired(listing, *FOLDERS, self.suffixes, id_of)
+        listing.beside(FOLDERS)
+        return items
 
     def _axes(self, tile_dims: int) -> int:
         """Spatial axes, by the first item whose headers can be read."""
-        for item in self._items:
+        for item in sorted(self._items, key=lambda item: item.label is None):
             with suppress(DataError):
                 image, _, spatial = self._checked(item.image)
                 if spatial is not None:

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from ucf_vit.core.registry import Registry
 from ucf_vit.data.batch import Sample
 from ucf_vit.data.normalization import Normalization
+from ucf_vit.data.sources.listing import PassedOver, few
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,8 @@ class Source(Protocol):
     """Names of the classes of whole items; empty where items have none."""
     normalization: Normalization = Normalization()
     """What is done to the values unless the configuration says otherwise."""
+    passed_over: PassedOver | None = None
+    """Files that belong to no item, once `items` were listed; None of a source that does not count them."""
     missing: bool = False
     """Whether NaN marks a missing value, which becomes 0 after normalisation; elsewhere NaN is an error."""
     by_name: bool = False
@@ -88,3 +91,12 @@ def value_options(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 SOURCES: Registry[Source] = Registry("data source")
+
+
+def describe(source: Source, items: Sequence[Item]) -> str:
+    """`9 items, 1 without a label (a); 3 files passed over: 2 hidden (.a, .b), 1 other files (notes.txt)`."""
+    said, passed_over = f"{len(items)} items", getattr(source, "passed_over", None)
+    bare = [item.key for item in items if item.label is None and item.class_index is None]
+    if bare and len(bare) < len(items):
+        said += f", {len(bare)} without a label ({few(bare)})"
+    return f"{said}; {len(passed_over)} files passed over: {passed_over}" if passed_over else said

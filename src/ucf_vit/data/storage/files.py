@@ -50,17 +50,18 @@ class Files:
         """DataError where `path` would unpack to `size` bytes, more than `limit`."""
         check_size(bare(path), size, self.limit)
 
+    def entries(self, root: str) -> list[Entry]:
+        """What lies directly below a directory, sorted by name. Raises DataError where there is none."""
+        found = self._entries(root) if is_remote(root) else _local_entries(root)
+        return sorted(found, key=lambda entry: (entry.name, entry.folder))
+
     def names(self, root: str) -> list[str]:
-        """Names directly below a directory, sorted by code point. Raises DataError where there is none."""
-        if is_remote(root):
-            return sorted({entry.name for entry in self._entries(root)})
-        return sorted(path.name for path in _local_paths(root))
+        """The names of these, by code point."""
+        return list(dict.fromkeys(entry.name for entry in self.entries(root)))
 
     def folders(self, root: str) -> list[str]:
-        """Those of `names` that are directories."""
-        if is_remote(root):
-            return sorted({entry.name for entry in self._entries(root) if entry.folder})
-        return sorted(path.name for path in _local_paths(root) if path.is_dir())
+        """Those that are directories."""
+        return [entry.name for entry in self.entries(root) if entry.folder]
 
     def exists(self, path: str) -> bool:
         """Whether there is a file or directory."""
@@ -226,9 +227,11 @@ class Files:
         return persist(url, self.patience, lambda: call(store_of(url, self.patience)))
 
 
-def _local_paths(root: str) -> list[Path]:
+def _local_entries(root: str) -> list[Entry]:
+    """Links to directories are directories."""
     try:
-        return list(Path(root).iterdir())
+        with os.scandir(root) as found:
+            return [Entry(one.name, one.is_dir()) for one in found]
     except (FileNotFoundError, NotADirectoryError):
         raise MissingError(f"{root}: no such directory") from None
     except (OSError, ValueError) as error:

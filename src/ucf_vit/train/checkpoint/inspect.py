@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from ucf_vit.core.durable import flush, usual_mode
 from ucf_vit.core.errors import CheckpointError, UserError
 from ucf_vit.core.outputs import check_free
+from ucf_vit.core.text import printable
 from ucf_vit.train import checkpoint
 from ucf_vit.train.checkpoint import AVERAGED, OPTIMIZER, WEIGHTS
 from ucf_vit.train.checkpoint.locate import locate
@@ -64,7 +65,7 @@ def export_weights(directory: Path, file: Path, *, averaged: bool = False, overw
     if averaged and not read.has_average:
         raise CheckpointError(f"{directory} has no averaged weights (trainer.ema_decay was 0)")
     tensors = read.for_inference if averaged else read.weights
-    origin = {"format": "pt", "checkpoint": str(directory), "step": str(read.meta.get("step"))}
+    origin = {"format": "pt", "checkpoint": printable(str(directory)), "step": str(read.meta.get("step"))}
     aside = file.with_name(f".{file.name}.{os.getpid()}.tmp")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)

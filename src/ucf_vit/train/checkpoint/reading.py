@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from ucf_vit.core.errors import CheckpointError
+from ucf_vit.core.text import read_text
 from ucf_vit.parallel.world import World
 from ucf_vit.train.checkpoint.shards import Shards
 
@@ -83,7 +84,7 @@ def read_meta(directory: Path) -> dict[str, Any]:
     """The `meta.json` of a checkpoint. Raises CheckpointError when it cannot be used."""
     path = directory / META
     try:
-        meta = json.loads(path.read_text(encoding="utf-8"))
+        meta = json.loads(read_text(path))
     except FileNotFoundError:
         raise CheckpointError(f"{path}: missing; {directory} is not a complete checkpoint") from None
     except (OSError, ValueError) as cause:

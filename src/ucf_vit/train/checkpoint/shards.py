@@ -20,6 +20,7 @@ from torch import Tensor
 
 from ucf_vit.core.durable import usual_mode
 from ucf_vit.core.errors import CheckpointError
+from ucf_vit.core.text import printable
 from ucf_vit.parallel.pieces import Piece, own_parts
 
 PLACES, OFFSETS, SHAPE = "DCP_SHARDING_INFO", "saved_offsets", "shape"
@@ -117,6 +118,9 @@ def _slices(first: list[int], last: list[int], offsets: tuple[int, ...]) -> tupl
 
 def _opened(file: Path) -> Any:
     try:
-        return safe_open(file, framework="pt")
+        if printable(str(file)) == str(file):
+            return safe_open(file, framework="pt")
+        with file.open("rb") as handle:  # safetensors knows no paths that are no UTF-8
+            return safe_open(f"/dev/fd/{handle.fileno()}", framework="pt")
     except (SafetensorError, OSError) as cause:
         raise CheckpointError(f"{file}: no safetensors file ({cause})") from None

@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from numpy.typing import NDArray
 
+from ucf_vit.core.text import printable
 from ucf_vit.patching.tree.patcher import AdaptivePatcher
 from ucf_vit.train.hooks.leaves import PatchedTile, View, patched, views
 from ucf_vit.train.hooks.style import GREY, NOTHING, grey_window, new_figure, png
@@ -59,7 +60,8 @@ def draw_patches(tile: PatchedTile, title: str = "") -> bytes:
     columns = 4 // lines
     with new_figure(columns * panel + 0.3, lines * panel * sum(ratios) + 0.4 + 0.25 * lines) as figure:
         figure.set_layout_engine("compressed")
-        figure.suptitle("\n".join(filter(None, [title, "  ·  ".join(_facts(tile))])), fontsize=9)
+        text = printable("\n".join(filter(None, [title, "  ·  ".join(_facts(tile))])))
+        figure.suptitle(text, fontsize=9, parse_math=False)
         grid = figure.subplots(lines * len(rows), columns, height_ratios=ratios * lines).reshape(-1, 4)
         for axes, text in zip(grid[0], _titles(tile), strict=True):
             axes.set_title(text)

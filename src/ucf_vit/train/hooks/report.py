@@ -14,6 +14,7 @@ import torch
 import ucf_vit
 from ucf_vit.core.durable import write_atomic
 from ucf_vit.core.log import read_warnings
+from ucf_vit.core.text import read_text
 from ucf_vit.train.hooks import page
 from ucf_vit.train.hooks.hook import Hook, RunState
 from ucf_vit.train.hooks.jsonl import METRICS, read_metrics
@@ -110,7 +111,7 @@ def _pictures(directory: Path) -> tuple[dict[str, bytes], dict[str, bytes]]:
 
 
 def _details(config: Path, environment: Mapping[str, str]) -> str:
-    text = config.read_text(encoding="utf-8") if config.is_file() else ""
+    text = read_text(config) if config.is_file() else ""
     width = max(map(len, environment), default=0)
     versions = "\n".join(f"{name:<{width}}  {value}" for name, value in environment.items())
     return page.folded("Configuration", text) + page.folded("Environment", versions)

@@ -1,0 +1,49 @@
+"""Images and labels in two folders, paired by what their names say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+
+from ucf_vit.core.errors import DataError
+from ucf_vit.data.sources.listing import Listing, stem
+from ucf_vit.data.sources.source import Item
+from ucf_vit.data.storage import MissingError, join
+
+ORPHANS = "labels without an image"
+
+
+def paired(
+    listing: Listing,
+    images: str,
+    labels: str,
+    suffixes: Sequence[str],
+    id_of: Callable[[str], str] = lambda name: name,
+) -> list[Item]:
+    """One item for each file in the folder `images`, sorted by id, with the file of this id in `labels`.
+
+    `id_of` a name without suffix pairs it. The folder `labels` may be missing; a label without an image is
+    passed over. Raises DataError where there is no image, or two files have one id.
+    """
+    found = _by_id(listing, images, suffixes, id_of)
+    if not found:
+        folder = join(listing.root, *filter(None, [images]))
+        raise DataError(f"{folder}: no {' or '.join(suffixes)} file there{listing.more}")
+    known: Mapping[str, str] = {}
+    with suppress(MissingError):
+        known = _by_id(listing, labels, suffixes, id_of)
+    for key in sorted(known.keys() - found.keys()):
+        listing.passed_over.add(ORPHANS, known[key].rpartition("/")[2])
+    return [Item(key, found[key], known.get(key)) for key in sorted(found)]
+
+
+def _by_id(
+    listing: Listing, folder: str, suffixes: Sequence[str], id_of: Callable[[str], str]
+) -> dict[str, str]:
+    paths: dict[str, str] = {}
+    for name, path in listing.members(folder, suffixes):
+        key = id_of(stem(name, suffixes))
+        if key in paths:
+            raise DataError(f"{path} and {paths[key]} are both item {key!r}; keep or rename one of them")
+        paths[key] = path
+    return paths
