@@ -1,6 +1,7 @@
 """The order in which ranks read tiles of their own: as planned, everything, ranks in step, resumable."""
 
 import json
+import tracemalloc
 from collections import Counter
 
 import numpy as np
@@ -14,6 +15,7 @@ from ucf_vit.data.rank_order import RankOrder, Rest
 from ucf_vit.planning.cost import Work
 from ucf_vit.planning.make import make_plan
 from ucf_vit.planning.plan import Plan
+from ucf_vit.planning.sharing import Sharing
 
 Seen = list[tuple[int, int]]
 data_sets = st.lists(st.lists(st.integers(1, 9), min_size=1, max_size=8), min_size=1, max_size=3)
@@ -128,6 +130,18 @@ def test_epochs_seeds_and_ranks_differ():
     one, other = orders([[9] * 5, [7] * 5], 2), orders([[9] * 5, [7] * 5], 2, seed=1)
     read = [tiles(batches(parts, epoch)) for parts, epoch in [(one, 0), (one, 0), (one, 1), (other, 0)]]
     assert read[0] == read[1] and read[0] != read[2] and read[0] != read[3]
+
+
+def test_memory_does_not_grow_with_the_epochs():
+    """Each has an order of 100,000 tiles, 0.8 MB, for this rank."""
+    order = RankOrder([Group("d", "d", np.full(100, 1000))], 0, 0, Sharing(1, 4), 25_000, [1.0])
+    held = []
+    tracemalloc.start()
+    for epoch in range(12):
+        next(order.requests(epoch, 0, order.whole))
+        held.append(tracemalloc.get_traced_memory()[0])
+    tracemalloc.stop()
+    assert held[-1] - held[3] < 0.5e6
 
 
 def test_given_groups_and_steps_are_kept():

@@ -142,7 +142,7 @@ class RankOrder:
 
     def _share(self, epoch: int, legs: tuple[Leg, ...], sharing: Sharing, rank: int) -> Share:
         """What `rank` reads; a rank for which not one tile is left reads what the others do."""
-        left = _left(self, epoch, legs)
+        left = _left(self, epoch if legs else 0, legs)
         edges = self._edges(left, sharing)
         tiles = [part[cut[rank] : cut[rank + 1]] for part, cut in zip(left, edges, strict=True)]
         own = tiles if any(map(len, tiles)) else left
