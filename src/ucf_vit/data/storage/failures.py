@@ -23,6 +23,9 @@ _SECRET = re.compile(r"(SECRET|TOKEN|KEY|PASSWORD)")
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
+_OWN = random.SystemRandom()
+
+
 @dataclass(frozen=True)
 class Patience:
     """How long remote storage is waited for: `attempts` at most, `wait` seconds after the first that failed,
@@ -35,8 +38,11 @@ class Patience:
     read: float = 60.0
 
     def pause(self, failed: int) -> float:
-        """Seconds after `failed` attempts; drawn, so that many ranks do not all come back at once."""
-        return min(self.longest, self.wait * 2 ** (failed - 1)) * random.uniform(0.5, 1.0)
+        """Seconds after `failed` attempts; drawn, so that many ranks do not all come back at once.
+
+        Not from the global generator, which a training step seeds alike on ranks that share samples.
+        """
+        return min(self.longest, self.wait * 2 ** (failed - 1)) * _OWN.uniform(0.5, 1.0)
 
 
 class MissingError(DataError):
