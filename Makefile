@@ -6,7 +6,7 @@ RUN := $(VENV)/bin
 DEMO := demo
 PROCESSES ?= 2
 
-.PHONY: demo test lint format docs clean
+.PHONY: demo test test-floors lint format docs clean
 .DEFAULT_GOAL := test
 
 $(READY): pyproject.toml setup.py
@@ -20,6 +20,9 @@ $(READY): pyproject.toml setup.py
 
 test: $(READY)
 	OMP_NUM_THREADS=1 $(RUN)/python -m pytest --numprocesses $(PROCESSES) --dist loadfile
+
+test-floors: $(READY)
+	PROCESSES=$(PROCESSES) .ci/floors
 
 lint: $(READY)
 	$(RUN)/ruff check .

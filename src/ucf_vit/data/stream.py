@@ -9,8 +9,9 @@ from dataclasses import replace
 from typing import Any, Literal
 
 import torch
+from torch.utils.data import IterableDataset, get_worker_info
 
-from ucf_vit.core.errors import CheckpointError, DataError
+from ucf_vit.core.errors import CheckpointError, DataError, UserError
 from ucf_vit.core.text import to_bytes
 from ucf_vit.data.augment import AUGMENTATIONS, Augmentation
 from ucf_vit.data.batch import Batch, Skipped
@@ -28,7 +29,7 @@ from ucf_vit.planning.plan import Plan
 log = logging.getLogger(__name__)
 
 
-class Stream:
+class Stream(IterableDataset[Batch]):
     """Batches of this data rank, each of one data set (and one variable with `single_channel`).
 
     Iterating yields the batches left in the epoch, then moves on to the next epoch. Rank r of `ranks` gets
@@ -46,6 +47,9 @@ class Stream:
 
     `on_error`: "fail" raises DataError with the file and the cause; "skip" puts the next readable tile in the
     place and says so in `Batch.skipped` and `skipped`, until more than `max_errors` files were unreadable.
+
+    It is an IterableDataset with a state: torchdata's nodes and StatefulDataLoader take it, without processes
+    of theirs.
     """
 
     def __init__(
@@ -103,6 +107,11 @@ class Stream:
         return len(self.order)
 
     def __iter__(self) -> Iterator[Batch]:
+        if get_worker_info() is not None:
+            raise UserError(
+                "a Stream in a process of another loader would read everything there; it has processes of "
+                "its own: give num_workers to the Stream, and 0 to what is around it"
+            )
         try:
             for filled, tensors in self._filled():
                 if filled.error is not None:

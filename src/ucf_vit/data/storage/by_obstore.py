@@ -40,8 +40,8 @@ class ObstoreStore:
                 bucket,
                 region=found.region,
                 client_options={
-                    "timeout": f"{patience.read}s",
-                    "connect_timeout": f"{patience.connect}s",
+                    "timeout": timedelta(seconds=patience.read),
+                    "connect_timeout": timedelta(seconds=patience.connect),
                     "allow_http": (found.endpoint or "").startswith("http://"),
                 },
                 retry_config={"max_retries": retries, "retry_timeout": timedelta(seconds=patience.read)},
