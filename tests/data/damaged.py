@@ -33,6 +33,11 @@ def pictures(name: str, **options: object) -> Callable[[Path], None]:
     return make
 
 
+def named_pictures(root: Path) -> None:
+    root.mkdir(parents=True)
+    Image.fromarray(COLOURS).save(root / "cat.0.jpg")
+
+
 def arrays(root: Path) -> None:
     for folder in ("images", "labels"):
         (root / folder).mkdir(parents=True)
@@ -91,6 +96,7 @@ KINDS: dict[str, tuple[str, str, Callable[[Path], None]]] = {
     "nii.gz": ("basic_ct", "", nifti(".nii.gz")),
     "jpeg": ("imagenet", "", pictures("a.jpg")),
     "png": ("imagenet", "", pictures("a.png")),
+    "jpeg in one folder": ("catsdogs", "", named_pictures),
     "npy": ("npy_pairs", "", arrays),
     "tiff": ("tiff", "tifffile", tiff()),
     "tiff deflated": ("tiff", "tifffile", tiff(compression="zlib", photometric="minisblack")),

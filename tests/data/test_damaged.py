@@ -20,7 +20,7 @@ from ucf_vit.data.stream import Stream
 LIMIT = 2**20
 GROWTH = 200 * 2**20
 """Bytes: what libraries allocate at their first use, not what a header says."""
-TILES = {"imagenet": (4, 4), "fields": (4, 4)}
+TILES = {"imagenet": (4, 4), "catsdogs": (4, 4), "fields": (4, 4)}
 
 
 def test_every_source_is_damaged_here():

@@ -48,6 +48,15 @@ def some_images(root: Path) -> dict:
     return {}
 
 
+def some_named_images(root: Path) -> dict:
+    some_images(root)
+    for path in sorted(root.glob("*/*.png")):
+        path.rename(root / f"{path.parent.name}.{path.name}")
+        if not list(path.parent.iterdir()):
+            path.parent.rmdir()
+    return {}
+
+
 def some_fields(root: Path) -> dict:
     root.mkdir()
     for name, steps in (("a", 3), ("b", 2)):
@@ -92,6 +101,7 @@ DATA = {
     "tiff": some_tiffs,
     "basic_ct": some_volumes,
     "imagenet": some_images,
+    "catsdogs": some_named_images,
     "fields": some_fields,
     "npy_pairs": some_arrays,
 }

@@ -1,6 +1,7 @@
 """One file per kind of data set; importing this package registers those of the project."""
 
 from ucf_vit.data.sources.basic_ct import BasicCT
+from ucf_vit.data.sources.catsdogs import CatsDogs
 from ucf_vit.data.sources.dicom import Dicom
 from ucf_vit.data.sources.fields import Fields
 from ucf_vit.data.sources.imagenet import ImageNet
@@ -13,6 +14,7 @@ from ucf_vit.data.sources.tiff import Tiff
 __all__ = [
     "SOURCES",
     "BasicCT",
+    "CatsDogs",
     "Dicom",
     "Fields",
     "ImageNet",
