@@ -1,5 +1,6 @@
 """One optimizer step: what its gradient is the mean of, what it draws, and when a run gives up."""
 
+import logging
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -124,7 +125,7 @@ def test_gradients_that_are_never_finite_end_a_run(dtype: torch.dtype, steps: in
     assert state.scale.value == 1.0
 
 
-def test_a_scale_that_is_too_large_at_first_ends_no_run() -> None:
+def test_a_scale_that_is_too_large_at_first_ends_no_run(caplog: pytest.LogCaptureFixture) -> None:
     """A gradient of 1000 in float16, scaled by less than 2^16, is good after ten steps without an update."""
 
     class Steep(Squares):
@@ -132,7 +133,13 @@ def test_a_scale_that_is_too_large_at_first_ends_no_run() -> None:
             return Loss(self.model(batch.image.half()).float().sum() * 10)
 
     state = state_of(Steep().half(), half=True)
-    norms = [train_step(state, settings(rate=0.0), batches(9)).metrics["grad_norm"] for _ in range(20)]
+    with caplog.at_level(logging.INFO):
+        norms = [train_step(state, settings(rate=0.0), batches(9)).metrics["grad_norm"] for _ in range(20)]
     bad = [norm for norm in norms if not math.isfinite(norm)]
     assert 5 < len(bad) < 16
     assert all(map(math.isfinite, norms[len(bad) :]))
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == len(bad)
+    assert said[0] == (
+        "step 1: a gradient overflowed; the loss is scaled by 32768 now; weights are left as they were"
+    )

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ucf_vit.core.errors import UserError
+from ucf_vit.core.log import FILE_ONLY
 from ucf_vit.core.seeds import seed_generators
 from ucf_vit.data.batch import Batch
 from ucf_vit.parallel.gradients import clip_gradients
@@ -69,7 +70,7 @@ def train_step(
         state.ema.update(state.task)
     state.optimizer.zero_grad(set_to_none=True)
     state.step += 1
-    _watch(state, settings, batches, good=math.isfinite(norm) or rescaled)
+    _watch(state, settings, batches, norm, rescaled)
     stop = means.pop("stop") > 0
     return StepResult(means | {"lr": rate, "grad_norm": norm}, stop)
 
@@ -124,13 +125,19 @@ def _update(state: State, settings: StepSettings) -> float:
     return norm
 
 
-def _watch(state: State, settings: StepSettings, batches: Sequence[Batch], good: bool) -> None:
-    """Count steps that were left out, and give up after too many in a row."""
-    if good:
+def _watch(
+    state: State, settings: StepSettings, batches: Sequence[Batch], norm: float, rescaled: bool
+) -> None:
+    """Say when a step was left out; give up after too many in a row that no smaller loss scale helps."""
+    if math.isfinite(norm):
         state.bad_losses = 0
         return
+    if rescaled:
+        state.bad_losses = 0
+        _say(state, logging.INFO, f"a gradient overflowed; the loss is scaled by {state.scale.value:g} now")
+        return
     state.bad_losses += 1
-    log.warning("step %d: loss or gradient is not finite; weights are left as they were", state.step)
+    _say(state, logging.WARNING, "loss or gradient is not finite")
     if state.bad_losses >= settings.max_bad_losses:
         seen = [(batch.dataset, *batch.files) for batch in batches]
         names = {
@@ -144,3 +151,10 @@ def _watch(state: State, settings: StepSettings, batches: Sequence[Batch], good:
             f"data of the last: {', '.join(sorted(names))}. Lower model.lr, set trainer.gradient_clip, "
             "use trainer.data_type=float32, or look at these files"
         )
+
+
+def _say(state: State, level: int, cause: str) -> None:
+    """One line for all ranks, which agree; what is no warning goes to the file alone."""
+    if state.world.is_main:
+        extra = None if level >= logging.WARNING else FILE_ONLY
+        log.log(level, "step %d: %s; weights are left as they were", state.step, cause, extra=extra)
