@@ -419,3 +419,14 @@ def test_the_limit_of_a_config_holds_for_all(tmp_path, scratch):
         build_dataset("ct", "basic_ct", tmp_path, files=small, **options)
     data = build_dataset("ct", "basic_ct", tmp_path, files=small, on_error="skip", **options)
     assert (len(data.items), len(data.skipped)) == (0, 2)
+
+
+@pytest.mark.parametrize("side", [10**7, 10**12])
+def test_more_tiles_than_memory_can_order_are_refused(tmp_path, scratch, side):
+    zarr_array(tmp_path, 3, shape=(1, side, side), chunks=(1, 64, 64))
+    options = {"tile_size": (8, 8), "labels": False, "normalization": {"kind": "none"}, "scratch": scratch}
+    told = (
+        r"a\.zarr: (by its header it has 1,562,500,000,000 tiles of \(8, 8\)|its header says \(1, 10{12}, )"
+    )
+    with pytest.raises(DataError, match=told):
+        build_dataset("d", "fields", tmp_path, **options)

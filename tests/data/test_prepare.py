@@ -414,6 +414,7 @@ def test_manifests_of_others_are_refused(tmp_path):
     file = tmp_path / "manifest.json"
     for text, message in {
         "{}": r"manifest\.json: not the manifest",
+        "[" * 10**5: r"manifest\.json: not the manifest .*RecursionError",
         '{"format": "ucf_vit.prepared", "version": 9}': "written in version 9 of the format, this is for 1",
         '{"format": "ucf_vit.prepared", "version": 1}': "the manifest is damaged",
     }.items():

@@ -15,7 +15,7 @@ from ucf_vit.core.registry import nearest
 from ucf_vit.core.rounding import part_of
 from ucf_vit.core.urls import checked
 from ucf_vit.data.batch import Skipped
-from ucf_vit.data.checks import check_channels, check_classes, check_small
+from ucf_vit.data.checks import check_channels, check_classes, check_small, check_tiles
 from ucf_vit.data.dataset import Dataset
 from ucf_vit.data.normalization import Normalization
 from ucf_vit.data.reading import reading, shape_of
@@ -103,6 +103,7 @@ def build_dataset(
         listed=listed,
     )
     check_channels(dataset, [shape[0] for _, shape in shapes], channels_available)
+    check_tiles(dataset)
     check_small(dataset, small_images)
     return dataset
 

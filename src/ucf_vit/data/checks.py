@@ -7,9 +7,13 @@ from collections.abc import Sequence
 
 from ucf_vit.core.errors import DataError
 from ucf_vit.data.dataset import Dataset
+from ucf_vit.data.limits import memory
 from ucf_vit.data.sources import Source
 
 log = logging.getLogger(__name__)
+
+ORDER_BYTES = 16
+"""Of memory for each tile, at least, while an epoch is shuffled."""
 
 
 def check_classes(name: str, source: Source, num_classes: int | None) -> None:
@@ -33,6 +37,20 @@ def check_channels(dataset: Dataset, channels: Sequence[int], available: int | N
             raise DataError(f"{item.image}: has {count} channel(s), num_channels_available says {available}")
         if count <= max(dataset.channels):
             raise DataError(f"{item.image}: has {count} channel(s), needs {max(dataset.channels) + 1}")
+
+
+def check_tiles(dataset: Dataset) -> None:
+    """DataError where the order of an epoch would take more than the memory there is."""
+    if not len(dataset.items):
+        return
+    needed = ORDER_BYTES * len(dataset)
+    if needed > memory():
+        most = int(dataset.counts.argmax())
+        raise DataError(
+            f"{dataset.items[most].image}: by its header it has {dataset.counts[most]:,} tiles of "
+            f"{dataset.tile_size}; the order of the {len(dataset):,} in {dataset.name} takes {needed:,} "
+            "bytes, more than the memory of this machine. If the header is right, use larger tiles"
+        )
 
 
 def check_small(dataset: Dataset, small_images: str) -> None:

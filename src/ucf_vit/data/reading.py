@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from ucf_vit.data.batch import Sample
     from ucf_vit.data.sources import Item, Source
 
+_LARGEST = 2**52
+"""Values of an item at most, so that numbers of tiles can be counted: some petabytes."""
 _SPEAKING = (OSError, EOFError, ValueError, SyntaxError)
 """Python's exceptions whose text says what is wrong with a file; of its others type and place are told."""
 
@@ -80,7 +82,7 @@ def shape_of(source: Source, item: Item, max_bytes: int | None = None) -> tuple[
             if file is not None:
                 check_plain(file)
         shape = tuple(map(int, source.shape(item)))
-        if len(shape) != source.spatial_dims + 1 or min(shape) < 1:
+        if len(shape) != source.spatial_dims + 1 or min(shape) < 1 or math.prod(shape) > _LARGEST:
             raise ValueError(f"its header says {shape}; expected channels and {source.spatial_dims} sides")
         if max_bytes is not None:
             check_size(item.image, 4 * math.prod(shape), max_bytes)

@@ -6,6 +6,7 @@ import struct
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
 
@@ -91,7 +92,7 @@ class NpzFile:
             with path.open("wb") as copy:
                 self._unpack(info, copy)
 
-        copied = self._scratch.file(make, info.file_size, ".npy", *self._state(), name)
+        copied = self._scratch.file(make, info.file_size, ".npy", *self._state, name)
         if copied is not None:
             return mapped(copied, header)
         with self._archive.open(info) as stream:
@@ -105,7 +106,7 @@ class NpzFile:
             self._unpack(info, None)
             path.touch()
 
-        key = (*self._state(), info.filename)
+        key = (*self._state, info.filename)
         if key in _good:
             return
         if self._scratch.file(make, 1, ".good", *key) is None:
@@ -121,6 +122,7 @@ class NpzFile:
                 if out is not None:
                     out.write(block)
 
+    @cached_property
     def _state(self) -> tuple[object, ...]:
         """Names the present content: the name of a copy does."""
         path = Path(self._path).absolute()

@@ -30,7 +30,9 @@ class Journal:
         self.done: dict[str, Done] = {}
         try:
             self._begin(folder, plan)
-        except (ValueError, KeyError, TypeError) as error:
+        except UserError:
+            raise
+        except Exception as error:
             raise UserError(
                 f"{self.path}: damaged ({type(error).__name__}: {error}); remove {folder} and prepare anew"
             ) from error

@@ -9,6 +9,7 @@ from typing import Any
 
 from ucf_vit.core.errors import DataError
 from ucf_vit.data.normalization import Normalization
+from ucf_vit.data.reading import reading
 
 FORMAT, VERSION = "ucf_vit.prepared", 1
 FILE, UNFINISHED = "manifest.json", "unfinished.jsonl"
@@ -84,24 +85,20 @@ class Manifest:
 
 def parse(content: bytes, name: str) -> Manifest:
     """The manifest that `dump` wrote to the file `name`. Raises DataError."""
-    try:
+    with reading(name, "not the manifest of a prepared data set"):
         found = json.loads(content)
         if found.pop("format") != FORMAT:
             raise ValueError("another kind of file")
         version = found.pop("version")
-    except (ValueError, LookupError, AttributeError) as error:
-        raise DataError(f"{name}: not the manifest of a prepared data set ({error})") from error
     if version != VERSION:
         raise DataError(
             f"{name}: written in version {version} of the format, this is for {VERSION}; prepare anew"
         )
-    try:
+    with reading(name, "the manifest is damaged; prepare the data set anew"):
         packs = tuple(map(Pack.of, found.pop("packs")))
         skipped = tuple((str(file), str(cause)) for file, cause in found.pop("skipped"))
         normalization = Normalization(**_tuples(found.pop("normalization")))
         return Manifest(**_tuples(found), normalization=normalization, packs=packs, skipped=skipped)
-    except (TypeError, ValueError, LookupError) as error:
-        raise DataError(f"{name}: the manifest is damaged ({error}); prepare the data set anew") from error
 
 
 def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:
