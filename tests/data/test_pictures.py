@@ -80,10 +80,20 @@ def test_a_png_whose_exif_follows_the_pixels(tmp_path):
 
 def test_pixels_are_not_decoded_for_the_size(tmp_path):
     path = save(tmp_path / "a.png", 6)
-    data = path.read_bytes()
-    place = data.index(b"IDAT") + 4
-    path.write_bytes(data[:place] + bytes(8) + data[place + 8 :])
-    assert size_of(path) == (32, 16)
+    for data in (path.read_bytes(), late_exif(path.read_bytes())):
+        place = data.index(b"IDAT") + 4
+        path.write_bytes(data[:place] + bytes(8) + data[place + 8 :])
+        assert size_of(path) == (32, 16)
+
+
+def test_a_jpeg_that_lies_turned_is_not_reduced_too_far(tmp_path):
+    """Decoding at a fraction of the size is for the sides as they are stored."""
+    rows = np.repeat(np.arange(64) // 4 % 2 * 255, 512).reshape(64, 512).astype(np.uint8)
+    tag = Image.Exif()
+    tag[0x0112] = 6
+    Image.fromarray(rows).save(tmp_path / "a.jpg", quality=95, exif=tag)
+    pixels = read_rgb(tmp_path / "a.jpg", (4, 16), 2**30)
+    assert np.abs(np.diff(pixels[..., 0], axis=1)).min() > 0.4
 
 
 def test_one_file_is_turned_too(tmp_path):

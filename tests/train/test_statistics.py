@@ -257,7 +257,11 @@ def test_infinite_values_name_file_and_variable_or_are_skipped(ocean: Path) -> N
 def test_another_file_in_its_place_is_refused(ocean: Path) -> None:
     file = ocean.parent / "out/stats/tiny.json"
     file.parent.mkdir(parents=True)
-    for text in ("nonsense", "[]", json.dumps({"variables": {}})):
+    one = {"mean": 0.0, "squares": 1.0, "values": 4}
+    broken = [{**one, "squares": -1}, {**one, "mean": float("nan")}, {**one, "values": float("inf")}, {}, 7]
+    written = {"fingerprint": "", "items": 1}
+    texts = [json.dumps({**written, "variables": {"heat": entry}}) for entry in broken]
+    for text in ("nonsense", "[]", "[" * 10**5, json.dumps({"variables": {}}), *texts):
         file.write_text(text)
         with pytest.raises(DataError, match=r"tiny\.json: no statistics as `ucf-vit stats` writes them"):
             build_datasets(load(config_of(ocean)), Scratch())

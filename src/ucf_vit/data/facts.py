@@ -39,6 +39,7 @@ class FactsBook:
     def __init__(self, dataset: Dataset) -> None:
         self.dataset = dataset
         self._about = _about(dataset)
+        self._states: dict[str, tuple[str, int, int]] = {}
         self._known: dict[tuple[int, tuple[int, ...]], Facts] = {}
 
     def of(self, item: int, channels: tuple[int, ...]) -> Facts:
@@ -64,7 +65,7 @@ class FactsBook:
             found.append(measure())
             save(found[0], path)
 
-        states = [(_absolute(name), *dataset.files.state(name)) for name in dataset.source.parts(item)]
+        states = [self._state(name) for name in dataset.source.parts(item)]
         if any(UNKNOWN in state for state in states):
             return measure()
         key = (*self._about, item.key, item.step, item.class_index, item.label is None, states, channels)
@@ -73,6 +74,13 @@ class FactsBook:
             with suppress(FileNotFoundError):  # another process may have needed the room
                 return load(path)
         return found[0] if found else measure()
+
+    def _state(self, name: str) -> tuple[str, int, int]:
+        """Names the present content of a file or directory; a directory of chunks is looked through once."""
+        if name not in self._states:
+            path = name if is_remote(name) else str(Path(name).absolute())
+            self._states[name] = path, *self.dataset.files.state(name)
+        return self._states[name]
 
 
 def _about(dataset: Dataset) -> tuple[object, ...]:
@@ -123,7 +131,3 @@ def load(path: Path) -> Facts:
     """Read what `save` wrote."""
     with np.load(path) as stored:
         return Facts(Affine(stored["shift"], stored["divisor"]), stored["values"])
-
-
-def _absolute(path: str) -> str:
-    return path if is_remote(path) else str(Path(path).absolute())

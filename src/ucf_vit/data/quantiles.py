@@ -64,7 +64,6 @@ def _keys(values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
     sign = keys.dtype.type(1 << (8 * dtype.itemsize - 1))
     if dtype.kind == "i":
         return keys ^ sign
-    keys = np.where(plain == 0, 0, keys)
     return np.where(keys & sign, ~keys, keys | sign)
 
 

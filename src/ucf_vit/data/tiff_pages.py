@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import struct
-from io import BytesIO
 from typing import Any, NamedTuple
 
-import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from ucf_vit.data.limits import check_size
+from ucf_vit.data.unpacked import check_unpacked
 
 MIN_IS_WHITE, YCBCR = 0, 6
 AS_STORED = {1, 2, 32803, 34892}
 """Kinds of colours (MinIsBlack, RGB, colour filter array, linear raw) whose numbers are intensities."""
 JPEG = {6, 7, 34892, 33007}
 """Compressions that make RGB of YCbCr."""
-_PILLOW_KNOWS = {6, 7, 34712, 33003, 33004, 33005, 34892, 33007, 34933, 34927, 50001}
+_IMAGES = {6, 7, 34712, 33003, 33004, 33005, 34892, 33007, 34933, 34927, 50001}
 """Compressions each of whose segments is an image with a header of its own: JPEG, JPEG 2000, PNG, WebP."""
 
 
@@ -64,7 +61,7 @@ def check_complete(file: Any) -> None:
 def decode(series: Any, inverted: bool, limit: int) -> NDArray[Any]:
     """All pages, as stored or `inverted`. DataError where one says that it has more than `limit` bytes."""
     page = series.keyframe
-    if page.compression in _PILLOW_KNOWS:
+    if page.compression in _IMAGES:
         for one in series.pages:
             _check_segments(one, series.parent.filehandle, limit)
     found: NDArray[Any] = series.asarray()
@@ -75,12 +72,6 @@ def decode(series: Any, inverted: bool, limit: int) -> NDArray[Any]:
 
 def _check_segments(page: Any, handle: Any, limit: int) -> None:
     """tifffile unpacks to what a page says, but an image in it to what this says."""
-    for data, _ in handle.read_segments(page.dataoffsets, page.databytecounts):
-        if data is None:
-            continue
-        try:
-            with Image.open(BytesIO(data)) as image:
-                size = image.width * image.height * np.dtype(page.dtype).itemsize * page.samplesperpixel
-        except (OSError, ValueError, SyntaxError):  # for the decoder to say
-            continue
-        check_size("a segment", size, limit)
+    for data, number in handle.read_segments(page.dataoffsets, page.databytecounts):
+        if data is not None:
+            check_unpacked(f"segment {number}", data, limit)

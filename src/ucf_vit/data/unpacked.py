@@ -6,7 +6,10 @@ import bz2
 import lzma
 import zlib
 from collections.abc import Callable
+from io import BytesIO
 from typing import Any
+
+from PIL import Image
 
 from ucf_vit.data.limits import check_size
 
@@ -23,13 +26,19 @@ _STREAMS: dict[bytes, tuple[int, Callable[[], Any]]] = {
     b"\xfd7zXZ": (2**16, lzma.LZMADecompressor),
 }
 """By its first bytes: how many bytes one byte can stand for at most, and what unpacks it piece by piece."""
+_PICTURES = (b"\xff\xd8", b"\x89PNG", b"RIFF", b"\x00\x00\x00\x0cjP", b"\xff\x4f\xff\x51")
+"""First bytes of JPEG, PNG, WebP and JPEG 2000, which have a header of their own."""
 
 
 def check_unpacked(name: str, packed: bytes, limit: int) -> None:
     """DataError where `packed` unpacks to more than `limit` bytes, by Zstandard, gzip, zlib, bzip2 or xz.
 
-    Only what is long enough for so many bytes is unpacked to count them, and none is kept.
+    Only what is long enough for so many bytes is unpacked to count them, and none is kept. An image in JPEG,
+    PNG, WebP or JPEG 2000 has as many as its own header says, whatever a file around it says.
     """
+    if packed.startswith(_PICTURES):
+        check_size(name, _picture_size(packed), limit)
+        return
     if packed.startswith(_ZSTD):
         check_size(name, zstd_size(packed), limit)
         return
@@ -50,6 +59,16 @@ def _count(name: str, packed: bytes, stream: Callable[[], Any], limit: int) -> N
             if not (piece or packed):
                 return
         packed = unpacker.unused_data
+
+
+def _picture_size(packed: bytes) -> int:
+    """Bytes by the header; 0 where it is damaged, which is for the decoder to say."""
+    try:
+        with Image.open(BytesIO(packed)) as image:
+            wide = image.mode.startswith(("I", "F"))
+            return image.width * image.height * (4 if wide else len(image.getbands()))
+    except (OSError, ValueError, SyntaxError):
+        return 0
 
 
 def zstd_size(packed: bytes) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -15,6 +16,7 @@ from ucf_vit.core.errors import DataError, UserError
 from ucf_vit.core.text import read_text
 from ucf_vit.data.dataset import Dataset
 from ucf_vit.data.moments import Moments
+from ucf_vit.data.reading import reading
 from ucf_vit.data.statistics import Statistics, fingerprint, measure
 
 log = logging.getLogger(__name__)
@@ -113,19 +115,20 @@ def _steps(dataset: Dataset, file: Path, wanted: list[str], run: Run) -> Iterato
 
 def read(file: Path) -> Statistics:
     """What `find_statistics` wrote. Raises DataError where the file holds something else."""
-    try:
+    with reading(str(file), "no statistics as `ucf-vit stats` writes them"):
         content = json.loads(read_text(file))
         variables = {
             name: Moments(int(one["values"]), float(one["mean"]), float(one["squares"]))
             for name, one in content["variables"].items()
         }
+        for name, one in variables.items():
+            if one.number < 0 or not 0 <= one.squares < math.inf or not math.isfinite(one.mean):
+                raise ValueError(f"{name} has {one}")
         channels = {
             name: int(one["channel"]) for name, one in content["variables"].items() if "channel" in one
         }
         options = dict(content.get("options", {}))
         return Statistics(str(content["fingerprint"]), int(content["items"]), variables, options, channels)
-    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        raise DataError(f"{file}: no statistics as `ucf-vit stats` writes them ({error})") from None
 
 
 def _write(file: Path, statistics: Statistics) -> None:

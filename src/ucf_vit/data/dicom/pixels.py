@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ucf_vit.data.dicom.headers import Slice, read_file
 from ucf_vit.data.limits import check_size
 from ucf_vit.data.reading import reading
+from ucf_vit.data.unpacked import check_unpacked
 
 
 def decode(slices: Sequence[Slice], limit: int) -> NDArray[Any]:
@@ -21,13 +22,13 @@ def decode(slices: Sequence[Slice], limit: int) -> NDArray[Any]:
     for plane, one in zip(volume, slices, strict=True):
         with reading(one.path, "can't be decoded"):
             with np.errstate(over="ignore", invalid="ignore"):
-                plane[...] = _values(read_file(one.path, limit))
+                plane[...] = _values(read_file(one.path, limit), limit)
             if not np.isfinite(plane).all():
                 raise ValueError("its rescale slope and intercept make values that are not finite")
     return volume.T
 
 
-def _values(found: Any) -> NDArray[Any]:
+def _values(found: Any, limit: int) -> NDArray[Any]:
     """`[Y, X]`: stored * slope + intercept, in float32 or, where this does not hold what is stored, float64.
 
     Slope and intercept are 1 and 0 where they are missing or empty (PS3.3 C.11.1). Pixels that have no unit
@@ -43,6 +44,7 @@ def _values(found: Any) -> NDArray[Any]:
         raise ValueError(f"rescale slope {slope:g} and intercept {intercept:g} make no values of its pixels")
     if "NumberOfFrames" in found and not found.NumberOfFrames:
         del found.NumberOfFrames  # pydicom warns of an empty one
+    _check_frame(found, limit)
     pixels: NDArray[Any] = found.pixel_array
     values = pixels.astype(np.result_type(pixels.dtype, np.float32))
     if kind == "MONOCHROME1" and (slope, intercept) == (1.0, 0.0):
@@ -50,6 +52,15 @@ def _values(found: Any) -> NDArray[Any]:
     values *= values.dtype.type(slope)
     values += values.dtype.type(intercept)
     return values
+
+
+def _check_frame(found: Any, limit: int) -> None:
+    """DataError where compressed pixels have more than `limit` bytes by their own header."""
+    from pydicom.encaps import generate_frames
+
+    if found.file_meta.TransferSyntaxUID.is_encapsulated:
+        for frame in generate_frames(found.PixelData, number_of_frames=1):
+            check_unpacked("its pixels", frame, limit)
 
 
 def _number(found: Any, name: str, usual: float) -> float:
