@@ -35,7 +35,8 @@ def pictures(name: str, **options: object) -> Callable[[Path], None]:
 
 def named_pictures(root: Path) -> None:
     root.mkdir(parents=True)
-    Image.fromarray(COLOURS).save(root / "cat.0.jpg")
+    for name in ("cat.0.jpg", "cat.1.webp", "dog.0.bmp", "dog.1.gif", "dog.2.tif"):
+        Image.fromarray(COLOURS).save(root / name)
 
 
 def arrays(root: Path) -> None:
@@ -96,7 +97,7 @@ KINDS: dict[str, tuple[str, str, Callable[[Path], None]]] = {
     "nii.gz": ("basic_ct", "", nifti(".nii.gz")),
     "jpeg": ("imagenet", "", pictures("a.jpg")),
     "png": ("imagenet", "", pictures("a.png")),
-    "jpeg in one folder": ("catsdogs", "", named_pictures),
+    "pictures in one folder": ("catsdogs", "", named_pictures),
     "npy": ("npy_pairs", "", arrays),
     "tiff": ("tiff", "tifffile", tiff()),
     "tiff deflated": ("tiff", "tifffile", tiff(compression="zlib", photometric="minisblack")),
