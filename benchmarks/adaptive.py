@@ -126,11 +126,15 @@ def plain_loop(image: Tensor, patcher: AdaptivePatcher) -> list[tuple[list[Leaf]
 
 
 def greedy_leaves(detail: Array, forest: Forest, length: int) -> list[Leaf]:
-    """Split the leaf with most detail, of several the largest and of these the first, up to `length`."""
+    """Split the leaf with most detail, of several the largest and of these the first, up to `length`.
+
+    Along each axis the first is that nearest to the end where more of the smallest nodes hold detail.
+    """
+    signs = [1 if end else -1 for end in last_ends(detail, 2 * forest.min_leaf)]
 
     def leaf(start: tuple[int, ...], side: int) -> Leaf:
         total = detail[region(start, side)].sum() if side > forest.min_leaf else -1
-        return (float(total), side, *(-first for first in start)), start, side
+        return (float(total), side, *(s * f for s, f in zip(signs, start, strict=True))), start, side
 
     starts = product(*(range(0, side, forest.root) for side in forest.space))
     leaves = [leaf(start, forest.root) for start in starts]
@@ -141,6 +145,15 @@ def greedy_leaves(detail: Array, forest: Forest, length: int) -> list[Leaf]:
         corners = product(*((first, first + side // 2) for first in start))
         leaves += [leaf(corner, side // 2) for corner in corners]
     return leaves
+
+
+def last_ends(detail: Array, side: int) -> list[bool]:
+    """For each axis, whether more blocks of `side` hold detail at its end."""
+    blocks = [part for extent in detail.shape for part in (extent // side, side)]
+    held = detail.reshape(blocks).any(axis=tuple(range(1, len(blocks), 2)))
+    axes = range(held.ndim)
+    counts = [held.sum(axis=tuple(other for other in axes if other != axis)).tolist() for axis in axes]
+    return [one < one[::-1] for one in counts]
 
 
 def region(start: tuple[int, ...], side: int) -> tuple[slice, ...]:

@@ -210,5 +210,5 @@ def test_the_same_options_as_the_library_has():
         if option.default is not inspect.Parameter.empty:
             default = tuple(field.default) if isinstance(field.default, list) else field.default
             assert default == option.default, name
-    detail = pytest.importorskip("ucf_vit.patching.tree.detail")
+    detail = pytest.importorskip("ucf_vit.patching.detail.resolve")
     assert list(detail.DETAILS) == DETAILS

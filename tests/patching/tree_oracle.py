@@ -14,14 +14,22 @@ Box = tuple[tuple[int, ...], int]
 
 
 def greedy_leaves(detail: NDArray[np.generic], forest: Forest, length: int) -> list[Box]:
-    """Split the leaf with most detail until the next split would give more than `length` leaves."""
+    """Split the leaf with most detail until the next split would give more than `length` leaves.
+
+    Of several the largest, and of these the first, seen from the ends where more blocks hold detail.
+    """
+    ends = [counts < counts[::-1] for counts in block_counts(detail, forest)]
+
+    def place(leaf: Box) -> list[int]:
+        return [-first if end else first for first, end in zip(leaf[0], ends, strict=True)]
+
     starts = product(*(range(0, side, forest.root) for side in forest.space))
     leaves: list[Box] = [(start, forest.root) for start in starts]
     while len(leaves) + forest.branches - 1 <= length:
         splittable = [leaf for leaf in leaves if leaf[1] > forest.min_leaf]
         if not splittable:
             break
-        best = min(splittable, key=lambda leaf: (-total(detail, leaf), -leaf[1], leaf[0]))
+        best = min(splittable, key=lambda leaf: (-total(detail, leaf), -leaf[1], place(leaf)))
         leaves.remove(best)
         leaves += children(best)
     return leaves
@@ -47,6 +55,17 @@ def children(leaf: Box) -> list[Box]:
         (tuple(first + side * bit for first, bit in zip(start, corner, strict=True)), side)
         for corner in product((0, 1), repeat=len(start))
     ]
+
+
+def block_counts(detail: NDArray[np.generic], forest: Forest) -> list[list[int]]:
+    """Along each axis, how many of the smallest blocks that can be split hold detail."""
+    side = 2 * forest.min_leaf if forest.depth else 1
+    counts = [[0] * (extent // side) for extent in forest.space]
+    for start in product(*(range(0, extent, side) for extent in forest.space)):
+        if total(detail, (start, side)) > 0:
+            for axis, first in enumerate(start):
+                counts[axis][first // side] += 1
+    return counts
 
 
 def total(detail: NDArray[np.generic], leaf: Box) -> float:

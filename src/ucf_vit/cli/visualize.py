@@ -66,7 +66,8 @@ def patches(
         ),
     ] = None,
     smoothing: Annotated[
-        int | None, typer.Option(min=1, help="Side of the blur before detail is looked for, odd. Default: 3.")
+        int | None,
+        typer.Option(min=1, help="Side of the blur before detail is looked for, odd. Default: by the noise."),
     ] = None,
     separate_channels: Annotated[
         bool, typer.Option("--separate-channels", help="A tree per channel.")

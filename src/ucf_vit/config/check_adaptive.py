@@ -115,7 +115,7 @@ def detail(run: Run) -> Iterator[Problem]:
             "finds edges in 2D tiles alone; take gradient or variance, or set model.twoD=true for slices"
         )
         yield Problem(path, message, name)
-    sides, most = run.model.detail_smoothing, max(3, min(run.spatial_tile))
+    sides, most = run.model.detail_smoothing or [3], max(3, min(run.spatial_tile))
     if max(sides) > most:
         message = f"a blur is no wider than the tile; expected at most {most}"
         yield Problem(("model", "detail_smoothing"), message, sides)

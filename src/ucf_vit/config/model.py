@@ -134,12 +134,13 @@ class Model(Section):
         "neighbourhood), or path/to/file.py:function; auto: canny for 2D tiles, gradient for volumes.",
         min_length=1,
     )
-    detail_smoothing: list[Count] = key(
-        [3],
+    detail_smoothing: list[Count] | None = key(
+        None,
         "Adaptive patching: sides of the blur before detail is looked for, odd numbers, 1: none. Of several, "
         "one is drawn for each training sample.",
         "pixels",
         min_length=1,
+        derived="for each tile the shortest of 3, 5, 7, 9 (variance: also 1) that its noise asks for",
     )
     canny_low: list[Level] = key(
         [50.0],

@@ -30,7 +30,7 @@ def picture_of_file(
     patch_size: int | None = None,
     min_leaf: int = 2,
     detail: str = "auto",
-    smoothing: int = 3,
+    smoothing: int | None = None,
     separate_channels: bool = False,
 ) -> Picture:
     """The adaptive patches of one image or volume: of its middle, cut to sides that have large roots.
@@ -51,7 +51,7 @@ def picture_of_file(
         fixed_length=kept,
         min_leaf=min_leaf,
         detail=detail,
-        detail_smoothing=[smoothing],
+        detail_smoothing=None if smoothing is None else [smoothing],
         separate_channels=separate_channels,
     )
     title = path.name if tile == shape else f"{path.name}, the middle of {' x '.join(map(str, shape))}"

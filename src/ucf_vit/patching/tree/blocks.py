@@ -52,8 +52,8 @@ def halve(image: Tensor) -> Tensor:
 def block_sums(x: Tensor, factor: int, dtype: torch.dtype | None = None) -> Tensor:
     """Sums over blocks of `factor` a side, `[N, *S]` to `[N, *(S / factor)]`, computed in `dtype`.
 
-    Pairs are added first; of values >= 0 no sum is smaller than one that it holds, floats included. A large
-    map is worked on in bands that stay in the cache.
+    Pairs are added first; of values >= 0 no sum is smaller than one that it holds, floats included, and the
+    sums of a mirrored map are the same. A large map is worked on in bands that stay in the cache.
     """
     dtype = dtype or x.dtype
     length = x.shape[1] // factor
@@ -73,8 +73,10 @@ def _block_sums(x: Tensor, factor: int) -> Tensor:
             x = x[(*before, slice(0, None, 2))] + x[(*before, slice(1, None, 2))]
         factor //= 2
     if factor > 1:
-        blocks = [side for n in x.shape[1:] for side in (n // factor, factor)]
-        x = x.reshape(len(x), *blocks).sum(dim=tuple(range(2, 2 * x.ndim - 1, 2)), dtype=x.dtype)
+        for axis in range(1, x.ndim):
+            parts = x.unflatten(axis, (-1, factor)).unbind(axis + 1)
+            pairs = [parts[part] + parts[-1 - part] for part in range(factor // 2)]
+            x = sum(pairs, start=parts[factor // 2])
     return x
 
 

@@ -3,6 +3,8 @@
 The rule is greedy: split the leaf that holds most detail until there are enough leaves. A child never holds
 more than its parent, so what the greedy loop splits are the K nodes with most detail of all nodes that can be
 split, with ties in favour of the coarser node and then of the first in row-major order. No loop is needed.
+Each axis is counted from the end where more of the smallest nodes that can be split hold detail, so that a
+mirrored map gives the mirrored leaves.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ def grow(detail: Tensor, forest: Forest, length: int, threshold: float | None = 
     makes 2**d - 1 more): then the rest is not valid. UserError as `Forest.splits`.
     """
     totals = node_totals(detail, forest)
-    split = _most(totals, forest.splits(length))
+    split = _most(totals, forest.splits(length), forest)
     if threshold is not None:
         split &= totals > threshold
     leaves = _leaves_of(split, forest)
@@ -92,14 +94,39 @@ def _type_of_sums(detail: Tensor) -> torch.dtype:
     return torch.int32 if largest * detail[0].numel() < 2**31 else torch.int64
 
 
-def _most(totals: Tensor, count: int) -> Tensor:
-    """Which nodes are the `count` first in the order of falling totals, ties by number, `[N, num_inner]`."""
+def _most(totals: Tensor, count: int, forest: Forest) -> Tensor:
+    """Which nodes are the first `count` in the order of falling totals, `[N, num_inner]`; ties as above."""
     if count == 0:
         return torch.zeros_like(totals, dtype=torch.bool)
     least = totals.topk(count, dim=1, sorted=False).values.amin(dim=1, keepdim=True)
     above, equal = totals > least, totals == least
     room = count - above.sum(dim=1, keepdim=True)
-    return above | (equal & (equal.cumsum(dim=1, dtype=torch.int32) <= room))
+    if bool((equal.sum(dim=1, keepdim=True) == room).all()):
+        return above | equal
+    order = torch.stack([_order(forest, end, totals.device) for end in _ends(totals, forest)])
+    first = equal.gather(1, order)
+    first &= first.cumsum(dim=1, dtype=torch.int32) <= room
+    return above | first.gather(1, order)
+
+
+def _ends(totals: Tensor, forest: Forest) -> list[tuple[bool, ...]]:
+    """For each tree and axis whether nodes are counted from its end."""
+    smallest = totals[:, forest.first_node(forest.depth - 1) :] > 0
+    grid = smallest.view(-1, *(count << (forest.depth - 1) for count in forest.grid))
+    axes = range(1, grid.ndim)
+    counts = [grid.sum([other for other in axes if other != axis]).tolist() for axis in axes]
+    return [tuple(along < along[::-1] for along in tree) for tree in zip(*counts, strict=True)]
+
+
+@lru_cache(maxsize=8)
+def _order(forest: Forest, ends: tuple[bool, ...], device: torch.device) -> Tensor:
+    """Numbers of the nodes that can be split, counted from the ends, `[num_inner]`; its own inverse."""
+    axes = [axis for axis, end in enumerate(ends) if end]
+    levels = []
+    for level in range(forest.depth):
+        numbers = torch.arange(forest.first_node(level), forest.first_node(level + 1), device=device)
+        levels.append(numbers.view(*(count << level for count in forest.grid)).flip(axes).flatten())
+    return torch.cat(levels)
 
 
 def _leaves_of(split: Tensor, forest: Forest) -> Leaves:

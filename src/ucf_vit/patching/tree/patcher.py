@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from ucf_vit.core.errors import UserError
+from ucf_vit.patching.detail.resolve import resolve_detail
 from ucf_vit.patching.tree.cut import cut
-from ucf_vit.patching.tree.detail import resolve_detail
 from ucf_vit.patching.tree.forest import Forest
 from ucf_vit.patching.tree.grow import grow, grow_and_drop
 from ucf_vit.patching.tree.leaves import Leaves
@@ -51,7 +51,7 @@ class AdaptivePatcher:
         split_overflow: Literal["coarsen", "drop"] = "coarsen",
         separate_channels: bool = False,
         detail: str = "auto",
-        detail_smoothing: Sequence[int] = (3,),
+        detail_smoothing: Sequence[int] | None = None,
         canny_low: Sequence[float] = (50.0,),
         canny_high: Sequence[float] = (150.0,),
     ) -> None:

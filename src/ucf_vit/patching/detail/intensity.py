@@ -8,40 +8,45 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ucf_vit.core.seeds import generator
+from ucf_vit.patching.detail.sample import pixels
 
 OUTLIERS = 0.005
 """Share of the pixels on either side of the robust range."""
-MAX_SAMPLES = 2048
-"""Range and median of a larger channel are those of so many of its pixels."""
+SAMPLES = 2048
+"""Range and median of a larger channel are those of about so many of its pixels."""
 
 
 @dataclass(frozen=True)
 class RobustScale:
     """Brings channels to [0, 1] float32: their robust range, clamped; NaN counts as the lowest value.
 
-    The range lies between the percentiles 0.5 and 99.5 of at most 2,048 pixels, which are spread evenly and
-    the same for all images of a size. Where those are equal (an object on an empty background that covers
-    less than 0.5 %), it is the whole range of the channel. A channel without contrast becomes 0. Infinite
-    values and NaN do not count for the range.
+    The range lies between the percentiles 0.5 and 99.5 of about 2,048 pixels, which are the same for all
+    images of a size, mirrored and turned ones included (`pixels`). Where those are equal (an object on an
+    empty background that covers less than 0.5 %), it is the whole range of the channel. A channel without
+    contrast becomes 0. Infinite values and NaN do not count for the range.
     """
 
     low: Tensor
     """`[C]`."""
-    factor: Tensor
+    high: Tensor
     """`[C]`."""
+
+    @functools.cached_property
+    def factor(self) -> Tensor:
+        """`[C]`, 0 for a channel without contrast."""
+        return torch.where(self.low < self.high, 1 / (self.high - self.low), 0)
 
     @classmethod
     def of(cls, image: Tensor) -> RobustScale:
         """The scale of an `image` `[C, *S]` of any real type."""
         flat = image.flatten(1)
-        low, high = _robust_range(flat[:, _positions(flat.shape[1]).to(flat.device)].float())
+        low, high = _robust_range(_sample(image).float())
         if bool((low >= high).any()):
             known = flat.float()
             least = known.nan_to_num(torch.inf, torch.inf, torch.inf).amin(1)
             most = known.nan_to_num(-torch.inf, -torch.inf, -torch.inf).amax(1)
             low, high = torch.where(low < high, low, least), torch.where(low < high, high, most)
-        return cls(low, torch.where(low < high, 1 / (high - low), 0))
+        return cls(low, high)
 
     def __call__(self, part: Tensor) -> Tensor:
         """`[C, *]`, the image or a part of it, as float32 in [0, 1]."""
@@ -59,17 +64,16 @@ def _robust_range(values: Tensor) -> tuple[Tensor, Tensor]:
     return low, high
 
 
-def above_median(maps: Tensor) -> Tensor:
-    """What each of the maps `[T, *S]` has above its median (of at most 2,048 pixels) and 0 else, in place."""
+def above_median(maps: Tensor, floor: Tensor | float = 0.0) -> Tensor:
+    """What each of the maps `[T, *S]` has above its median (of about 2,048 pixels) and 0 else, in place.
+
+    Above `floor` `[T]` where that is more than the median.
+    """
     flat = maps.flatten(1)
-    median = flat[:, _positions(flat.shape[1]).to(flat.device)].median(dim=1, keepdim=True).values
-    return flat.sub_(median).clamp_(min=0).view_as(maps)
+    median = _sample(maps).median(dim=1).values.clamp_(min=floor)
+    return flat.sub_(median[:, None]).clamp_(min=0).view_as(maps)
 
 
-@functools.lru_cache(maxsize=16)
-def _positions(count: int) -> Tensor:
-    """One random pixel in each of `MAX_SAMPLES` equal stretches: no texture of the image can be in step."""
-    if count <= MAX_SAMPLES:
-        return torch.arange(count)
-    jitter = torch.rand(MAX_SAMPLES, generator=generator("intensity", count), dtype=torch.float64)
-    return ((torch.arange(MAX_SAMPLES) + jitter) * (count / MAX_SAMPLES)).long().clamp_(max=count - 1)
+def _sample(maps: Tensor) -> Tensor:
+    """Values `[C, K]` of `[C, *S]` that stand for all."""
+    return maps.flatten(1).index_select(1, pixels(tuple(maps.shape[1:]), SAMPLES, maps.device))

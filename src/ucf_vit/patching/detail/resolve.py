@@ -12,9 +12,9 @@ from torch import Tensor
 from ucf_vit.core import plugins
 from ucf_vit.core.errors import UserError
 from ucf_vit.core.registry import Registry, nearest
-from ucf_vit.patching.tree.canny import Canny
-from ucf_vit.patching.tree.gradient import Gradient
-from ucf_vit.patching.tree.variance import Variance
+from ucf_vit.patching.detail.canny import Canny
+from ucf_vit.patching.detail.gradient import Gradient
+from ucf_vit.patching.detail.variance import Variance
 
 
 class Detail(Protocol):

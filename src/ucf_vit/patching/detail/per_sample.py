@@ -32,8 +32,10 @@ class PerSample(ABC):
         """The maps `[T, *S]` of one sample `[C, *S]`."""
 
 
-def kernel_sides(smoothing: Sequence[int]) -> tuple[int, ...]:
-    """`smoothing` as sides of Gaussian kernels; UserError unless all are odd and positive."""
+def kernel_sides(smoothing: Sequence[int] | None) -> tuple[int, ...] | None:
+    """`smoothing` as sides of Gaussian kernels, None as None; UserError unless all are odd and positive."""
+    if smoothing is None:
+        return None
     if not smoothing or any(side < 1 or side % 2 == 0 for side in smoothing):
         raise UserError(
             f"detail_smoothing {list(smoothing)}: expected odd sides of a kernel in pixels, such as [3] "

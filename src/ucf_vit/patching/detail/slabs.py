@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ucf_vit.patching.tree.intensity import RobustScale
+from ucf_vit.patching.detail.intensity import RobustScale
 
 CACHED = 2**18
 """Pixels of a slab on the CPU; other devices take the image whole."""
@@ -32,14 +32,15 @@ def slabs(image: Tensor, halo: int) -> Iterator[tuple[slice, Tensor]]:
         yield slice(start, stop), part
 
 
-def local_map(image: Tensor, halo: int, separate: bool, function: Callable[[Tensor], Tensor]) -> Tensor:
+def local_map(
+    image: Tensor, scale: RobustScale, halo: int, separate: bool, function: Callable[[Tensor], Tensor]
+) -> Tensor:
     """A map `[T, *S]` (float32) of `image` `[C, *S]` that depends on a pixel's neighbourhood only.
 
-    `function` takes a part of the normalised image (`RobustScale`), widened by `halo` pixels on each side
+    `function` takes a part of the image on its `scale`, widened by `halo` pixels on each side
     of each spatial axis, to the part's map, channel by channel. If not `separate`, T is 1 and a pixel has the
     largest value of its channels.
     """
-    scale = RobustScale.of(image)
     maps = torch.empty(len(image) if separate else 1, *image.shape[1:], device=image.device)
     inner = [halo] * 2 * (image.ndim - 2)
     for rows, part in slabs(image, halo):
@@ -61,6 +62,15 @@ class FlatGrid:
         self.strides = image.stride()
         self.steps = self.strides[1:]
         self.diagonal = sum(self.steps)
+
+    def smooth(self, values: Tensor, side: int) -> Tensor:
+        """Flat `values` smoothed with a binomial kernel of `side`; they begin (side - 1) / 2 further in."""
+        if side > 1:
+            for step in self.steps:
+                for _ in range(side - 1):
+                    values = values[step:] + values[:-step]
+                values *= 0.5 ** (side - 1)
+        return values
 
     def inner(self, values: Tensor, border: int) -> Tensor:
         """`[C, *S]` less `border` on each side, of `values` that begin at the first pixel inside it."""
