@@ -99,7 +99,7 @@ def main(quick: bool = False) -> None:
     torch.set_num_threads(1)
     shape = (512, 640) if quick else (4096, 5120)
     clean = torch.from_numpy(sheet(shape))[None]
-    options = {"tile_size": shape, "patch_size": 16, "fixed_length": math.prod(shape) // 1024}
+    options: dict[str, Any] = {"tile_size": shape, "patch_size": 16, "fixed_length": math.prod(shape) // 1024}
     even, _ = held(AdaptivePatcher(**options), torch.zeros_like(clean), clean)
     print(f"uniform patches of 32: {even:.2f} dB")
     print(f"{'noise':14} {'detail':9} {'gain, dB':>9} {'no noise':>9}  leaves by side")
