@@ -87,10 +87,12 @@ def test_psnr_is_against_the_range_and_infinite_where_leaves_fit_a_patch() -> No
 def test_what_was_dropped_is_nowhere() -> None:
     image = _image(1, 32, 32)
     dropping = {"split_rule": "threshold", "split_threshold": 0.0, "split_overflow": "drop"}
-    tile = patched(image, _patcher(image, 64, **dropping))
-    assert tile.covered == pytest.approx(1 / 4)
-    assert np.isnan(tile.back[0]).mean() == pytest.approx(3 / 4)
-    assert math.isinf(tile.psnr())
+    tile = patched(image, _patcher(image, 16, **dropping))
+    kept = int(tile.leaves.size.square().sum()) / 32**2
+    assert tile.counts == [16] and 0 < kept < 1
+    assert tile.covered == pytest.approx(kept)
+    assert np.isnan(tile.back[0]).mean() == pytest.approx(1 - kept)
+    assert math.isfinite(tile.psnr())
 
 
 @pytest.mark.parametrize(
