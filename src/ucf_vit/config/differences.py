@@ -38,9 +38,7 @@ OF_DATA = (
     "data.dict_in_variables",
     "data.dict_normalization",
     "data.dict_stats",
-    "data.dict_nan",
     "data.dict_label_mapping",
-    "data.ignore_label",
     "data.small_images",
     "dataset_options.imagenet_resize",
     "dataset_options.fields_fill_value",
@@ -48,16 +46,16 @@ OF_DATA = (
 """Keys that say how files become what the network sees."""
 
 
-def differences(before: str, run: Run) -> list[str]:
+def differences(before: Mapping[str, Mapping[str, Any]], run: Run) -> list[str]:
     """What the network is or sees by `run` and not by `before`, a dumped config: `KEY was OLD, is NEW` each.
 
     Of what is said for each data set, only data sets of both count: others are other data. Keys that `before`
     does not know, being of an earlier version, do not count either.
     """
-    old, new = yaml.safe_load(before), yaml.safe_load(dump(run))
+    old, new = before, yaml.safe_load(dump(run))
     shared = old["data"]["dict_root_dirs"].keys() & new["data"]["dict_root_dirs"].keys()
     found = []
-    for key in _keys(*(old["model"][name] and getattr(run.model, name) for name in FEATURES)):
+    for key in _keys(*(bool(old["model"].get(name) and getattr(run.model, name)) for name in FEATURES)):
         section, name = key.split(".")
         if name in old.get(section, {}) and name in new[section]:
             was, now = (_of(values[section][name], shared) for values in (old, new))

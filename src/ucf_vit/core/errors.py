@@ -19,3 +19,9 @@ class DataError(UserError):
 
 class CheckpointError(UserError):
     """A checkpoint cannot be used; names the file and the cause."""
+
+
+def brief(cause: object) -> str:
+    """What an error says in one short line without control characters, whoever has written it."""
+    text = " ".join(str(cause).split())
+    return "".join(sign if sign.isprintable() else "?" for sign in text)[:200]

@@ -17,7 +17,6 @@ from ucf_vit.core.urls import checked
 from ucf_vit.data.batch import Skipped
 from ucf_vit.data.checks import check_channels, check_classes, check_small, check_tiles
 from ucf_vit.data.dataset import Dataset
-from ucf_vit.data.label_map import LabelMap
 from ucf_vit.data.normalization import Normalization
 from ucf_vit.data.reading import reading, shape_of
 from ucf_vit.data.scratch import Scratch
@@ -52,9 +51,7 @@ def build_dataset(
     labels: bool = True,
     num_classes: int | None = None,
     normalization: Mapping[str, Any] | None = None,
-    nan: float | None = None,
-    label_mapping: Mapping[int | str, int] | None = None,
-    ignore_label: int | None = None,
+    label_mapping: Mapping[int, int] | None = None,
     buffer_size: int = 0,
     options: Mapping[str, Any] | None = None,
     on_error: Literal["fail", "skip"] = "fail",
@@ -66,10 +63,9 @@ def build_dataset(
 
     `variables` names the channels of the files (default: the source's own names), of which the first
     `channels_used` are used. A `tile_size` `[H, W]` cuts volumes into 2D slices along their last axis. With
-    `labels` every item needs one, else none is read; `label_mapping` and `ignore_label` are those of
-    `LabelMap.of`. `options` go to the source's constructor (`resize`, ...). `root` is a directory or a URL,
-    which `files` reads. `normalization` is `{"kind": ..., ...}` (default: the source's own); `nan` is what
-    NaN in images stands for. `read_shapes` finds the shapes (default: from every header, in threads; an
+    `labels` every item needs one, else none is read. `options` go to the source's constructor (`resize`,
+    ...). `root` is a directory or a URL, which `files` reads. `normalization` is `{"kind": ..., ...}`
+    (default: the source's own). `read_shapes` finds the shapes (default: from every header, in threads; an
     inventory knows them). Raises DataError.
     """
     scratch = scratch or Scratch()
@@ -95,11 +91,11 @@ def build_dataset(
         tilings=_tilings([shape[1:] for _, shape in shapes], size, overlap, use_all),
         tile_size=tuple(tile_size),
         channels=channels,
-        normalization=_normalization(made, normalization, nan),
+        normalization=_normalization(made, normalization),
         scratch=scratch,
         files=files,
         slices=slices,
-        label_map=LabelMap.of(label_mapping, ignore_label),
+        label_mapping=dict(label_mapping or {}),
         num_classes=num_classes,
         buffer_size=buffer_size,
         skipped=skipped,
@@ -205,9 +201,8 @@ def _tilings(
     return tuple(known[shape] for shape in shapes)
 
 
-def _normalization(source: Source, given: Mapping[str, Any] | None, nan: float | None) -> Normalization:
-    missing = source.missing and nan is None
+def _normalization(source: Source, given: Mapping[str, Any] | None) -> Normalization:
     if given is None:
-        return replace(source.normalization, missing=missing, nan=nan)
+        return replace(source.normalization, missing=source.missing)
     options: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in given.items()}
-    return Normalization(**options, missing=missing, nan=nan)
+    return Normalization(**options, missing=source.missing)

@@ -5,11 +5,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from ucf_vit.core.errors import CheckpointError
 from ucf_vit.nn.box_positions import RowTable
 from ucf_vit.nn.conditions import LabelTable
 from ucf_vit.nn.embed import ClassToken, MaskToken, Positions
 from ucf_vit.nn.variables import VariableTokens
 from ucf_vit.train.checkpoint.shards import Shards
+
+KEPT = ("exp_avg", "exp_avg_sq", "step")
+"""What AdamW keeps of a parameter."""
 
 
 def adamw(
@@ -39,7 +43,10 @@ def moments(task: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tens
 
 
 def load_moments(task: nn.Module, optimizer: torch.optim.Optimizer, shards: Shards) -> None:
-    """Continue from saved `moments`; rates, decay and betas stay the optimizer's own."""
+    """Continue from saved `moments`; rates, decay and betas stay the optimizer's own.
+
+    Raises CheckpointError where those of a parameter are others than AdamW keeps.
+    """
     keys: dict[str, list[str]] = {}
     for full in shards.shapes:
         name, _, key = full.rpartition(".")
@@ -51,9 +58,13 @@ def load_moments(task: nn.Module, optimizer: torch.optim.Optimizer, shards: Shar
     for number, parameter in enumerate(ordered):
         for key in keys.get(names[parameter], ()):
             name = f"{names[parameter]}.{key}"
-            fits = shards.shapes[name] == tuple(parameter.shape)
-            value = shards.parts({name: parameter})[name] if fits else shards.read(name, (), ())
+            shape = () if key == "step" else tuple(parameter.shape)
+            if key not in KEPT or shards.shapes[name] != shape or not shards.types[name].is_floating_point:
+                raise CheckpointError(f"{shards.file_of(name)}: {name} is no moment that AdamW keeps")
+            value = shards.parts({name: parameter})[name] if shape else shards.read(name, (), ())
             state.setdefault(number, {})[key] = value
+        if len(state.get(number, KEPT)) != len(KEPT):
+            raise CheckpointError(f"{shards.file_of(name)}: not all moments of {names[parameter]} are there")
     optimizer.load_state_dict({"state": state, "param_groups": groups})
 
 

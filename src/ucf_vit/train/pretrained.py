@@ -6,11 +6,9 @@ import logging
 from pathlib import Path
 
 import torch
-import yaml
 
 from ucf_vit.config import Run
 from ucf_vit.core.errors import CheckpointError
-from ucf_vit.core.registry import nearest
 from ucf_vit.models.transfer import transfer
 from ucf_vit.parallel.distribute import is_on_meta
 from ucf_vit.parallel.initial import materialise
@@ -28,34 +26,19 @@ PREFIX = "model."
 def start_from(task: Task, run: Run, world: World) -> None:
     """Begin with the weights in `trainer.start_from`, averaged ones where a checkpoint has some (collective).
 
-    Every process reads the part that it holds. Modules in `trainer.start_without` keep their initial values.
-    Raises CheckpointError when the weights are those of another network.
+    Every process reads the part that it holds. Raises CheckpointError when they are those of another network.
     """
     path = world.on_main(lambda: find_start(run))
-    without = _modules(task, run)
-    try:
-        if path.is_dir():
-            load_for_inference(task, run, checkpoint.load(path, world), without)
-        else:
-            load_tensors(task, [Shards([path])], without)
-    except OtherNetworkError as how:
-        where = "" if path.is_dir() else f"trainer.start_from {path}: another network than described: "
-        names = ", ".join(name.removeprefix(PREFIX) for name in how.reshaped)
-        advice = f"; with trainer.start_without=[{names}] these keep their initial values" if names else ""
-        raise CheckpointError(f"{where}{how}{advice}") from None
+    if path.is_dir():
+        load_for_inference(task, run, checkpoint.load(path, world))
+    else:
+        try:
+            load_tensors(task, [Shards([path])])
+        except OtherNetworkError as how:
+            raise CheckpointError(
+                f"trainer.start_from {path}: another network than the config describes: {how}"
+            ) from None
     log.info("starting from the weights in %s", path)
-    if without:
-        log.info("initial values in %s", ", ".join(run.trainer.start_without))
-
-
-def _modules(task: Task, run: Run) -> list[str]:
-    """Names within `task` of the modules in `trainer.start_without`. ConfigError for one that is none."""
-    known = {name for name, one in task.model.named_modules() if name and any(True for _ in one.parameters())}
-    for name in run.trainer.start_without:
-        if name not in known:
-            hint = nearest(name, sorted(known))
-            raise run.error("trainer.start_without", f"the network has no weights in {name!r}{hint}", name)
-    return [PREFIX + name for name in run.trainer.start_without]
 
 
 def start_from_mae(task: Task, run: Run) -> None:
@@ -67,15 +50,16 @@ def start_from_mae(task: Task, run: Run) -> None:
     name = name or run.trainer.checkpoint_filename
     newest, problems = checkpoint.load_newest(directory, name)
     for problem in problems:
-        log.warning("%s; using the other slot", problem)
+        log.warning("%s; using an older one", problem)
     if newest is None:
         raise CheckpointError(
             f"trainer.mae_checkpoint_path {directory}: no checkpoint {name!r} there; pre-train with "
             "trainer.task masked first, or set trainer.use_pretrained_mae_model=false"
         )
-    if newest.meta["task"] != "masked":
+    if newest.meta.get("task") != "masked":
+        task_name = newest.meta.get("task", "no name")
         raise CheckpointError(
-            f"{newest.directory} is a checkpoint of task {newest.meta['task']}, not of a masked autoencoder"
+            f"{newest.directory} is a checkpoint of task {task_name}, not of a masked autoencoder"
         )
     if is_on_meta(task.model):
         materialise(task.model, run.trainer.seed, torch.device("cpu"))
@@ -84,7 +68,12 @@ def start_from_mae(task: Task, run: Run) -> None:
         for key, value in newest.for_inference.items()
         if key.startswith(PREFIX)
     }
-    variables = yaml.safe_load(newest.meta["config"])["model"]["default_vars"]
-    report = transfer(task.model, weights, source_grid=newest.meta["grid"], source_variables=variables)
+    variables = newest.config["model"]["default_vars"]
+    try:
+        report = transfer(
+            task.model, weights, source_grid=newest.meta.get("grid", ()), source_variables=variables
+        )
+    except (RuntimeError, TypeError, LookupError) as cause:
+        raise CheckpointError(f"{newest.directory}: its weights are not what it says ({cause})") from None
     which = ", its averaged weights" if newest.has_average else ""
     log.info("starting from the masked autoencoder %s%s\n%s", newest.directory, which, report)

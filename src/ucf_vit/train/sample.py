@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
-import yaml
 from torch import Tensor
 
 from ucf_vit.config import Run, from_dict, load
@@ -167,9 +166,7 @@ def _run_of(directory: Path, read: checkpoint.Checkpoint, overrides: Sequence[st
     described = directory / "config.yaml"
     if described.is_file():
         return load(described, overrides)
-    return from_dict(
-        yaml.safe_load(read.meta["config"]), overrides, name=str(read.directory / checkpoint.META)
-    )
+    return from_dict(read.config, overrides, name=str(read.directory / checkpoint.META))
 
 
 def steps_of(trained: Trained, wanted: Sampling) -> int:

@@ -23,21 +23,12 @@ from ucf_vit.train.checkpoint.finding import (
     newest_slot,
     slots,
 )
-from ucf_vit.train.checkpoint.reading import (
-    AVERAGED,
-    META,
-    OPTIMIZER,
-    STATE,
-    WEIGHTS,
-    Checkpoint,
-    kind_of,
-    load,
-    read_meta,
-    shards,
-)
+from ucf_vit.train.checkpoint.reading import ALONE, META, Checkpoint, load, read_meta, shards
+from ucf_vit.train.checkpoint.schema import AVERAGED, OPTIMIZER, STATE, WEIGHTS, check_state, kind_of
 from ucf_vit.train.checkpoint.writing import commit, prepare, save, versions, write
 
 __all__ = [
+    "ALONE",
     "AVERAGED",
     "BEST",
     "META",
@@ -46,6 +37,7 @@ __all__ = [
     "STATE",
     "WEIGHTS",
     "Checkpoint",
+    "check_state",
     "clean_up",
     "commit",
     "find",

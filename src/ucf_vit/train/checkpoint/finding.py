@@ -10,7 +10,7 @@ from pathlib import Path
 from ucf_vit.core.errors import CheckpointError
 from ucf_vit.core.names import is_file_name
 from ucf_vit.parallel.world import World
-from ucf_vit.train.checkpoint.reading import ALONE, META, Checkpoint, load, read_meta
+from ucf_vit.train.checkpoint.reading import ALONE, META, TRIES, Checkpoint, load, read_meta
 from ucf_vit.train.checkpoint.replacing import finish, old_of
 
 BEST = "best"
@@ -48,7 +48,15 @@ def load_newest(directory: Path, name: str, world: World = ALONE) -> tuple[Check
 
     None when there is no checkpoint at all; CheckpointError when there are some and none is valid.
     """
-    return load_first(world.on_main(lambda: find(directory, name)), world)
+    candidates = world.on_main(lambda: find(directory, name))
+    for _ in range(TRIES):
+        try:
+            return load_first(candidates, world)
+        except CheckpointError:
+            before, candidates = candidates, world.on_main(lambda: find(directory, name))
+            if candidates == before:
+                raise
+    return load_first(candidates, world)
 
 
 def load_first(candidates: Iterable[Path], world: World = ALONE) -> tuple[Checkpoint | None, list[str]]:
@@ -120,7 +128,7 @@ def _order(path: Path) -> tuple[float, int]:
         meta = read_meta(path)
     except CheckpointError:
         return math.inf, 0
-    return meta.get("number", 0), meta.get("step", 0)
+    return meta.get("number", 0), meta["step"]
 
 
 def _place(path: Path) -> Path:

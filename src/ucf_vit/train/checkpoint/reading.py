@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 import hashlib
-import json
+import io
+import stat
+from codecs import BOM_UTF8
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from pickle import UnpicklingError  # noqa: TID251
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ucf_vit.core.errors import CheckpointError
-from ucf_vit.core.text import read_text
+from ucf_vit.core.errors import CheckpointError, brief
 from ucf_vit.parallel.world import World
+from ucf_vit.train.checkpoint.schema import AVERAGED, STATE, WEIGHTS, kind_of, parse_config, parse_meta
 from ucf_vit.train.checkpoint.shards import Shards
 
-FORMAT = 2
-WEIGHTS, AVERAGED, OPTIMIZER, STATE = "model", "ema", "optimizer", "state"
 META = "meta.json"
 ALONE = World(0, 1, torch.device("cpu"))
 READERS = 4
 """Files that a rank verifies at the same time."""
+LARGEST = 2**30
+"""Bytes of a description or a state."""
+TRIES = 5
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,11 @@ class Checkpoint:
         return any(kind_of(name) == AVERAGED for name in self.meta["sha256"])
 
     @property
+    def config(self) -> dict[str, Any]:
+        """The sections of the config that it was trained with. CheckpointError where there is none."""
+        return parse_config(self.meta.get("config", ""), self.directory / META)
+
+    @property
     def for_inference(self) -> dict[str, Tensor]:
         """The weights to use, whole: averaged ones where there are some, all others as they are."""
         return {**self.weights, **self.averaged}
@@ -77,32 +84,24 @@ def load(directory: Path, world: World = ALONE) -> Checkpoint:
     problems = [problem for of_rank in world.gather(problems) for problem in of_rank]
     if problems:
         raise CheckpointError("; ".join(problems))
-    return Checkpoint(directory, _read_state(directory, meta), meta)
+    return Checkpoint(directory, world.on_main(lambda: _read_state(directory, meta)), meta)
 
 
 def read_meta(directory: Path) -> dict[str, Any]:
     """The `meta.json` of a checkpoint. Raises CheckpointError when it cannot be used."""
     path = directory / META
     try:
-        meta = json.loads(read_text(path))
+        text = _content(path).removeprefix(BOM_UTF8)
     except FileNotFoundError:
         raise CheckpointError(f"{path}: missing; {directory} is not a complete checkpoint") from None
     except (OSError, ValueError) as cause:
         raise CheckpointError(f"{path}: cannot be read ({cause})") from None
-    known = isinstance(meta, dict) and meta.get("format") == FORMAT
-    if not known or not isinstance(meta.get("sha256"), dict) or not meta["sha256"]:
-        raise CheckpointError(f"{path}: not a checkpoint of format {FORMAT}")
-    return meta
+    return parse_meta(text, path)
 
 
 def shards(directory: Path, meta: Mapping[str, Any], kind: str) -> Shards:
     """The tensors of a kind in a checkpoint that has the description `meta`."""
     return Shards(directory / name for name in meta["sha256"] if kind_of(name) == kind)
-
-
-def kind_of(file: str) -> str:
-    """What a file of a checkpoint holds, such as `WEIGHTS`."""
-    return file.split(".")[0].split("-")[0]
 
 
 def sha256(path: Path) -> str:
@@ -112,11 +111,26 @@ def sha256(path: Path) -> str:
 
 
 def _read_state(directory: Path, meta: Mapping[str, Any]) -> dict[str, Any]:
-    path = directory / next((name for name in meta["sha256"] if kind_of(name) == STATE), f"{STATE}.pt")
+    path = directory / next(name for name in meta["sha256"] if kind_of(name) == STATE)
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except UnpicklingError as cause:
-        raise CheckpointError(f"{path}: more than tensors and plain values ({cause})") from None
+        state = torch.load(io.BytesIO(_content(path)), map_location="cpu", weights_only=True)
+    except Exception as cause:  # torch raises errors of all kinds for what it has not written
+        raise CheckpointError(
+            f"{path}: more than tensors and plain values, or damaged ({brief(cause)})"
+        ) from None
+    if not isinstance(state, dict):
+        raise CheckpointError(f"{path}: expected a dictionary")
+    return state
+
+
+def _content(path: Path) -> bytes:
+    """All of a plain file that is not too large to be what it should be."""
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise ValueError("no plain file")
+    if found.st_size > LARGEST:
+        raise ValueError(f"{found.st_size:,} bytes are too many")
+    return path.read_bytes()
 
 
 def _problem(path: Path, expected: str) -> str | None:

@@ -17,8 +17,9 @@ import ucf_vit
 from ucf_vit.core.durable import flush
 from ucf_vit.parallel.pieces import Piece
 from ucf_vit.train.checkpoint.finding import kept_as, last_number
-from ucf_vit.train.checkpoint.reading import AVERAGED, FORMAT, META, STATE, WEIGHTS, sha256
+from ucf_vit.train.checkpoint.reading import META, sha256
 from ucf_vit.train.checkpoint.replacing import make_aside, replace
+from ucf_vit.train.checkpoint.schema import AVERAGED, FORMAT, STATE, WEIGHTS
 from ucf_vit.train.checkpoint.shards import write_shard
 
 

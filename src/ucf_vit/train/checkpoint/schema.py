@@ -1,0 +1,186 @@
+"""What a checkpoint may say of itself: the one place where types and ranges of its values are defined.
+
+Whoever wrote a checkpoint is a stranger: whatever is in it, there is a value of the right kind or one
+CheckpointError.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, NotRequired, TypeVar
+
+import yaml
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError, with_config
+from typing_extensions import TypedDict
+
+from ucf_vit.core.errors import CheckpointError, brief
+
+FORMAT = 2
+WEIGHTS, AVERAGED, OPTIMIZER, STATE = "model", "ema", "optimizer", "state"
+_LONGEST, _DEEPEST = 2**20, 20
+"""Bytes and levels of a config in a checkpoint."""
+_KINDS = "|".join((WEIGHTS, AVERAGED, OPTIMIZER, STATE))
+_FILE = re.compile(rf"({_KINDS})(?:-(\d{{5,9}})-of-(\d{{5,9}}))?\.(safetensors|pt)")
+_YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+T = TypeVar("T")
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("has characters that cannot be shown")
+    return text
+
+
+def _files(sums: dict[str, str]) -> dict[str, str]:
+    kinds = set()
+    for name in sums:
+        found = _FILE.fullmatch(name)
+        good = found is not None and (found[4] == "pt") == (found[1] == STATE)
+        if found is None or not good or not 1 <= int(found[2] or 1) <= int(found[3] or 1):
+            raise ValueError(f"{name[:80]!r} is no file of a checkpoint")
+        kinds.add(found[1])
+    if STATE not in kinds:
+        raise ValueError(f"{STATE}.pt is missing")
+    return sums
+
+
+Count = Annotated[int, Field(ge=0, le=2**53)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Text = Annotated[str, Field(max_length=500), AfterValidator(_printable)]
+Sums = Annotated[dict[str, Annotated[str, Field(pattern="^[0-9a-f]{64}$")]], AfterValidator(_files)]
+_STRICT = ConfigDict(strict=True, extra="allow", hide_input_in_errors=True)
+
+
+@with_config(_STRICT)
+class Meta(TypedDict):
+    """`meta.json`. `number` counts all checkpoints that were saved in a directory."""
+
+    format: Literal[2]
+    step: Count
+    sha256: Sums
+    versions: dict[Text, Text]
+    number: NotRequired[Count]
+    written: NotRequired[Finite]
+    epoch: NotRequired[Count]
+    task: NotRequired[Text]
+    grid: NotRequired[Annotated[list[Annotated[int, Field(ge=1, le=2**31)]], Field(max_length=3)]]
+    metrics: NotRequired[dict[Text, float]]
+    layout: NotRequired[dict[Text, Text | Count]]
+    config: NotRequired[Annotated[str, Field(max_length=_LONGEST)]]
+
+
+@with_config(_STRICT)
+class Scale(TypedDict):
+    """Of a run in float16."""
+
+    scale: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    good: Count
+
+
+@with_config(_STRICT)
+class Averaging(TypedDict):
+    """How often the average of the weights was updated."""
+
+    updates: Count
+
+
+@with_config(_STRICT)
+class Place(TypedDict):
+    """Where the data is; more of it is the order's own, see `Order.state`."""
+
+    epoch: Count
+    position: Count
+    order: Literal["global", "rank"]
+    ranks: Annotated[int, Field(ge=1, le=2**31)]
+    global_batch: Annotated[int, Field(ge=1, le=2**53)]
+    taken: NotRequired[list[Count]]
+    steps: NotRequired[Count]
+    legs: NotRequired[list[Any]]
+
+
+@with_config(_STRICT)
+class RunState(TypedDict):
+    """`state.pt`, what `State.state_dict` gives."""
+
+    step: Count
+    steps_per_epoch: Annotated[int, Field(ge=1, le=2**53)]
+    best: Finite | None
+    stale: Count
+    stream: Place
+    scale: NotRequired[Scale | dict[str, None]]
+    ema: NotRequired[Averaging | None]
+
+
+@with_config(_STRICT)
+class OfModel(TypedDict):
+    """Section `model` of a config."""
+
+    default_vars: list[str]
+
+
+@with_config(_STRICT)
+class OfData(TypedDict):
+    """Section `data` of a config."""
+
+    dict_root_dirs: dict[str, Any]
+
+
+@with_config(_STRICT)
+class Sections(TypedDict):
+    """A config, as far as it is read here."""
+
+    model: OfModel
+    data: OfData
+    trainer: NotRequired[dict[str, Any]]
+    dataset_options: NotRequired[dict[str, Any]]
+
+
+_META = TypeAdapter(Meta)
+_SECTIONS = TypeAdapter(Sections)
+_STATE = TypeAdapter(RunState)
+
+
+def parse_meta(text: bytes, path: Path) -> dict[str, Any]:
+    """The content of `meta.json`. Raises CheckpointError naming `path` and what is wrong."""
+    return _checked(lambda: dict(_META.validate_json(text)), path)
+
+
+def check_state(state: Mapping[str, Any], path: Path) -> None:
+    """Raises CheckpointError naming `path` where a run cannot go on from `state`."""
+    _checked(lambda: _STATE.validate_python(state), path)
+
+
+def parse_config(text: str, path: Path) -> dict[str, Any]:
+    """The sections of the config in a checkpoint. Raises CheckpointError naming `path`."""
+    try:
+        depth = 0
+        for event in yaml.parse(text, Loader=_YAML):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if isinstance(event, yaml.AliasEvent) or depth > _DEEPEST:
+                raise ValueError("aliases, or too many levels")
+        return dict(_SECTIONS.validate_python(yaml.load(text, Loader=_YAML)))
+    except ValidationError as error:
+        raise _damaged(error, path, "config.") from None
+    except (yaml.YAMLError, ValueError, LookupError, TypeError) as cause:
+        raise CheckpointError(f"{path}: config: not that of a run ({brief(cause)})") from None
+
+
+def kind_of(file: str) -> str:
+    """What a file of a checkpoint holds, such as `WEIGHTS`."""
+    return file.split(".")[0].split("-")[0]
+
+
+def _checked(work: Callable[[], T], path: Path) -> T:
+    try:
+        return work()
+    except ValidationError as error:
+        raise _damaged(error, path) from None
+
+
+def _damaged(error: ValidationError, path: Path, within: str = "") -> CheckpointError:
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    where = within + ".".join(str(part)[:80] for part in first["loc"])
+    told = f"{where}: {first['msg']}" if where else first["msg"]
+    return CheckpointError(f"{path}: not of a checkpoint of format {FORMAT} ({brief(told)})")
