@@ -2,7 +2,6 @@
 
     python benchmarks/adaptive.py [--quick] [--rounds N]   milliseconds of both, and their ratio (2 minutes)
     python benchmarks/adaptive.py --scaling [--quick]      cost per pixel up to 16384^2 (7.5 GiB, 3 minutes)
-    python benchmarks/adaptive.py --device cuda            images per second and share of the memory bandwidth
 
 The plain loop takes the same map of detail, searches all leaves for the one with most detail for every
 split, and brings every leaf to the size of a token by a call of its own: OpenCV's resize in 2D, SciPy's
@@ -242,34 +241,6 @@ def scale(side: int) -> str:
     return f"{side:>5}^2 {case.length:>8}{whole:9.4f}{figures}{peak / 2**30:9.2f}{peak / pixels:9.0f}"
 
 
-def on_gpu(case: Case, rounds: int) -> str:
-    """Images per second, and the share of the bandwidth that a copy reaches.
-
-    Bytes counted are those that no way could do without: the image is read for the map and for the tokens,
-    the map is written and read, the tokens are written.
-    """
-    image, patcher = case.images().cuda(), case.patcher("gradient")
-    patches = patcher(image)
-    pixels = image[:, 0].numel()
-    least = 2 * image.nbytes + 2 * 4 * pixels + patches.values.nbytes
-    best = 2 * image.nbytes / gpu_seconds(lambda: image.clone(), rounds)
-    passed = gpu_seconds(lambda: patcher(image), rounds)
-    speed = least / passed
-    return f"{case.name:34} {case.batch / passed:9.0f} {speed / 1e9:9.1f} {speed / best:6.1%}"
-
-
-def gpu_seconds(call: Callable[[], object], rounds: int) -> float:
-    """Seconds of one call, the median of `rounds`, after three to warm up."""
-    times = []
-    for _ in range(rounds + 3):
-        torch.cuda.synchronize()
-        start = time.perf_counter()
-        call()
-        torch.cuda.synchronize()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times[3:])
-
-
 def settle() -> None:
     """One thread, and freed memory kept for reuse as in a process that has run for a while.
 
@@ -280,15 +251,9 @@ def settle() -> None:
     torch.ones(31 * 2**20, dtype=torch.uint8)
 
 
-def main(quick: bool = False, rounds: int | None = None, scaling: bool = False, device: str = "cpu") -> None:
+def main(quick: bool = False, rounds: int | None = None, scaling: bool = False) -> None:
     """Print one line per case."""
-    if device == "cuda":
-        if not torch.cuda.is_available():
-            raise SystemExit("--device cuda: torch finds no GPU here")
-        print(f"{'':34} {'images/s':>9} {'GB/s':>9} {'share':>6}")
-        case = Case(2, 64, 64, batch=2) if quick else Case(2, 1024, 4096, batch=8)
-        print(on_gpu(case, rounds or (3 if quick else 50)))
-    elif scaling:
+    if scaling:
         steps = "".join(f"{name:>10}" for name in ("ns/pixel", "detail", "tree", "tokens"))
         print(f"{'image':>7} {'tokens':>8}{'seconds':>9}{steps}{'GiB':>9}{'B/pixel':>9}")
         for side in (128, 256) if quick else SCALES:

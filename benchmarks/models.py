@@ -2,8 +2,9 @@
 
     python benchmarks/models.py [--quick] [--rounds N] [--threads N]
 
-A step is forward, loss, backward and AdamW in float32 on the CPU. Ours and theirs start from the same weights
-and take turns, so that a busy machine slows both; the ratio is the median over rounds of ours / theirs.
+A step is forward, loss, backward and AdamW, in float32 on the CPU and under bfloat16 autocast on a GPU
+(`benchmarks/device.sh`). Ours and theirs start from the same weights and take turns, so that a busy machine
+slows both; the ratio is the median over rounds of ours / theirs.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import timm
 import torch
@@ -32,6 +33,13 @@ class Case:
     theirs: nn.Module
     image: Tensor
     target: Tensor
+
+    def to(self, device: torch.device) -> Case:
+        """The same case on `device`."""
+        image, target = self.image.to(device), self.target.to(device)
+        return replace(
+            self, ours=self.ours.to(device), theirs=self.theirs.to(device), image=image, target=target
+        )
 
 
 @dataclass(frozen=True)
@@ -86,24 +94,35 @@ def unetr_case(tile: tuple[int, ...], dim: int, heads: int, feature_size: int, b
     return Case(name, ours, theirs, torch.randn(batch, 1, *tile), torch.randint(4, (batch, *tile)))
 
 
-def stepper(model: nn.Module, image: Tensor, target: Tensor) -> Callable[[], float]:
-    """A function that makes one training step and returns its seconds."""
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5)
+def stepper(model: nn.Module, loss: Callable[[], Tensor], device: torch.device) -> Callable[[], float]:
+    """A function that makes one training step on `device` and returns its seconds (CPU time on the CPU)."""
+    gpu = device.type == "cuda"
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5, fused=gpu)
+    clock = time.perf_counter if gpu else time.process_time
 
     def step() -> float:
-        start = time.process_time()
+        start = clock()
         optimizer.zero_grad()
-        nn.functional.cross_entropy(model(image), target).backward()
+        with torch.autocast(device.type, torch.bfloat16, enabled=gpu):
+            value = loss()
+        value.backward()
         optimizer.step()
-        return time.process_time() - start
+        if gpu:
+            torch.cuda.synchronize()
+        return clock() - start
 
     return step
 
 
+def supervised(model: nn.Module, case: Case) -> Callable[[], float]:
+    """One step of either network on the case's images and classes."""
+    loss = nn.functional.cross_entropy
+    return stepper(model, lambda: loss(model(case.image), case.target), case.image.device)
+
+
 def compare(case: Case, rounds: int) -> Result:
     """Time both networks in turn, each going first in every other round, after one round to warm up."""
-    ours = stepper(case.ours, case.image, case.target)
-    theirs = stepper(case.theirs, case.image, case.target)
+    ours, theirs = supervised(case.ours, case), supervised(case.theirs, case)
     pairs = []
     for i in range(rounds + 1):
         if i % 2:

@@ -15,6 +15,7 @@ import os
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 
@@ -43,6 +44,17 @@ from ucf_vit.train.step import StepSettings, train_step
 PATIENCE = timedelta(minutes=5)
 Step = Callable[[], None]
 Owner = tuple[nn.Module, torch.optim.Optimizer]
+
+
+@dataclass(frozen=True)
+class Row:
+    """Of a layout: milliseconds per step, their ratio to plain torch, MiB kept, and MiB at most in a step."""
+
+    name: str
+    ms: float
+    ratio: float
+    kept: float
+    peak: float | None
 
 
 def side_of(quick: bool, gpu: bool) -> int:
@@ -115,9 +127,10 @@ def ours(
 
 
 def layouts(ranks: int) -> dict[str, Layout]:
-    """The layouts of so many processes that are compared."""
-    found = {"ddp": Layout(ddp=ranks), "fsdp": Layout(fsdp=ranks), "tensor": Layout(tensor=ranks)}
-    found["seq"] = Layout(seq=ranks)
+    """The layouts of so many processes that are compared; of one process, all are the same."""
+    found = {"ddp": Layout(ddp=ranks), "fsdp": Layout(fsdp=ranks)}
+    if ranks > 1:
+        found |= {"tensor": Layout(tensor=ranks), "seq": Layout(seq=ranks)}
     if ranks % 4 == 0:
         found["ddp x fsdp"] = Layout(ddp=2, fsdp=ranks // 2)
         found["fsdp x tensor"] = Layout(fsdp=ranks // 2, tensor=2)
@@ -150,19 +163,19 @@ def seconds(step: Step, device: torch.device) -> float:
     return time.perf_counter() - start
 
 
-def peak(step: Step, device: torch.device) -> str:
-    """The most a GPU had allocated within a step, MiB; includes what the other layouts keep."""
+def peak(step: Step, device: torch.device) -> float | None:
+    """The most a GPU has allocated within a step on top of what is kept, MiB; None without a GPU."""
     if device.type != "cuda":
-        return "-"
+        return None
     torch.cuda.reset_peak_memory_stats()
     before = torch.cuda.memory_allocated()
     step()
     torch.cuda.synchronize()
-    return f"+{(torch.cuda.max_memory_allocated() - before) / 2**20:.0f}"
+    return (torch.cuda.max_memory_allocated() - before) / 2**20
 
 
-def measure(quick: bool, rounds: int) -> None:
-    """In every process: all layouts in turn; the first prints the table."""
+def join() -> torch.device:
+    """Join the other processes; the device of this one."""
     ranks, local = int(os.environ["WORLD_SIZE"]), int(os.environ["LOCAL_RANK"])
     gpu = torch.cuda.device_count() >= ranks
     device = torch.device("cuda", local) if gpu else torch.device("cpu")
@@ -170,8 +183,22 @@ def measure(quick: bool, rounds: int) -> None:
         torch.cuda.set_device(device)
     torch.set_num_threads(1)
     dist.init_process_group("nccl" if gpu else "gloo", timeout=PATIENCE)
-    rank, batch = dist.get_rank(), ranks if quick else 16 * ranks if gpu else 2 * ranks
-    side = side_of(quick, gpu)
+    return device
+
+
+def leave() -> None:
+    """Leave the other processes."""
+    dist.destroy_process_group()
+
+
+def global_batch(quick: bool, gpu: bool, ranks: int) -> int:
+    return ranks * (1 if quick else 16 if gpu else 2)
+
+
+def measure(quick: bool, rounds: int, device: torch.device) -> list[Row]:
+    """In every process: all layouts in turn."""
+    rank, ranks, gpu = dist.get_rank(), dist.get_world_size(), device.type == "cuda"
+    batch, side = global_batch(quick, gpu, ranks), side_of(quick, gpu)
     steps: dict[str, Step] = {}
     owners: dict[str, Owner] = {}
     for name in ("plain DDP", "plain FSDP2"):
@@ -180,31 +207,44 @@ def measure(quick: bool, rounds: int) -> None:
     for name, layout in layouts(ranks).items():
         run, world, owners[name] = ours(network(quick, gpu), device, layout)
         steps[name] = partial(run, share(batch, world.data_rank, world.data_size, side, device))
+    times = in_turn(steps, rounds, device)
+    rows = []
+    for name, step in steps.items():
+        base = "plain FSDP2" if "fsdp" in name.lower() else "plain DDP"
+        ratio = statistics.median(a / b for a, b in zip(times[name], times[base], strict=True))
+        milliseconds = 1e3 * statistics.median(times[name])
+        rows.append(Row(name, milliseconds, ratio, kept_bytes(*owners[name]) / 2**20, peak(step, device)))
+    return rows
+
+
+def in_turn(steps: dict[str, Step], rounds: int, device: torch.device) -> dict[str, list[float]]:
+    """Seconds of each step, each going first in every other round, after two rounds to warm up."""
     for step in 2 * list(steps.values()):
         step()
     times: dict[str, list[float]] = {name: [] for name in steps}
     for number in range(rounds):
-        order = list(steps) if number % 2 else list(reversed(steps))
-        for name in order:
+        for name in list(steps) if number % 2 else list(reversed(steps)):
             times[name].append(seconds(steps[name], device))
-    if rank == 0:
-        print(f"{ranks} processes, {device.type}, global batch {batch}")
-        print(f"{'layout':16} {'ms':>8} {'ratio':>6} {'kept MiB':>9} {'peak MiB':>9}", flush=True)
-    for name in steps:
-        base = "plain FSDP2" if "fsdp" in name.lower() else "plain DDP"
-        ratio = statistics.median(a / b for a, b in zip(times[name], times[base], strict=True))
-        most = peak(steps[name], device)
-        if rank == 0:
-            milliseconds = 1e3 * statistics.median(times[name])
-            kept = kept_bytes(*owners[name]) / 2**20
-            print(f"{name:16} {milliseconds:8.1f} {ratio:6.3f} {kept:9.1f} {most:>9}", flush=True)
-    dist.destroy_process_group()
+    return times
+
+
+def show(rows: list[Row], device: torch.device, batch: int) -> None:
+    """Print the table."""
+    print(f"{dist.get_world_size()} processes, {device.type}, global batch {batch}")
+    print(f"{'layout':16} {'ms':>8} {'ratio':>6} {'kept MiB':>9} {'peak MiB':>9}")
+    for row in rows:
+        most = "-" if row.peak is None else f"+{row.peak:.0f}"
+        print(f"{row.name:16} {row.ms:8.1f} {row.ratio:6.3f} {row.kept:9.1f} {most:>9}")
 
 
 def main(nproc: int = 2, quick: bool = False, rounds: int = 21) -> None:
     """Start the processes, or be one of them (also under torchrun)."""
     if "RANK" in os.environ:
-        measure(quick, 3 if quick else rounds)
+        device = join()
+        rows = measure(quick, 3 if quick else rounds, device)
+        if dist.get_rank() == 0:
+            show(rows, device, global_batch(quick, device.type == "cuda", dist.get_world_size()))
+        leave()
         return
     again = [__file__, "--rounds", str(rounds), *(["--quick"] if quick else [])]
     torchrun(["--standalone", f"--nproc-per-node={nproc}", *again])

@@ -3,10 +3,12 @@ import importlib.util
 import pytest
 import torch
 
+from devices import GPU
 from ucf_vit.core.errors import UserError
 from ucf_vit.nn.attention_backends import BACKENDS, attend
 
-DEVICES = ["cpu"] + ["cuda"] * torch.cuda.is_available() + ["mps"] * torch.backends.mps.is_available()
+DEVICES = ["cpu", GPU]
+DEVICES += ["mps"] * torch.backends.mps.is_available()
 
 
 def reference(q, k, v, mask=None):

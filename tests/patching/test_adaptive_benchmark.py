@@ -31,17 +31,3 @@ def test_a_line_of_the_scaling(benchmark):
     seconds, per_pixel, *steps = map(float, figures[:-2])
     assert per_pixel == pytest.approx(1e9 * seconds / 128**2, rel=0.3)
     assert len(steps) == 3 and min(steps) > 0
-
-
-def test_no_gpu_is_said(benchmark, monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(SystemExit, match="no GPU"):
-        benchmark["main"](device="cuda")
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_a_line_of_the_gpu(benchmark, capsys):
-    benchmark["main"](quick=True, device="cuda")
-    header, line = capsys.readouterr().out.splitlines()
-    assert header.split() == ["images/s", "GB/s", "share"]
-    assert 0 < float(line.split()[-1].rstrip("%")) < 100

@@ -283,7 +283,7 @@ def test_the_layout_in_memory_does_not_matter(name, dims):
         )
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.gpu
 @each
 def test_on_a_gpu(name, dims):
     image, keys = scene(dims, batch=3, channels=2), torch.arange(3)
