@@ -59,6 +59,7 @@ def main(path: str, *overrides: str) -> None:
             run.spatial_tile,
             overlap=run.trainer.sliding_window_overlap,
             patcher=build_patcher(run),
+            ignores=run.data.ignore_label is not None,
         )
         train_task(task, run, world)
 

@@ -44,7 +44,7 @@ def message(*args, **kwargs):
         ("{ct1: 0.8, ct2: 0.5}", "0.8", "15: data.dict_end_idx = 0.8: expected a dictionary, for each dataset a number >= 0 and <= 1 (fraction)"),
         ("ct1: /data/a", "1: /data/a", "14: data.dict_root_dirs.1: expected a name that is text; put it in quotes"),
         ("num_classes: 3", "dict_normalization: {ct1: {kid: none}, ct2: {}}", "16: data.dict_normalization.ct1.kid = 'none': unknown key (did you mean 'kind'?)"),
-        ("num_classes: 3", "dict_label_mapping: {ct1: {a: 1}, ct2: {}}", "16: data.dict_label_mapping.ct1.a: expected a name that is a whole number"),
+        ("num_classes: 3", "dict_label_mapping: {ct1: {a: 1}, ct2: {}}", "16: data.dict_label_mapping.ct1.a: expected a label: a whole number, nan, or a range such as '>0', '<=3' or '1..255'"),
     ],
 )  # fmt: skip
 def test_one_wrong_key(spoil, old, new, expected):

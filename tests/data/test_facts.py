@@ -125,7 +125,7 @@ def test_the_class_of_an_image_is_that_of_today(tmp_path, scratch):
         options = {"tile_size": (4, 4), "normalization": {"kind": "minmax"}, "scratch": scratch}
         data = build_dataset("d", "imagenet", tmp_path / "d", **options)
         number = next(n for n, item in enumerate(data.items) if item.stratum == "dog")
-        found.append(FactsBook(data).of(number, (0,)).label_values.tolist())
+        found.append(FactsBook(data).of(number, (0,)).label.values.tolist())
     assert found == [[0], [1]]
 
 

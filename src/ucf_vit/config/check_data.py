@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterator, Mapping
-from itertools import islice
+from itertools import islice, pairwise
 
 from ucf_vit.config.data import Data, DatasetOptions, Normalization
 from ucf_vit.config.located import KeyPath
 from ucf_vit.config.origins import dotted
 from ucf_vit.config.problems import MOST, Problem, show
 from ucf_vit.config.run import Run
+from ucf_vit.core.intervals import NAN, Interval
 from ucf_vit.core.registry import nearest
 
 log = logging.getLogger(__name__)
@@ -151,16 +152,22 @@ def _normalization(one: Normalization, channels: int) -> str:
 
 
 def labels(run: Run) -> Iterator[Problem]:
-    """Labels are mapped to classes that there are."""
-    count = run.model.num_classes
+    """Labels are mapped to classes that there are, or are ignored, and each to one."""
+    count, ignore = run.model.num_classes, run.data.ignore_label
     for name, mapping in run.data.dict_label_mapping.items():
+        path: KeyPath = ("data", "dict_label_mapping", name)
         for label, target in mapping.items():
-            if target < 0 or (count is not None and target >= count):
-                path = ("data", "dict_label_mapping", name, label)
-                message = (
-                    f"expected a class from 0 to data.num_classes - 1 = {'?' if count is None else count - 1}"
-                )
-                yield Problem(path, message, target)
+            if target != ignore and (target < 0 or (count is not None and target >= count)):
+                last = "?" if count is None else count - 1
+                message = f"expected a class from 0 to data.num_classes - 1 = {last}, or data.ignore_label"
+                yield Problem((*path, label), message, target)
+        ranges = {key: Interval.parse(key) for key in mapping if isinstance(key, str) and key != NAN}
+        for one, other in pairwise(sorted(ranges, key=lambda key: (ranges[key].low, ranges[key].open_low))):
+            if ranges[one].meets(ranges[other]):
+                yield Problem((*path, other), f"there are values that {one!r} has, too; each has one class")
+    if ignore is not None and run.task not in ("unetr", "sap"):
+        message = f"voxels are ignored in segmentation alone, not in task {run.task}; leave it out"
+        yield Problem(("data", "ignore_label"), message, ignore)
 
 
 def _list(names: Collection[str]) -> str:

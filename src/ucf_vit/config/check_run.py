@@ -52,6 +52,9 @@ def pretrained(run: Run) -> Iterator[Problem]:
     if run.trainer.use_pretrained_mae_model and run.trainer.start_from:
         message = "trainer.use_pretrained_mae_model is true too; a run starts from one of them"
         yield Problem(("trainer", "start_from"), message, run.trainer.start_from)
+    if run.trainer.start_without and not run.trainer.start_from:
+        message = "trainer.start_from is not set: no weights are taken; leave it out"
+        yield Problem(("trainer", "start_without"), message, run.trainer.start_without)
     if run.trainer.use_pretrained_mae_model and not run.trainer.mae_checkpoint_path:
         message = "missing; expected the output directory of the masked autoencoder's run, since "
         yield Problem(

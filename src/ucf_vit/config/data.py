@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from contextlib import suppress
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, Strict
+from pydantic import BeforeValidator, Field, Strict
 
 from ucf_vit.config.fields import (
     LARGEST,
@@ -18,8 +19,24 @@ from ucf_vit.config.fields import (
     Whole,
     key,
 )
+from ucf_vit.core.intervals import NAN, Interval
 
 Label = Annotated[int, Strict(False), Field(ge=-LARGEST, le=LARGEST)]
+
+
+def _read_label(value: Any) -> int | str:
+    """A stored label, `nan`, or a range of labels in words."""
+    with suppress(ValueError, TypeError):
+        if not isinstance(value, bool) and abs(int(value)) <= LARGEST:
+            return int(value)
+    with suppress(ValueError, TypeError):
+        if value != NAN:
+            Interval.parse(value)
+        return str(value)
+    raise ValueError("expected a label: a whole number, nan, or a range such as '>0', '<=3' or '1..255'")
+
+
+LabelKey = Annotated[int | str, BeforeValidator(_read_label)]
 
 
 class Normalization(Section):
@@ -91,17 +108,30 @@ class Data(Section):
         "How intensities are normalised, e.g. {ct1: {kind: window, low: -1000, high: 1000}}.",
         derived="the source's own",
     )
+    dict_nan: dict[str, Number] = key(
+        {},
+        "What NaN in images stands for, such as the background outside a mask.",
+        "as stored",
+        derived="NaN is an error; in fields a missing value",
+    )
     dict_stats: dict[str, Annotated[LocalPath, Field(min_length=1)]] = key(
         {},
         "Normalization stats: JSON file of the statistics, which `ucf-vit stats` writes; name one where "
         "several runs share it.",
         derived="stats/DATASET.json in trainer.checkpoint_path",
     )
-    dict_label_mapping: dict[str, dict[Label, Label]] = key(
+    dict_label_mapping: dict[str, dict[LabelKey, Label]] = key(
         {},
-        "Stored label to class; labels that are not named stay as stored.",
+        "Stored label to class. Beside single values, ranges such as '>0', '<=3', '1..255', and nan; single "
+        "values go first, those that are not named stay as stored.",
         "class numbers",
         derived="as stored",
+    )
+    ignore_label: Label | None = key(
+        None,
+        "Segmentation: voxels of this label, after dict_label_mapping, count in no loss and no metric.",
+        "class number",
+        derived="all count",
     )
     num_classes: Whole | None = key(
         None,

@@ -58,6 +58,12 @@ class Trainer(Section):
         "Checkpoint (RUN/best, RUN/last) or .safetensors file of the same network, whose weights a new run "
         "starts from, averaged ones where a checkpoint has some. A run that resumes has its own.",
     )
+    start_without: list[str] = key(
+        [],
+        "Names of the network's modules whose weights are not taken from start_from and keep their initial "
+        "values, such as head where there are other classes.",
+        derived="all are taken",
+    )
     use_pretrained_mae_model: bool = key(False, "Start the encoder from that of a masked autoencoder.")
     mae_checkpoint_path: LocalPath = key("", "Output directory of the masked autoencoder's run.")
     mae_checkpoint_filename: str = key(

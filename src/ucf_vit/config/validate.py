@@ -28,7 +28,7 @@ def validate(values: dict[Any, Any], origins: Origins) -> Run:
 def _problem(error: ErrorDetails) -> Problem:
     path, kind, value = tuple(error["loc"]), error["type"], error["input"]
     if kind == "value_error":
-        return Problem(path, str(error["ctx"]["error"]))
+        return Problem(path[:-1] if path[-1] == "[key]" else path, str(error["ctx"]["error"]))
     if path[-1:] == ("[key]",):
         wanted = "text; put it in quotes" if kind == "string_type" else "a whole number"
         return Problem(path[:-1], f"expected a name that is {wanted}")

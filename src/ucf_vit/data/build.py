@@ -17,6 +17,7 @@ from ucf_vit.core.urls import checked
 from ucf_vit.data.batch import Skipped
 from ucf_vit.data.checks import check_channels, check_classes, check_small, check_tiles
 from ucf_vit.data.dataset import Dataset
+from ucf_vit.data.label_map import LabelMap
 from ucf_vit.data.normalization import Normalization
 from ucf_vit.data.reading import reading, shape_of
 from ucf_vit.data.scratch import Scratch
@@ -51,7 +52,9 @@ def build_dataset(
     labels: bool = True,
     num_classes: int | None = None,
     normalization: Mapping[str, Any] | None = None,
-    label_mapping: Mapping[int, int] | None = None,
+    nan: float | None = None,
+    label_mapping: Mapping[int | str, int] | None = None,
+    ignore_label: int | None = None,
     buffer_size: int = 0,
     options: Mapping[str, Any] | None = None,
     on_error: Literal["fail", "skip"] = "fail",
@@ -63,9 +66,10 @@ def build_dataset(
 
     `variables` names the channels of the files (default: the source's own names), of which the first
     `channels_used` are used. A `tile_size` `[H, W]` cuts volumes into 2D slices along their last axis. With
-    `labels` every item needs one, else none is read. `options` go to the source's constructor (`resize`,
-    ...). `root` is a directory or a URL, which `files` reads. `normalization` is `{"kind": ..., ...}`
-    (default: the source's own). `read_shapes` finds the shapes (default: from every header, in threads; an
+    `labels` every item needs one, else none is read; `label_mapping` and `ignore_label` are those of
+    `LabelMap.of`. `options` go to the source's constructor (`resize`, ...). `root` is a directory or a URL,
+    which `files` reads. `normalization` is `{"kind": ..., ...}` (default: the source's own); `nan` is what
+    NaN in images stands for. `read_shapes` finds the shapes (default: from every header, in threads; an
     inventory knows them). Raises DataError.
     """
     scratch = scratch or Scratch()
@@ -91,11 +95,11 @@ def build_dataset(
         tilings=_tilings([shape[1:] for _, shape in shapes], size, overlap, use_all),
         tile_size=tuple(tile_size),
         channels=channels,
-        normalization=_normalization(made, normalization),
+        normalization=_normalization(made, normalization, nan),
         scratch=scratch,
         files=files,
         slices=slices,
-        label_mapping=dict(label_mapping or {}),
+        label_map=LabelMap.of(label_mapping, ignore_label),
         num_classes=num_classes,
         buffer_size=buffer_size,
         skipped=skipped,
@@ -201,8 +205,9 @@ def _tilings(
     return tuple(known[shape] for shape in shapes)
 
 
-def _normalization(source: Source, given: Mapping[str, Any] | None) -> Normalization:
+def _normalization(source: Source, given: Mapping[str, Any] | None, nan: float | None) -> Normalization:
+    missing = source.missing and nan is None
     if given is None:
-        return replace(source.normalization, missing=source.missing)
+        return replace(source.normalization, missing=missing, nan=nan)
     options: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in given.items()}
-    return Normalization(**options, missing=source.missing)
+    return Normalization(**options, missing=missing, nan=nan)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ucf_vit.data.batch import Skipped
+from ucf_vit.data.label_map import LabelMap
 from ucf_vit.data.normalization import Normalization
 from ucf_vit.data.scratch import Scratch
 from ucf_vit.data.sources import Item, Source, resolve, value_options
@@ -38,7 +39,7 @@ class Dataset:
     scratch: Scratch
     files: Files = field(default_factory=Files)
     slices: bool = False
-    label_mapping: Mapping[int, int] = field(default_factory=dict)
+    label_map: LabelMap = field(default_factory=lambda: LabelMap({}))
     num_classes: int | None = None
     buffer_size: int = 0
     skipped: tuple[Skipped, ...] = ()

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ucf_vit.core.errors import DataError
 from ucf_vit.data import labels
 from ucf_vit.data.batch import Sample
 from ucf_vit.data.dataset import Dataset
+from ucf_vit.data.label_map import LabelMap
 from ucf_vit.data.normalization import Affine, Normalization
 from ucf_vit.data.reading import read_sample
 from ucf_vit.data.sources import Item
@@ -22,15 +22,15 @@ from ucf_vit.data.storage import is_remote
 from ucf_vit.data.storage.store import UNKNOWN
 from ucf_vit.planning.inventory import stamp
 
-VERSION = 1
+VERSION = 2
 """Raised when the same values give other facts."""
 
 
 class Facts(NamedTuple):
-    """Normalisation of each channel read, and the distinct values of the stored label (empty without one)."""
+    """Normalisation of each channel read, and what the stored label holds."""
 
     affine: Affine
-    label_values: NDArray[np.int64]
+    label: labels.Stored
 
 
 class FactsBook:
@@ -55,7 +55,7 @@ class FactsBook:
 
         if item.label is None and not dataset.normalization.looks_at_items:
             nothing = np.zeros((len(channels), 0))
-            return Facts(dataset.normalization.fit(nothing, channels), np.zeros(0, np.int64))
+            return Facts(dataset.normalization.fit(nothing, channels), labels.NOTHING)
 
         def measure() -> Facts:
             sample = read_sample(dataset.source, item, None, channels)
@@ -100,23 +100,14 @@ def _about(dataset: Dataset) -> tuple[object, ...]:
 
 def find(sample: Sample, item: Item, channels: Sequence[int], normalization: Normalization) -> Facts:
     """Facts of a whole item. DataError where its values can't be used."""
-    values: NDArray[Any] = np.zeros(0, np.int64)
-    if sample.label is not None:
-        with _of_label(item):
-            values = labels.values_of(np.atleast_1d(sample.label))
-    return Facts(normalization.fit(sample.image, channels), values)
+    label = labels.NOTHING if sample.label is None else labels.stored(sample.label)
+    return Facts(normalization.fit(sample.image, channels), label)
 
 
-def check_label(facts: Facts, item: Item, mapping: Mapping[int, int], num_classes: int | None) -> None:
-    """DataError with the label's file where a value of it is, after `mapping`, no class."""
-    with _of_label(item):
-        labels.check(facts.label_values, mapping, num_classes)
-
-
-@contextmanager
-def _of_label(item: Item) -> Iterator[None]:
+def check_label(facts: Facts, item: Item, label_map: LabelMap, num_classes: int | None) -> None:
+    """DataError with the label's file where `label_map` makes no class of a value of it."""
     try:
-        yield
+        label_map.check(facts.label, num_classes)
     except DataError as error:
         raise DataError(f"{item.label or item.image}: {error}") from error
 
@@ -124,10 +115,13 @@ def _of_label(item: Item) -> Iterator[None]:
 def save(facts: Facts, path: Path) -> None:
     """Write to exactly `path`."""
     with path.open("wb") as stream:
-        np.savez(stream, shift=facts.affine.shift, divisor=facts.affine.divisor, values=facts.label_values)
+        np.savez(stream, **facts.affine._asdict(), **facts.label._asdict())
 
 
 def load(path: Path) -> Facts:
     """Read what `save` wrote."""
     with np.load(path) as stored:
-        return Facts(Affine(stored["shift"], stored["divisor"]), stored["values"])
+        label = labels.Stored(
+            stored["values"], float(stored["low"]), float(stored["high"]), bool(stored["nan"])
+        )
+        return Facts(Affine(stored["shift"], stored["divisor"]), label)

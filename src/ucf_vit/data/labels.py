@@ -1,54 +1,54 @@
-"""Labels as stored, or mapped; never a value that is no class."""
+"""What a stored label holds, found once per item."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ucf_vit.core.errors import DataError
-from ucf_vit.data.memory_order import compact
-
 MAX_SPAN = 2**20
+"""Whole numbers that lie further apart are not listed one by one."""
+TOLERANCE = 1e-3
+"""Values this close to a whole number are that number: resampling and scales in headers round."""
 
 
-def values_of(label: NDArray[Any]) -> NDArray[np.int64]:
-    """The distinct values of a stored label, sorted. DataError where they are not whole numbers."""
-    low, high = label.min(), label.max()
-    if not (np.isfinite(low) and np.isfinite(high) and float(high) - float(low) < MAX_SPAN):
-        raise DataError(f"the label's values, {low} to {high}, are no class numbers")
-    first = int(np.floor(low))
-    seen = np.zeros(int(high) - first + 1, bool)
+class Stored(NamedTuple):
+    """The values of a label: the distinct whole numbers `values`, sorted, and the limits of all others.
+
+    Others are not whole or, where values span more than `MAX_SPAN`, far from 0; without any, `low` > `high`.
+    `nan` says whether NaN is among the values.
+    """
+
+    values: NDArray[np.int64]
+    low: float = np.inf
+    high: float = -np.inf
+    nan: bool = False
+
+
+NOTHING = Stored(np.zeros(0, np.int64))
+"""Of an item without a label."""
+
+
+def stored(label: NDArray[Any]) -> Stored:
+    """What `label` (any type, any shape) holds, read once."""
+    label = np.atleast_1d(label)
+    low, high = (float(extreme.reduce(label, axis=None)) for extreme in (np.fmin, np.fmax))
+    if np.isnan(low):
+        return Stored(NOTHING.values, nan=True)
+    near = bool(np.isfinite([low, high]).all()) and high - low < MAX_SPAN
+    first, last = (round(low), round(high)) if near else (-MAX_SPAN // 2, MAX_SPAN // 2)
+    seen = np.zeros(last - first + 1, bool)
+    others, nan = (np.inf, -np.inf), False
     for slab in np.array_split(label, min(label.shape[-1], -(-label.size // 2**20)), axis=-1):
-        whole = slab.astype(np.int64)
-        if slab.dtype.kind == "f" and not np.array_equal(whole, slab):
-            raise DataError("the label holds values that are not whole numbers")
-        seen[whole.ravel(order="K") - first] = True
-    return np.flatnonzero(seen) + first
-
-
-def check(values: NDArray[np.int64], mapping: Mapping[int, int], num_classes: int | None) -> None:
-    """DataError where a stored value is, after `mapping`, not in [0, num_classes)."""
-    if num_classes is None:
-        return
-    stray = [v for v in values.tolist() if not 0 <= mapping.get(v, v) < num_classes]
-    if stray:
-        shown = ", ".join(map(str, stray[:10])) + (", ..." if len(stray) > 10 else "")
-        raise DataError(
-            f"label value(s) {shown} outside [0, {num_classes}): raise num_classes, or map the values to "
-            "classes (dict_label_mapping)"
-        )
-
-
-def convert(label: NDArray[Any], mapping: Mapping[int, int], out: NDArray[np.int64]) -> None:
-    """Write `label` (any type) to `out`, its values mapped."""
-    np.copyto(out, compact(label), casting="unsafe")
-    if mapping:
-        first = int(out.min())
-        table = np.arange(first, int(out.max()) + 1)
-        for old, new in mapping.items():
-            if 0 <= old - first < len(table):
-                table[old - first] = new
-        np.take(table, out - first, out=out)
+        whole = np.rint(slab) if slab.dtype.kind == "f" else slab
+        if not near or not (whole is slab or np.array_equal(whole, slab)):
+            with np.errstate(invalid="ignore"):  # of infinite values, which are not good
+                good = (np.abs(slab - whole) <= TOLERANCE) & (whole >= first) & (whole <= last)
+            missing = np.isnan(slab)
+            rest, whole = slab[~good & ~missing], whole[good]
+            nan |= bool(missing.any())
+            if rest.size:
+                others = min(others[0], float(rest.min())), max(others[1], float(rest.max()))
+        seen[whole.astype(np.int64).ravel(order="K") - first] = True
+    return Stored(np.flatnonzero(seen) + first, *others, nan)

@@ -37,8 +37,8 @@ class Normalization:
     mean_std once the statistics of the training items are known (`Statistics.normalization`). none: as
     stored. A channel without contrast becomes 0 under minmax, zscore and percentiles.
 
-    With `missing`, NaN marks a value that is missing: it counts for nothing and becomes 0. Without, NaN is an
-    error.
+    With `missing`, NaN marks a value that is missing: it counts for nothing and becomes 0. With a number
+    `nan` it stands for that, as stored. Without either, NaN is an error.
     """
 
     kind: Kind = "minmax"
@@ -47,6 +47,7 @@ class Normalization:
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
     missing: bool = False
+    nan: float | None = None
 
     def __post_init__(self) -> None:
         if self.kind in ("window", "percentiles") and not self.low < self.high:
@@ -77,7 +78,7 @@ class Normalization:
         for number, channel in zip(channels, image, strict=True):
             values, low, high = channel, 0.0, 0.0
             if self.looks_at_items:
-                values = present(channel) if self.missing else channel
+                values = self.meant(channel)
                 low, high = limits(values, f"channel {number}")
             pairs.append(self._pair(values, number, low, high))
             if not pairs[-1][1] >= _SMALLEST:
@@ -111,7 +112,16 @@ class Normalization:
         """Refuse a tile as `fit` does an item; DataError."""
         if image.dtype.kind == "f":
             for number, channel in zip(channels, image, strict=True):
-                limits(present(channel) if self.missing else channel, f"channel {number}")
+                limits(self.meant(channel), f"channel {number}")
+
+    def meant(self, values: NDArray[Any]) -> NDArray[Any]:
+        """The values that are not missing, with the number that NaN stands for; `values` itself if it can."""
+        if self.missing:
+            return present(values)
+        if self.nan is None or values.dtype.kind != "f":
+            return values
+        missing = np.isnan(values)
+        return np.where(missing, values.dtype.type(self.nan), values) if missing.any() else values
 
     def apply(self, image: NDArray[Any], affine: Affine, out: NDArray[np.float32]) -> None:
         """Write the normalised `image` `[C, *S]` (any real type) to `out`, reading its memory once."""
@@ -120,6 +130,8 @@ class Normalization:
             np.subtract(compact(channel), exact(shift), out=target, casting="unsafe")
             if divisor != 1:
                 target /= np.float32(divisor)
+            if self.nan is not None:
+                np.copyto(target, np.float32((self.nan - shift) / divisor), where=np.isnan(target))
             if self.clip:
                 np.clip(target, 0, 1, out=target)
             if self.missing:
@@ -131,6 +143,11 @@ def limits(values: NDArray[Any], name: str) -> tuple[float, float]:
     if not values.size:
         return 0.0, 0.0
     low, high = float(values.min()), float(values.max())
+    if np.isnan(low):
+        raise DataError(
+            f"{name} holds NaN or infinite values; data.dict_nan says what NaN stands for, such as "
+            "{NAME: 0} outside a mask"
+        )
     if not (np.isfinite(low) and np.isfinite(high)):
         raise DataError(f"{name} holds NaN or infinite values")
     if max(-low, high, high - low) > _LARGEST:

@@ -9,7 +9,6 @@ import torch
 from numpy.typing import NDArray
 
 from ucf_vit.core.errors import DataError
-from ucf_vit.data import labels
 from ucf_vit.data.augment import Augmentation
 from ucf_vit.data.batch import Sample
 from ucf_vit.data.dataset import Dataset
@@ -82,7 +81,7 @@ class TileReader:
             if sample.label is None:
                 return image, None
             label = np.empty(sample.label.shape, np.int64)
-            labels.convert(sample.label, self.dataset.label_mapping, label)
+            self.dataset.label_map.convert(sample.label, label)
             return image, label
 
     def _sample(self, number: int, region: tuple[slice, ...]) -> tuple[Sample, Facts]:
@@ -96,7 +95,7 @@ class TileReader:
             facts = self._facts.of(number, self.channels)
             sample = read_sample(self.dataset.source, item, region, self.channels)
         _check_shape(sample, item, (len(self.channels), *shape))
-        check_label(facts, item, self.dataset.label_mapping, self.dataset.num_classes)
+        check_label(facts, item, self.dataset.label_map, self.dataset.num_classes)
         return sample, facts
 
     def _check(self, sample: Sample) -> None:
@@ -118,7 +117,7 @@ class TileReader:
         if label is not None:
             stored = np.asarray(sample.label)
             stored = turn(self._flat(stored)) if stored.ndim else stored
-            labels.convert(stored, self.dataset.label_mapping, _corner(label, stored.shape))
+            self.dataset.label_map.convert(stored, _corner(label, stored.shape))
         if self.augmentation:
             self.augmentation.finish(key, image, label)
 

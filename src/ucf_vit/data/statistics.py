@@ -11,7 +11,7 @@ from typing import Any, Literal
 from ucf_vit.core.errors import DataError
 from ucf_vit.core.text import to_bytes
 from ucf_vit.data.dataset import Dataset
-from ucf_vit.data.moments import Moments, moments, present
+from ucf_vit.data.moments import Moments, moments
 from ucf_vit.data.normalization import Normalization, limits
 from ucf_vit.data.reading import read_sample, reading_item
 from ucf_vit.data.sources import Item
@@ -39,7 +39,8 @@ class Statistics:
         names, source = tuple(names), dataset.source
         channels = {} if source.by_name else {name: source.variables.index(name) for name in names}
         empty = dict.fromkeys(names, Moments())
-        return cls(fingerprint(dataset.items), done, empty, dataset.value_options, channels)
+        nan = {} if dataset.normalization.nan is None else {"data.dict_nan": dataset.normalization.nan}
+        return cls(fingerprint(dataset.items), done, empty, {**dataset.value_options, **nan}, channels)
 
     def mismatch(self, dataset: Dataset) -> str:
         """How the values measured differ from those that `dataset` gives; empty where they do not."""
@@ -111,7 +112,7 @@ def _of_item(dataset: Dataset, item: Item, channels: list[int]) -> list[Moments]
     for channel in channels:
         image = read_sample(dataset.source, item, None, [channel]).image[0]
         with reading_item(item):
-            values = present(image) if dataset.source.missing else image
+            values = dataset.normalization.meant(image)
             limits(values, f"variable {dataset.source.variables[channel]}")
             parts.append(moments(values))
     return parts

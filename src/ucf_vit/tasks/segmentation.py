@@ -26,6 +26,8 @@ class Segmentation(Task):
 
     Whole items are predicted by a sliding window of `tile_size` whose Gaussian-weighted logits are blended;
     `overlap` is the fraction two windows share. A 2D model predicts the slices of a volume one by one.
+
+    With `ignores` voxels may have a negative label: they count in no loss and no metric.
     """
 
     best: tuple[str, Direction] = ("dice", "max")
@@ -40,9 +42,11 @@ class Segmentation(Task):
         overlap: float = 0.5,
         windows: int = 4,
         patcher: AdaptivePatcher | None = None,
+        ignores: bool = False,
     ) -> None:
         super().__init__(model, patcher)
         self.num_classes = num_classes
+        self.ignores = ignores
         self.tile_size = tuple(tile_size)
         self.overlap = overlap
         self.windows = windows
@@ -52,7 +56,12 @@ class Segmentation(Task):
     def forward(self, batch: Batch) -> Loss:
         """Mean over samples of cross-entropy + soft Dice loss."""
         logits = self.predict(batch.image, self.patches_of(batch), batch.variables).float()
-        return Loss(segmentation_loss(logits, voxel_label(batch)).mean())
+        label = voxel_label(batch)
+        return Loss(segmentation_loss(logits, label, self.counted(label)).mean())
+
+    def counted(self, label: Tensor) -> Tensor | None:
+        """Which voxels of a label count; None: all."""
+        return label >= 0 if self.ignores else None
 
     def predict(
         self, image: Tensor, patches: Patches | None = None, variables: Sequence[str] | None = None
@@ -66,7 +75,10 @@ class Segmentation(Task):
         logits = self.predict_whole(batch.image, batch.variables)
         totals = dice.totals_of_labels(logits.argmax(dim=1), label, self.num_classes)
         totals[:, 0] += judged(torch.zeros(len(label)), logits).sum()
-        return {"loss": total(segmentation_loss(logits, label)), "dice": totals}
+        counts = self.counted(label)
+        loss = segmentation_loss(logits, label, counts)
+        counted = None if counts is None else counts.flatten(1).any(dim=1)
+        return {"loss": total(loss, counted), "dice": totals}
 
     def totals(self) -> dict[str, Tensor]:
         """What `evaluate` returns of no item."""
@@ -121,26 +133,28 @@ class Segmentation(Task):
 def segmentation_loss(logits: Tensor, label: Tensor, counts: Tensor | None = None) -> Tensor:
     """Cross-entropy + (1 - soft Dice) per sample, `[B]`; logits `[B, K, *S]`, label `[B, *S]`.
 
-    `counts` `[B, *S]` bool says which pixels do (default: all).
+    `counts` `[B, *S]` bool says which pixels do (default: all); the loss of a sample without any is 0.
 
     The Dice part follows Milletari et al. 2016 (V-Net) without squares in the denominator, averaged over the
     classes that the sample's label holds: an absent class can only lower it to zero, which drives the network
     to forget rare classes; cross-entropy already counts its false positives.
     """
+    label = label if counts is None else label.clamp_min(0)
     entropy = F.cross_entropy(logits, label, reduction="none").flatten(1)
     probability = logits.softmax(dim=1).flatten(2)
     target = F.one_hot(label.flatten(1), logits.shape[1]).movedim(-1, 1).to(probability.dtype)
-    if counts is None:
+    share = None if counts is None else counts.flatten(1).to(entropy.dtype)
+    if share is None:
         entropy = entropy.mean(dim=1)
     else:
-        share = counts.flatten(1).to(entropy.dtype)
-        entropy = (entropy * share).sum(dim=1) / share.sum(dim=1)
+        entropy = (entropy * share).sum(dim=1) / share.sum(dim=1).clamp_min(1)
         probability, target = probability * share[:, None], target * share[:, None]
     overlap = (probability * target).sum(dim=2)
     size = probability.sum(dim=2) + target.sum(dim=2)
     present = target.any(dim=2)
-    dice = (2 * overlap / size.clamp_min(1e-5) * present).sum(dim=1) / present.sum(dim=1)
-    return entropy + 1 - dice
+    dice = (2 * overlap / size.clamp_min(1e-5) * present).sum(dim=1) / present.sum(dim=1).clamp_min(1)
+    loss = entropy + 1 - dice
+    return loss if share is None else loss * share.amax(dim=1)
 
 
 def voxel_label(batch: Batch) -> Tensor:

@@ -45,7 +45,7 @@ class ThresholdBaseline:
             label, voxels = _label(sample), []
             for number, interval in self.intervals.items():
                 values, labelled = sample.image[interval.channel], label == number
-                predicted = (values >= interval.low) & (values < interval.high)
+                predicted = (values >= interval.low) & (values < interval.high) & (label >= 0)
                 voxels.append([(predicted & labelled).sum(), predicted.sum(), labelled.sum()])
             totals += dice.totals_of(*torch.tensor(np.array(voxels).T[:, None]))
         return totals
@@ -122,12 +122,13 @@ def _per_interval(voxels: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _histogram(sample: Sample, num_classes: int) -> _Histogram:
     label = _label(sample).ravel()
+    counts = label >= 0
     low, high = float(sample.image.min()), float(sample.image.max())
     scale = FINE_BINS / (high - low) if high > low else 0.0
     channels = []
     for channel in sample.image:
         bins = np.minimum(((channel.ravel() - low) * scale).astype(np.int64), FINE_BINS - 1)
-        flat = np.bincount(label * FINE_BINS + bins, minlength=num_classes * FINE_BINS)
+        flat = np.bincount((label * FINE_BINS + bins)[counts], minlength=num_classes * FINE_BINS)
         channels.append(flat.reshape(num_classes, FINE_BINS))
     return _Histogram(np.stack(channels).astype(np.float64), low, high)
 

@@ -35,18 +35,21 @@ class TokenSegmentation(Segmentation):
         overlap: float = 0.5,
         windows: int = 4,
         patcher: AdaptivePatcher | None = None,
+        ignores: bool = False,
     ) -> None:
         if patcher is None:
             raise UserError("task sap works on adaptive tokens: set model.adaptive_patching=true")
-        super().__init__(model, num_classes, tile_size, overlap, windows, patcher)
+        super().__init__(model, num_classes, tile_size, overlap, windows, patcher, ignores)
 
     def forward(self, batch: Batch) -> Loss:
         """Mean over samples of cross-entropy + soft Dice loss over all pixels of all tokens."""
         patches = adaptive_patches(self.patcher, batch, self.training)
         logits = self.output_of(patches, variables=batch.variables).float().movedim(2, 1)
         label = cut_labels(voxel_label(batch), patches.leaves, logits.shape[-1], self.num_classes)
-        valid = patches.valid
-        counts = None if valid is None else valid.view(*valid.shape, *[1] * (label.ndim - 2)).expand_as(label)
+        counts, valid = self.counted(label), patches.valid
+        if valid is not None:
+            whole = valid.view(*valid.shape, *[1] * (label.ndim - 2)).expand_as(label)
+            counts = whole if counts is None else whole & counts
         return Loss(segmentation_loss(logits, label, counts).mean())
 
     def predict(

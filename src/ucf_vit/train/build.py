@@ -95,6 +95,7 @@ def _options(run: Run) -> dict[str, Any]:
         "in_channels": run.in_channels,
         "tile_size": run.spatial_tile,
         "overlap": run.trainer.sliding_window_overlap,
+        "ignores": run.data.ignore_label is not None,
         "conditions": conditions,
         "condition_counts": [len(names) for names in conditions.values()],
         "unit_range": in_unit_range(run),

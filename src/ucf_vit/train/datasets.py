@@ -59,7 +59,9 @@ def build_datasets(
             normalization=data.dict_normalization[name].model_dump()
             if name in data.dict_normalization
             else None,
+            nan=data.dict_nan.get(name),
             label_mapping=data.dict_label_mapping.get(name),
+            ignore_label=data.ignore_label,
             buffer_size=data.dict_buffer_sizes[name],
             options=source_options(run, name),
             on_error=data.on_error,

@@ -15,7 +15,7 @@ from ucf_vit.tasks.task import Task
 from ucf_vit.train import checkpoint
 from ucf_vit.train.checkpoint.shards import Shards
 from ucf_vit.train.ema import Ema
-from ucf_vit.train.mismatch import mismatch
+from ucf_vit.train.mismatch import mismatch, reshaped
 from ucf_vit.train.optimizer import load_moments
 from ucf_vit.train.rundir import write_config
 from ucf_vit.train.state import State
@@ -24,11 +24,16 @@ log = logging.getLogger(__name__)
 STATE_FILE = "state.pt"
 
 
-def load_for_inference(task: Task, run: Run, read: checkpoint.Checkpoint) -> list[str]:
-    """As `load_weights`, with the averaged weights where the checkpoint has some."""
+def load_for_inference(
+    task: Task, run: Run, read: checkpoint.Checkpoint, without: Sequence[str] = ()
+) -> list[str]:
+    """As `load_weights`, with the averaged weights where the checkpoint has some.
+
+    Modules named in `without` keep the weights that they have.
+    """
     if read.has_average:
         log.info("%s: using the averaged weights", read.directory)
-    return _load(task, run, read, (checkpoint.WEIGHTS, checkpoint.AVERAGED))
+    return _load(task, run, read, (checkpoint.WEIGHTS, checkpoint.AVERAGED), without)
 
 
 def load_weights(task: Task, run: Run, read: checkpoint.Checkpoint) -> list[str]:
@@ -40,16 +45,19 @@ def load_weights(task: Task, run: Run, read: checkpoint.Checkpoint) -> list[str]
     return _load(task, run, read, (checkpoint.WEIGHTS,))
 
 
-def _load(task: Task, run: Run, read: checkpoint.Checkpoint, kinds: Iterable[str]) -> list[str]:
+def _load(
+    task: Task, run: Run, read: checkpoint.Checkpoint, kinds: Iterable[str], without: Sequence[str] = ()
+) -> list[str]:
     differing = differences(read.config, run)
     try:
-        load_tensors(task, [read.shards(kind) for kind in kinds])
+        load_tensors(task, [read.shards(kind) for kind in kinds], without)
     except OtherNetworkError as how:
         trained = read.directory.parent / "config.yaml"
         advice = f"; repeat the overrides of the training, or evaluate {trained}. " if differing else ""
-        raise CheckpointError(
+        raise OtherNetworkError(
             f"{read.directory} holds another network than the config describes: "
-            f"{'; '.join(differing)}{advice}{how}"
+            f"{'; '.join(differing)}{advice}{how}",
+            how.reshaped,
         ) from None
     if differing:
         log.warning("%s was trained otherwise: %s", read.directory, "; ".join(differing))
@@ -57,21 +65,36 @@ def _load(task: Task, run: Run, read: checkpoint.Checkpoint, kinds: Iterable[str
 
 
 class OtherNetworkError(CheckpointError):
-    """Weights are those of another network; the message says how they differ."""
+    """Weights are those of another network; the message says how they differ.
+
+    Modules are `reshaped` whose weights only have other shapes, where nothing else differs.
+    """
+
+    def __init__(self, message: str, reshaped: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.reshaped = tuple(reshaped)
 
 
-def load_tensors(task: Task, sources: Sequence[Shards]) -> None:
+def load_tensors(task: Task, sources: Sequence[Shards], without: Sequence[str] = ()) -> None:
     """Put tensors by name into `task`, of several sources the last; a rank reads what it holds of each.
 
-    Raises OtherNetworkError where names or shapes are not those of `task`.
+    Those of modules named in `without` stay as they are. Raises OtherNetworkError where names or shapes are
+    not those of `task`.
     """
-    own = task.state_dict()
-    if how := mismatch(own, {name: shape for source in sources for name, shape in source.shapes.items()}):
-        raise OtherNetworkError(how)
+    left = tuple(f"{name}." for name in without)
+    own = {name: tensor for name, tensor in task.state_dict().items() if not name.startswith(left)}
+    shapes = {
+        name: shape
+        for source in sources
+        for name, shape in source.shapes.items()
+        if not name.startswith(left)
+    }
+    if how := mismatch(own, shapes):
+        raise OtherNetworkError(how, reshaped(own, shapes))
     found: dict[str, Tensor] = {}
     for source in sources:
         found |= source.parts(own)
-    task.load_state_dict(found)
+    task.load_state_dict(found, strict=not without)
 
 
 def resume(state: State, run: Run, read: checkpoint.Checkpoint) -> None:

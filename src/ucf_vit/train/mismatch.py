@@ -27,6 +27,14 @@ def mismatch(own: Mapping[str, Tensor], found: Mapping[str, tuple[int, ...]]) ->
     return "; ".join(f"{said}: {_some(names)}" for said, names in counts if names)
 
 
+def reshaped(own: Mapping[str, Tensor], found: Mapping[str, tuple[int, ...]]) -> list[str]:
+    """The modules whose weights have other shapes in `found`, if that is all that differs."""
+    if own.keys() != found.keys():
+        return []
+    others = (name for name, tensor in own.items() if found[name] != tuple(tensor.shape))
+    return list(dict.fromkeys(name.rpartition(".")[0] for name in others))
+
+
 def _some(names: Collection[str]) -> str:
     more = [f"and {len(names) - SHOWN} more"] if len(names) > SHOWN else []
     return ", ".join([*list(names)[:SHOWN], *more])

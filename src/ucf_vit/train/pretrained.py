@@ -9,6 +9,7 @@ import torch
 
 from ucf_vit.config import Run
 from ucf_vit.core.errors import CheckpointError
+from ucf_vit.core.registry import nearest
 from ucf_vit.models.transfer import transfer
 from ucf_vit.parallel.distribute import is_on_meta
 from ucf_vit.parallel.initial import materialise
@@ -26,19 +27,34 @@ PREFIX = "model."
 def start_from(task: Task, run: Run, world: World) -> None:
     """Begin with the weights in `trainer.start_from`, averaged ones where a checkpoint has some (collective).
 
-    Every process reads the part that it holds. Raises CheckpointError when they are those of another network.
+    Every process reads the part that it holds. Modules in `trainer.start_without` keep their initial values.
+    Raises CheckpointError when the weights are those of another network.
     """
     path = world.on_main(lambda: find_start(run))
-    if path.is_dir():
-        load_for_inference(task, run, checkpoint.load(path, world))
-    else:
-        try:
-            load_tensors(task, [Shards([path])])
-        except OtherNetworkError as how:
-            raise CheckpointError(
-                f"trainer.start_from {path}: another network than the config describes: {how}"
-            ) from None
+    without = _modules(task, run)
+    try:
+        if path.is_dir():
+            load_for_inference(task, run, checkpoint.load(path, world), without)
+        else:
+            load_tensors(task, [Shards([path])], without)
+    except OtherNetworkError as how:
+        where = "" if path.is_dir() else f"trainer.start_from {path}: another network than described: "
+        names = ", ".join(name.removeprefix(PREFIX) for name in how.reshaped)
+        advice = f"; with trainer.start_without=[{names}] these keep their initial values" if names else ""
+        raise CheckpointError(f"{where}{how}{advice}") from None
     log.info("starting from the weights in %s", path)
+    if without:
+        log.info("initial values in %s", ", ".join(run.trainer.start_without))
+
+
+def _modules(task: Task, run: Run) -> list[str]:
+    """Names within `task` of the modules in `trainer.start_without`. ConfigError for one that is none."""
+    known = {name for name, one in task.model.named_modules() if name and any(True for _ in one.parameters())}
+    for name in run.trainer.start_without:
+        if name not in known:
+            hint = nearest(name, sorted(known))
+            raise run.error("trainer.start_without", f"the network has no weights in {name!r}{hint}", name)
+    return [PREFIX + name for name in run.trainer.start_without]
 
 
 def start_from_mae(task: Task, run: Run) -> None:

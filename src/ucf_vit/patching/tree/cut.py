@@ -41,7 +41,8 @@ def cut_labels(label: Tensor, leaves: Leaves, patch_size: int, num_classes: int)
 
     A pixel of a larger leaf's token gets the class that most of its pixels have (of several, the lowest);
     smaller leaves repeat theirs. Where the patch does not divide the leaf, the nearest pixel is taken.
-    Expects classes 0 to `num_classes` - 1, as sources check when they read: others count in no majority.
+    Expects classes 0 to `num_classes` - 1, as sources check when they read, and -1 of pixels to be ignored:
+    these count in no majority, and a pixel of a token is one of them where no other is in it.
     """
     dims = leaves.forest.dims
     patch = [patch_size] * dims
@@ -77,10 +78,10 @@ def nearest(blocks: Tensor, side: int) -> Tensor:
 
 
 def _majority(blocks: Tensor, factor: int, num_classes: int) -> Tensor:
-    """Most frequent class in blocks of `factor` a side, `[M, s, ...]` to `[M, s / factor, ...]`."""
+    """Most frequent class in blocks of `factor` a side, `[M, s, ...]` to `[M, s / factor, ...]`; else -1."""
     axes = range(1, blocks.ndim)
-    best = torch.zeros_like(blocks[(slice(None), *[slice(None, None, factor)] * len(axes))])
-    most = torch.full_like(best, -1)
+    best = torch.full_like(blocks[(slice(None), *[slice(None, None, factor)] * len(axes))], -1)
+    most = torch.zeros_like(best)
     for number in range(num_classes):
         count = (blocks == number).to(torch.int32)
         for axis in axes:
