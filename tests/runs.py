@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import os
-import socket
+import time
 from collections.abc import Callable
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
@@ -14,6 +15,7 @@ from typing import Any
 import torch
 import yaml
 
+from ports import free_port
 from ucf_vit.train.hooks.jsonl import read_metrics
 
 Rank = Callable[..., None]
@@ -111,13 +113,6 @@ def on_ranks(
     return [process.exitcode for process in processes]
 
 
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
-
-
 def start_rank(
     forkserver: BaseContext,
     rank: int,
@@ -142,6 +137,22 @@ def start_rank(
 
 def _train_rank(environment: dict[str, str], config: Path, *overrides: str) -> None:
     os.environ |= environment
+    train(config, *overrides)
+
+
+def hold_after(config: Path, step: int, *overrides: str) -> None:
+    """Train; after so many steps make a file `held` beside the config and sleep, to be killed."""
+    from ucf_vit.train import engine
+
+    take, numbers = engine.train_step, itertools.count(1)
+
+    def held(*arguments: Any, **options: Any) -> Any:
+        if next(numbers) > step:
+            (config.parent / "held").touch()
+            time.sleep(600)
+        return take(*arguments, **options)
+
+    engine.train_step = held  # type: ignore[assignment]
     train(config, *overrides)
 
 

@@ -58,7 +58,7 @@ def refused(call) -> str:
     process = context.Process(target=run)
     process.start()
     try:
-        return ours.recv() if ours.poll(60) else "nothing within a minute"
+        return ours.recv() if ours.poll(300) else "nothing within minutes"
     finally:
         process.kill()
         process.join()

@@ -76,7 +76,7 @@ def in_a_process(kind: str, folder: Path, count: int, seed: int) -> list[str]:
     process.start()
     theirs.close()
     try:
-        return ours.recv() if ours.poll(120) else ["it does not end"]
+        return ours.recv() if ours.poll(600) else ["it does not end"]
     except EOFError:
         return [f"the process ended with {process.exitcode}"]
     finally:

@@ -254,7 +254,11 @@ def test_shards_are_full_and_end_between_chunks(channels, space, chunk, limit):
 
 
 def converting(root: str, out: str) -> None:
-    prepare(Origin.of("basic_ct", root, None, {}), Path(out), Settings(chunk=(4, 4, 4), shard_bytes=1))
+    def hold(done: int, total: int) -> None:
+        if done == 2:
+            time.sleep(600)  # to be killed; the thread that writes is at the next
+
+    prepare(Origin.of("basic_ct", root, None, {}), Path(out), Settings(chunk=(4, 4, 4), shard_bytes=1), hold)
 
 
 def test_killed_it_goes_on_and_repeats_nothing(tmp_path, forkserver):

@@ -116,13 +116,13 @@ def test_a_directory_that_can_not_be_used_is_an_error(tmp_path):
         kept(tmp_path / "file" / "c")
 
 
-def _slow(cache: Cache, log: Path, ready) -> None:
+def _slow(cache: Cache, log: Path, ready, seconds: float) -> None:
     def download(out: Path) -> None:
         with log.open("a") as stream:
             stream.write("fetched\n")
         out.write_bytes(b"bo")
         ready.set()
-        time.sleep(0.3)
+        time.sleep(seconds)
         out.write_bytes(b"body")
 
     path = cache.file("s3://bucket/v.nii.gz", entry(b"body"), download)
@@ -131,7 +131,7 @@ def _slow(cache: Cache, log: Path, ready) -> None:
 
 def test_processes_fetch_a_file_once(tmp_path):
     cache, ready = kept(tmp_path / "c"), FORK.Event()
-    processes = [FORK.Process(target=_slow, args=(cache, tmp_path / "log", ready)) for _ in range(4)]
+    processes = [FORK.Process(target=_slow, args=(cache, tmp_path / "log", ready, 0.3)) for _ in range(4)]
     for process in processes:
         process.start()
     for process in processes:
@@ -142,9 +142,9 @@ def test_processes_fetch_a_file_once(tmp_path):
 
 def test_who_is_killed_while_fetching_leaves_nothing_to_be_taken_for_the_file(tmp_path):
     cache, ready = kept(tmp_path / "c"), FORK.Event()
-    process = FORK.Process(target=_slow, args=(cache, tmp_path / "log", ready))
+    process = FORK.Process(target=_slow, args=(cache, tmp_path / "log", ready, 600))
     process.start()
-    assert ready.wait(20)
+    assert ready.wait(300)
     assert kept(tmp_path / "c") and list((tmp_path / "c").glob("*.partial"))  # at work: not to be removed
     os.kill(process.pid, signal.SIGKILL)
     process.join()

@@ -120,4 +120,4 @@ def test_a_server_that_never_answers_is_given_up(tmp_path, scratch):
         started = time.monotonic()
         with pytest.raises(DataError, match=rf"{url}: .*tried 2 times"):
             files.local(url)
-        assert time.monotonic() - started < 10
+        assert time.monotonic() - started < 100

@@ -12,12 +12,15 @@ import stat
 import subprocess
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ports import free_port
+
 NEEDED = ("slurmctld", "slurmd", "sbatch", "srun", "scontrol", "scancel", "sinfo", "sbcast")
 NODES, GPUS = 2, 8
+PATIENCE = 300
+"""Seconds: a busy machine is slow, a failure shows earlier."""
 
 SETTINGS = """\
 ClusterName=test
@@ -78,7 +81,8 @@ class LocalSlurm:
     def start(self) -> None:
         for name in ("state", "spool", "run", "log"):
             (self.root / name).mkdir()
-        settings = SETTINGS.format(host=socket.gethostname(), root=self.root, ports=free_ports(1 + NODES))
+        ports = [free_port() for _ in range(1 + NODES)]
+        settings = SETTINGS.format(host=socket.gethostname(), root=self.root, ports=ports)
         self.conf.write_text(settings)
         (self.root / "cgroup.conf").touch()
         for number in range(GPUS):
@@ -89,7 +93,7 @@ class LocalSlurm:
         self._daemon("slurmctld", "-D", "-c")
         for number in range(1, NODES + 1):
             self._daemon("slurmd", "-D", "-N", f"node{number}")
-        self.wait(lambda: self.run("sinfo", "-h", "-t", "idle", "-o", "%D", check=False) == str(NODES), 20)
+        self.wait(lambda: self.run("sinfo", "-h", "-t", "idle", "-o", "%D", check=False) == str(NODES))
 
     def stop(self) -> None:
         """End the jobs, then the daemons, all of which this object started."""
@@ -98,7 +102,7 @@ class LocalSlurm:
             daemon.terminate()
         for daemon in self.daemons:
             try:
-                daemon.wait(timeout=10)
+                daemon.wait(timeout=PATIENCE)
             except subprocess.TimeoutExpired:
                 daemon.kill()
                 daemon.wait()
@@ -110,7 +114,9 @@ class LocalSlurm:
     def run(self, *command: str, cwd: Path | None = None, check: bool = True, **variables: str) -> str:
         """What a command of SLURM prints."""
         environment = {**os.environ, "SLURM_CONF": str(self.conf), **variables}
-        done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(
+            command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=PATIENCE
+        )
         assert done.returncode == 0 or not check, f"{command}: {done.stderr}{self.logs()}"
         return done.stdout.strip()
 
@@ -123,12 +129,12 @@ class LocalSlurm:
         fields = self.run("scontrol", "show", "job", job).split()
         return next(field.split("=", 1)[1] for field in fields if field.startswith(f"{key}="))
 
-    def wait(self, ready: Callable[[], bool], seconds: float, output: Path | None = None) -> None:
-        """Until `ready`; fails with the logs after so many seconds."""
-        end = time.monotonic() + seconds
+    def wait(self, ready: Callable[[], bool], output: Path | None = None) -> None:
+        """Until `ready`; fails with the logs if that takes too long."""
+        end = time.monotonic() + PATIENCE
         while not ready():
             said = output.read_text()[-3000:] if output is not None and output.exists() else ""
-            assert time.monotonic() < end, f"not ready after {seconds} s\n{said}{self.logs()}"
+            assert time.monotonic() < end, f"not ready after {PATIENCE} s\n{said}{self.logs()}"
             time.sleep(0.1)
 
     def logs(self) -> str:
@@ -138,12 +144,3 @@ class LocalSlurm:
         command = [name, *arguments, "-f", str(self.conf)]
         quiet = subprocess.DEVNULL
         self.daemons.append(subprocess.Popen(command, stdin=quiet, stdout=quiet, stderr=quiet))
-
-
-def free_ports(number: int) -> list[int]:
-    """Ports nobody listens on at the moment."""
-    with ExitStack() as open_sockets:
-        sockets = [open_sockets.enter_context(socket.socket()) for _ in range(number)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]

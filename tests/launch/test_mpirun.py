@@ -17,6 +17,6 @@ def test_mpirun_trains_as_one_process_does(on_two: Path, uninterrupted: dict[int
     said = subprocess.run(["mpirun", "--version"], env=environment, capture_output=True, text=True).stdout
     crowded = ["--oversubscribe", "--bind-to", "none"] if "Open MPI" in said else []
     command = ["mpirun", *crowded, "-n", "2", sys.executable, "-m", "ucf_vit", "train", str(on_two)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert runs.losses(on_two.parent / "out") == pytest.approx(uninterrupted, rel=1e-5)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import traceback
 from collections.abc import Callable
 from datetime import timedelta
@@ -13,6 +12,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
+from ports import free_port
 from ucf_vit.parallel.mesh import Layout, make_mesh, make_token_group
 from ucf_vit.parallel.sequence import Exchange
 from ucf_vit.parallel.world import World
@@ -24,9 +24,7 @@ class RankGroup:
     """`ranks` processes on gloo; `call` runs a function on all of them."""
 
     def __init__(self, forkserver: BaseContext, ranks: int) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        port = free_port()
         self.pipes = []
         self.processes = []
         for rank in range(ranks):

@@ -173,7 +173,7 @@ def test_a_signal_during_a_save_beside_the_training_finishes_it(
             assert process.pid is not None
             os.kill(process.pid, signal.SIGTERM)
         for process in processes:
-            process.join(60)
+            process.join(300)
         assert [process.exitcode for process in processes] == [0, 0]
     out = tmp_path / "out"
     steps = [checkpoint.load(slot).meta["step"] for slot in checkpoint.slots(out, "last")]

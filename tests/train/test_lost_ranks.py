@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import runs
+from ports import free_port
 
 TIMEOUT = 6
 LONG = {"max_epochs": 10_000, "validation_epochs": 0, "log_steps": 5}
@@ -70,9 +71,7 @@ def _lose(
         parallelism=parallelism | {"timeout": TIMEOUT},
         data={"batch_size": 2},
     )
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     processes = [runs.start_rank(forkserver, rank, 2, port, config, target=_train) for rank in range(2)]
     try:
         metrics = tmp_path / "out/metrics.jsonl"
@@ -82,7 +81,7 @@ def _lose(
         time.sleep(2 * TIMEOUT / 10)  # a sign or two
         assert processes[victim].pid
         strike(processes[victim].pid)
-        processes[1 - victim].join(5 * TIMEOUT)
+        processes[1 - victim].join(50 * TIMEOUT)
         return (tmp_path / f"stderr{1 - victim}").read_text(), processes[1 - victim].exitcode
     finally:
         for process in processes:

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from multiprocessing.context import BaseContext
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
@@ -26,12 +25,6 @@ TWO_EPOCHS = ["trainer.max_epochs=2"]
 DROPOUT = {"drop_path": 0.2, "drop_rate": 0.1}
 
 
-def wait_for_step(process: BaseProcess, directory: Path, step: int) -> None:
-    while max(runs.losses(directory), default=0) < step:
-        assert process.exitcode in (None, 0)
-        time.sleep(0.005)
-
-
 @pytest.mark.parametrize(("task", "decay"), [("masked", 0.0), ("unetr", 0.9), ("sap", 0.9)])
 def test_a_killed_run_continues_to_the_last_bit(
     tmp_path: Path, concrete: Path, forkserver: BaseContext, task: str, decay: float
@@ -42,13 +35,17 @@ def test_a_killed_run_continues_to_the_last_bit(
     expected = runs.losses(tmp_path / "whole/out")
 
     killed = runs.write_config(tmp_path / "killed/c.yaml", task, concrete, trainer=settings, model=DROPOUT)
-    process = runs.in_process(forkserver, killed)
-    wait_for_step(process, tmp_path / "killed/out", random.randint(4, len(expected) - 4))
+    step = random.randint(4, len(expected) - 4)
+    process = forkserver.Process(target=runs.hold_after, args=(killed, step))  # type: ignore[attr-defined]
+    process.start()
+    while not (tmp_path / "killed/held").exists():
+        assert process.exitcode is None
+        time.sleep(0.005)
     process.kill()
     process.join()
     resumed_from = checkpoint.load_newest(tmp_path / "killed/out", "last")[0]
     assert resumed_from is not None
-    assert 0 < resumed_from.state["step"] < len(expected)
+    assert 0 < resumed_from.state["step"] <= step
 
     runs.train(killed, "trainer.resume_from_checkpoint=true", "data.num_workers=1")
     assert runs.losses(tmp_path / "killed/out") == expected
@@ -73,7 +70,7 @@ def test_a_signal_to_all_processes_of_a_run_saves_and_ends_it_well(
         assert process.poll() is None
         time.sleep(0.05)
     os.killpg(process.pid, number)
-    assert process.wait(timeout=60) == 0
+    assert process.wait(timeout=300) == 0
     newest, _ = checkpoint.load_newest(tmp_path / "out", "last")
     assert newest is not None
     assert newest.state["step"] == max(runs.losses(tmp_path / "out"))

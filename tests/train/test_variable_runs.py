@@ -1,7 +1,6 @@
 """Runs whose data sets have different variables, in one process and in two."""
 
 import os
-import socket
 from multiprocessing.context import BaseContext
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import torch.distributed as dist
 from safetensors.torch import load_file, save_file
 
 import runs
+from ports import free_port
 from ucf_vit.data.batch import Batch
 from ucf_vit.models import MAE, SAP, UNETR, VIT
 from ucf_vit.parallel.simple import distribute
@@ -86,14 +86,12 @@ def gradients_on(rank: int, port: int, path: Path) -> None:
 def test_ranks_that_see_different_variables_have_the_gradient_of_all(
     tmp_path: Path, forkserver: BaseContext
 ) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     processes = [forkserver.Process(target=gradients_on, args=(rank, port, tmp_path)) for rank in (0, 1)]
     for process in processes:
         process.start()
     for process in processes:
-        process.join(60)
+        process.join(300)
         assert process.exitcode == 0
     found = [load_file(tmp_path / f"{rank}") for rank in (0, 1)]
     for name in TASKS:
