@@ -42,7 +42,8 @@ def test_an_image_a_volume_and_an_array(tmp_path: Path, coloured: Path, concrete
     np.save(tmp_path / "a.npy", np.random.default_rng(0).random((37, 51)))
     said = call("visualize", "patches", str(tmp_path / "a.npy"), *again)
     assert said.startswith(f"wrote {output}: 36 x 48, 216 tokens of 2 x 2")
-    assert re.search(r"leaves of [24] to \d+ pixels, pasted back: [\d.]+ dB\n$", said)
+    assert re.search(r"leaves of [24] to \d+ pixels, pasted back: [\d.]+ dB\n", said)
+    assert "\nthe patches are nearly uniform (leaves of 2 to 4 pixels): detail canny" in said, "noise alone"
 
 
 def test_the_next_fewer_tokens_that_a_tree_can_have(tmp_path: Path) -> None:

@@ -72,6 +72,21 @@ def test_whole_volumes_are_pasted_from_tokens(tmp_path: Path, concrete: Path) ->
     assert torch.equal(task.eval().predict_whole(image).argmax(dim=1), label)
 
 
+@pytest.mark.parametrize("pictures", [False, True])
+def test_a_run_says_that_its_patches_are_nearly_uniform(
+    tmp_path: Path, concrete: Path, pictures: bool
+) -> None:
+    """In the log and in the report; 15 leaves are too few to judge."""
+    for length, said in ((15, False), (512, True)):
+        where = tmp_path / str(length)
+        file = config(where, "sap", concrete, concrete, {"fixed_length": length})
+        runs.train(file, "trainer.max_steps=1", f"trainer.pictures={pictures}".lower())
+        for name in ("log.txt", "report.html"):
+            text = (where / "out" / name).read_text()
+            assert ("nearly uniform (leaves of 2 pixels)" in text) == said
+            assert ("lower fixed_length or min_leaf" in text) == said
+
+
 def test_sap_needs_adaptive_patching(tmp_path: Path, concrete: Path) -> None:
     file = config(tmp_path, "sap", concrete, concrete, {"adaptive_patching": False})
     with pytest.raises(ConfigError, match="task sap works on adaptive patches"):

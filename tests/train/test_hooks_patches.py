@@ -22,7 +22,7 @@ from ucf_vit.patching.tree.patcher import AdaptivePatcher
 from ucf_vit.tasks.task import Task
 from ucf_vit.train.hooks import patches
 from ucf_vit.train.hooks.leaves import PatchedTile, View, patched, views
-from ucf_vit.train.hooks.patches import draw_examples, draw_patches, in_one_line
+from ucf_vit.train.hooks.patches import draw_examples, draw_patches, in_words
 from ucf_vit.train.hooks.pictures import PicturesHook
 
 
@@ -130,7 +130,7 @@ def test_the_picture_says_what_it_shows(monkeypatch: pytest.MonkeyPatch) -> None
     assert texts[0] == "one.png\n32 x 64  ·  41 of 42 tokens of 4 x 4  ·  uniform patches of that size: 128"
     assert texts[2] == "detail: gradient"
     assert texts[4].startswith("pasted back: ") and texts[4].endswith(" dB")
-    assert in_one_line(tile) == ", ".join([*texts[0].split("\n")[1].split("  ·  "), texts[1], texts[4]])
+    assert in_words(tile) == ", ".join([*texts[0].split("\n")[1].split("  ·  "), texts[1], texts[4]])
     (lines,) = [c for c in drawn[0].axes[0].collections if isinstance(c, LineCollection)]
     assert len(lines.get_segments()) == 2 * 41
     image = _image(2, 16, 16, 16)
@@ -168,6 +168,20 @@ def test_a_bright_spot_on_black_is_white_on_black(monkeypatch: pytest.MonkeyPatc
     image[:, 4:6, 4:6] = 3
     shown, _ = _shown(monkeypatch, patched(image, _patcher(image, 16)))
     assert np.array_equal(shown[0], image[0] / 3)
+
+
+def test_what_is_larger_than_the_paper_is_averaged_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing a plane takes some 60 bytes a pixel: of 21 million pixels more than a gigabyte."""
+    monkeypatch.setattr(patches, "_DPI", 3)
+    image = _image(3, 128, 64)
+    tile = patched(image, _patcher(image, 40))
+    shown, _ = _shown(monkeypatch, tile)
+    assert [plane.shape[:2] for plane in shown] == [(32, 16)] * 4
+    blocks = image.unflatten(2, (16, 4)).unflatten(1, (32, 4)).mean((2, 4))
+    low, high = np.percentile(blocks, (1, 99))
+    expected = ((blocks - low) / (high - low)).clamp(0, 1).movedim(0, -1)
+    assert np.allclose(shown[0], expected, atol=1e-5)
+    assert np.array_equal(shown[2], tile.order[0][2::4, 2::4] / (tile.counts[0] - 1))
 
 
 def test_order_has_the_whole_scale_whatever_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -127,4 +127,4 @@ def _write(output: Path, drawn: Picture) -> None:
         write_atomic(output, drawn.png)
     except OSError as error:
         raise UserError(f"--output {output}: {error.strerror or error}") from error
-    typer.echo(f"wrote {output}: {drawn.line}")
+    typer.echo(f"wrote {output}: {drawn.words}")

@@ -35,6 +35,7 @@ from ucf_vit.train.hooks.jsonl import JsonlHook
 from ucf_vit.train.hooks.pictures import PicturesHook, PicturesPeer
 from ucf_vit.train.hooks.progress import ProgressHook
 from ucf_vit.train.hooks.report import ReportHook
+from ucf_vit.train.hooks.trees import TreesHook
 from ucf_vit.train.plan import Planned
 
 log = logging.getLogger(__name__)
@@ -227,7 +228,7 @@ def build_hooks(run: Run, world: World, data: Data) -> list[Hook]:
     files = "; ".join(f"{name}: {text}" for name, text in data.listed.items())
     summary = {"Task": run.task, "Data": files, "Processes": str(world.size)}
     report = ReportHook(directory, title=f"{run.task}: {directory}", summary=summary, device=world.device)
-    return [ProgressHook(), JsonlHook(directory), *pictures, report]
+    return [ProgressHook(), JsonlHook(directory), TreesHook(data.examples), *pictures, report]
 
 
 def _shown(world: World, data: Data) -> Callable[[], Batch | None]:

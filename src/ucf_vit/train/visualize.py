@@ -20,7 +20,7 @@ from ucf_vit.patching.tree.patcher import AdaptivePatcher
 from ucf_vit.train.build import build_patcher
 from ucf_vit.train.datasets import build_datasets
 from ucf_vit.train.hooks.leaves import patched
-from ucf_vit.train.hooks.patches import Picture, draw_examples, draw_patches, in_one_line
+from ucf_vit.train.hooks.patches import Picture, draw_examples, draw_patches, in_words
 
 
 def picture_of_file(
@@ -58,13 +58,13 @@ def picture_of_file(
     eight_bits = path.suffix.lower() in suffixes() and image.dtype == np.uint8
     pixels = torch.from_numpy(image[(slice(None), *middle)].astype(np.float32))
     drawn = patched(pixels, patcher, window=(0.0, 255.0) if eight_bits else None)
-    line = in_one_line(drawn)
+    words = in_words(drawn)
     if length and length != kept:
-        line += (
+        words += (
             f"\n{kept:,} tokens, not {length:,}: this tile can have {forest.num_roots:,} + "
             f"{forest.branches - 1}n, up to {forest.num_cells:,}"
         )
-    return Picture(path.stem, draw_patches(drawn, title), line)
+    return Picture(path.stem, draw_patches(drawn, title), words)
 
 
 def pictures_of_run(run: Run) -> Iterator[Picture]:

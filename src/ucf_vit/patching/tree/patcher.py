@@ -70,6 +70,11 @@ class AdaptivePatcher:
         """Whether every tree has `length` leaves, whatever the image, so that none needs a mask."""
         return self.threshold is None and self.forest.reachable(self.length) == self.length
 
+    @property
+    def detail_name(self) -> str:
+        """How a person calls the detail."""
+        return getattr(self.detail, "name", type(self.detail).__name__.lower())
+
     def __call__(self, image: Tensor, keys: Tensor | None = None) -> Patches:
         """Patches of images `[B, C, *S]`; see `grow` for `keys` `[B]` and errors."""
         return self.cut(image, self.grow(image, keys))
@@ -81,8 +86,17 @@ class AdaptivePatcher:
         What is random is a function of `keys` `[B]`; without them, as in evaluation, it has its middle value.
         Raises UserError if there is no image, or the images are of another size than the tile.
         """
+        return self.grow_on(self.detail_of(image, keys), keys)
+
+    @torch.no_grad()
+    def detail_of(self, image: Tensor, keys: Tensor | None = None) -> Tensor:
+        """The map of detail `[B, T, *S]` that trees of images `[B, C, *S]` grow on; see `grow`."""
         self._check(image)
-        detail = self.detail(image, keys, self.separate_channels)
+        return self.detail(image, keys, self.separate_channels)
+
+    @torch.no_grad()
+    def grow_on(self, detail: Tensor, keys: Tensor | None = None) -> Leaves:
+        """Leaves of images whose map of detail is `[B, T, *S]`; see `grow`."""
         trees = detail.shape[1]
         detail = detail.flatten(0, 1)
         if self.threshold is None or not self.drops:

@@ -14,8 +14,11 @@ from torch import Tensor
 from ucf_vit.patching.tree.leaves import Leaves
 from ucf_vit.patching.tree.paste import paste, paste_labels
 from ucf_vit.patching.tree.patcher import AdaptivePatcher
+from ucf_vit.patching.tree.uniform import advice_if_uniform
 
 Array = NDArray[Any]
+_AT_ONCE = 2**20
+"""Values that are compared at once, so that no copy of a large tile is made."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,8 @@ class PatchedTile:
 
     `detail` is `[T, *S]`, `order` `[T, *S]` the number of each pixel's token, `back` `[C, *S]` the image that
     the tokens hold; the latter two are NaN where there is no leaf. Leaves are those of one sample.
-    `window`: what is to be shown black and white; None if nothing is known about it.
+    `window`: what is to be shown black and white; None if nothing is known about it. `advice`: what to change
+    where the leaves are nearly uniform, else empty.
     """
 
     patcher: AdaptivePatcher
@@ -34,6 +38,7 @@ class PatchedTile:
     back: Array
     leaves: Leaves
     window: tuple[float, float] | None = None
+    advice: str = ""
 
     @property
     def counts(self) -> list[int]:
@@ -50,11 +55,19 @@ class PatchedTile:
 
         Infinite where the two differ by rounding alone.
         """
-        error = (self.back.astype(np.float64) - self.image)[np.isfinite(self.back)]
         reach = float(self.image.max()) - float(self.image.min())
-        if not error.size or float(np.abs(error).max()) <= 1e-5 * max(reach, np.abs(self.image).max()):
+        largest, squares, count = 0.0, 0.0, 0
+        rows = max(1, _AT_ONCE * self.image.shape[1] // self.image.size)
+        for first in range(0, self.image.shape[1], rows):
+            band = (slice(None), slice(first, first + rows))
+            error = self.back[band].astype(np.float64) - self.image[band]
+            error = error[np.isfinite(error)]
+            largest = max(largest, float(np.abs(error).max(initial=0.0)))
+            squares += float(np.square(error).sum())
+            count += error.size
+        if largest <= 1e-5 * max(reach, float(self.image.max()), -float(self.image.min())):
             return math.inf
-        return 20 * math.log10(reach / float(np.sqrt(np.square(error).mean())))
+        return 20 * math.log10(reach / math.sqrt(squares / count))
 
 
 @torch.no_grad()
@@ -63,20 +76,16 @@ def patched(
 ) -> PatchedTile:
     """Grow, cut and paste a tile `[C, *S]`. Raises UserError if it does not fit the patcher."""
     batch = image[None]
-    patches = patcher(batch)
-    leaves = patches.leaves
-    numbers = torch.arange(1, leaves.length + 1, device=image.device).repeat(leaves.trees)
-    order = _array(paste_labels(numbers.view(1, -1, *[1] * leaves.forest.dims), leaves))
-    order = np.where(order > 0, order - 1.0, np.nan)
-    return PatchedTile(
-        patcher,
-        _array(batch),
-        _array(patcher.detail(batch, None, patcher.separate_channels)),
-        order,
-        np.where(np.isnan(order), np.nan, _array(paste(patches.values, leaves))),
-        leaves.to("cpu"),
-        window,
-    )
+    detail = patcher.detail_of(batch)
+    leaves = patcher.grow_on(detail)
+    numbers = torch.arange(1, leaves.length + 1, device=image.device, dtype=torch.int32).repeat(leaves.trees)
+    order = _array(paste_labels(numbers.view(1, -1, *[1] * leaves.forest.dims), leaves)).astype(np.float32)
+    order[order == 0] = np.nan
+    order -= 1
+    back = _array(paste(patcher.cut(batch, leaves).values, leaves)).astype(np.float32, copy=False)
+    np.copyto(back, np.nan, where=np.isnan(order))
+    advice = advice_if_uniform(leaves, detail[0], patcher)
+    return PatchedTile(patcher, _array(batch), _array(detail), order, back, leaves.to("cpu"), window, advice)
 
 
 def _array(batch: Tensor) -> Array:

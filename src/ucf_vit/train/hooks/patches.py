@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import cv2
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
@@ -32,11 +33,11 @@ _DPI = 150
 
 
 class Picture(NamedTuple):
-    """A PNG file, a name that a file can have, and what it shows in one line."""
+    """A PNG file, a name that a file can have, and what it shows in words."""
 
     name: str
     png: bytes
-    line: str
+    words: str
 
 
 def draw_examples(tiles: Iterable[Batch], patcher: AdaptivePatcher) -> Iterator[Picture]:
@@ -44,7 +45,7 @@ def draw_examples(tiles: Iterable[Batch], patcher: AdaptivePatcher) -> Iterator[
     for batch in tiles:
         title = f"{batch.dataset}: {Path(batch.files[0]).name}"
         tile = patched(batch.image[0], patcher)
-        yield Picture(re.sub(r"[^\w.-]", "_", batch.dataset), draw_patches(tile, title), in_one_line(tile))
+        yield Picture(re.sub(r"[^\w.-]", "_", batch.dataset), draw_patches(tile, title), in_words(tile))
 
 
 def draw_patches(tile: PatchedTile, title: str = "") -> bytes:
@@ -70,10 +71,13 @@ def draw_patches(tile: PatchedTile, title: str = "") -> bytes:
         return png(figure, _DPI)
 
 
-def in_one_line(tile: PatchedTile) -> str:
-    """Size of the tile, tokens, sides of leaves, and the PSNR of what the tokens hold."""
+def in_words(tile: PatchedTile) -> str:
+    """Size of the tile, tokens, sides of leaves, and the PSNR of what the tokens hold.
+
+    Where the leaves are nearly uniform, a second line says what to change.
+    """
     leaves, _, _, psnr = _titles(tile)
-    return ", ".join([*_facts(tile), leaves, psnr])
+    return "\n".join(filter(None, [", ".join([*_facts(tile), leaves, psnr]), tile.advice]))
 
 
 def _draw_row(
@@ -81,28 +85,45 @@ def _draw_row(
 ) -> None:
     """The panels, of `panel` inches, of one view of a tree; all its views `seen` share their grey levels."""
     leaves, detail, order, back = row
-    window = tile.window or grey_window([_chosen(tile, tile.image, tree, other) for other in seen])
-    _show(leaves, _scaled(_chosen(tile, tile.image, tree, view), window), view, panel)
+    window = tile.window or grey_window([_chosen(tile, tile.image, tree, other, panel) for other in seen])
+    _show(leaves, _scaled(_chosen(tile, tile.image, tree, view, panel), window), view, panel)
     _outline(leaves, tile, tree, view, panel)
-    steep = np.concatenate([other.cut(tile.detail[tree]).ravel() for other in seen])
+    maps = {other: _averaged(other.cut(tile.detail[tree]), _step(other, panel)) for other in seen}
+    steep = np.concatenate([found.ravel() for found in maps.values()])
     brightest = float(np.percentile(steep, 99.5)) or float(steep.max()) or 1.0
-    _show(detail, view.cut(tile.detail[tree]) / brightest, view, panel, cmap="magma")
-    last = max(tile.counts[tree] - 1, 1)
-    _show(order, view.cut(tile.order[tree]) / last, view, panel, cmap=_ORDER, interpolation="nearest")
+    _show(detail, maps[view] / brightest, view, panel, cmap="magma")
+    last, step = max(tile.counts[tree] - 1, 1), _step(view, panel)
+    numbers = view.cut(tile.order[tree])[step // 2 :: step, step // 2 :: step]
+    _show(order, numbers / last, view, panel, cmap=_ORDER, interpolation="nearest")
     _path(order, tile, tree, view)
-    _show(back, _scaled(_chosen(tile, tile.back, tree, view), window), view, panel)
+    _show(back, _scaled(_chosen(tile, tile.back, tree, view, panel), window), view, panel)
     channel = f"channel {tree + 1}" if tile.leaves.trees > 1 else ""
     leaves.set_ylabel(", ".join(filter(None, [channel, view.name])))
 
 
-def _chosen(tile: PatchedTile, image: Array, tree: int, view: View) -> Array:
+def _step(view: View, panel: float) -> int:
+    """How many pixels a side are drawn as one: `panel` inches can show half of what is left."""
+    return max(1, int(max(view.size) / (2 * panel * _DPI)))
+
+
+def _averaged(plane: Array, step: int) -> Array:
+    """Means over `step` x `step` pixels; drawing a large plane as it is would take many times its memory."""
+    if step == 1:
+        return plane
+    height, width = (math.ceil(side / step) for side in plane.shape)
+    whole = np.ascontiguousarray(plane, np.float32)
+    return cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA)
+
+
+def _chosen(tile: PatchedTile, image: Array, tree: int, view: View, panel: float) -> Array:
     """`[height, width]`, or `[height, width, 3]` of an image of three channels and one tree.
 
     Otherwise the tree's own channel, or the first where one tree serves them all.
     """
+    step = _step(view, panel)
     if view.axis is None and len(image) == 3 and tile.leaves.trees == 1:
-        return np.moveaxis(image, 0, -1)
-    return view.cut(image[tree])
+        return np.stack([_averaged(plane, step) for plane in image], axis=-1)
+    return _averaged(view.cut(image[tree]), step)
 
 
 def _scaled(image: Array, window: tuple[float, float]) -> Array:
@@ -154,13 +175,11 @@ def _path(axes: Axes, tile: PatchedTile, tree: int, view: View) -> None:
 def _titles(tile: PatchedTile) -> list[str]:
     sides = sorted({int(side) for side in tile.leaves.size.unique()} - {0})
     sizes = f"{sides[0]} to {sides[-1]}" if len(sides) > 1 else f"{sides[0]}"
-    detail = tile.patcher.detail
-    name = getattr(detail, "name", type(detail).__name__.lower())
     psnr = tile.psnr()
     exact = "exact" if math.isinf(psnr) else f"{psnr:.1f} dB"
     return [
         f"leaves of {sizes} pixels",
-        f"detail: {name}",
+        f"detail: {tile.patcher.detail_name}",
         "Z-order: first dark, last bright",
         f"pasted back: {exact}",
     ]
@@ -180,4 +199,6 @@ def _facts(tile: PatchedTile) -> list[str]:
         parts.append(f"uniform patches of that size: {uniform:,}")
     if tile.covered < 1:
         parts.append(f"{1 - tile.covered:.0%} of the tile without a token")
+    if tile.advice:
+        parts.append("nearly uniform")
     return parts

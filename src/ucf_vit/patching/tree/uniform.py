@@ -1,0 +1,65 @@
+"""Whether trees adapt to an image at all."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from ucf_vit.patching.tree.leaves import Leaves
+from ucf_vit.patching.tree.patcher import AdaptivePatcher
+
+FEWEST = 64
+"""Trees of fewer leaves are not judged: they can hardly have more than two sizes."""
+NEARLY = 0.95
+"""Share of the tile from which on the leaves are nearly uniform."""
+
+
+def uniform_share(leaves: Leaves) -> Tensor:
+    """Share of each tree's area or volume that lies in leaves of the sizes of an even tree, `[N]` float64.
+
+    An even tree of as many leaves is split level by level: its leaves have one size, or two that follow each
+    other.
+    """
+    forest = leaves.forest
+    counts = (leaves.size > 0).sum(dim=1, keepdim=True)
+    volumes = leaves.size.double() ** forest.dims
+    even = volumes.new_zeros(volumes.shape)
+    for level in range(forest.depth + 1):
+        here = forest.num_roots * forest.branches**level
+        fewer = here // forest.branches if level else 0
+        more = here * forest.branches
+        even += volumes * (leaves.level == level) * (counts > fewer) * (counts < more)
+    return even.sum(dim=1) / volumes.sum(dim=1).clamp_min(1)
+
+
+def advice_if_uniform(leaves: Leaves, detail: Tensor, patcher: AdaptivePatcher) -> str:
+    """What to change where all trees of a tile are nearly uniform, in one line; empty if they are not.
+
+    `leaves` `[T, L]` are those of one tile, `detail` `[T, *S]` is its map.
+    """
+    if int((leaves.size > 0).sum(dim=1).amin()) < FEWEST or float(uniform_share(leaves).amin()) < NEARLY:
+        return ""
+    sides = leaves.size[leaves.size > 0].unique().tolist()
+    sizes = " to ".join(str(side) for side in sorted({sides[0], sides[-1]}))
+    found = f"the patches are nearly uniform (leaves of {sizes} pixels)"
+    if not detail.any():
+        return (
+            f"{found}: detail {patcher.detail_name} finds nothing in this tile; choose gradient or variance, "
+            "a shorter detail_smoothing, for canny a lower canny_high and canny_low, or look at another tile"
+        )
+    forest = leaves.forest
+    if sides[-1] == forest.root:
+        return (
+            f"{found}: in a tile of {' x '.join(map(str, forest.space))} no leaf can be larger than "
+            f"{forest.root} pixels; take sides that can be halved more often, such as multiples of "
+            f"{4 * forest.root}"
+        )
+    if sides[0] == forest.min_leaf:
+        return (
+            f"{found}: there are nearly as many tokens as smallest leaves; lower fixed_length or min_leaf, "
+            "or take uniform patches (adaptive_patching: false)"
+        )
+    return (
+        f"{found}: detail {patcher.detail_name} is everywhere alike; choose another detail, a longer "
+        "detail_smoothing, for canny a higher canny_high and canny_low, or a lower fixed_length; where all "
+        "of the image is structure, uniform patches do as well"
+    )
