@@ -117,7 +117,7 @@ def run_case(config: Config) -> Result:
     trained = time.process_time() - before
     if not isinstance(task, Segmentation):
         raise TypeError(f"task {run.task} does not segment")
-    score, seconds = predict_all(task.eval(), volumes(build_datasets(run, Scratch(), held_out=True)))
+    score, seconds = predict_all(task.eval(), volumes(build_datasets(run, Scratch(), "validation")))
     return {
         "dice": score,
         "seconds_per_step": trained / config["trainer"]["max_steps"],

@@ -14,7 +14,7 @@ from ucf_vit.cli.main import guarded
 from ucf_vit.config import load
 from ucf_vit.models import DiffusionVIT
 from ucf_vit.tasks import Denoising
-from ucf_vit.train.build import build_patcher, condition_names, in_unit_range
+from ucf_vit.train.build import build_patcher, condition_names
 from ucf_vit.train.launch import start
 from ucf_vit.train.run import train_task
 
@@ -64,7 +64,7 @@ def main(path: str, *overrides: str) -> None:
             min_snr=net.min_snr,
             conditions=conditions,
             condition_dropout=net.condition_dropout,
-            unit_range=in_unit_range(run),
+            unit_range=None,  # the data decides
             patcher=build_patcher(run),
         )
         train_task(task, run, world)

@@ -87,3 +87,17 @@ def test_skipping_from_the_command_line_and_from_a_config(tmp_path: Path) -> Non
     assert "2 items, 1 unreadable left out" in text
     config = runs.write_config(tmp_path / "c.yaml", "masked", runs_root)
     assert "2 items, 1 unreadable left out" in prepare(config, tmp_path / "b", "data.on_error=skip")
+
+
+def test_all_data_sets_of_a_config_are_prepared(concrete: Path, tmp_path: Path) -> None:
+    (tmp_path / "test").symlink_to(concrete)
+    roots = {"validation": {"tiny": str(concrete)}, "test": {"tiny": str(tmp_path / "test")}}
+    data = {**roots, "dict_end_idx": {"tiny": 0}}
+    config = runs.write_config(tmp_path / "c.yaml", "masked", concrete, data=data)
+    text = prepare(config, tmp_path / "fast")
+    pasted = yaml.safe_load(text[text.index("data:") :])["data"]
+    places = {"dict_root_dirs": "tiny", "validation": "tiny_validation", "test": "tiny_test"}
+    expected = {key: {"tiny": str(tmp_path / "fast" / place)} for key, place in places.items()}
+    assert pasted == {"dataset": "prepared", **expected}
+    assert all(len(Prepared(roots["tiny"]).items()) == 4 for roots in expected.values())
+    assert prepare(tmp_path / "fast", "--verify").count("all as written") == 3

@@ -2,12 +2,14 @@
 """What is checked before anything is loaded."""
 
 import json
+from itertools import combinations
 
 import pytest
+import yaml
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from ucf_vit.config import from_dict, load
+from ucf_vit.config import dump, from_dict, load
 from ucf_vit.core.errors import ConfigError
 
 
@@ -162,24 +164,71 @@ def test_data_ranks_by_hand(groups):
 fractions = st.floats(0, 1) | st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0])
 
 
-@given(fractions, fractions, fractions, fractions, st.integers(0, 1000))
-def test_training_and_validation_never_meet(start, end, val_start, val_end, files):
-    change = {
-        "data__dict_start_idx": {"one": start, "two": 0},
-        "data__dict_end_idx": {"one": end, "two": 1},
-        "data__dict_val_start_idx": {"one": val_start, "two": 1},
-        "data__dict_val_end_idx": {"one": val_end, "two": 1},
-    }
-    meet = val_start < val_end and max(start, val_start) < min(end, val_end)
-    if start >= end or val_start > val_end or meet:
+SPLITS = ("", "_val", "_test")
+
+
+@given(st.lists(fractions, min_size=6, max_size=6), st.integers(0, 1000))
+def test_training_validation_and_test_never_meet(given_fractions, files):
+    pairs = list(zip(given_fractions[::2], given_fractions[1::2], strict=True))
+    change = {}
+    for split, (start, end) in zip(SPLITS, pairs, strict=True):
+        change[f"data__dict{split}_start_idx"] = {"one": start, "two": 0 if split == "" else 1}
+        change[f"data__dict{split}_end_idx"] = {"one": end, "two": 1}
+    sound = [(start, end) for start, end in pairs if start < end]
+    meet = any(max(a[0], b[0]) < min(a[1], b[1]) for a, b in combinations(sound, 2))
+    if any(start > end for start, end in pairs) or meet:
         text = message(**change)
         assert "data.dict_" in text and ".one = " in text
     else:
         good(**change)
-        listed = range(files)
-        first = listed[int(start * files) : int(end * files)]
-        second = listed[int(val_start * files) : int(val_end * files)]
-        assert not set(first) & set(second)
+        parts = [set(range(int(start * files), int(end * files))) for start, end in pairs]
+        assert sum(map(len, parts)) == len(set().union(*parts))
+
+
+def test_what_is_not_said_of_the_splits():
+    """Training files, validation files, test files, in this order; none of the last."""
+    data = good().data
+    assert data.dict_test_start_idx == data.dict_test_end_idx == {"one": 1, "two": 1}
+    data = good(
+        data__dict_end_idx={"one": 0.5, "two": 0.5}, data__dict_test_start_idx={"one": 0.75, "two": 1}
+    ).data
+    assert data.dict_val_start_idx == {"one": 0.5, "two": 0.5}
+    assert data.dict_val_end_idx == {"one": 0.75, "two": 1}
+    assert data.dict_test_end_idx == {"one": 1, "two": 1}
+
+
+def test_a_data_set_may_be_there_to_be_evaluated_only():
+    run = good(data__dict_end_idx={"one": 0.8, "two": 0})
+    assert run.having("training") == ("one",)
+    assert run.data.dict_val_start_idx["two"] == 0 and run.data.dict_val_end_idx["two"] == 1
+    assert good(data__dict_end_idx={"one": 0, "two": 0}).having("training") == ()
+
+
+def test_whole_data_sets_validate_and_test():
+    run = good(
+        data__dict_end_idx={"one": 0.8, "two": 1},
+        data__validation={"one": "/v"},
+        data__test={"two": "s3://b/t"},
+    )
+    assert run.data.validation == {"one": "/v"} and run.data.test == {"two": "s3://b/t"}
+    assert run.data.dict_val_start_idx["one"] == run.data.dict_val_end_idx["one"] == 0.8
+    assert from_dict(yaml.safe_load(dump(run))) == run
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"data__validation": {"three": "/v"}}, "data.validation.three = '/v': no dataset of this name"),
+        ({"data__test": {"one": "ftp://host/x"}}, "data.test.one: ftp://host/x: URLs of ftp://"),
+        ({"data__validation": {"one": "https://me:secret@host/x"}}, "data.validation.one: https://"),
+        ({"data__validation": {"two": "/1"}}, "is data.dict_root_dirs.one too; name another"),
+        ({"data__validation": {"one": "/v"}, "data__test": {"two": "/v"}}, "is data.validation.one too"),
+        ({"data__test": {"one": 1}}, "data.test.one = 1: expected a path or URL"),
+    ],
+)
+def test_whole_data_sets_that_cannot_be(change, expected):
+    assert expected in message(**change)
+    assert "secret" not in message(**change)
 
 
 @pytest.mark.parametrize(

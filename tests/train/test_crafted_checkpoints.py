@@ -20,9 +20,10 @@ from crafted import header, mutated, one_message, read_json, seal, write_header,
 from ucf_vit.config import Run, load
 from ucf_vit.core.errors import CheckpointError
 from ucf_vit.train import checkpoint
-from ucf_vit.train.build import build_data, build_task
+from ucf_vit.train.build import build_task
 from ucf_vit.train.checkpoint.inspect import describe, export_weights
 from ucf_vit.train.checkpoint.locate import locate
+from ucf_vit.train.data import build_data
 from ucf_vit.train.directory import load_for_inference, resume
 from ucf_vit.train.launch import start
 from ucf_vit.train.pretrained import start_from, start_from_mae

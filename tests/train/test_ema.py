@@ -18,6 +18,7 @@ from torch.distributed.tensor import Shard, distribute_tensor, init_device_mesh
 import runs
 from ucf_vit.config import load
 from ucf_vit.data.batch import Batch
+from ucf_vit.evaluation import evaluate_task
 from ucf_vit.parallel.world import World
 from ucf_vit.tasks.task import Loss, Panel, Task
 from ucf_vit.train import checkpoint
@@ -28,7 +29,6 @@ from ucf_vit.train.ema import Ema
 from ucf_vit.train.hooks.pictures import PicturesHook
 from ucf_vit.train.launch import start
 from ucf_vit.train.loss_scale import LossScale
-from ucf_vit.train.results import evaluate_task
 from ucf_vit.train.state import State
 from ucf_vit.train.step import StepSettings, train_step
 

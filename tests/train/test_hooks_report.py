@@ -1,8 +1,10 @@
 """report.html: everything in one file, escaped, complete or not there."""
 
+import math
 import re
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,9 +16,10 @@ import torch
 from ucf_vit.core.durable import write_atomic
 from ucf_vit.train.hooks import page
 from ucf_vit.train.hooks.curves import draw_curves
+from ucf_vit.train.hooks.evaluations import FOLDER, Evaluation, read_evaluations
 from ucf_vit.train.hooks.jsonl import JsonlHook
 from ucf_vit.train.hooks.page import Table
-from ucf_vit.train.hooks.report import ReportHook, environment, write_report
+from ucf_vit.train.hooks.report import About, ReportHook, environment, read_about, write_report
 from ucf_vit.train.hooks.results import run_facts, validation_table
 
 EVIL = "<script>alert('&\"')</script>"
@@ -49,7 +52,8 @@ class Checker(HTMLParser):
 
 
 def _state(step: int, total: int = 4) -> Any:
-    task = SimpleNamespace(best=("dice_mean", "max"))
+    best = ("dice_mean", "max")
+    task = SimpleNamespace(best=best, best_by=lambda metrics: best, definitions=())
     return SimpleNamespace(step=step, epoch=step // 2, total_steps=total, steps_per_epoch=2, task=task)
 
 
@@ -64,8 +68,19 @@ def _run(directory: Path) -> Iterator[Any]:
         yield state
 
 
+def evaluation(**options: Any) -> Evaluation:
+    defaults: dict[str, Any] = {
+        "title": "Validation",
+        "written": "2026-01-01 00:00:00",
+        "facts": {"Items": EVIL},
+        "metrics": {"unetr": {"dice": 0.5}},
+        "items": {"ct": ("case_1", "case_2")},
+    }
+    return Evaluation(**{**defaults, **options})
+
+
 def _report(directory: Path, **options: Any) -> Checker:
-    path = write_report(directory, title="a run", summary={"Task": "unetr"}, **options)
+    path = write_report(directory, About("a run", {"Task": "unetr"}, **options))
     assert path == directory / "report.html"
     return Checker(path.read_text(encoding="utf-8"))
 
@@ -78,15 +93,18 @@ def test_report_of_a_whole_run(tmp_path: Path) -> None:
     for name, data in draw_curves([{"step": 1, "loss": 1.0, "lr": 1.0}]).items():
         write_atomic(tmp_path / "pictures" / f"{name}.png", data)
     write_atomic(tmp_path / "pictures" / "example.png", b"\x89PNG")
-    compared = {"UNETR": {"dice_1": 0.9, "note": EVIL}, EVIL: {"dice_1": 0.25}}
-    tables = [Table("Held-out volumes", compared, better="max")]
-    found = _report(tmp_path, tables=tables, best=("dice_mean", "max"), environment={"torch": EVIL})
+    evaluation(title=f"Test items {EVIL}", notes=(EVIL,)).write(tmp_path / FOLDER / "test_best.json")
+    (tmp_path / FOLDER / "of_another.json").write_text('{"format": "another"}')
+    (tmp_path / FOLDER / "cut.json").write_text('{"format": "ucf_vit.evaluation", "tit')
+    options = {"definitions": (EVIL,), "environment": {"torch": EVIL}}
+    found = _report(tmp_path, best=("dice_mean", "max"), **options)
     assert found.tags["script"] == 0 and found.tags["link"] == 0
     assert len(found.sources) == 3 and all(
         source.startswith("data:image/png;base64,") for source in found.sources
     )
-    assert found.text.count(EVIL) == 5
-    headings = "Held-out volumes, Validation, Curves, Pictures, Warnings, Configuration, Environment"
+    assert found.text.count(EVIL) == 7
+    assert "it was chosen on these items" in found.text
+    headings = "Test items, Validation, Curves, Pictures, Warnings, Configuration, Environment"
     values = "0.75 at step 2, best (step 2), last (step 4), Training time, 25%"
     for text in f"{headings}, {values}".split(", "):
         assert text in found.text
@@ -98,7 +116,7 @@ def test_report_of_an_empty_directory(tmp_path: Path) -> None:
     found = _report(tmp_path / "not" / "there")
     assert "unetr" in found.text
     assert found.tags["h2"] == 0
-    assert Checker(write_report(tmp_path, title="", summary={}).read_text()).tags["h1"] == 1
+    assert Checker(write_report(tmp_path, About("")).read_text()).tags["h1"] == 1
 
 
 def test_report_without_validation(tmp_path: Path) -> None:
@@ -119,7 +137,44 @@ def test_hook_writes_at_each_validation_and_at_the_end(tmp_path: Path) -> None:
         assert torch.__version__.split("+")[0] in text
     (tmp_path / "report.html").unlink()
     hook.on_end(state)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["metrics.jsonl", "report.html"]
+    names = ["metrics.jsonl", "report.html", "report.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
+
+
+def test_what_an_evaluation_adds_leaves_what_the_training_said(tmp_path: Path) -> None:
+    hook = ReportHook(tmp_path, title="unetr", summary={"Processes": "64"}, device=torch.device("cpu"))
+    hook.on_end(next(_run(tmp_path)))
+    about = read_about(tmp_path)
+    assert about == replace(
+        hook.about, summary={"Processes": "64", "Steps": "2 of 4"}, best=("dice_mean", "max")
+    )
+    for number, name in enumerate(("validation_best", "test_best")):
+        evaluation(title=name, written=f"2026-01-01 00:00:0{number}").write(
+            tmp_path / FOLDER / f"{name}.json"
+        )
+    found = Checker(write_report(tmp_path, about).read_text())
+    assert "Processes" in found.text and "64" in found.text
+    assert (
+        found.text.index("test_best")
+        < found.text.index("validation_best")
+        < found.text.index("Curves" if "Curves" in found.text else "Validation")
+    )
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"title": 3}', '{"title": "a", "best": ["x", "up"]}'])
+def test_what_is_no_description_is_none(tmp_path: Path, text: str) -> None:
+    assert read_about(tmp_path) is None
+    (tmp_path / "report.json").write_text(text)
+    assert read_about(tmp_path) is None
+
+
+def test_evaluations_are_read_as_they_were_written(tmp_path: Path) -> None:
+    one = evaluation(metrics={"unetr": {"dice": 0.5, "dice_1": None}, "threshold": {"dice": 0.25}})
+    one.write(tmp_path / FOLDER / "a.json")
+    assert read_evaluations(tmp_path) == [one]
+    assert one.by_metric["dice"] == {"unetr": 0.5, "threshold": 0.25}
+    assert math.isnan(one.by_metric["dice_1"]["unetr"])
+    assert read_evaluations(tmp_path / "nowhere") == []
 
 
 def test_best_is_the_best_finite_one() -> None:

@@ -54,6 +54,8 @@ def test_an_override_and_other_files_say_where_to(moved: Path, tmp_path: Path) -
     assert "original" in load(other).trainer.checkpoint_path
     for checkpoint in ("best", "last_even", "last_odd"):
         shutil.rmtree(moved / checkpoint, ignore_errors=True)
+    assert load(moved).trainer.checkpoint_path == str(moved), "a run that has saved nothing yet"
+    (moved / "run.json").unlink()
     assert "original" in load(moved / "config.yaml").trainer.checkpoint_path, "no run lies there"
 
 

@@ -13,12 +13,9 @@ from pathlib import Path
 import pytest
 
 import runs
-from ucf_vit.config import load
 from ucf_vit.core.errors import UserError
+from ucf_vit.evaluation import Wanted, evaluate_run
 from ucf_vit.train import checkpoint, engine
-from ucf_vit.train.build import build_task
-from ucf_vit.train.launch import start
-from ucf_vit.train.results import evaluate_task
 
 SETTINGS = {"checkpoint_steps": 3, "max_epochs": 4}
 TWO_EPOCHS = ["trainer.max_epochs=2"]
@@ -113,9 +110,7 @@ def test_other_trees_than_those_of_the_training_get_a_word(tmp_path: Path, concr
     runs.train(config, *resumed)
     assert "was trained otherwise: model.fixed_length was 15, is 22\n" in log.read_text()
     for overrides, said in ((resumed[2:], False), (["model.detail=variance"], True)):
-        run = load(config, overrides)
-        with start(run) as world:
-            evaluate_task(build_task(run), run, world, name="last")
+        evaluate_run(config, Wanted("last"), overrides)
         assert ("model.fixed_length was 22, is 15; model.detail was" in report.read_text()) == said
 
 

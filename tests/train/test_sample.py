@@ -153,14 +153,14 @@ def test_a_tree_for_each_variable(tmp_path: Path, coloured: Path) -> None:
 
 
 def test_samples_are_told_what_they_are(tmp_path: Path, told: Path) -> None:
-    options = ["--number", "2", "--condition", "class=2"]
-    call(told, *options, "--guidance", 3, "--compare", "--out", tmp_path / "a")
+    options = ["--number", "2", "--condition", "class=red"]
+    assert "(class red)" in call(told, *options, "--guidance", 3, "--compare", "--out", tmp_path / "a")
     call(told, "trainer.data_type=bfloat16", *options, "--condition", "dataset=tiny", "--out", tmp_path / "b")
     with np.load(tmp_path / "a" / sample_files.VALUES) as stored:
         assert stored.files == ["red", "green", "blue"]
     found = json.loads((tmp_path / "a" / sample_files.FIDELITY).read_text())
     assert found["tiles"] == {"training": 6, "held_out": 2}
-    assert found["sampling"]["conditions"] == {"class": "2"}
+    assert found["sampling"]["conditions"] == {"class": "red"}
     assert "/red/" in found["nearest_training_tile"]["generated"][0]["file"]
 
 
@@ -180,16 +180,17 @@ def test_what_cannot_be_sampled_is_one_message(
     tmp_path: Path, flat: Path, told: Path, concrete: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = ("--out", tmp_path / "out")
-    assert "class=7: no such value; known: 0, 1, 2" in refused(capsys, told, "--condition", "class=7", *out)
+    unknown = "class=rad: no such value (did you mean 'red'?); known: blue, green, red"
+    assert unknown in refused(capsys, told, "--condition", "class=rad", *out)
     assert "did you mean 'class'" in refused(capsys, told, "--condition", "clas=1", *out)
     assert "NAME=VALUE" in refused(capsys, told, "--condition", "class", *out)
-    assert "twice" in refused(capsys, told, "--condition", "class=1", "--condition", "class=2", *out)
+    assert "twice" in refused(capsys, told, "--condition", "class=red", "--condition", "class=blue", *out)
     assert "trained with none" in refused(capsys, flat, "--condition", "class=1", *out)
     assert "name a --condition" in refused(capsys, told, "--guidance", 2, *out)
     assert "trained with 8 steps" in refused(capsys, flat, "--steps", 9, *out)
     assert "--number 0" in refused(capsys, flat, "--number", 0, *out)
     assert "two samples" in refused(capsys, flat, "--number", 1, "--compare", *out)
-    no_held_out = "data.dict_val_start_idx={tiny: 1.0}"
+    no_held_out = "data.dict_val_end_idx={tiny: 0.75}"
     assert "no held-out" in refused(capsys, flat, no_held_out, "--compare", *out)
     assert "ddpm has eta 1" in refused(capsys, flat, "--sampler", "ddpm", "--eta", "0.5", *out)
     assert not (tmp_path / "out").exists()

@@ -13,7 +13,19 @@ from typing import Annotated
 import typer
 
 import ucf_vit
-from ucf_vit.cli import checkpoint, config, mesh, plan, prepare, sample, stats, synth, train, visualize
+from ucf_vit.cli import (
+    checkpoint,
+    config,
+    evaluate,
+    mesh,
+    plan,
+    prepare,
+    sample,
+    stats,
+    synth,
+    train,
+    visualize,
+)
 from ucf_vit.cli.arguments import Commands, refuse_credentials
 from ucf_vit.core.errors import UserError
 from ucf_vit.core.urls import without_credentials
@@ -27,7 +39,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.command("train")(train.train)
-app.command("evaluate")(train.evaluate)
+app.command("evaluate")(evaluate.evaluate)
 app.command("sample")(sample.sample)
 app.command("stats")(stats.stats)
 app.command("prepare")(prepare.prepare)

@@ -82,11 +82,14 @@ def prepare(
         chunk=None if chunk is None else _sides(chunk), shard_bytes=shard_size * MIB, workers=threads
     )
     given: dict[str, Any] = {} if on_error is None else {"on_error": on_error.value}
-    roots = {}
-    for name, origin, place, used in _origins(source, destination, overrides, dataset, variables, settings):
-        roots[name] = str(_one(name, origin, place, replace(used, **given)))
-    shown = ", ".join(f"{name}: {root}" for name, root in roots.items())
-    typer.echo(f"data:\n  dataset: prepared\n  dict_root_dirs: {{{shown}}}")
+    roots: dict[str, dict[str, Path]] = {}
+    found = _origins(source, destination, overrides, dataset, variables, settings)
+    for key, name, origin, place, used in found:
+        roots.setdefault(key, {})[name] = _one(place.name, origin, place, replace(used, **given))
+    typer.echo("data:\n  dataset: prepared")
+    for key, places in roots.items():
+        shown = ", ".join(f"{name}: {place}" for name, place in places.items())
+        typer.echo(f"  {key}: {{{shown}}}")
 
 
 def _origins(
@@ -96,8 +99,8 @@ def _origins(
     dataset: str | None,
     variables: str | None,
     settings: Settings,
-) -> list[tuple[str, Origin, Path, Settings]]:
-    """Name, origin, directory and settings of each data set."""
+) -> list[tuple[str, str, Origin, Path, Settings]]:
+    """Key, name, origin, directory and settings of each data set."""
     if source.endswith((".yaml", ".yml")):
         if dataset or variables:
             raise UserError(f"{source}: a config says what the data is; leave --dataset and --variables out")
@@ -117,7 +120,7 @@ def _origins(
     options = {} if settings.chunk is None else {"tile_dims": len(settings.chunk)}
     names = None if variables is None else [name.strip() for name in variables.split(",")]
     origin = Origin.of(dataset, path_or_url(source), names, options)
-    return [(destination.name, origin, destination, settings)]
+    return [("dict_root_dirs", destination.name, origin, destination, settings)]
 
 
 def _one(name: str, origin: Origin, place: Path, settings: Settings) -> Path:

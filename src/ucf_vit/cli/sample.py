@@ -40,7 +40,7 @@ def sample(
         float, typer.Option(help="More than 1: more like the condition, less like each other.")
     ] = 1.0,
     condition: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=VALUE", help="E.g. class=3; can be repeated.")
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="E.g. class=dog, by name; can be repeated.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Sample i depends on the seed and i.")] = 0,
     batch_size: Annotated[int, typer.Option(min=1, help="Samples at a time; changes none of them.")] = 16,
@@ -101,7 +101,7 @@ def _pairs(given: list[str]) -> dict[str, str]:
     for one in given:
         name, equals, value = one.partition("=")
         if not (name and equals and value):
-            raise UserError(f"--condition {one}: expected NAME=VALUE, such as class=3")
+            raise UserError(f"--condition {one}: expected NAME=VALUE, such as class=dog")
         if name in pairs:
             raise UserError(f"--condition {one}: {name} is given twice")
         pairs[name] = value

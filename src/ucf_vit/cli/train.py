@@ -1,4 +1,4 @@
-"""`ucf-vit train` and `ucf-vit evaluate`."""
+"""`ucf-vit train`."""
 
 from __future__ import annotations
 
@@ -36,24 +36,3 @@ def train(config: Config, overrides: Overrides = None, task: Task = None, nproc:
         raise typer.Exit(spawn(nproc, ["train", escaped(str(config)), *(overrides or []), *said]))
     with start(run) as world:
         train_task(build_task(run), run, world)
-
-
-def evaluate(
-    config: Config,
-    overrides: Overrides = None,
-    task: Task = None,
-    checkpoint: Annotated[
-        str, typer.Option(help="Which checkpoint of the run: best, last, last_even, ...")
-    ] = "best",
-    threshold: Annotated[
-        bool, typer.Option(help="Beside it, the best that thresholds on intensity reach.")
-    ] = False,
-) -> None:
-    """Evaluate a trained run on its held-out data and print a table."""
-    run = load(config, overrides or [], task=task)
-    from ucf_vit.train.build import build_task
-    from ucf_vit.train.launch import start
-    from ucf_vit.train.results import evaluate_task
-
-    with start(run) as world:
-        evaluate_task(build_task(run), run, world, name=checkpoint, threshold=threshold)

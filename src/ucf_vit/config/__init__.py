@@ -1,7 +1,7 @@
 """One YAML file holds a run: schema, loading, overrides, checks, explanations."""
 
 from ucf_vit.config.check_size import parameters
-from ucf_vit.config.data import Data, DatasetOptions, Normalization
+from ucf_vit.config.data import Data, DatasetOptions, Normalization, Split
 from ucf_vit.config.differences import differences
 from ucf_vit.config.explain import explain
 from ucf_vit.config.load import dump, from_dict, load
@@ -21,6 +21,7 @@ __all__ = [
     "Normalization",
     "Parallelism",
     "Run",
+    "Split",
     "TaskName",
     "Trainer",
     "config_of",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterator, Mapping
-from itertools import islice, pairwise
+from itertools import combinations, islice, pairwise
 
-from ucf_vit.config.data import Data, DatasetOptions, Normalization
+from ucf_vit.config.data import RANGES, Data, DatasetOptions, Normalization
 from ucf_vit.config.located import KeyPath
 from ucf_vit.config.origins import dotted
 from ucf_vit.config.problems import MOST, Problem, show
@@ -15,6 +15,8 @@ from ucf_vit.core.intervals import NAN, Interval
 from ucf_vit.core.registry import nearest
 
 log = logging.getLogger(__name__)
+SOME = ("validation", "test")
+"""Dictionaries that need not have an entry for every data set."""
 
 
 def dataset_names(run: Run) -> Iterator[Problem]:
@@ -26,16 +28,24 @@ def dataset_names(run: Run) -> Iterator[Problem]:
     for key in Data.model_fields:
         entries = getattr(run.data, key)
         if isinstance(entries, Mapping) and entries:
-            yield from _same_names(run, ("data", key), entries)
+            yield from _same_names(run, ("data", key), entries, () if key in SOME else run.datasets)
     balancing = run.load_balancing
     if balancing.tile_seconds:
-        yield from _same_names(run, ("load_balancing", "tile_seconds"), balancing.tile_seconds)
+        path = ("load_balancing", "tile_seconds")
+        yield from _same_names(run, path, balancing.tile_seconds, _training(run))
     if not balancing.auto_load_balancing:
         path = ("load_balancing", "batches_per_rank_epoch")
-        yield from _same_names(run, path, balancing.batches_per_rank_epoch)
+        yield from _same_names(run, path, balancing.batches_per_rank_epoch, _training(run))
 
 
-def _same_names(run: Run, path: KeyPath, entries: Mapping[str, object]) -> Iterator[Problem]:
+def _training(run: Run) -> list[str]:
+    """The data sets that train, as far as the file says."""
+    return [name for name in run.datasets if run.data.dict_end_idx.get(name, 1) > 0]
+
+
+def _same_names(
+    run: Run, path: KeyPath, entries: Mapping[str, object], needed: Collection[str]
+) -> Iterator[Problem]:
     known = run.data.dict_root_dirs
     for name, value in entries.items():
         if name not in known:
@@ -43,7 +53,7 @@ def _same_names(run: Run, path: KeyPath, entries: Mapping[str, object]) -> Itera
                 f"no dataset of this name in data.dict_root_dirs{nearest(name, known)}; it has {_list(known)}"
             )
             yield Problem((*path, name), message, value)
-    missing = [name for name in known if name not in entries]
+    missing = [name for name in needed if name not in entries]
     if missing:
         yield Problem(path, f"no entry for {_list(missing)}, which data.dict_root_dirs has", entries)
 
@@ -76,24 +86,45 @@ def source(run: Run) -> Iterator[Problem]:
 
 
 def ranges(run: Run) -> Iterator[Problem]:
-    """Ranges of files begin before they end; training and validation do not meet."""
+    """Ranges of files begin before they end; training, validation and test files do not meet."""
     data = run.data
     for name in run.datasets:
-        start, end = data.dict_start_idx[name], data.dict_end_idx[name]
-        val_start, val_end = data.dict_val_start_idx[name], data.dict_val_end_idx[name]
-        if start >= end:
+        found: dict[str, tuple[float, float, str]] = {}
+        for split, (start_key, end_key) in RANGES.items():
+            start, end = getattr(data, start_key)[name], getattr(data, end_key)[name]
+            if start > end:
+                message = f"expected at least data.{start_key}.{name} = {start}"
+                yield Problem(("data", end_key, name), message, end)
+            elif start < end and name not in getattr(data, split, {}):
+                found[split] = (start, end, start_key)
+        yield from _meeting(name, found)
+
+
+def _meeting(name: str, found: Mapping[str, tuple[float, float, str]]) -> Iterator[Problem]:
+    """`found` are start, end and the key of the start, by split."""
+    for first, second in combinations(found, 2):
+        (start, end, _), (other_start, other_end, key) = found[first], found[second]
+        if max(start, other_start) < min(end, other_end):
             message = (
-                f"expected more than data.dict_start_idx.{name} = {start}; no training files would be left"
+                f"{second} files {other_start}..{other_end} are {first} files too ({start}..{end}); end "
+                f"those at {other_start}, or begin these at {end}"
             )
-            yield Problem(("data", "dict_end_idx", name), message, end)
-        if val_start > val_end:
-            message = f"expected at least data.dict_val_start_idx.{name} = {val_start}"
-            yield Problem(("data", "dict_val_end_idx", name), message, val_end)
-        elif val_start < val_end and max(start, val_start) < min(end, val_end):
-            message = f"validation files {val_start}..{val_end} are training files too ({start}..{end}); "
-            yield Problem(
-                ("data", "dict_val_start_idx", name), f"{message}take those from {end} on", val_start
-            )
+            yield Problem(("data", key, name), message, other_start)
+
+
+def whole_sets(run: Run) -> Iterator[Problem]:
+    """No root is there to train and to validate or test, nor for both of these."""
+    data = run.data
+    used = {
+        root: f"data.dict_root_dirs.{name}"
+        for name, root in data.dict_root_dirs.items()
+        if data.dict_start_idx[name] < data.dict_end_idx[name]
+    }
+    for key in SOME:
+        for name, root in getattr(data, key).items():
+            if root in used:
+                yield Problem(("data", key, name), f"is {used[root]} too; name another", root)
+        used |= {root: f"data.{key}.{name}" for name, root in getattr(data, key).items()}
 
 
 def variables(run: Run) -> Iterator[Problem]:

@@ -86,7 +86,7 @@ def groups(run: Run) -> Iterator[Problem]:
     balancing = run.load_balancing
     if balancing.auto_load_balancing:
         return
-    text, count = balancing.dataset_group_list, len(run.datasets)
+    text, count = balancing.dataset_group_list, len(run.having("training"))
     try:
         good = len(balancing.groups()) == count and min(balancing.groups()) >= 1
     except ValueError:

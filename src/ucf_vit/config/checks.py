@@ -50,6 +50,7 @@ CHECKS: tuple[Check, ...] = (
     check_data.options,
     check_data.source,
     check_data.ranges,
+    check_data.whole_sets,
     check_data.variables,
     check_data.channels,
     check_data.normalizations,

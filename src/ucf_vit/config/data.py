@@ -21,6 +21,14 @@ from ucf_vit.config.fields import (
 )
 from ucf_vit.core.intervals import NAN, Interval
 
+Split = Literal["training", "validation", "test"]
+"""What files are for: to learn from, to choose a checkpoint by, and to be looked at once, in the end."""
+RANGES: dict[Split, tuple[str, str]] = {
+    "training": ("dict_start_idx", "dict_end_idx"),
+    "validation": ("dict_val_start_idx", "dict_val_end_idx"),
+    "test": ("dict_test_start_idx", "dict_test_end_idx"),
+}
+"""The keys that say where the files of a split begin and end."""
 Label = Annotated[int, Strict(False), Field(ge=-LARGEST, le=LARGEST)]
 
 
@@ -67,7 +75,8 @@ class Normalization(Section):
 class Data(Section):
     """Where the data is, which part trains and which validates, and how it becomes batches.
 
-    A `dict_*` has one entry per dataset, under the names of `dict_root_dirs`.
+    A `dict_*` has one entry per dataset, under the names of `dict_root_dirs`; `validation` and `test` may
+    have fewer.
     """
 
     dataset: str = key(
@@ -82,7 +91,10 @@ class Data(Section):
         {}, "Start of the training files as a fraction of the sorted list.", "fraction", derived="0"
     )
     dict_end_idx: dict[str, Index] = key(
-        {}, "End of the training files as a fraction of the sorted list.", "fraction", derived="1"
+        {},
+        "End of the training files as a fraction of the sorted list; equal to the start: none.",
+        "fraction",
+        derived="1",
     )
     dict_val_start_idx: dict[str, Index] = key(
         {},
@@ -91,7 +103,31 @@ class Data(Section):
         derived="dict_end_idx",
     )
     dict_val_end_idx: dict[str, Index] = key(
-        {}, "End of the validation files; equal to the start: none.", "fraction", derived="1"
+        {},
+        "End of the validation files; equal to the start: none.",
+        "fraction",
+        derived="dict_test_start_idx",
+    )
+    dict_test_start_idx: dict[str, Index] = key(
+        {},
+        "Start of the test files as a fraction of the sorted list. Neither training nor the choice of a "
+        "checkpoint looks at them; `ucf-vit evaluate --split test` does.",
+        "fraction",
+        derived="1: none",
+    )
+    dict_test_end_idx: dict[str, Index] = key(
+        {}, "End of the test files as a fraction of the sorted list.", "fraction", derived="1"
+    )
+    validation: dict[str, Annotated[PathOrUrl, Field(min_length=1)]] = key(
+        {},
+        "Root of a whole data set that validates, for those data sets that have one; it is read as the data "
+        "set of its name.",
+        derived="files of the data set itself, dict_val_start_idx to dict_val_end_idx",
+    )
+    test: dict[str, Annotated[PathOrUrl, Field(min_length=1)]] = key(
+        {},
+        "The same for test data.",
+        derived="files of the data set itself, dict_test_start_idx to dict_test_end_idx",
     )
     dict_buffer_sizes: dict[str, Count] = key({}, "Size of the shuffle buffer.", "tiles", derived="100")
     num_channels_available: dict[str, Count] = key(
@@ -201,6 +237,14 @@ class Data(Section):
     )
     on_error: Literal["fail", "skip"] = key("fail", "What to do with an unreadable file.")
     max_errors: Whole = key(10, "With on_error skip: abort after so many unreadable files.", "files", ge=0)
+
+    def part(self, dataset: str, split: Split) -> tuple[str, float, float]:
+        """Root of a data set, and start and end of those of its files that are for `split`, as fractions."""
+        whole = {} if split == "training" else getattr(self, split)
+        if dataset in whole:
+            return whole[dataset], 0.0, 1.0
+        start, end = (getattr(self, key)[dataset] for key in RANGES[split])
+        return self.dict_root_dirs[dataset], start, end
 
 
 class DatasetOptions(Section):

@@ -10,7 +10,8 @@ from ucf_vit.config.run import Run
 log = logging.getLogger(__name__)
 CONFIG = "config.yaml"
 """What a run writes into its directory, with every default filled in."""
-CHECKPOINTS = "*/meta.json"
+OF_A_RUN = ("run.json", "*/meta.json")
+"""What lies in the directory of a run: the list of its files, or checkpoints."""
 
 
 def config_of(path: Path) -> Path:
@@ -22,13 +23,13 @@ def config_of(path: Path) -> Path:
 def in_own_directory(run: Run, path: Path) -> Run:
     """The same run, in the directory of `path` if that holds the run: it may have been renamed or copied.
 
-    It does where `path` is called config.yaml and lies beside checkpoints. An override of
+    It does where `path` is called config.yaml and lies beside what only a run has. An override of
     trainer.checkpoint_path stands.
     """
     if path.name != CONFIG or run.from_override("trainer.checkpoint_path"):
         return run
     own, said = path.absolute().parent, Path(run.trainer.checkpoint_path)
-    if own.resolve() == said.resolve() or not any(own.glob(CHECKPOINTS)):
+    if own.resolve() == said.resolve() or not any(any(own.glob(one)) for one in OF_A_RUN):
         return run
     shown = str(path.parent) if path.parent.name else str(own)
     log.warning(

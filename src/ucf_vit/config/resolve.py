@@ -76,16 +76,32 @@ def _length(space: tuple[int, ...], min_leaf: int) -> int:
 
 def _data(data: Data, model: Model) -> Data:
     names = list(data.dict_root_dirs)
-    end = data.dict_end_idx or dict.fromkeys(names, 1.0)
     variables = data.dict_in_variables or {name: list(model.default_vars) for name in names}
     defaults: dict[str, dict[str, Any]] = {
-        "dict_start_idx": dict.fromkeys(names, 0.0),
-        "dict_end_idx": end,
-        "dict_val_start_idx": end,
-        "dict_val_end_idx": dict.fromkeys(names, 1.0),
+        **_ranges(data, names),
         "dict_buffer_sizes": dict.fromkeys(names, BUFFER),
         "dict_in_variables": variables,
         "num_channels_used": {name: len(variables[name]) for name in names},
         "dict_label_mapping": {name: {} for name in names},
     }
     return data.model_copy(update={key: getattr(data, key) or value for key, value in defaults.items()})
+
+
+def _ranges(data: Data, names: list[str]) -> dict[str, dict[str, Any]]:
+    """What trains, validates and tests: training files, then validation files, then test files.
+
+    A data set with a root for validation has no validation files of its own, and the same for test.
+    """
+    nothing, everything = dict.fromkeys(names, 0.0), dict.fromkeys(names, 1.0)
+    end = data.dict_end_idx or everything
+    test = data.dict_test_start_idx or everything
+    start = data.dict_val_start_idx or end
+    own = {name: start[name] if name in data.validation else test[name] for name in names}
+    return {
+        "dict_start_idx": nothing,
+        "dict_end_idx": end,
+        "dict_val_start_idx": start,
+        "dict_val_end_idx": own,
+        "dict_test_start_idx": test,
+        "dict_test_end_idx": everything,
+    }

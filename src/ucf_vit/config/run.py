@@ -7,7 +7,7 @@ from typing import get_args
 
 from pydantic import PrivateAttr
 
-from ucf_vit.config.data import Data, DatasetOptions
+from ucf_vit.config.data import Data, DatasetOptions, Split
 from ucf_vit.config.fields import Section
 from ucf_vit.config.load_balancing import LoadBalancing
 from ucf_vit.config.model import Model
@@ -90,6 +90,11 @@ class Run(Section):
     def datasets(self) -> tuple[str, ...]:
         """Names of the datasets, in the order of the file."""
         return tuple(self.data.dict_root_dirs)
+
+    def having(self, split: Split) -> tuple[str, ...]:
+        """Those of `datasets` that have files for `split`."""
+        parts = {name: self.data.part(name, split) for name in self.datasets}
+        return tuple(name for name, (_, start, end) in parts.items() if start < end)
 
     def stats_file(self, dataset: str) -> Path:
         """Where the statistics of a dataset are, or are to be."""

@@ -98,6 +98,7 @@ def build_dataset(
         normalization=_normalization(made, normalization, nan),
         scratch=scratch,
         files=files,
+        class_names=tuple(made.class_names),
         slices=slices,
         label_map=LabelMap.of(label_mapping, ignore_label),
         num_classes=num_classes,

@@ -25,8 +25,9 @@ class Dataset:
     """Items of a source with their tiles; tile numbers run over the items in order.
 
     `listed` says what of the data set belongs to it, in all its ranges, and what was passed over.
-    `channels` are those used of the source's; `slices` says that a tile is a 2D slice of a volume. `origin`
-    (name and options) makes the source anew in another process.
+    `channels` are those used of the source's; `slices` says that a tile is a 2D slice of a volume;
+    `class_names` are those of the numbers that whole items have. `origin` (name and options) makes the source
+    anew in another process.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Dataset:
     normalization: Normalization
     scratch: Scratch
     files: Files = field(default_factory=Files)
+    class_names: tuple[str, ...] = ()
     slices: bool = False
     label_map: LabelMap = field(default_factory=lambda: LabelMap({}))
     num_classes: int | None = None

@@ -65,6 +65,11 @@ class Normalization:
         return self.kind in ("window", "percentiles")
 
     @property
+    def unit_range(self) -> bool:
+        """Whether it brings values to [0, 1]."""
+        return self.kind in ("minmax", "window", "percentiles")
+
+    @property
     def looks_at_items(self) -> bool:
         """Whether an item's values decide how it is normalised; else a tile can do without the others."""
         return self.kind in ("minmax", "zscore", "percentiles")

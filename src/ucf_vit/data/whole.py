@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
 
 import numpy as np
@@ -25,11 +25,13 @@ def volumes(
     ranks: int = 1,
     single_channel: bool = False,
     on_error: Literal["fail", "skip"] = "fail",
+    on_skip: Callable[[Skipped], None] = lambda skipped: None,
 ) -> Iterator[Batch]:
     """Whole items, normalised as their tiles are, in batches of one `[1, C, *S]`.
 
     This rank gets items rank, rank + ranks, ... of each data set; ranks may differ by one item. Keys are 0.
-    With `on_error` "skip" unreadable items are left out; the next batch says so in `skipped`.
+    With `on_error` "skip" unreadable items are left out; `on_skip` is told each, and the next batch says so
+    in `skipped`.
     """
     skipped: list[Skipped] = []
     for dataset, channels in split(datasets, single_channel):
@@ -43,6 +45,7 @@ def volumes(
                     raise
                 log.warning("skipped an unreadable file: %s", error)
                 skipped.append(Skipped(file, str(error)))
+                on_skip(skipped[-1])
                 continue
             yield Batch(
                 image=torch.from_numpy(image)[None],

@@ -163,11 +163,13 @@ class Keeper:
         return dict(zip(names, entries, strict=True))
 
 
-def in_threads(call: Callable[[Given], Found], values: Sequence[Given]) -> list[Found]:
+def in_threads(
+    call: Callable[[Given], Found], values: Sequence[Given], threads: int = THREADS
+) -> list[Found]:
     """`call` of each value, in order, by threads: what waits for files waits together."""
-    size = min(256, -(-len(values) // THREADS) or 1)
+    size = min(256, -(-len(values) // threads) or 1)
     chunks = [values[first : first + size] for first in range(0, len(values), size)]
-    with ThreadPoolExecutor(max_workers=THREADS) as pool:
+    with ThreadPoolExecutor(max_workers=threads) as pool:
         parts = pool.map(lambda chunk: [call(value) for value in chunk], chunks)
         return [found for part in parts for found in part]
 

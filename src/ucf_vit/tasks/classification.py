@@ -50,8 +50,12 @@ class Classification(Task):
         logits = self.predict(batch.image, self.patches_of(batch), batch.variables).float()
         probability = logits.softmax(dim=1)[0]
         best = int(torch.argmax(probability))
-        title = f"class {int(class_label(batch)[0])}, predicted {best} ({float(probability[best]):.0%})"
+        label, predicted = (self._name(number) for number in (int(class_label(batch)[0]), best))
+        title = f"class {label}, predicted {predicted} ({float(probability[best]):.0%})"
         return [Panel(title, batch.image[0].float().mean(dim=0).cpu().numpy())]
+
+    def _name(self, number: int) -> str:
+        return self.class_names[number] if number < len(self.class_names) else str(number)
 
 
 def class_label(batch: Batch) -> Tensor:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,12 +13,13 @@ from ucf_vit import diffusion
 from ucf_vit.core.errors import UserError
 from ucf_vit.core.seeds import rand_per_sample, randn_per_sample
 from ucf_vit.data.batch import Batch
+from ucf_vit.data.normalization import Normalization
 from ucf_vit.diffusion import Prediction, ScheduleKind
 from ucf_vit.models.diffusion import DiffusionVIT
 from ucf_vit.patching.tree.leaves import Leaves
 from ucf_vit.patching.tree.patcher import AdaptivePatcher
 from ucf_vit.patching.tree.patches import Patches
-from ucf_vit.tasks.classification import class_label
+from ucf_vit.tasks.conditions import check_labels, labels_of
 from ucf_vit.tasks.task import TASKS, Loss, Panel, Task, total
 
 PICTURE_STEPS = 25
@@ -50,7 +51,8 @@ class Denoising(Task):
             "dataset", where they are from.
         condition_dropout: chance that a training sample is not told one of them, for guidance (Ho and
             Salimans 2022).
-        unit_range: images are in 0..1: they are brought to -1..1, and samples cut off there.
+        unit_range: images are in 0..1: they are brought to -1..1, and samples cut off there. None: the data
+            that it is trained on decides.
         patcher: with adaptive patching.
     """
 
@@ -65,7 +67,7 @@ class Denoising(Task):
         min_snr: float = 0.0,
         conditions: Mapping[str, Sequence[str]] | None = None,
         condition_dropout: float = 0.1,
-        unit_range: bool = True,
+        unit_range: bool | None = True,
         patcher: AdaptivePatcher | None = None,
     ) -> None:
         super().__init__(model, patcher)
@@ -76,6 +78,36 @@ class Denoising(Task):
         self.conditions = {name: tuple(values) for name, values in (conditions or {}).items()}
         self.condition_dropout = condition_dropout
         self.unit_range = unit_range
+
+    def name_classes(self, names: Sequence[str]) -> None:
+        """The values of the condition "class" are these names, then numbers of classes that have none."""
+        super().name_classes(names)
+        if "class" in self.conditions:
+            more = range(len(names), len(self.conditions["class"]))
+            self.conditions["class"] = (*names, *map(str, more))
+
+    def kept(self) -> dict[str, Any]:
+        """What values mean, and the names of what samples can be told."""
+        return {"unit_range": self.unit_range, "conditions": {n: list(v) for n, v in self.conditions.items()}}
+
+    def restore(self, kept: Mapping[str, Any]) -> None:
+        """Take what `kept` returned when the weights were trained."""
+        if "unit_range" in kept:
+            self.unit_range = bool(kept["unit_range"])
+        self.conditions |= {
+            n: tuple(v) for n, v in kept.get("conditions", {}).items() if n in self.conditions
+        }
+
+    def settle(self, normalized: Mapping[str, Normalization]) -> None:
+        """Whether values are in 0..1, where that is open. UserError where they have to be and are not."""
+        others = [(name, how.kind) for name, how in normalized.items() if not how.unit_range]
+        if self.unit_range is None:
+            self.unit_range = not others
+        if self.unit_range and others:
+            raise UserError(
+                f"{others[0][0]}: the network is trained on values in 0..1, which those of normalization "
+                f"{others[0][1]} are not; give data.dict_normalization as it was"
+            )
 
     def draw(self, batch: Batch) -> Batch:
         """Adds steps `time` `[B]`, their `levels` `[B, 2]`, `noise` like what the model sees, and `told`.
@@ -156,7 +188,7 @@ class Denoising(Task):
         device = next(self.model.parameters()).device
         patches = None if self.patcher is None else self._empty(leaves, len(keys), variables, device)
         shape = self.model.input.shape(self._channels(variables))
-        self._check_labels(labels, guidance)
+        check_labels(self.conditions, labels, guidance, needed=self.condition_dropout == 0)
         given = Given(None if labels is None else labels.to(device), patches, variables)
 
         def fresh(purpose: str) -> Tensor:
@@ -172,38 +204,13 @@ class Denoising(Task):
             diffusion.timesteps(len(self.signal), steps),
             eta,
             lambda i: fresh(f"step {i}"),
-            clip=self.unit_range,
+            clip=bool(self.unit_range),
         )
         return self._image(clean, patches)
 
-    def _check_labels(self, labels: Tensor | None, guidance: float) -> None:
-        if not math.isfinite(guidance) or guidance < 0:
-            raise UserError(f"guidance {guidance}: expected a number of 0 or more; 1 is none")
-        untold = labels is None or guidance != 1 or bool((labels < 0).any())
-        if self.conditions and self.condition_dropout == 0 and untold:
-            raise UserError(
-                f"the model was trained with condition_dropout 0, always told {', '.join(self.conditions)}: "
-                "say all of them, with guidance 1"
-            )
-        for column, (name, values) in enumerate(self.conditions.items()):
-            largest = -1 if labels is None else int(labels[:, column].max())
-            if largest >= len(values):
-                raise UserError(f"{name} {largest} is none; expected 0 to {len(values) - 1}, or -1: not told")
-
     def labels_of(self, batch: Batch) -> Tensor | None:
         """What the samples of a batch can be told, `[B, K]` int64; None where K is 0."""
-        if not self.conditions:
-            return None
-        return torch.stack([self._label(name, batch) for name in self.conditions], dim=1)
-
-    def _label(self, name: str, batch: Batch) -> Tensor:
-        if name == "class":
-            return class_label(batch)
-        if batch.dataset not in self.conditions[name]:
-            known = ", ".join(self.conditions[name])
-            raise UserError(f"the model is conditioned on the data sets {known}, not on {batch.dataset!r}")
-        number = self.conditions[name].index(batch.dataset)
-        return torch.full((len(batch),), number, device=batch.image.device)
+        return labels_of(self.conditions, batch)
 
     def _per_sample(self, batch: Batch) -> Tensor:
         """Loss `[B]`."""

@@ -5,6 +5,7 @@ MONAI is imported where it is used: that takes seconds, and other tasks do witho
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 
@@ -87,6 +88,10 @@ class Segmentation(Task):
     def metrics(self, totals: Mapping[str, Tensor]) -> dict[str, float]:
         """Loss, dice and the Dice of each foreground class."""
         return super().metrics({"loss": totals["loss"]}) | dice.means(totals["dice"])
+
+    def best_by(self, metrics: Mapping[str, float]) -> tuple[str, Direction]:
+        """The Dice; the loss where held-out labels have none of the classes, so that there is no Dice."""
+        return ("loss", "min") if math.isnan(metrics["dice"]) else self.best
 
     def counts(self, totals: Mapping[str, Tensor]) -> dict[str, dict[str, int]]:
         """By class, how many items have it, miss it, have it only in the prediction, or not at all."""

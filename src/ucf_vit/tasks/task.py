@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ucf_vit.core.registry import Registry
 from ucf_vit.data.batch import Batch
+from ucf_vit.data.normalization import Normalization
 from ucf_vit.patching.tree.patcher import AdaptivePatcher
 from ucf_vit.patching.tree.patches import Patches
 
@@ -49,6 +50,8 @@ class Task(nn.Module):
     """What `metrics` returns."""
     best: tuple[str, Direction] = ("loss", "min")
     """The metric that says which checkpoint is the best one."""
+    class_names: tuple[str, ...] = ()
+    """Names of the classes of whole images in the order of their numbers, where they are known."""
     definitions: tuple[str, ...] = ()
     """Sentences that say how metrics are defined, for whoever reads a table of them."""
     whole_volumes: bool = False
@@ -62,6 +65,20 @@ class Task(nn.Module):
         super().__init__()
         self.model = model
         self.patcher = patcher
+
+    def name_classes(self, names: Sequence[str]) -> None:
+        """Take the names of the classes of whole images, in the order of their numbers."""
+        self.class_names = tuple(names)
+
+    def settle(self, normalized: Mapping[str, Normalization]) -> None:
+        """Take what was left open from how data sets are normalised. UserError where that does not fit."""
+
+    def kept(self) -> dict[str, Any]:
+        """What its weights depend on that was found in the data, not in the config; values of JSON."""
+        return {}
+
+    def restore(self, kept: Mapping[str, Any]) -> None:
+        """Take what `kept` returned when the weights were trained."""
 
     def draw(self, batch: Batch) -> Batch:
         """The batch with every random tensor that `forward` needs; the same batch where it needs none."""
@@ -82,6 +99,10 @@ class Task(nn.Module):
     def metrics(self, totals: Mapping[str, Tensor]) -> dict[str, float]:
         """The metrics of all samples that `totals` are of; NaN where there is no value."""
         return {name: float(pair[0] / pair[1]) for name, pair in totals.items()}
+
+    def best_by(self, metrics: Mapping[str, float]) -> tuple[str, Direction]:
+        """The metric that says which checkpoint is the best one, on held-out data with these metrics."""
+        return self.best
 
     def counts(self, totals: Mapping[str, Tensor]) -> dict[str, dict[str, int]]:
         """Numbers of samples by metric and kind, where a metric is made of samples of several kinds."""

@@ -14,6 +14,7 @@ import ucf_vit
 from ucf_vit.config import Run, dump
 from ucf_vit.core.errors import UserError
 from ucf_vit.data.dataset import Dataset
+from ucf_vit.data.sources import Item
 from ucf_vit.parallel.world import World
 from ucf_vit.train.checkpoint import versions
 
@@ -33,12 +34,16 @@ def check_data(datasets: Iterable[Dataset], world: World) -> None:
     if world.size > 1:
         check_same(
             {
-                f"{dataset.name}: {item.image}, step {item.step}": f"{len(tiling)} tiles, label {item.label}"
+                f"{dataset.name}: {item.image}, step {item.step}": f"{len(tiling)} tiles, {_label(item)}"
                 for dataset in datasets
                 for item, tiling in zip(dataset.items, dataset.tilings, strict=True)
             },
             world,
         )
+
+
+def _label(item: Item) -> str:
+    return f"label {item.label}" if item.class_index is None else f"class {item.class_index}"
 
 
 def check_same(own: Mapping[str, str], world: World) -> None:

@@ -3,75 +3,107 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from ucf_vit.config import Run
+from ucf_vit.config import Run, Split
 from ucf_vit.core.errors import DataError
 from ucf_vit.data.build import ReadShapes, build_dataset
+from ucf_vit.data.classes import in_words, numbered
 from ucf_vit.data.dataset import Dataset
 from ucf_vit.data.scratch import Scratch
 from ucf_vit.data.sources import resolve
 from ucf_vit.data.storage import Cache, Files
+from ucf_vit.train.record import Record
 from ucf_vit.train.statistics import with_statistics
+
+
+@dataclass(frozen=True)
+class Part:
+    """The files from `start` to `end`, as fractions, of what lies at `root`, read as the data set `name`."""
+
+    name: str
+    root: str
+    start: float = 0.0
+    end: float = 1.0
 
 
 def build_datasets(
     run: Run,
     scratch: Scratch,
-    held_out: bool = False,
+    split: Split = "training",
+    *,
+    parts: Sequence[Part] | None = None,
+    record: Record | None = None,
     statistics: bool = True,
     read_shapes: Callable[[str], ReadShapes] | None = None,
     files: Files | None = None,
 ) -> list[Dataset]:
-    """The data sets of a run: their training range, or the one held out for validation.
+    """The data sets of a run that have files for `split`, or `parts` in place of these.
 
-    Without `statistics`, normalization `stats` stays as it is: these data sets are there to be measured.
-    `read_shapes` gives what finds the shapes of a data set (default: every header is read). `files` reads
-    them (default: with a cache as the config says).
+    Classes have the numbers and values the normalisation of `record`, which a checkpoint keeps. Without one,
+    classes have those of each source, and normalization `stats` is that of the file of the run, or, without
+    `statistics`, stays as it is: these data sets are there to be measured. `read_shapes` gives what finds the
+    shapes of a data set (default: every header is read). `files` reads them (default: with a cache as the
+    config says).
     """
-    data = run.data
     files = files or remote_files(run, scratch)
     try:
-        resolve(data.dataset)
+        resolve(run.data.dataset)
     except DataError as unknown:
-        raise run.error("data.dataset", str(unknown), data.dataset) from None
-    starts, ends = (
-        (data.dict_val_start_idx, data.dict_val_end_idx)
-        if held_out
-        else (data.dict_start_idx, data.dict_end_idx)
+        raise run.error("data.dataset", str(unknown), run.data.dataset) from None
+    if parts is None:
+        parts = [Part(name, *run.data.part(name, split)) for name in run.having(split)]
+    datasets = []
+    for part in parts:
+        shapes = None if read_shapes is None else read_shapes(part.name)
+        one = _build(run, part, split, scratch, files, shapes)
+        datasets.append(_as_recorded(one, run, split, record) if statistics else one)
+    return datasets
+
+
+def _build(
+    run: Run, part: Part, split: Split, scratch: Scratch, files: Files, read_shapes: ReadShapes | None
+) -> Dataset:
+    data, name = run.data, part.name
+    given = data.dict_normalization.get(name)
+    return build_dataset(
+        name,
+        data.dataset,
+        part.root,
+        tile_size=run.spatial_tile,
+        start=part.start,
+        end=part.end,
+        variables=data.dict_in_variables[name],
+        channels_used=data.num_channels_used.get(name),
+        channels_available=data.num_channels_available.get(name),
+        overlap=data.tile_overlap,
+        use_all=data.use_all_data or split != "training",
+        small_images=data.small_images,
+        labels=run.learns_labels,
+        num_classes=run.num_classes if run.learns_labels else None,
+        normalization=None if given is None else given.model_dump(),
+        nan=data.dict_nan.get(name),
+        label_mapping=data.dict_label_mapping.get(name),
+        ignore_label=data.ignore_label,
+        buffer_size=data.dict_buffer_sizes[name],
+        options=source_options(run, name),
+        on_error=data.on_error,
+        scratch=scratch,
+        files=files,
+        read_shapes=read_shapes,
     )
-    datasets = [
-        build_dataset(
-            name,
-            data.dataset,
-            root,
-            tile_size=run.spatial_tile,
-            start=starts[name],
-            end=ends[name],
-            variables=data.dict_in_variables[name],
-            channels_used=data.num_channels_used.get(name),
-            channels_available=data.num_channels_available.get(name),
-            overlap=data.tile_overlap,
-            use_all=data.use_all_data or held_out,
-            small_images=data.small_images,
-            labels=run.learns_labels,
-            num_classes=run.num_classes if run.learns_labels else None,
-            normalization=data.dict_normalization[name].model_dump()
-            if name in data.dict_normalization
-            else None,
-            nan=data.dict_nan.get(name),
-            label_mapping=data.dict_label_mapping.get(name),
-            ignore_label=data.ignore_label,
-            buffer_size=data.dict_buffer_sizes[name],
-            options=source_options(run, name),
-            on_error=data.on_error,
-            scratch=scratch,
-            files=files,
-            read_shapes=None if read_shapes is None else read_shapes(name),
-        )
-        for name, root in data.dict_root_dirs.items()
-    ]
-    return [with_statistics(one, run, held_out) for one in datasets] if statistics else datasets
+
+
+def _as_recorded(dataset: Dataset, run: Run, split: Split, record: Record | None) -> Dataset:
+    """With the numbers of classes and the normalisation of `record`; what the config says itself stays."""
+    if record is not None:
+        dataset = numbered(dataset, record.class_names)
+        given = run.data.dict_normalization.get(dataset.name)
+        known = record.normalization(dataset)
+        if known is not None and (given is None or given.kind == "stats"):
+            return replace(dataset, normalization=known)
+    return with_statistics(dataset, run, split != "training")
 
 
 def source_options(run: Run, name: str) -> dict[str, Any]:
@@ -90,8 +122,11 @@ def remote_files(run: Run, scratch: Scratch) -> Files:
     return Files(cache, max_item_bytes=run.data.max_item_bytes)
 
 
-def check_classes(run: Run, datasets: Sequence[Dataset]) -> None:
-    """ConfigError where images are to have a class each, and the files have one for each voxel."""
+def check_classes(run: Run, datasets: Sequence[Dataset], names: Sequence[str], first: Sequence[str]) -> None:
+    """ConfigError where images are to have a class each and have one for each voxel, or there are too many.
+
+    `names` are those of all classes, of which `first` are those of the weights that the run starts from.
+    """
     if run.task != "classification" and not (run.task == "diffusion" and "class" in run.model.conditions):
         return
     for one in datasets:
@@ -100,3 +135,8 @@ def check_classes(run: Run, datasets: Sequence[Dataset]) -> None:
                 f"{one.name} has a class per voxel, not one per image; use a source with classes (imagenet)"
             )
             raise run.error("data.dataset", message, run.data.dataset)
+    if len(names) > run.num_classes:
+        where = "the data sets together" + (" and trainer.start_from" if first else "")
+        advice = "; trainer.start_without=[head] leaves those of the weights out" if first else ""
+        message = f"{where} have {len(names)} classes: {in_words(names)}{advice}"
+        raise run.error("data.num_classes", message, run.num_classes)

@@ -109,6 +109,10 @@ def resume(state: State, run: Run, read: checkpoint.Checkpoint) -> None:
     write_config(directory.parent, run, state.world)
     state.slot = state.world.on_main(lambda: _slot_before(directory, run.trainer.checkpoint_filename))
     log.info("resumed from %s: step %d of %d", directory, state.step, state.total_steps)
+    if read.state.get("held_out", state.held_out) != state.held_out:
+        log.warning(
+            "other items validate than before: the best result so far is not one on these, and is dropped"
+        )
     if changes := _changes(state, read.state):
         log.info("the steps are others from here on: %s", changes)
     if state.step >= state.total_steps:

@@ -12,10 +12,13 @@ from ucf_vit.data.scratch import Scratch
 from ucf_vit.train.datasets import remote_files, source_options
 
 
-def origins(run: Run, destination: Path, settings: Settings) -> Iterator[tuple[str, Origin, Path, Settings]]:
-    """Name, source, directory below `destination` and settings of each data set that `run` names.
+def origins(
+    run: Run, destination: Path, settings: Settings
+) -> Iterator[tuple[str, str, Origin, Path, Settings]]:
+    """Key, name, source, directory below `destination` and settings of each data set that `run` names.
 
-    All items are prepared with all that the config says about reading them, not only those of its ranges.
+    These are those of data.dict_root_dirs, data.validation and data.test. All items are prepared with all
+    that the config says about reading them, not only those of its ranges.
     """
     data = run.data
     settings = replace(settings, tile=tuple(run.spatial_tile))
@@ -23,7 +26,12 @@ def origins(run: Run, destination: Path, settings: Settings) -> Iterator[tuple[s
         settings = replace(settings, on_error="skip", max_errors=data.max_errors)
     scratch = Scratch()
     given = {"scratch": scratch, "files": remote_files(run, scratch)}
-    for name, root in data.dict_root_dirs.items():
-        options = source_options(run, name) | given
-        origin = Origin.of(data.dataset, root, data.dict_in_variables[name], options)
-        yield name, origin, destination / name, settings
+    for key, end in (("dict_root_dirs", ""), ("validation", "_validation"), ("test", "_test")):
+        for name, root in getattr(data, key).items():
+            if end and name + end in run.datasets:
+                raise run.error(
+                    f"data.{key}", f"would be written over data set {name + end}; rename that", root
+                )
+            options = source_options(run, name) | given
+            origin = Origin.of(data.dataset, root, data.dict_in_variables[name], options)
+            yield key, name, origin, destination / (name + end), settings

@@ -10,6 +10,7 @@ import torch
 from ucf_vit.config import Run
 from ucf_vit.core.errors import CheckpointError
 from ucf_vit.core.registry import nearest
+from ucf_vit.data.fingerprints import joined
 from ucf_vit.models.transfer import transfer
 from ucf_vit.parallel.distribute import is_on_meta
 from ucf_vit.parallel.initial import materialise
@@ -19,22 +20,45 @@ from ucf_vit.train import checkpoint
 from ucf_vit.train.checkpoint.locate import find_start
 from ucf_vit.train.checkpoint.shards import Shards
 from ucf_vit.train.directory import OtherNetworkError, load_for_inference, load_tensors
+from ucf_vit.train.items import Rows, Use, used_items
+from ucf_vit.train.record import Record
 
 log = logging.getLogger(__name__)
 PREFIX = "model."
+CLASSIFIER = "head"
+"""The module whose weights go by the number of a class of whole images."""
 
 
-def start_from(task: Task, run: Run, world: World) -> None:
+def first_classes_of(run: Run, world: World) -> tuple[str, ...]:
+    """Names of the classes that the weights in `trainer.start_from` give the first numbers (collective).
+
+    None where `trainer.start_without` leaves out what goes by these numbers.
+    """
+
+    def names() -> tuple[str, ...]:
+        path = find_start(run)
+        return Record.load(checkpoint.read_meta(path), path).class_names if path.is_dir() else ()
+
+    kept = run.trainer.start_from and CLASSIFIER not in run.trainer.start_without
+    return world.on_main(names) if kept else ()
+
+
+def start_from(task: Task, run: Run, world: World) -> dict[Use, Rows]:
     """Begin with the weights in `trainer.start_from`, averaged ones where a checkpoint has some (collective).
 
     Every process reads the part that it holds. Modules in `trainer.start_without` keep their initial values.
-    Raises CheckpointError when the weights are those of another network.
+    Returns which items the weights were trained on, as far as is known. Raises CheckpointError when they are
+    those of another network.
     """
     path = world.on_main(lambda: find_start(run))
     without = _modules(task, run)
+    before: dict[Use, Rows] = {}
     try:
         if path.is_dir():
-            load_for_inference(task, run, checkpoint.load(path, world), without)
+            read = checkpoint.load(path, world)
+            load_for_inference(task, run, read, without)
+            _take_conditions(task, Record.load(read.meta, path))
+            before = used_items(read.state)
         else:
             load_tensors(task, [Shards([path])], without)
     except OtherNetworkError as how:
@@ -45,6 +69,7 @@ def start_from(task: Task, run: Run, world: World) -> None:
     log.info("starting from the weights in %s", path)
     if without:
         log.info("initial values in %s", ", ".join(run.trainer.start_without))
+    return before
 
 
 def _modules(task: Task, run: Run) -> list[str]:
@@ -57,10 +82,22 @@ def _modules(task: Task, run: Run) -> list[str]:
     return [PREFIX + name for name in run.trainer.start_without]
 
 
-def start_from_mae(task: Task, run: Run) -> None:
+def _take_conditions(task: Task, record: Record) -> None:
+    """Number the values of conditions as they were where they are the same; say where they are others."""
+    own, before = (kept.get("conditions", {}) for kept in (task.kept(), record.task))
+    for name, values in own.items():
+        was = before.get(name, values)
+        if sorted(was) == sorted(values):
+            task.restore({"conditions": {name: was}})
+        else:
+            log.warning("condition %s: what was %s begins as %s", name, ", ".join(was), ", ".join(values))
+
+
+def start_from_mae(task: Task, run: Run) -> dict[Use, Rows]:
     """Copy the encoder of the MAE in `trainer.mae_checkpoint_path` into the model; say what was taken.
 
-    Raises CheckpointError when there is no such checkpoint, UserError when nothing of it fits.
+    Returns which items it was trained on, as far as is known. Raises CheckpointError when there is no such
+    checkpoint, UserError when nothing of it fits.
     """
     directory, name = Path(run.trainer.mae_checkpoint_path), run.trainer.mae_checkpoint_filename
     name = name or run.trainer.checkpoint_filename
@@ -93,3 +130,6 @@ def start_from_mae(task: Task, run: Run) -> None:
         raise CheckpointError(f"{newest.directory}: its weights are not what it says ({cause})") from None
     which = ", its averaged weights" if newest.has_average else ""
     log.info("starting from the masked autoencoder %s%s\n%s", newest.directory, which, report)
+    used = used_items(newest.state)
+    rows = [used[use] for use in ("trained", "pretrained") if use in used]
+    return {"pretrained": joined(rows)} if rows else {}

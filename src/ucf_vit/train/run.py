@@ -12,20 +12,24 @@ from torch import nn
 
 from ucf_vit.config import Run
 from ucf_vit.core.log import set_up
+from ucf_vit.data.stream import digest
 from ucf_vit.parallel.world import World
 from ucf_vit.tasks.task import Task
-from ucf_vit.train.build import Data, build_data, build_hooks, distributed
+from ucf_vit.train.build import build_hooks, distributed
 from ucf_vit.train.checkpoint import Checkpoint
 from ucf_vit.train.checkpoint.saver import Saver
+from ucf_vit.train.data import Data, build_data
 from ucf_vit.train.directory import resume
 from ucf_vit.train.ema import Ema
 from ucf_vit.train.engine import Loop, fit
 from ucf_vit.train.evaluate import evaluate
 from ucf_vit.train.hooks.hook import Hook
+from ucf_vit.train.items import UsedItems, used_items
 from ucf_vit.train.loss_scale import LossScale
 from ucf_vit.train.optimizer import adamw
 from ucf_vit.train.plan import follow
-from ucf_vit.train.pretrained import start_from, start_from_mae
+from ucf_vit.train.pretrained import first_classes_of, start_from, start_from_mae
+from ucf_vit.train.record import Record
 from ucf_vit.train.rundir import locked, open_directory
 from ucf_vit.train.saving import save_if_good, save_slot
 from ucf_vit.train.schedule import warmup_cosine
@@ -46,12 +50,18 @@ def train_task(task: Task, run: Run, world: World) -> bool:
 
 
 def _train(task: Task, run: Run, world: World, newest: Checkpoint | None, saver: Saver) -> bool:
-    with saver, closing(build_data(run, world, task, follow(run, world))) as data:
+    record = None if newest is None else Record.load(newest.meta, newest.directory)
+    first_classes = first_classes_of(run, world) if newest is None else ()
+    data = build_data(run, world, task, follow(run, world), record, first_classes)
+    for title, text in data.in_words().items() if world.is_main else ():
+        log.info("%s: %s", title.lower(), text)
+    with saver, closing(data):
+        before = {} if newest is None else used_items(newest.state)
         if newest is None and run.trainer.use_pretrained_mae_model:
-            start_from_mae(task, run)
+            before = start_from_mae(task, run)
         replica = distributed(task, run, world)
         if newest is None and run.trainer.start_from:
-            start_from(task, run, world)
+            before = start_from(task, run, world)
         state = build_state(task, replica, run, world, data)
         if newest is not None:
             resume(state, run, newest)
@@ -59,12 +69,18 @@ def _train(task: Task, run: Run, world: World, newest: Checkpoint | None, saver:
             state.ema = Ema(task, run.trainer.ema_decay)
         hooks = build_hooks(run, world, data)
         saver.on_save = lambda name, seconds: _tell(hooks, state, name, seconds)
-        try:
-            return fit(state, build_loop(run, data, state.total_steps, saver), hooks)
-        except RuntimeError as error:
-            if (death := data.train.death(error)) is None:
-                raise
-            raise death from error
+        with closing(UsedItems(*data.of_main(world), before if world.is_main else {})) as state.items:
+            return _fit(state, build_loop(run, data, state.total_steps, saver), hooks, data)
+
+
+def _fit(state: State, loop: Loop, hooks: Sequence[Hook], data: Data) -> bool:
+    """As `fit`; the death of a process that reads data is told as one."""
+    try:
+        return fit(state, loop, hooks)
+    except RuntimeError as error:
+        if (death := data.train.death(error)) is None:
+            raise
+        raise death from error
 
 
 def _tell(hooks: Sequence[Hook], state: State, name: str, seconds: float) -> None:
@@ -82,6 +98,8 @@ def build_state(task: Task, replica: nn.Module, run: Run, world: World, data: Da
         scale=LossScale(enabled=trainer.data_type == "float16"),
         stream=data.train,
         world=world,
+        held_out=digest(data.held_out.datasets),
+        record=data.record,
     )
     state.count(trainer)
     return state

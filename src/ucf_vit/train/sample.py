@@ -12,18 +12,20 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ucf_vit.config import Run, from_dict, load
+from ucf_vit.config import Run
 from ucf_vit.core.durable import write_atomic
-from ucf_vit.core.errors import CheckpointError, UserError
+from ucf_vit.core.errors import UserError
 from ucf_vit.core.log import say
 from ucf_vit.core.registry import nearest
 from ucf_vit.core.seeds import seed_of
 from ucf_vit.parallel.world import World
 from ucf_vit.tasks.denoising import Denoising
-from ucf_vit.train import checkpoint, sample_files
+from ucf_vit.train import sample_files
 from ucf_vit.train.build import build_task, distributed
 from ucf_vit.train.directory import load_for_inference
 from ucf_vit.train.launch import pick_device
+from ucf_vit.train.opening import find_run, read_checkpoint, record_of
+from ucf_vit.train.record import Record
 from ucf_vit.train.sample_compare import check_comparable, compare_with_data, print_fidelity
 from ucf_vit.train.sample_tiles import Trees, Wanted, find_trees
 
@@ -52,6 +54,7 @@ class Trained:
     """A diffusion run with the weights of one of its checkpoints, on its device."""
 
     run: Run
+    record: Record
     task: Denoising
     directory: Path
     step: int
@@ -85,7 +88,9 @@ def sample_run(
     names = sample_files.names_of(wanted.number, len(trained.run.spatial_tile), with_comparison)
     sample_files.open_folder(folder, names, overwrite)
     patcher = trained.task.patcher
-    trees = None if patcher is None else find_trees(trained.run, patcher, like, wanted.number, wanted.seed)
+    trees = None
+    if patcher is not None:
+        trees = find_trees(trained.run, trained.record, patcher, like, wanted.number, wanted.seed)
     began = time.monotonic()
     samples = generate(trained, wanted, steps, labels, trees, on_batch)
     seconds = (time.monotonic() - began) / wanted.number
@@ -108,7 +113,9 @@ def sample_run(
         say(f"along the trees of {trees.held_out} held-out and {others} training tiles, in turn")
     if with_comparison:
         say(f"comparing with held-out and training tiles ({like})")
-        found = compare_with_data(samples, trained.run, trained.task, like, wanted.seed, trained.device)
+        found = compare_with_data(
+            samples, trained.run, trained.record, trained.task, like, wanted.seed, trained.device
+        )
         drawn = sample_files.draw_neighbours(samples, found.neighbour, found.nearest, variables)
         write_atomic(folder / sample_files.NEIGHBOURS, drawn)
         write_atomic(
@@ -122,22 +129,18 @@ def open_trained(path: Path, overrides: Sequence[str] = ()) -> Trained:
     """The diffusion run whose checkpoint, or whose whole directory, is at `path`.
 
     Of a directory it is the best checkpoint, or the newest where there is no best. The run is what its
-    config.yaml says, with `overrides`. Raises CheckpointError, ConfigError, and UserError for another task.
+    config.yaml says, with `overrides`; names and the range of values are those that the checkpoint keeps, so
+    that no data is looked at. Raises CheckpointError, ConfigError, and UserError for another task.
     """
-    is_checkpoint = (path / checkpoint.META).is_file()
-    run_directory = path.absolute().parent if is_checkpoint else path
-    if is_checkpoint:
-        read = checkpoint.load(path)
-        run = _run_of(run_directory, read, overrides)
-    else:
-        read = _newest(run_directory)
-        run = _run_of(run_directory, read, overrides)
+    found = find_run(path, overrides)
+    run, read = found.run, read_checkpoint(found.directory, found.name)
     if run.task != "diffusion":
         raise UserError(
             f"{read.directory} is of task {run.task}; samples are made by models of task diffusion"
         )
     device = pick_device(run.trainer.device, 1)
-    task = build_task(run)
+    record = record_of(read, run)
+    task = build_task(run, record)
     if not isinstance(task, Denoising):
         raise UserError(
             f"{read.directory}: task {run.task} is a {type(task).__name__}, which makes no samples"
@@ -146,27 +149,7 @@ def open_trained(path: Path, overrides: Sequence[str] = ()) -> Trained:
     differing = load_for_inference(task, run, read)
     if any(difference.startswith(MEANING) for difference in differing):
         raise UserError(f"{read.directory} was trained otherwise: {'; '.join(differing)}; leave these out")
-    return Trained(run, task.eval(), read.directory, int(read.meta["step"]), device)
-
-
-def _newest(directory: Path) -> checkpoint.Checkpoint:
-    """The best checkpoint of a run, else its newest one that can be read."""
-    if not directory.is_dir():
-        raise CheckpointError(f"{directory}: no such checkpoint or directory of a run")
-    read, _ = checkpoint.load_newest(directory, checkpoint.BEST)
-    if read is None:
-        read, _ = checkpoint.load_first(checkpoint.find_all(directory, "last"))
-    if read is None:
-        raise CheckpointError(f"{directory}: no checkpoint in it; name one, such as RUN/best, or train first")
-    return read
-
-
-def _run_of(directory: Path, read: checkpoint.Checkpoint, overrides: Sequence[str]) -> Run:
-    """The run as its directory describes it, or as the checkpoint does where the directory does not."""
-    described = directory / "config.yaml"
-    if described.is_file():
-        return load(described, overrides)
-    return from_dict(read.config, overrides, name=str(read.directory / checkpoint.META))
+    return Trained(run, record, task.eval(), read.directory, int(read.meta["step"]), device)
 
 
 def steps_of(trained: Trained, wanted: Sampling) -> int:
@@ -212,6 +195,7 @@ def wanted_tiles(trained: Trained, wanted: Sampling) -> Wanted:
     return Wanted(
         dataset=wanted.conditions.get("dataset"),
         label=None if number is None else classes.index(number),
+        class_name=number,
         variables=variable_names(trained, wanted) if trained.run.model.use_varemb else None,
     )
 

@@ -16,6 +16,7 @@ from ucf_vit.data.scratch import Scratch
 from ucf_vit.tasks.denoising import Denoising
 from ucf_vit.train.datasets import build_datasets
 from ucf_vit.train.fidelity.compare import Fidelity, Tiles, compare, in_words
+from ucf_vit.train.record import Record
 from ucf_vit.train.sample_tiles import Wanted, tiles
 
 
@@ -23,24 +24,31 @@ def check_comparable(run: Run, number: int) -> None:
     """UserError where there is nothing to compare, told before anything is generated."""
     if number < 2:
         raise UserError(f"--compare needs two samples at least, better hundreds; got --number {number}")
-    if not any(len(found) for found in build_datasets(run, Scratch(), held_out=True)):
-        raise UserError(
-            "--compare: no held-out data; set data.dict_end_idx, or dict_val_start_idx and dict_val_end_idx"
-        )
+    if not any(len(found) for found in build_datasets(run, Scratch(), "validation", statistics=False)):
+        raise UserError("--compare: no held-out data; set data.validation or data.dict_end_idx")
 
 
 def compare_with_data(
-    samples: Tensor, run: Run, task: Denoising, like: Wanted, seed: int, device: torch.device
+    samples: Tensor,
+    run: Run,
+    record: Record,
+    task: Denoising,
+    like: Wanted,
+    seed: int,
+    device: torch.device,
 ) -> Fidelity:
     """How near `samples` `[N, C, *S]` are to the held-out and training tiles that are `like` them."""
-    held_out, training = (_seen(run, task, like, held_out=held) for held in (True, False))
+    held_out, training = (
+        _seen(task, tiles(run, like, held_out=held, record=record, patcher=task.patcher))
+        for held in (True, False)
+    )
     return compare(samples, training, held_out, seed, device)
 
 
-def _seen(run: Run, task: Denoising, like: Wanted, held_out: bool) -> Tiles:
+def _seen(task: Denoising, found: Tiles) -> Tiles:
     """The tiles as the model sees them: with adaptive patching, what tokens hold of them."""
     model, patcher = task.model, task.patcher
-    for batch, rows in tiles(run, like, held_out=held_out, patcher=patcher):
+    for batch, rows in found:
         if patcher is None or batch.leaves is None:
             yield batch, rows
         else:

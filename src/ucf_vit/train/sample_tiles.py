@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ucf_vit.config import Run
+from ucf_vit.config import Run, Split
 from ucf_vit.core.errors import UserError
 from ucf_vit.data.batch import Batch
 from ucf_vit.data.scratch import Scratch
@@ -17,15 +17,17 @@ from ucf_vit.data.stream import Stream
 from ucf_vit.patching.tree.leaves import Leaves
 from ucf_vit.patching.tree.patcher import AdaptivePatcher
 from ucf_vit.train.datasets import build_datasets
+from ucf_vit.train.record import Record
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which tiles count: those of a data set, a class, and channels; None: of any."""
+    """Which tiles count: those of a data set, a class (number and name), and channels; None: of any."""
 
     dataset: str | None = None
     label: int | None = None
     variables: tuple[str, ...] | None = None
+    class_name: str | None = None
 
     def rows(self, batch: Batch) -> Tensor:
         """`[B]` bool: the samples of a batch that count."""
@@ -38,7 +40,7 @@ class Wanted:
     def __str__(self) -> str:
         named = {
             "data set": self.dataset,
-            "class": self.label,
+            "class": self.class_name,
             "variables": self.variables and ", ".join(self.variables),
         }
         return "; ".join(f"{name} {value}" for name, value in named.items() if value is not None) or "all"
@@ -49,14 +51,17 @@ def tiles(
     wanted: Wanted,
     *,
     held_out: bool,
+    record: Record | None = None,
     shuffle_seed: int | None = None,
     patcher: AdaptivePatcher | None = None,
 ) -> Generator[tuple[Batch, Tensor], None, None]:
     """Batches of the run's tiles, not augmented, each with the rows that are wanted; once through them all.
 
-    `shuffle_seed` mixes them, as a function of it. `patcher` has their trees grown.
+    Classes and values are those of `record`. `shuffle_seed` mixes the tiles, as a function of it. `patcher`
+    has their trees grown.
     """
-    datasets = [found for found in build_datasets(run, Scratch(), held_out=held_out) if len(found)]
+    split: Split = "validation" if held_out else "training"
+    datasets = [found for found in build_datasets(run, Scratch(), split, record=record) if len(found)]
     if not datasets:
         return
     stream = Stream(
@@ -95,7 +100,9 @@ class Trees:
         return rows_of(self.leaves, (samples[:, None] * trees + torch.arange(trees)).flatten())
 
 
-def find_trees(run: Run, patcher: AdaptivePatcher, wanted: Wanted, number: int, seed: int) -> Trees:
+def find_trees(
+    run: Run, record: Record, patcher: AdaptivePatcher, wanted: Wanted, number: int, seed: int
+) -> Trees:
     """Trees of up to `number` tiles: held-out ones, then training ones, mixed by `seed`.
 
     Raises UserError without any.
@@ -103,26 +110,19 @@ def find_trees(run: Run, patcher: AdaptivePatcher, wanted: Wanted, number: int, 
     found: list[Leaves] = []
     counts: list[int] = []
     for held_out in (True, False):
-        counts.append(_take(run, patcher, wanted, number - sum(counts), held_out, seed, found))
+        left = number - sum(counts)
+        if left:
+            batches = tiles(run, wanted, held_out=held_out, record=record, shuffle_seed=seed, patcher=patcher)
+            counts.append(_take(batches, left, found))
     if not found:
         raise UserError(f"no tile to take a tree from ({wanted}): adaptive tokens are generated along trees")
     return Trees(joined(found), counts[0])
 
 
-def _take(
-    run: Run,
-    patcher: AdaptivePatcher,
-    wanted: Wanted,
-    number: int,
-    held_out: bool,
-    seed: int,
-    found: list[Leaves],
-) -> int:
+def _take(batches: Generator[tuple[Batch, Tensor], None, None], number: int, found: list[Leaves]) -> int:
     """Put the leaves of up to `number` tiles into `found`; of how many there were."""
     taken = 0
-    if not number:
-        return 0
-    with closing(tiles(run, wanted, held_out=held_out, shuffle_seed=seed, patcher=patcher)) as batches:
+    with closing(batches):
         for batch, rows in batches:
             assert batch.leaves is not None
             samples = rows.nonzero().flatten()[: number - taken]

@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from ucf_vit.config import Run
 from ucf_vit.core.errors import CheckpointError
 from ucf_vit.core.log import FILE_ONLY
-from ucf_vit.train import checkpoint
+from ucf_vit.tasks.task import Direction, Task
+from ucf_vit.train import checkpoint, record
 from ucf_vit.train.checkpoint.replacing import remove
 from ucf_vit.train.checkpoint.saver import Saver
 from ucf_vit.train.rundir import described
@@ -37,7 +39,7 @@ def save_if_good(state: State, run: Run, saver: Saver, metrics: dict[str, float]
 
     The `trainer.checkpoint_keep_best` - 1 next best are kept as `best_step_<step>`.
     """
-    name, direction = state.task.best
+    name, direction = best_by(state.task, metrics)
     key, sign = f"validation/{name}", 1 if direction == "max" else -1
     directory, more = Path(run.trainer.checkpoint_path), run.trainer.checkpoint_keep_best - 1
     value = metrics[key]
@@ -61,6 +63,12 @@ def save_if_good(state: State, run: Run, saver: Saver, metrics: dict[str, float]
     if not math.isfinite(value):
         _tell(state, key, metrics)
         return
+    if state.best is None and name != state.task.best[0] and state.world.is_main:
+        log.warning(
+            "no held-out item has anything that counts for %s: the best checkpoint is chosen by %s. To have "
+            "it otherwise, hold out other items (data.validation, data.dict_end_idx)",
+            *(state.task.best[0], name),
+        )
     state.unjudged = False
     if state.best is None or sign * (value - state.best) > 0:
         state.best, state.stale = value, 0
@@ -74,21 +82,21 @@ def save_if_good(state: State, run: Run, saver: Saver, metrics: dict[str, float]
         state.world.on_main(prune)
 
 
+def best_by(task: Task, metrics: Mapping[str, float]) -> tuple[str, Direction]:
+    """See `Task.best_by`; `metrics` are those of a validation, "validation/loss" and so on."""
+    return task.best_by({name.removeprefix("validation/"): value for name, value in metrics.items()})
+
+
 def _tell(state: State, key: str, metrics: Mapping[str, float]) -> None:
     """Say once, until it changes, that a validation could not be judged."""
     if state.unjudged or not state.world.is_main:
         return
     state.unjudged = True
-    cause = "what the network says of held-out data is not finite: look at these files, or lower model.lr"
-    if math.isfinite(metrics.get("validation/loss", math.nan)):
-        cause = "no held-out item has anything that counts for it: hold out others (data.dict_end_idx)"
     log.warning(
-        "%s is %s at step %d, since %s. Until it is a number, no checkpoint becomes best and "
+        "%s is %s at step %d, since what the network says of held-out data is not finite: look at these "
+        "files, or lower model.lr. Until it is a number, no checkpoint becomes best and "
         "trainer.early_stop_epochs counts nothing",
-        key,
-        metrics[key],
-        state.step,
-        cause,
+        *(key, metrics[key], state.step),
     )
 
 
@@ -117,6 +125,7 @@ def _save(
         "metrics": metrics,
         "layout": layout,
         "config": described(run),
+        record.KEY: replace(state.record, task=state.task.kept()).dump(),
     }
     directory = Path(run.trainer.checkpoint_path) / name
     saver.save(directory, state.tensors(), state.state_dict(), meta, keep=keep, after=prune)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -14,10 +14,13 @@ from ucf_vit.config.trainer import Trainer
 from ucf_vit.data.stream import Stream
 from ucf_vit.parallel.world import World
 from ucf_vit.tasks.task import Task
+from ucf_vit.train import items
 from ucf_vit.train.checkpoint import AVERAGED, OPTIMIZER, WEIGHTS
 from ucf_vit.train.ema import Ema
+from ucf_vit.train.items import UsedItems
 from ucf_vit.train.loss_scale import LossScale
 from ucf_vit.train.optimizer import moments
+from ucf_vit.train.record import Record
 
 
 @dataclass
@@ -28,7 +31,9 @@ class State:
     steps; the learning rate is a function of it. `best` is the best validation result so far and `stale`
     the number of validations since; `unjudged` says that the last one had no finite value. `ema` is the
     average of the weights, None where none is kept. `shift` is how many steps more than `steps_per_epoch` an
-    epoch the epochs so far have, where that number changed.
+    epoch the epochs so far have, where that number changed. `held_out` stands for the items that `best` is a
+    result on. `record` is what the weights depend on beside the config, `items` which items they were trained
+    on.
     """
 
     task: Task
@@ -47,6 +52,9 @@ class State:
     bad_losses: int = 0
     ema: Ema | None = None
     shift: int = 0
+    held_out: str = ""
+    record: Record = field(default_factory=Record)
+    items: UsedItems | None = None
 
     @property
     def epoch(self) -> int:
@@ -75,7 +83,7 @@ class State:
         }
 
     def state_dict(self) -> dict[str, Any]:
-        """All but what is in `tensors`, as plain values, the same on every rank.
+        """All but what is in `tensors`, as plain values, the same on every rank but for the items.
 
         There is no state of a random generator among them: each step seeds its own, see `train_step`.
         """
@@ -86,11 +94,15 @@ class State:
             "steps_per_epoch": self.steps_per_epoch,
             "best": self.best,
             "stale": self.stale,
+            "held_out": self.held_out,
             "ema": self.ema and self.ema.state_dict(),
+            items.KEY: {} if self.items is None else self.items.state_dict(),
         }
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         """Continue from what `state_dict` returned."""
         self.stream.load_state_dict(saved["stream"])
         self.scale.load_state_dict(saved.get("scale", {}))
-        self.step, self.best, self.stale = saved["step"], saved["best"], saved["stale"]
+        self.step = saved["step"]
+        if saved.get("held_out", self.held_out) == self.held_out:
+            self.best, self.stale = saved["best"], saved["stale"]

@@ -98,7 +98,15 @@ def parse(content: bytes, name: str) -> Manifest:
         packs = tuple(map(Pack.of, found.pop("packs")))
         skipped = tuple((str(file), str(cause)) for file, cause in found.pop("skipped"))
         normalization = Normalization(**_tuples(found.pop("normalization")))
-        return Manifest(**_tuples(found), normalization=normalization, packs=packs, skipped=skipped)
+        made = Manifest(**_tuples(found), normalization=normalization, packs=packs, skipped=skipped)
+        _check_classes(made)
+    return made
+
+
+def _check_classes(found: Manifest) -> None:
+    numbers = [number for number in found.classes if number is not None]
+    if found.class_names and any(not 0 <= number < len(found.class_names) for number in numbers):
+        raise ValueError(f"an item is of none of its {len(found.class_names)} classes")
 
 
 def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:

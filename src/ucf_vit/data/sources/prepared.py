@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from ucf_vit.core.errors import DataError
 from ucf_vit.core.registry import nearest
 from ucf_vit.data.batch import Sample
-from ucf_vit.data.normalization import Normalization
 from ucf_vit.data.prepare import manifest
 from ucf_vit.data.prepare.manifest import PACKS, UNFINISHED, Manifest, Pack
 from ucf_vit.data.prepare.stored import Reader, Stored
@@ -54,11 +53,6 @@ class Prepared(Source):
         self._reader = Reader(files.parts)
         self._packs: dict[str, tuple[Pack, Stored, Stored | None]] = {}
         self._items = self._listed()
-
-    @staticmethod
-    def normalization_of(root: str) -> Normalization:
-        """That of the source that the data in `root` was made from. Raises DataError."""
-        return load(root).normalization
 
     def items(self) -> Sequence[Item]:
         """All items, in the order of the source they come from."""

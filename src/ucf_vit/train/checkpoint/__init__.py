@@ -23,7 +23,7 @@ from ucf_vit.train.checkpoint.finding import (
     newest_slot,
     slots,
 )
-from ucf_vit.train.checkpoint.reading import ALONE, META, Checkpoint, load, read_meta, shards
+from ucf_vit.train.checkpoint.reading import ALONE, META, Checkpoint, load, read_config, read_meta, shards
 from ucf_vit.train.checkpoint.schema import AVERAGED, OPTIMIZER, STATE, WEIGHTS, check_state, kind_of
 from ucf_vit.train.checkpoint.writing import commit, prepare, save, versions, write
 
@@ -49,6 +49,7 @@ __all__ = [
     "load_newest",
     "newest_slot",
     "prepare",
+    "read_config",
     "read_meta",
     "save",
     "shards",

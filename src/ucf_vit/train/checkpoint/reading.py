@@ -99,6 +99,11 @@ def read_meta(directory: Path) -> dict[str, Any]:
     return parse_meta(text, path)
 
 
+def read_config(directory: Path) -> dict[str, Any]:
+    """The sections of the config that a checkpoint was trained with. CheckpointError where there is none."""
+    return parse_config(read_meta(directory).get("config", ""), directory / META)
+
+
 def shards(directory: Path, meta: Mapping[str, Any], kind: str) -> Shards:
     """The tensors of a kind in a checkpoint that has the description `meta`."""
     return Shards(directory / name for name in meta["sha256"] if kind_of(name) == kind)

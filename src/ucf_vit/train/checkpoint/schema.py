@@ -109,6 +109,7 @@ class RunState(TypedDict):
     best: Finite | None
     stale: Count
     stream: Place
+    held_out: NotRequired[Text]
     scale: NotRequired[Scale | dict[str, None]]
     ema: NotRequired[Averaging | None]
 

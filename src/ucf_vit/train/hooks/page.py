@@ -123,6 +123,11 @@ def warnings(counts: Mapping[str, int], most: int = 50) -> str:
     return f'<ul class="card warnings">{"".join(f"<li>{line}</li>" for line in lines)}</ul>' if lines else ""
 
 
+def notes(lines: Sequence[str]) -> str:
+    """Sentences below a table, a paragraph each."""
+    return "".join(f'<p class="soft">{html.escape(line)}</p>' for line in lines)
+
+
 def folded(title: str, text: str) -> str:
     """Text as it is, shown on a click."""
     text = html.escape(text)

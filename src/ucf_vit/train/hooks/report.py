@@ -2,43 +2,69 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 
 import torch
+from pydantic import TypeAdapter, ValidationError
 
 import ucf_vit
 from ucf_vit.core.durable import write_atomic
 from ucf_vit.core.log import read_warnings
 from ucf_vit.core.text import read_text
 from ucf_vit.train.hooks import page
+from ucf_vit.train.hooks.evaluations import read_evaluations
 from ucf_vit.train.hooks.hook import Hook, RunState
 from ucf_vit.train.hooks.jsonl import METRICS, read_metrics
-from ucf_vit.train.hooks.page import Table
 from ucf_vit.train.hooks.pictures import PICTURES
 from ucf_vit.train.hooks.results import Best, run_facts, validation_table
 
-REPORT, CONFIG, LOG = "report.html", "config.yaml", "log.txt"
+REPORT, ABOUT, CONFIG, LOG = "report.html", "report.json", "config.yaml", "log.txt"
+CHOSEN = (
+    "The checkpoint best is the one with the best validation: it was chosen on these items, so expect "
+    "somewhat worse results on others. For results on items that nothing was chosen by, keep some apart "
+    "(data.test or data.dict_test_start_idx) and in the end say: ucf-vit evaluate RUN --split test"
+)
 _PACKAGES = ("torch", "monai", "timm", "numpy")
 
 
+@dataclass(frozen=True)
+class About:
+    """What a report says of a training that no other file in its directory does.
+
+    `summary` is shown first, by name ("Task", "Data set", ...); `best` is the metric that chooses the best
+    checkpoint; `definitions` say how metrics are defined.
+    """
+
+    title: str
+    summary: Mapping[str, str] = field(default_factory=dict)
+    best: Best | None = None
+    definitions: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
 class ReportHook(Hook):
-    """Writes `directory/report.html` after each validation and at the end; comes after PicturesHook."""
+    """Writes `directory/report.html` after each validation and at the end; comes after PicturesHook.
+
+    What it says of the training is in `report.json` too, so that later evaluations leave it in the report.
+    """
 
     def __init__(
         self, directory: Path, *, title: str, summary: Mapping[str, str], device: torch.device
     ) -> None:
         self.directory = directory
-        self.title = title
-        self.summary = dict(summary)
-        self.environment = environment(device)
+        self.about = About(title, dict(summary), environment=environment(device))
 
     def on_validation(self, state: RunState, metrics: Mapping[str, float]) -> None:
         """Write the report so far."""
+        plain = {name.removeprefix("validation/"): value for name, value in metrics.items()}
+        self.about = replace(self.about, best=state.task.best_by(plain))
         self._write(state)
 
     def on_end(self, state: RunState) -> None:
@@ -46,43 +72,48 @@ class ReportHook(Hook):
         self._write(state)
 
     def _write(self, state: RunState) -> None:
-        write_report(
-            self.directory,
-            title=self.title,
-            summary={**self.summary, "Steps": f"{state.step} of {state.total_steps}"},
-            best=state.task.best,
-            environment=self.environment,
+        about = replace(
+            self.about,
+            summary={**self.about.summary, "Steps": f"{state.step} of {state.total_steps}"},
+            best=self.about.best or state.task.best,
+            definitions=state.task.definitions,
         )
+        write_atomic(self.directory / ABOUT, json.dumps(asdict(about), indent=1) + "\n")
+        write_report(self.directory, about)
 
 
-def write_report(
-    directory: Path,
-    *,
-    title: str,
-    summary: Mapping[str, str],
-    tables: Sequence[Table] = (),
-    best: Best | None = None,
-    environment: Mapping[str, str] | None = None,
-) -> Path:
+_SCHEMA = TypeAdapter(About)
+
+
+def read_about(directory: Path) -> About | None:
+    """What the training in `directory` said of itself; None where it did not."""
+    try:
+        return _SCHEMA.validate_json((directory / ABOUT).read_bytes())
+    except (OSError, ValidationError):
+        return None
+
+
+def write_report(directory: Path, about: About) -> Path:
     """Write `directory/report.html` and return its path; replaces an earlier one at once or not at all.
 
-    `summary` is shown first, by name ("Task", "Data set", ...); `tables` are results, such as those of an
-    evaluation beside a simple baseline; `best` is the metric that chooses the best checkpoint. Curves,
-    pictures, warnings and the resolved config are those found in `directory`; what is missing is left out.
+    Evaluations, curves, pictures, warnings and the resolved config are those found in `directory`; what is
+    missing is left out.
     """
     entries = read_metrics(directory / METRICS)
-    results = [*tables, *validation_table(entries, best)]
+    validations = validation_table(entries, about.best)
+    notes = [*([CHOSEN] if about.best else []), *about.definitions]
     curves, pictures = _pictures(directory / PICTURES)
     parts = [
-        page.facts({**summary, **run_facts(entries, best), **summary}),
-        *(page.section(result.title, page.table(result)) for result in results),
+        page.facts({**about.summary, **run_facts(entries, about.best), **about.summary}),
+        *(one.section() for one in read_evaluations(directory)),
+        *(page.section(one.title, page.table(one) + page.notes(notes)) for one in validations),
         page.section("Curves", page.gallery(curves)),
         page.section("Pictures", "\n".join(page.image(name, data) for name, data in pictures.items())),
         page.section("Warnings", page.warnings(read_warnings(directory / LOG))),
-        page.section("Details", _details(directory / CONFIG, environment or {})),
+        page.section("Details", _details(directory / CONFIG, about.environment)),
     ]
     subtitle = f"Written on {time.strftime('%Y-%m-%d at %H:%M:%S')}"
-    write_atomic(directory / REPORT, page.page(title, subtitle, parts))
+    write_atomic(directory / REPORT, page.page(f"{about.title}: {directory}", subtitle, parts))
     return directory / REPORT
 
 

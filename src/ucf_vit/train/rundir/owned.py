@@ -15,10 +15,12 @@ from ucf_vit.core.errors import UserError
 from ucf_vit.core.names import is_file_name
 from ucf_vit.train import checkpoint
 from ucf_vit.train.checkpoint.replacing import remove
+from ucf_vit.train.hooks.evaluations import FOLDER as EVALUATIONS
+from ucf_vit.train.hooks.evaluations import read_evaluation
 
 FILE, FORMAT = "run.json", 1
 PICTURES = "pictures"
-OUTPUTS = ("config.yaml", "metrics.jsonl", "log.txt", "report.html")
+OUTPUTS = ("config.yaml", "metrics.jsonl", "log.txt", "report.html", "report.json")
 
 
 @dataclass(frozen=True)
@@ -85,9 +87,12 @@ class Owned:
             path = self.directory / name
             if path.is_file() or path.is_symlink():
                 path.unlink()
-        pictures = self.directory / PICTURES
-        if pictures.is_dir() and not any(pictures.iterdir()):
-            pictures.rmdir()
+        for path in (self.directory / EVALUATIONS).glob("*.json"):
+            if read_evaluation(path) is not None:
+                path.unlink()
+        for folder in (self.directory / PICTURES, self.directory / EVALUATIONS):
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
         Owned(self.directory).write()
 
 

@@ -1,0 +1,71 @@
+"""Numbers of classes follow from their names, in whatever folder or file a name is met."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from ucf_vit.core.errors import DataError
+from ucf_vit.core.registry import nearest
+from ucf_vit.core.text import one_form
+from ucf_vit.data.dataset import Dataset
+
+SHOWN = 20
+
+
+def class_order(datasets: Iterable[Dataset], known: Sequence[str] = ()) -> tuple[str, ...]:
+    """Names of the classes in the order of their numbers: those `known`, then of each data set the new ones.
+
+    Empty where items have no classes, or no source names them.
+    """
+    found = {one_form(name): name for name in known}
+    for dataset in filter(has_classes, datasets):
+        for name in dataset.class_names:
+            found.setdefault(one_form(name), name)
+    return tuple(found.values())
+
+
+def numbered(dataset: Dataset, names: Sequence[str]) -> Dataset:
+    """The data set with items that have the numbers which their classes have in `names`.
+
+    Without names they keep those that they have. Raises DataError for an item of a class that is not there.
+    """
+    own = dataset.class_names
+    if not names or not has_classes(dataset):
+        return dataset
+    if not own:
+        raise DataError(
+            f"{dataset.name}: its source does not name its classes (class_names); those of the run are "
+            f"numbered by name: {in_words(names)}"
+        )
+    places = {one_form(name): number for number, name in enumerate(names)}
+    numbers = [places.get(one_form(name)) for name in own]
+    used = sorted({item.class_index for item in dataset.items if item.class_index is not None})
+    if used and not 0 <= used[0] <= used[-1] < len(own):
+        raise DataError(
+            f"{dataset.name}: its source names {len(own)} classes, and has items of class {used[-1]}"
+        )
+    strange = [own[number] for number in used if numbers[number] is None]
+    if strange:
+        hint = nearest(strange[0], list(names)) if len(strange) == 1 else ""
+        raise DataError(
+            f"{dataset.name}: unknown class {in_words(strange)}{hint}; the classes are {in_words(names)}"
+        )
+    if numbers == list(range(len(own))):
+        return replace(dataset, class_names=tuple(names))
+    items = (
+        item if item.class_index is None else replace(item, class_index=numbers[item.class_index])
+        for item in dataset.items
+    )
+    return replace(dataset, items=tuple(items), class_names=tuple(names))
+
+
+def has_classes(dataset: Dataset) -> bool:
+    """Whether its items have a class each."""
+    return any(item.class_index is not None for item in dataset.items[:1])
+
+
+def in_words(names: Sequence[str]) -> str:
+    """The names, or the first of many and how many they are."""
+    more = f", ... ({len(names)} in all)" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more

@@ -1,0 +1,128 @@
+"""By what an item is known again: where it is, what is in it, and its name, as 8 bytes each.
+
+The contents of a file are known by its size and by blocks of it, so that it need not be read whole. Equal
+files have equal hashes, wherever they are; files that differ have different ones, unless they are of one size
+and differ only between the blocks.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ucf_vit.core.errors import DataError
+from ucf_vit.core.text import to_bytes
+from ucf_vit.core.urls import is_remote
+from ucf_vit.data.dataset import Dataset
+from ucf_vit.data.storage import Files
+from ucf_vit.planning.inventory import in_threads
+
+PLACE, CONTENTS, NAME = range(3)
+BLOCK, SMALL = 2**12, 2**15
+VARIED, BLOCKS = 3, 64
+"""Blocks are read until so many are not of one value, as the air around an object is; and at most so many."""
+READERS = 4
+"""Threads: they read beside the training."""
+
+
+def fingerprints(dataset: Dataset, stopped: Callable[[], bool] = lambda: False) -> NDArray[np.int64]:
+    """`[N, 3]` of each item: hashes of its place, of its contents (0: not known) and of its name.
+
+    No more files are looked into once `stopped` says so.
+    """
+
+    def look(file: str) -> bytes:
+        return b"" if stopped() else contents(file, dataset.files)
+
+    files = list(dict.fromkeys(item.image for item in dataset.items))
+    known = dict(zip(files, in_threads(look, files, READERS), strict=True))
+    folders: dict[str, str] = {}
+    rows = np.zeros((len(dataset.items), 3), np.int64)
+    for row, item in zip(rows, dataset.items, strict=True):
+        step = str(item.step).encode()
+        content = known[item.image]
+        row[PLACE] = _hash(_place(item.image, folders), step)
+        row[CONTENTS] = _hash(content, step) if content else 0
+        row[NAME] = _hash(to_bytes(item.key))
+    return rows
+
+
+def contents(path: str, files: Files) -> bytes:
+    """What stands for the contents of a file: size and blocks; of a remote one, size and version.
+
+    Nothing where that is not known without reading more, as of a directory of chunks.
+    """
+    if is_remote(path):
+        try:
+            return ",".join(map(str, files.stamp(path))).encode()
+        except (DataError, OSError):
+            return b""
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    except (OSError, ValueError):
+        return b""
+    try:
+        about = os.fstat(file)
+        return _sampled(file, about.st_size) if stat.S_ISREG(about.st_mode) else b""
+    except OSError:
+        return b""
+    finally:
+        os.close(file)
+
+
+def _sampled(file: int, size: int) -> bytes:
+    """A hash of the size and of blocks from all over a file, or of all of a small one."""
+    digest = hashlib.blake2b(str(size).encode(), digest_size=16)
+    if size <= SMALL:
+        digest.update(os.pread(file, size, 0))
+        return digest.digest()
+    varied = 0
+    for number in range(BLOCKS):
+        block = os.pread(file, BLOCK, _start(number, size))
+        digest.update(block)
+        varied += block[: BLOCK // 2] != block[BLOCK // 2 :]
+        if varied == VARIED:
+            break
+    return digest.digest()
+
+
+def _start(number: int, size: int) -> int:
+    """Where block `number` begins: at 1/2, 1/4, 3/4, 1/8, ... of what is to choose from."""
+    place, part = 0.0, 0.5
+    number += 1
+    while number:
+        place += part * (number & 1)
+        number, part = number >> 1, part / 2
+    return int(place * max(0, size - BLOCK))
+
+
+def _place(path: str, folders: dict[str, str]) -> bytes:
+    """The real path of a file: that of its folder, looked up once, and its name."""
+    if is_remote(path):
+        return to_bytes(path)
+    folder, name = os.path.split(path)
+    if folder not in folders:
+        folders[folder] = os.path.realpath(folder)
+    return to_bytes(os.path.join(folders[folder], name))  # noqa: PTH118
+
+
+def _hash(*parts: bytes) -> int:
+    """8 bytes, never 0."""
+    digest = hashlib.blake2b(b"\0".join(parts), digest_size=8).digest()
+    return int.from_bytes(digest, "little", signed=True) or 1
+
+
+def among(rows: NDArray[np.int64], others: NDArray[np.int64], column: int) -> NDArray[np.bool_]:
+    """Which of `rows` `[N, 3]` have the hash of one of `others` in a column; what is not known has none."""
+    return (rows[:, column] != 0) & np.isin(rows[:, column], others[:, column])
+
+
+def joined(parts: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
+    """All rows `[N, 3]` of several parts, each once."""
+    rows = np.concatenate([np.zeros((0, 3), np.int64), *parts])
+    return np.unique(rows, axis=0)

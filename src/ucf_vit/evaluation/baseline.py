@@ -1,0 +1,37 @@
+"""The baseline of segmentation: the best intervals of intensity, fitted to the training items."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from torch import Tensor
+
+from ucf_vit.config import Run
+from ucf_vit.core.errors import UserError
+from ucf_vit.data.batch import Batch, Sample
+from ucf_vit.data.dataset import Dataset
+from ucf_vit.data.scratch import Scratch
+from ucf_vit.data.whole import volumes
+from ucf_vit.tasks.segmentation import Segmentation
+from ucf_vit.tasks.task import Task
+from ucf_vit.tasks.threshold import fit_threshold
+from ucf_vit.train.datasets import build_datasets
+from ucf_vit.train.record import Record
+
+
+def check_segmentation(task: Task, run: Run) -> None:
+    """UserError where there is nothing to compare thresholds with."""
+    if not isinstance(task, Segmentation):
+        raise UserError(f"--threshold compares segmentations; task {run.task} has none")
+
+
+def threshold_totals(run: Run, record: Record, datasets: Sequence[Dataset]) -> Tensor:
+    """Totals of the Dice on `datasets`, see `ucf_vit.tasks.dice`, of intervals for the training items."""
+    training = build_datasets(run, Scratch(), record=record)
+    return fit_threshold(_samples(volumes(training)), run.num_classes).totals(_samples(volumes(datasets)))
+
+
+def _samples(batches: Iterator[Batch]) -> Iterator[Sample]:
+    for batch in batches:
+        label = None if batch.label is None else batch.label[0].numpy()
+        yield Sample(batch.image[0].numpy(), label, batch.variables, batch.files[0])

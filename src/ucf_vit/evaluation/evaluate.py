@@ -1,0 +1,175 @@
+"""Evaluating a checkpoint: what `ucf-vit evaluate` does."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+
+import torch
+
+from ucf_vit.config import Run, TaskName
+from ucf_vit.config.parallelism import SIZES
+from ucf_vit.core.errors import UserError
+from ucf_vit.core.log import say
+from ucf_vit.data.batch import Skipped
+from ucf_vit.data.classes import in_words
+from ucf_vit.data.dataset import Dataset
+from ucf_vit.evaluation.baseline import check_segmentation, threshold_totals
+from ucf_vit.evaluation.overlap import Overlap, few
+from ucf_vit.evaluation.place import Place
+from ucf_vit.evaluation.show import show
+from ucf_vit.evaluation.wanted import Wanted
+from ucf_vit.parallel.world import World
+from ucf_vit.tasks import dice
+from ucf_vit.tasks.task import Task
+from ucf_vit.train import checkpoint
+from ucf_vit.train.agree import check_data
+from ucf_vit.train.build import build_task, distributed
+from ucf_vit.train.data import HeldOut
+from ucf_vit.train.directory import load_for_inference
+from ucf_vit.train.evaluate import evaluate_totals
+from ucf_vit.train.hooks.evaluations import Evaluation, Metrics
+from ucf_vit.train.hooks.report import CHOSEN, environment
+from ucf_vit.train.items import used_items
+from ucf_vit.train.launch import find_place, start
+from ucf_vit.train.opening import find_run, read_checkpoint, record_of
+from ucf_vit.train.record import Record
+
+
+def evaluate_run(
+    path: Path, wanted: Wanted, overrides: Sequence[str] = (), task: TaskName | None = None
+) -> None:
+    """Evaluate the run of a config, a directory or a checkpoint; print a table, and write it for the report.
+
+    Raises UserError, before anything is computed, for what cannot be.
+    """
+    found = find_run(path, overrides, task)
+    if found.name and wanted.checkpoint:
+        raise UserError(f"{path} is a checkpoint; leave --checkpoint {wanted.checkpoint} out")
+    run = found.run if find_place().size > 1 else _on_one_process(found.run)
+    with start(run) as world:
+        place = world.on_main(lambda: Place.choose(found.directory, wanted.output))
+        read = read_checkpoint(found.directory, found.name or wanted.checkpoint, world)
+        record = record_of(read, run)
+        _evaluate(build_task(run, record), run, world, wanted, place, read, record)
+
+
+def _on_one_process(run: Run) -> Run:
+    """The same run on the one process that there is, whatever layout it was trained in."""
+    parallelism = run.parallelism.model_copy(update={**dict.fromkeys(SIZES, 1), "mode": "simple"})
+    balancing = run.load_balancing.model_copy(update={"auto_load_balancing": True})
+    return run.model_copy(update={"parallelism": parallelism, "load_balancing": balancing})
+
+
+def evaluate_task(task: Task, run: Run, world: World, wanted: Wanted | None = None) -> None:
+    """The same for a task that the caller built, with the weights of a checkpoint of `run`."""
+    wanted = wanted or Wanted()
+    directory = Path(run.trainer.checkpoint_path)
+    place = world.on_main(lambda: Place.choose(directory, wanted.output))
+    read = read_checkpoint(directory, wanted.checkpoint, world)
+    record = record_of(read, run)
+    record.restore(task)
+    _evaluate(task, run, world, wanted, place, read, record)
+
+
+def _evaluate(
+    task: Task,
+    run: Run,
+    world: World,
+    wanted: Wanted,
+    place: Place,
+    read: checkpoint.Checkpoint,
+    record: Record,
+) -> None:
+    if wanted.threshold:
+        check_segmentation(task, run)
+    datasets = wanted.datasets(run, record)
+    task.settle({one.name: one.normalization for one in datasets})
+    check_data(datasets, world)
+    for one in datasets if world.is_main else ():
+        say(f"{one.name}: {one.listed}")
+    overlap = world.on_main(lambda: _overlap(datasets, read, wanted))
+    distributed(task, run, world)
+    differing = load_for_inference(task, run, read)
+    with closing(HeldOut(run, world, task, datasets)) as data:
+        totals = evaluate_totals(task, data.batches(), world, getattr(torch, run.trainer.data_type))
+        skipped = {one.file: one for found in world.gather(data.skipped) for one in found}
+    if not world.is_main:
+        return
+    columns: dict[str, Mapping[str, float]] = {run.task: task.metrics(totals)}
+    if wanted.threshold:
+        columns["intensity threshold"] = dice.means(threshold_totals(run, record, datasets))
+    notes = [*_chosen(wanted, overlap, read), *overlap.notes(), *_left_out(list(skipped.values()))]
+    averaged = {"Weights": "averaged (trainer.ema_decay)"} if read.has_average else {}
+    found = Evaluation(
+        title=f"{read.directory} (step {read.meta['step']}) on {wanted.on}",
+        written=time.strftime("%Y-%m-%d %H:%M:%S"),
+        facts={
+            "Checkpoint": f"{read.directory.name}, step {read.meta['step']}",
+            "Items": _counts(datasets, task),
+            "Data": "; ".join(f"{one.name}: {one.listed}" for one in datasets),
+            **({"Classes": in_words(record.class_names)} if record.class_names else {}),
+            **averaged,
+            **({"Trained otherwise": "; ".join(differing)} if differing else {}),
+        },
+        metrics={column: _finite(values) for column, values in columns.items()},
+        counts=task.counts(totals),
+        notes=(*notes, *task.definitions),
+        items=_names(datasets),
+        environment=environment(world.device),
+    )
+    show(found, notes)
+    for path in place.write(found, wanted.file_name(_plain(read.directory.name)), run.task):
+        say(f"{'results' if path.suffix == '.json' else 'report'}: {path}")
+
+
+def _overlap(datasets: Sequence[Dataset], read: checkpoint.Checkpoint, wanted: Wanted) -> Overlap:
+    overlap = Overlap.of(datasets, used_items(read.state))
+    overlap.check(wanted.allow_trained)
+    return overlap
+
+
+def _chosen(wanted: Wanted, overlap: Overlap, read: checkpoint.Checkpoint) -> list[str]:
+    """Whether the checkpoint was chosen on these items."""
+    if not read.directory.name.startswith(checkpoint.BEST):
+        return []
+    if wanted.split == "validation" and not wanted.roots:
+        return [CHOSEN]
+    validated = overlap.used.get("validated", ())
+    if not validated:
+        return []
+    return [f"{len(validated)} of {overlap.total} items chose the checkpoint as the best: {few(validated)}."]
+
+
+def _left_out(skipped: Sequence[Skipped]) -> list[str]:
+    if not skipped:
+        return []
+    return [f"{len(skipped)} unreadable items are left out: {few([one.file for one in skipped])}."]
+
+
+def _counts(datasets: Sequence[Dataset], task: Task) -> str:
+    """How many items, and tiles where these are what is evaluated."""
+    items = f"{sum(len(one.items) for one in datasets):,}"
+    return items if task.whole_volumes else f"{items} ({sum(map(len, datasets)):,} tiles)"
+
+
+def _names(datasets: Sequence[Dataset]) -> dict[str, tuple[str, ...]]:
+    """Names of the items by data set, and where its source says so by root."""
+    names: dict[str, tuple[str, ...]] = {}
+    for one in datasets:
+        root = getattr(one.source, "root", None)
+        title = one.name if root is None else f"{one.name} ({root})"
+        names[title] = (*names.get(title, ()), *(item.key for item in one.items))
+    return names
+
+
+def _finite(values: Mapping[str, float]) -> Metrics:
+    return {name: value if math.isfinite(value) else None for name, value in values.items()}
+
+
+def _plain(checkpoint_name: str) -> str:
+    """`last` of `last_even`: which slot it was says nothing."""
+    return checkpoint_name.removesuffix("_even").removesuffix("_odd")

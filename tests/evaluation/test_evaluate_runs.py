@@ -1,0 +1,99 @@
+"""Evaluations of segmentations: without any foreground, beside a baseline, and on several processes."""
+
+import json
+import os
+import shutil
+from multiprocessing.context import BaseContext
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import pytest
+import torch
+
+import runs
+from ucf_vit.core.errors import UserError
+from ucf_vit.evaluation import Wanted, evaluate_run
+from ucf_vit.train import checkpoint
+
+
+def results(run: Path) -> dict[str, Any]:
+    return json.loads((run / "evaluations/validation_best.json").read_text())
+
+
+def evaluate_rank(environment: dict[str, str], config: Path, *overrides: str) -> None:
+    os.environ |= environment
+    torch.set_num_threads(1)
+    evaluate_run(config, Wanted(), overrides)
+
+
+@pytest.fixture
+def unlabelled(tmp_path: Path, concrete: Path) -> Path:
+    """Four volumes, of which the last two have no foreground in their labels."""
+    root = shutil.copytree(concrete, tmp_path / "data")
+    for path in sorted((root / "labelsTr").iterdir())[2:]:
+        image = nibabel.load(path)
+        nibabel.save(nibabel.Nifti1Image(np.zeros(image.shape, np.uint8), image.affine), path)
+    return root
+
+
+def test_without_foreground_the_loss_chooses_and_that_is_told(tmp_path: Path, unlabelled: Path) -> None:
+    """Dice would have no value for a network that is right, and be 0 for others."""
+    trainer = {"max_epochs": 3, "early_stop_epochs": 2}
+    config = runs.write_config(
+        tmp_path / "c.yaml", "unetr", unlabelled, trainer=trainer, data={"dict_end_idx": {"tiny": 0.5}}
+    )
+    runs.train(config)
+    out = tmp_path / "out"
+    losses = runs.losses(out, "validation", "validation/loss")
+    assert len(losses) == 3, "no early stop on what has no value"
+    dice = runs.losses(out, "validation", "validation/dice")
+    assert all(np.isnan(list(dice.values())))
+    best = min(losses, key=lambda step: losses[step])
+    assert checkpoint.read_meta(out / "best")["step"] == best
+    log = (out / "log.txt").read_text()
+    assert log.count("the best checkpoint is chosen by loss") == 1
+    assert f"best (step {best})" in (out / "report.html").read_text()
+    evaluate_run(out, Wanted())
+    found = results(out)
+    assert found["metrics"]["unetr"]["dice"] is None
+    assert found["metrics"]["unetr"]["loss"] == pytest.approx(losses[best], rel=1e-4)
+    assert found["counts"]["dice_1"]["labelled"] == 0
+    assert sum(found["counts"]["dice_1"].values()) == 2
+
+
+def test_a_model_beside_its_baseline(tmp_path: Path, concrete: Path) -> None:
+    config = runs.write_config(tmp_path / "c.yaml", "unetr", concrete, trainer={"max_steps": 1})
+    runs.train(config)
+    evaluate_run(config, Wanted(threshold=True))
+    metrics = results(tmp_path / "out")["metrics"]
+    for column in ("unetr", "intensity threshold"):
+        classes = [metrics[column][f"dice_{k}"] for k in (1, 2, 3)]
+        assert metrics[column]["dice"] == pytest.approx(np.mean(classes))
+    masked = runs.write_config(tmp_path / "mae/c.yaml", "masked", concrete, trainer={"max_steps": 1})
+    runs.train(masked)
+    with pytest.raises(UserError, match="--threshold compares segmentations; task masked has none"):
+        evaluate_run(masked, Wanted(threshold=True))
+
+
+@pytest.mark.parametrize("layout", ["simple", "fsdp"])
+def test_two_processes_find_what_one_does(
+    forkserver: BaseContext, tmp_path: Path, concrete: Path, layout: str
+) -> None:
+    halves = {"dict_end_idx": {"tiny": 0.25}}
+    config = runs.write_config(tmp_path / "c.yaml", "unetr", concrete, trainer={"max_steps": 1}, data=halves)
+    runs.train(config)
+    evaluate_run(config, Wanted())
+    out = tmp_path / "out"
+    alone = results(out)
+    shutil.rmtree(out / "evaluations")
+    sizes = [] if layout == "simple" else ["parallelism.mode=fsdp", "parallelism.fsdp_size=2"]
+    assert runs.on_ranks(forkserver, 2, config, *sizes, target=evaluate_rank) == [0, 0]
+    found = results(out)
+    assert found["metrics"]["unetr"] == pytest.approx(alone["metrics"]["unetr"], rel=1e-5)
+    assert found["counts"] == alone["counts"] and found["items"] == alone["items"]
+    evaluate_run(config, Wanted(), ["parallelism.fsdp_size=4", "parallelism.simple_ddp_size=1"])
+    assert results(out)["metrics"]["unetr"] == pytest.approx(alone["metrics"]["unetr"], rel=1e-6)
+    trained = ["data.dict_val_start_idx={tiny: 0.0}", "data.dict_end_idx={tiny: 0.0}", *sizes]
+    assert runs.on_ranks(forkserver, 2, config, *trained, target=evaluate_rank) == [1, 1]
