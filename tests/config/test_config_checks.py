@@ -106,6 +106,15 @@ def test_a_linear_decoder_has_no_heads():
         ({"data__dataset": "my/file.py"}, "data.dataset = 'my/file.py': expected path/to/file.py:ClassName"),
         ({"data__dataset": "my/file.py:"}, "expected path/to/file.py:ClassName"),
         ({"data__dict_label_mapping": {"one": {5: 3}, "two": {}}}, "data.dict_label_mapping.one.5 = 3: expected a class from 0 to data.num_classes - 1 = 2"),
+        ({"data__dict_label_mapping": {"one": {">4": 7}, "two": {}}, "data__ignore_label": 8}, "data.dict_label_mapping.one.>4 = 7: expected a class from 0 to data.num_classes - 1 = 2, or data.ignore_label"),
+        ({"data__dict_label_mapping": {"one": {">4": 1, "2..5": 2}, "two": {}}}, "data.dict_label_mapping.one.>4: there are values that '2..5' has, too; each has one class"),
+        ({"data__dict_label_mapping": {"one": {5: 0, "5": 1}, "two": {}}}, "data.dict_label_mapping.one: the label 5 is there twice, as 5 and '5'; keep one"),
+        ({"data__dict_label_mapping": {"one": {".NaN": 0, "nan": 0}, "two": {}}}, "the label nan is there twice, as '.NaN' and 'nan'; keep one"),
+        ({"data__dict_label_mapping": {"one": {5: True}, "two": {}}}, "expected a whole number, found true"),
+        ({"data__ignore_label": True}, "data.ignore_label: expected a whole number, found true"),
+        ({"data__ignore_label": 3, "trainer__task": "masked"}, "data.ignore_label = 3: only segmentation ignores voxels, not task masked; leave it out"),
+        ({"data__dict_nan": {"one": 0}}, "data.dict_nan = {'one': 0.0}: no entry for 'two', which data.dict_root_dirs has"),
+        ({"data__dict_nan": {"one": float("nan"), "two": None}}, "data.dict_nan.one = nan: expected a number"),
         ({"data__tile_overlap": 1.0}, "data.tile_overlap = 1.0: expected a number >= 0 and < 1 (fraction)"),
         ({"trainer__sliding_window_overlap": 1}, "trainer.sliding_window_overlap = 1: expected a number >= 0 and < 1"),
         ({"parallelism__simple_ddp_size": 0}, "parallelism.simple_ddp_size = 0: expected 1 or more, or -1 for what is left"),
@@ -406,3 +415,14 @@ def from_text(text):
     from ucf_vit.config.located import parse
 
     return from_dict(parse(text))
+
+
+def test_labels_in_each_way_that_they_are_written():
+    mapping = {".nan": 7, " > 4": 7, "0..1": 0, "2": 1, 4: "2"}
+    run = good(
+        data__dict_label_mapping={"one": mapping, "two": {}},
+        data__ignore_label=7,
+        data__dict_nan={"one": 0, "two": None},
+    )
+    assert run.data.dict_label_mapping["one"] == {"nan": 7, " > 4": 7, "0..1": 0, 2: 1, 4: 2}
+    assert run.data.dict_nan == {"one": 0, "two": None}

@@ -11,6 +11,7 @@ from nifti_files import save_nifti
 from ucf_vit.core.errors import DataError
 from ucf_vit.data.build import build_dataset, select
 from ucf_vit.data.sources import Item
+from ucf_vit.data.whole import volumes
 
 
 def items_of(sizes: dict[str, int]) -> list[Item]:
@@ -78,6 +79,43 @@ def test_labels_are_required_or_not_read(ct, scratch):
     with pytest.raises(DataError, match=r"no label for 2 of 6 items: .*v1\.nii\.gz, .*v4\.nii"):
         build(ct, scratch)
     assert all(item.label is None for item in build(ct, scratch, labels=False).items)
+
+
+def test_items_without_a_label_are_left_out_and_named_where_that_is_said(ct, scratch, caplog):
+    label = next((ct / "labelsTr").glob("v4.*"))
+    label.unlink()
+    with pytest.raises(DataError, match=r"no label for 1 of 6 .*data\.on_error=skip leaves them out"):
+        build(ct, scratch)
+    data = build(ct, scratch, on_error="skip")
+    assert len(data.items) == 5 and all("v4." not in item.image for item in data.items)
+    assert [one.cause for one in data.skipped] == [f"{ct}/imagesTr/v4.nii: no label"]
+    for one in (ct / "labelsTr").iterdir():
+        one.unlink()
+    with pytest.raises(DataError, match=r"no label for 6 of 6 items[^;]*$"):
+        build(ct, scratch, on_error="skip")
+
+
+def test_held_out_items_that_have_no_header_are_named(ct, scratch, caplog):
+    (ct / "imagesTr/v4.nii").write_bytes(b"")
+    next((ct / "labelsTr").glob("v5.*")).unlink()
+    data = build(ct, scratch, start=0.5, on_error="skip")
+    for ranks in (1, 2):
+        caplog.clear()
+        told = []
+        options = {"ranks": ranks, "on_error": "skip", "on_skip": told.append}
+        batches = [list(volumes([data], rank=rank, **options)) for rank in range(ranks)]
+        assert tuple(told) == data.skipped
+        assert [one.skipped for one in batches[0]] == [data.skipped] and not any(batches[1:])
+        assert [record.args[0] for record in caplog.records] == [one.cause for one in data.skipped]
+        assert "v5.nii" in caplog.text and "v4.nii: " in caplog.text
+
+
+def test_a_data_set_of_which_nothing_can_be_read_is_an_error(ct, scratch):
+    for one in (ct / "imagesTr").iterdir():
+        one.write_bytes(b"")
+    with pytest.raises(DataError, match=r"not one of 6 items can be read, the first since .*v0\.nii"):
+        build(ct, scratch, on_error="skip")
+    assert not build(ct, scratch, start=1, on_error="skip").items
 
 
 def test_only_the_labels_of_the_range_are_required(ct, scratch):

@@ -66,7 +66,10 @@ def test_values_near_whole_numbers_are_these(dtype):
         ([0.0, np.inf], "holds inf"),
         ([0.0, 1e30], r"holds values up to 1e\+30, no class numbers"),
         ([-(2**40), 0, 2**21], "holds values up to -1099511627776, no class numbers"),
-        ([0.0, np.nan], r"holds NaN: .*\{NAME: \{nan: 0\}\}, or data\.ignore_label"),
+        (
+            [0.0, np.nan],
+            r"holds NaN: .*\{NAME: \{nan: 0\}\}; or.*\{NAME: \{nan: 255\}\} and data\.ignore_label: 255",
+        ),
     ],
 )
 def test_what_is_no_class_number_is_refused_with_the_value_and_the_option(label, told):

@@ -71,11 +71,27 @@ def test_links_are_followed_and_circles_noticed(tmp_path: Path) -> None:
     (tmp_path / "root/a/deep/up").symlink_to(tmp_path / "root")
     (tmp_path / "root/a/0").symlink_to("deep")
     (tmp_path / "root/a/gone").symlink_to("nowhere")
+    (tmp_path / "root/a/self").symlink_to("self")
     listing = Listing(str(tmp_path / "root"), Files())
     names = [member.name for member in listing.members("", (".png",), deep=True)]
     assert names == ["a/1.png", "a/deep/2.png", "b/3.png"]
     passed = str(listing.passed_over)
-    assert passed == "1 other files (a/gone), 2 links to what is read already (a/0/, a/deep/up/)"
+    assert passed == "2 other files (a/gone, a/self), 2 links to what is read already (a/0/, a/deep/up/)"
+
+
+@pytest.mark.parametrize("target", ["nowhere.nii", "a.nii"])
+def test_a_link_that_leads_nowhere_is_one_item_that_cannot_be_read(
+    tmp_path: Path, scratch: Scratch, target: str
+) -> None:
+    for folder in ("imagesTr", "labelsTr"):
+        save_nifti(tmp_path / folder / "b.nii")
+    (tmp_path / "imagesTr/a.nii").symlink_to(target)
+    (tmp_path / "labelsTr/a.nii").symlink_to("b.nii")
+    options = {"tile_size": (8,) * 3, "scratch": scratch}
+    with pytest.raises(DataError, match=r"imagesTr/a\.nii: "):
+        build_dataset("x", "basic_ct", tmp_path, **options)
+    data = build_dataset("x", "basic_ct", tmp_path, on_error="skip", **options)
+    assert [item.key for item in data.items] == ["b"] and "imagesTr/a.nii" in data.skipped[0].cause
 
 
 def test_the_first_names_and_the_count_of_each_kind() -> None:

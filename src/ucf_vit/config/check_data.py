@@ -197,7 +197,7 @@ def labels(run: Run) -> Iterator[Problem]:
             if ranges[one].meets(ranges[other]):
                 yield Problem((*path, other), f"there are values that {one!r} has, too; each has one class")
     if ignore is not None and run.task not in ("unetr", "sap"):
-        message = f"voxels are ignored in segmentation alone, not in task {run.task}; leave it out"
+        message = f"only segmentation ignores voxels, not task {run.task}; leave it out"
         yield Problem(("data", "ignore_label"), message, ignore)
 
 

@@ -29,7 +29,15 @@ RANGES: dict[Split, tuple[str, str]] = {
     "test": ("dict_test_start_idx", "dict_test_end_idx"),
 }
 """The keys that say where the files of a split begin and end."""
-Label = Annotated[int, Strict(False), Field(ge=-LARGEST, le=LARGEST)]
+
+
+def _no_truth(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError(f"expected a whole number, found {str(value).lower()}")
+    return value
+
+
+Label = Annotated[int, BeforeValidator(_no_truth), Strict(False), Field(ge=-LARGEST, le=LARGEST)]
 
 
 def _read_label(value: Any) -> int | str:
@@ -37,14 +45,31 @@ def _read_label(value: Any) -> int | str:
     with suppress(ValueError, TypeError):
         if not isinstance(value, bool) and abs(int(value)) <= LARGEST:
             return int(value)
-    with suppress(ValueError, TypeError):
-        if value != NAN:
-            Interval.parse(value)
+    with suppress(ValueError, AttributeError):
+        if value.strip().lower() in (NAN, f".{NAN}"):  # YAML writes .nan
+            return NAN
+        Interval.parse(value)
         return str(value)
     raise ValueError("expected a label: a whole number, nan, or a range such as '>0', '<=3' or '1..255'")
 
 
+def _each_label_once(mapping: Any) -> Any:
+    """One label may be written in several ways, as 5 and '5'; only one of them may be there."""
+    seen: dict[int | str, Any] = {}
+    for written in mapping if isinstance(mapping, dict) else ():
+        try:
+            label = _read_label(written)
+        except ValueError:
+            continue  # refused by its own key
+        if label in seen:
+            both = f"{seen[label]!r} and {written!r}"
+            raise ValueError(f"the label {label} is there twice, as {both}; keep one")
+        seen[label] = written
+    return mapping
+
+
 LabelKey = Annotated[int | str, BeforeValidator(_read_label)]
+LabelMapping = Annotated[dict[LabelKey, Label], BeforeValidator(_each_label_once)]
 
 
 class Normalization(Section):
@@ -144,9 +169,9 @@ class Data(Section):
         "How intensities are normalised, e.g. {ct1: {kind: window, low: -1000, high: 1000}}.",
         derived="the source's own",
     )
-    dict_nan: dict[str, Number] = key(
+    dict_nan: dict[str, Number | None] = key(
         {},
-        "What NaN in images stands for, such as the background outside a mask.",
+        "What NaN in images stands for, such as the background outside a mask; null for the default.",
         "as stored",
         derived="NaN is an error; in fields a missing value",
     )
@@ -156,7 +181,7 @@ class Data(Section):
         "several runs share it.",
         derived="stats/DATASET.json in trainer.checkpoint_path",
     )
-    dict_label_mapping: dict[str, dict[LabelKey, Label]] = key(
+    dict_label_mapping: dict[str, LabelMapping] = key(
         {},
         "Stored label to class. Beside single values, ranges such as '>0', '<=3', '1..255', and nan; single "
         "values go first, those that are not named stay as stored.",
@@ -235,8 +260,10 @@ class Data(Section):
         derived="the memory of this machine for what has to be unpacked, no limit for what is read in parts",
         ge=1,
     )
-    on_error: Literal["fail", "skip"] = key("fail", "What to do with an unreadable file.")
-    max_errors: Whole = key(10, "With on_error skip: abort after so many unreadable files.", "files", ge=0)
+    on_error: Literal["fail", "skip"] = key(
+        "fail", "What to do with an unreadable file, or an item without the label that the task needs."
+    )
+    max_errors: Whole = key(10, "With on_error skip: abort after so many of these.", "files", ge=0)
 
     def part(self, dataset: str, split: Split) -> tuple[str, float, float]:
         """Root of a data set, and start and end of those of its files that are for `split`, as fractions."""

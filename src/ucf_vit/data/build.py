@@ -66,11 +66,11 @@ def build_dataset(
 
     `variables` names the channels of the files (default: the source's own names), of which the first
     `channels_used` are used. A `tile_size` `[H, W]` cuts volumes into 2D slices along their last axis. With
-    `labels` every item needs one, else none is read; `label_mapping` and `ignore_label` are those of
-    `LabelMap.of`. `options` go to the source's constructor (`resize`, ...). `root` is a directory or a URL,
-    which `files` reads. `normalization` is `{"kind": ..., ...}` (default: the source's own); `nan` is what
-    NaN in images stands for. `read_shapes` finds the shapes (default: from every header, in threads; an
-    inventory knows them). Raises DataError.
+    `labels` every item needs one (with `on_error` "skip" others are left out), else none is read;
+    `label_mapping` and `ignore_label` are those of `LabelMap.of`. `options` go to the source's constructor
+    (`resize`, ...). `root` is a directory or a URL, which `files` reads. `normalization` is `{"kind": ...,
+    ...}` (default: the source's own); `nan` is what NaN in images stands for. `read_shapes` finds the shapes
+    (default: from every header, in threads; an inventory knows them). Raises DataError.
     """
     scratch = scratch or Scratch()
     files = files or Files(Cache(scratch))
@@ -82,9 +82,9 @@ def build_dataset(
     with reading(str(root)):
         everything = made.items()
     listed = describe(made, everything)
-    items = _labelled(name, select(everything, start, end), labels, listed)
+    items, bare = _labelled(name, select(everything, start, end), labels, on_error, listed)
     check_classes(name, made, num_classes if labels else None)
-    shapes, skipped = _shapes(made, items, on_error, read_shapes, files.max_item_bytes)
+    shapes, unreadable = _shapes(made, items, on_error, read_shapes, files.max_item_bytes)
     for remark in made.remarks():
         log.warning("%s: %s", name, remark)
     size, slices = _tile_size(name, made, tile_size)
@@ -103,7 +103,7 @@ def build_dataset(
         label_map=LabelMap.of(label_mapping, ignore_label),
         num_classes=num_classes,
         buffer_size=buffer_size,
-        skipped=skipped,
+        skipped=(*bare, *unreadable),
         origin=origin,
         listed=listed,
     )
@@ -148,13 +148,19 @@ def _channels(
     return tuple(source.variables.index(variable) for variable in wanted)
 
 
-def _labelled(name: str, items: list[Item], labels: bool, listed: str) -> list[Item]:
+def _labelled(
+    name: str, items: list[Item], labels: bool, on_error: str, listed: str
+) -> tuple[list[Item], list[Skipped]]:
+    """Items with labels where these are needed; those without are left out under "skip"."""
     if not labels:
-        return [replace(item, label=None, class_index=None) for item in items]
-    bare = [item.image for item in items if item.label is None and item.class_index is None]
-    if bare:
-        raise DataError(f"{name}: no label for {len(bare)} of {len(items)} items: {few(bare)} ({listed})")
-    return items
+        return [replace(item, label=None, class_index=None) for item in items], []
+    bare = [item for item in items if item.label is None and item.class_index is None]
+    if bare and (on_error == "fail" or len(bare) == len(items)):
+        advice = "" if len(bare) == len(items) else "; data.on_error=skip leaves them out"
+        names = few([item.image for item in bare])
+        raise DataError(f"{name}: no label for {len(bare)} of {len(items)} items: {names} ({listed}){advice}")
+    kept = [item for item in items if item.label is not None or item.class_index is not None]
+    return kept, [Skipped(item.image, f"{item.image}: no label") for item in bare]
 
 
 def _shapes(
@@ -176,6 +182,8 @@ def _shapes(
             raise shape
         else:
             skipped.append(Skipped(item.image, str(shape)))
+    if skipped and not good:
+        raise DataError(f"not one of {len(items)} items can be read, the first since {skipped[0].cause}")
     return good, tuple(skipped)
 
 

@@ -52,7 +52,8 @@ class LabelMap:
         if found.nan and self.nan is None:
             raise DataError(
                 "the label holds NaN: say which class that is, such as 0 in data.dict_label_mapping: "
-                "{NAME: {nan: 0}}, or data.ignore_label if it is none"
+                "{NAME: {nan: 0}}; or, if it is none, map it to a number that is ignored: {NAME: {nan: 255}} "
+                "and data.ignore_label: 255"
             )
         if found.low <= found.high and not any(
             interval.has(found.low) and interval.has(found.high) for interval, _ in self.ranges

@@ -31,9 +31,12 @@ def volumes(
 
     This rank gets items rank, rank + ranks, ... of each data set; ranks may differ by one item. Keys are 0.
     With `on_error` "skip" unreadable items are left out; `on_skip` is told each, and the next batch says so
-    in `skipped`.
+    in `skipped`. The first rank also tells those whose headers could not be read or that have no label.
     """
-    skipped: list[Skipped] = []
+    skipped = [] if rank else [one for dataset in datasets for one in dataset.skipped]
+    for one in skipped:
+        log.warning("skipped an unreadable file: %s", one.cause)
+        on_skip(one)
     for dataset, channels in split(datasets, single_channel):
         reader = TileReader(dataset, channels)
         for number in range(rank, len(dataset.items), ranks):

@@ -228,14 +228,21 @@ class Files:
 
 
 def _local_entries(root: str) -> list[Entry]:
-    """Links to directories are directories."""
+    """Links to directories are directories; links that lead nowhere, as to themselves, are files."""
     try:
         with os.scandir(root) as found:
-            return [Entry(one.name, one.is_dir()) for one in found]
+            return [Entry(one.name, _is_folder(one)) for one in found]
     except (FileNotFoundError, NotADirectoryError):
         raise MissingError(f"{root}: no such directory") from None
     except (OSError, ValueError) as error:
         raise DataError(f"{root}: can't be listed ({error})") from None
+
+
+def _is_folder(one: os.DirEntry[str]) -> bool:
+    try:
+        return one.is_dir()
+    except OSError:
+        return False
 
 
 def _start(path: Path, count: int) -> bytes:
