@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from ucf_vit.core.durable import write_atomic
-from ucf_vit.train.hooks import page
+from ucf_vit.train.hooks import page, report
 from ucf_vit.train.hooks.curves import draw_curves
 from ucf_vit.train.hooks.evaluations import FOLDER, Evaluation, read_evaluations
 from ucf_vit.train.hooks.jsonl import JsonlHook
@@ -218,6 +218,13 @@ def test_environment_names_versions_and_device() -> None:
     found = environment(torch.device("cpu"))
     assert {"ucf_vit", "torch", "monai", "Python", "System", "Device"} <= set(found)
     assert found["Device"].endswith("CPU")
+
+
+def test_a_package_that_is_not_installed_is_not_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report, "_PACKAGES", ("numpy", "no-such-package"))
+    found = environment(torch.device("cpu"))
+    assert "numpy" in found and "no-such-package" not in found
+    assert found["torch"].startswith(torch.__version__)
 
 
 def test_a_failed_write_leaves_the_file_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,8 +7,9 @@ import os
 import platform
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
@@ -121,11 +122,14 @@ def environment(device: torch.device) -> dict[str, str]:
     """What a run was computed with: versions, system and device."""
     built = f" (CUDA {torch.version.cuda})" if torch.version.cuda else ""
     built = f" (ROCm {torch.version.hip})" if torch.version.hip else built
-    versions = {"ucf_vit": ucf_vit.__version__, **{name: version(name) for name in _PACKAGES}}
+    versions = {"ucf_vit": ucf_vit.__version__}
+    for package in _PACKAGES:
+        with suppress(PackageNotFoundError):
+            versions[package] = version(package)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{platform.machine()} CPU"
     return {
         **versions,
-        "torch": versions["torch"] + built,
+        "torch": torch.__version__ + built,
         "Python": platform.python_version(),
         "System": platform.platform(),
         "Device": "Apple GPU (MPS)" if device.type == "mps" else name,
