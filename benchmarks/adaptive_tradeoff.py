@@ -25,13 +25,13 @@ import typer
 
 from ucf_vit.config import from_dict
 from ucf_vit.data.batch import Batch
-from ucf_vit.data.scratch import Scratch
-from ucf_vit.data.whole import volumes
+from ucf_vit.data.loader.whole_items import volumes
+from ucf_vit.data.storage.scratch import Scratch
+from ucf_vit.drawing.style import new_figure, png
 from ucf_vit.tasks import Segmentation, dice
 from ucf_vit.tasks.segmentation import voxel_label
 from ucf_vit.train.build import build_task
-from ucf_vit.train.datasets import build_datasets
-from ucf_vit.train.hooks.style import new_figure, png
+from ucf_vit.train.inputs.datasets import build_datasets
 from ucf_vit.train.launch import start
 from ucf_vit.train.run import train_task
 

@@ -30,10 +30,10 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from ucf_vit.data.build import build_dataset
+from ucf_vit.data.build_dataset import build_dataset
 from ucf_vit.data.dataset import Dataset
-from ucf_vit.data.scratch import Scratch
-from ucf_vit.data.stream import Stream
+from ucf_vit.data.loader.stream import Stream
+from ucf_vit.data.storage.scratch import Scratch
 
 FORMATS = (".nii", ".nii.gz")
 BATCH, BUFFER = 4, 50

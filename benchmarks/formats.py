@@ -22,13 +22,13 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from ucf_vit.data.memory_order import compact
+from ucf_vit.data.prepare.conversion import Origin, Settings
 from ucf_vit.data.prepare.convert import prepare
-from ucf_vit.data.prepare.plan import Origin, Settings
-from ucf_vit.data.scratch import Scratch
 from ucf_vit.data.sources import Item, Source, resolve
-from ucf_vit.data.synthetic import write_dataset
+from ucf_vit.data.storage.scratch import Scratch
+from ucf_vit.data.values.memory_order import compact
 from ucf_vit.patching.tiles import Tiling
+from ucf_vit.synthetic import write_dataset
 
 FORMATS = (".nii", ".nii.gz")
 

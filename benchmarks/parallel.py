@@ -33,8 +33,8 @@ from ucf_vit.data.batch import Batch
 from ucf_vit.models import VIT
 from ucf_vit.nn.block import Block
 from ucf_vit.parallel.distribute import Settings, distribute
-from ucf_vit.parallel.mesh import Layout, make_mesh, make_token_group
-from ucf_vit.parallel.world import World
+from ucf_vit.parallel.ranks.mesh import Layout, make_mesh, make_token_group
+from ucf_vit.parallel.ranks.world import World
 from ucf_vit.tasks.classification import Classification
 from ucf_vit.train.loss_scale import LossScale
 from ucf_vit.train.optimizer import adamw

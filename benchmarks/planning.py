@@ -22,7 +22,7 @@ import numpy as np
 
 from ucf_vit.planning.cost import Work, count_tiles
 from ucf_vit.planning.inventory import Inventory
-from ucf_vit.planning.make import make_plan
+from ucf_vit.planning.make_plan import make_plan
 from ucf_vit.planning.plan import Plan
 
 FULL, QUICK = (10_000_000, 75_264), (10_000, 96)

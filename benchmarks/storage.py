@@ -30,8 +30,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from ucf_vit.data.scratch import Scratch
 from ucf_vit.data.storage import Cache, Files, join
+from ucf_vit.data.storage.scratch import Scratch
 
 BUCKET, FOLDER, SIZE = "objects", "small", 2**17
 PLAIN = 1000

@@ -17,9 +17,9 @@ import torch
 import typer
 from torch import Tensor, nn
 
+from ucf_vit.drawing.style import new_figure, png
 from ucf_vit.nn.init import init_weights
-from ucf_vit.nn.variables import VariableEmbed
-from ucf_vit.train.hooks.style import new_figure, png
+from ucf_vit.nn.variable_tokens import VariableEmbed
 
 NUMBERS = (8, 32, 128, 500)
 TOKENS, DIM, PATCH_DIM, HEADS, GROUP = 64, 256, 64, 8, 8

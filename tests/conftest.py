@@ -16,7 +16,7 @@ from hypothesis import settings
 from PIL import Image
 
 from remote_servers import KEYS, Web, s3_server
-from ucf_vit.data.synthetic import write_dataset
+from ucf_vit.synthetic import write_dataset
 
 settings.register_profile("machines that are shared", deadline=None)
 settings.load_profile("machines that are shared")

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from ucf_vit import checkpoint
+from ucf_vit.checkpoint.read import sha256
 from ucf_vit.core.errors import UserError
-from ucf_vit.train import checkpoint
-from ucf_vit.train.checkpoint.reading import sha256
 
 
 def nested(depth: int) -> list[Any]:

@@ -142,9 +142,9 @@ def _train_rank(environment: dict[str, str], config: Path, *overrides: str) -> N
 
 def hold_after(config: Path, step: int, *overrides: str) -> None:
     """Train; after so many steps make a file `held` beside the config and sleep, to be killed."""
-    from ucf_vit.train import engine
+    from ucf_vit.train import loop
 
-    take, numbers = engine.train_step, itertools.count(1)
+    take, numbers = loop.train_step, itertools.count(1)
 
     def held(*arguments: Any, **options: Any) -> Any:
         if next(numbers) > step:
@@ -152,7 +152,7 @@ def hold_after(config: Path, step: int, *overrides: str) -> None:
             time.sleep(600)
         return take(*arguments, **options)
 
-    engine.train_step = held  # type: ignore[assignment]
+    loop.train_step = held  # type: ignore[assignment]
     train(config, *overrides)
 
 

@@ -77,7 +77,7 @@ def test_what_is_wrong_is_said(concrete: Path, tmp_path: Path, arguments, messag
 
 def test_skipping_from_the_command_line_and_from_a_config(tmp_path: Path) -> None:
     runs_root = tmp_path / "data"
-    from ucf_vit.data.synthetic import write_dataset
+    from ucf_vit.synthetic import write_dataset
 
     write_dataset(runs_root, number=3, size=(32, 32, 32), seed=0)
     (runs_root / "imagesTr/concrete_0001.nii.gz").write_bytes(b"no volume")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from test_config_checks import good, message
 
 from ucf_vit.config import Model, dump, from_dict, load
-from ucf_vit.config.check_adaptive import DETAILS
+from ucf_vit.config.checks.adaptive import DETAILS
 from ucf_vit.core.errors import ConfigError
 from ucf_vit.patching.tree.patcher import AdaptivePatcher
 

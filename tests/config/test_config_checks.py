@@ -389,7 +389,7 @@ def test_the_same_backends_and_normalisations_as_the_library_has():
 
     backends = pytest.importorskip("ucf_vit.nn.attention_backends")
     assert set(get_args(Model.model_fields["attention"].annotation)) == set(backends.BACKENDS)
-    used = pytest.importorskip("ucf_vit.data.normalization")
+    used = pytest.importorskip("ucf_vit.data.values.normalization")
     assert set(get_args(Normalization.model_fields["kind"].annotation)) == set(get_args(used.Kind))
     for kind in get_args(used.Kind):
         used.Normalization(**Normalization(kind=kind, mean=[0.0], std=[1.0]).model_dump())
@@ -412,7 +412,7 @@ def test_tasks(small, spoil):
 
 
 def from_text(text):
-    from ucf_vit.config.located import parse
+    from ucf_vit.config.yaml.lines import parse
 
     return from_dict(parse(text))
 

@@ -9,9 +9,10 @@ import yaml
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from ucf_vit.config import Run, dump, explain, from_dict, load
-from ucf_vit.config.dialect import Dumper, Loader
-from ucf_vit.config.keys import keys
+from ucf_vit.config import Run, dump, from_dict, load
+from ucf_vit.config.describe import explain
+from ucf_vit.config.describe.keys import keys
+from ucf_vit.config.yaml.dialect import Dumper, Loader
 from ucf_vit.core.errors import ConfigError
 from ucf_vit.core.paths import escaped
 from ucf_vit.core.urls import is_remote

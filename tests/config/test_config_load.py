@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from ucf_vit.config import dump, from_dict, load
-from ucf_vit.config.reference import EXAMPLE
+from ucf_vit.config.describe.reference import EXAMPLE
 from ucf_vit.core.errors import ConfigError
 
 HERE = Path(__file__).parent

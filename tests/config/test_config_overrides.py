@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ucf_vit.config import load
-from ucf_vit.config.keys import keys
+from ucf_vit.config.describe.keys import keys
 from ucf_vit.core.errors import ConfigError
 
 
@@ -97,9 +97,9 @@ def test_two_numbers_of_classes(small):
 
 @given(st.sampled_from(sorted(keys())), st.integers(1, 9))
 def test_an_override_and_the_same_in_the_file_are_one(key, number):
-    from ucf_vit.config.located import parse
     from ucf_vit.config.origins import Origins
     from ucf_vit.config.overrides import override
+    from ucf_vit.config.yaml.lines import parse
 
     origins = Origins("x")
     values = override({}, [f"{key}={number}"], origins)

@@ -13,9 +13,9 @@ from ucf_vit.config import load, parameters
 from ucf_vit.core import memory
 from ucf_vit.core.errors import ConfigError, DataError, UserError
 from ucf_vit.core.memory import memory_here
-from ucf_vit.data.handover import Layout, Part, Slots
+from ucf_vit.data.loader.shared_memory import Layout, Part, Slots
 from ucf_vit.train.build import build_network
-from ucf_vit.train.launch import room, start
+from ucf_vit.train.launch import memory_check, start
 
 
 def message(path: Path, *overrides: str) -> str:
@@ -65,10 +65,10 @@ def test_a_network_without_room_here_is_refused_at_the_start(
     path = runs.write_config(tmp_path / "c.yaml", "masked", tmp_path)
     run = load(path)
     need = 4 * parameters(run)
-    monkeypatch.setattr(room, "memory_here", lambda: need)
+    monkeypatch.setattr(memory_check, "memory_here", lambda: need)
     with start(run):
         pass
-    monkeypatch.setattr(room, "memory_here", lambda: need - 1)
+    monkeypatch.setattr(memory_check, "memory_here", lambda: need - 1)
     with (
         pytest.raises(
             UserError, match=r"c\.yaml:\d+: the weights take .* or more, this machine has .*; lower"

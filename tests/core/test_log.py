@@ -27,7 +27,7 @@ def _clean() -> Iterator[None]:
 def test_file_has_all_and_terminal_what_matters(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "out" / "log.txt"
     set_up(file)
-    log = get_logger("ucf_vit.data.stream")
+    log = get_logger("ucf_vit.data.loader.stream")
     log.debug("detail")
     log.info("for both")
     log.info("for the file", extra=FILE_ONLY)
@@ -36,7 +36,7 @@ def test_file_has_all_and_terminal_what_matters(tmp_path: Path, capsys: pytest.C
     assert shown.endswith(" INFO for both\n")
     written = file.read_text()
     assert [line.split(": ")[1] for line in written.splitlines()] == ["detail", "for both", "for the file"]
-    assert "ucf_vit.data.stream: for both" in written
+    assert "ucf_vit.data.loader.stream: for both" in written
 
 
 def test_other_ranks_write_only_warnings_with_their_rank(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from nifti_files import save_nifti
 
-from ucf_vit.data.scratch import Scratch
+from ucf_vit.data.storage.scratch import Scratch
 
 
 @pytest.fixture

@@ -84,8 +84,8 @@ def xarray(write: str, **options: object) -> Callable[[Path], None]:
 
 
 def prepared(root: Path) -> None:
+    from ucf_vit.data.prepare.conversion import Origin, Settings
     from ucf_vit.data.prepare.convert import prepare
-    from ucf_vit.data.prepare.plan import Origin, Settings
 
     nifti(".nii")(root.parent / "raw")
     origin = Origin.of("basic_ct", str(root.parent / "raw"), ("ct",), {})

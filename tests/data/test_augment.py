@@ -5,9 +5,9 @@ import pytest
 import torch
 from monai.transforms import Compose, RandAffined
 
-from ucf_vit.data.augment import AUGMENTATIONS, Augmentation
-from ucf_vit.data.build import build_dataset
-from ucf_vit.data.stream import Stream
+from ucf_vit.data.build_dataset import build_dataset
+from ucf_vit.data.loader.augment import AUGMENTATIONS, Augmentation
+from ucf_vit.data.loader.stream import Stream
 
 CUBE = np.arange(6 * 6 * 6).reshape(6, 6, 6)
 

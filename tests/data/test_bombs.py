@@ -18,14 +18,14 @@ from nifti_files import save_nifti
 from PIL import Image
 
 from ucf_vit.core.errors import DataError
-from ucf_vit.data.build import build_dataset
+from ucf_vit.data.build_dataset import build_dataset
+from ucf_vit.data.formats.nifti import Volumes
 from ucf_vit.data.formats.npz import NpzFile
-from ucf_vit.data.nifti import Volumes
-from ucf_vit.data.reader import TileReader
-from ucf_vit.data.scratch import Scratch
+from ucf_vit.data.formats.unpacked_size import check_unpacked, zstd_size
+from ucf_vit.data.loader.tile_reader import TileReader
 from ucf_vit.data.sources import Dicom, Fields, ImageNet, NpyPairs, Tiff
 from ucf_vit.data.storage import Cache, Files
-from ucf_vit.data.unpacked import check_unpacked, zstd_size
+from ucf_vit.data.storage.scratch import Scratch
 
 MIB = 2**20
 LIMIT = 4 * MIB
@@ -383,7 +383,7 @@ def test_a_zarr_chunk_of_more_than_the_limit(tmp_path, scratch, files):
 
 def test_chunks_of_prepared_data_have_the_size_of_a_chunk(tmp_path, scratch):
     numcodecs = pytest.importorskip("numcodecs")
-    from ucf_vit.data.prepare.stored import Reader, Stored
+    from ucf_vit.data.formats.prepared.stored import Reader, Stored
 
     reader, stored = Reader(None), Stored((), (), (1, 4, 4), (1, 4, 4), 1, 4, np.dtype("i2"))
     pack = numcodecs.Zstd().encode

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from nifti_files import save_nifti
 
 from ucf_vit.core.errors import DataError
-from ucf_vit.data.build import build_dataset, select
+from ucf_vit.data.build_dataset import build_dataset, select
 from ucf_vit.data.sources import Item
 from ucf_vit.data.whole import volumes
 

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from ucf_vit.core.errors import DataError
-from ucf_vit.data.build import build_dataset
+from ucf_vit.data.build_dataset import build_dataset
 from ucf_vit.data.sources import CatsDogs
 
 

@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ucf_vit.core.errors import DataError
-from ucf_vit.data.build import build_dataset
-from ucf_vit.data.classes import class_order, in_words, numbered
+from ucf_vit.data.build_dataset import build_dataset
+from ucf_vit.data.class_names import class_order, in_words, numbered
 from ucf_vit.data.dataset import Dataset
-from ucf_vit.data.normalization import Normalization
-from ucf_vit.data.reader import TileReader
-from ucf_vit.data.scratch import Scratch
+from ucf_vit.data.loader.tile_reader import TileReader
+from ucf_vit.data.loader.whole_items import examples
 from ucf_vit.data.sources import Item
-from ucf_vit.data.whole import examples
+from ucf_vit.data.storage.scratch import Scratch
+from ucf_vit.data.values.normalization import Normalization
 
 names_of_classes = st.lists(st.text("abcdé", min_size=1, max_size=3), unique=True, max_size=6)
 

@@ -11,11 +11,11 @@ import pytest
 from damaged import KINDS, damaged
 
 from ucf_vit.core.errors import DataError
-from ucf_vit.data.build import build_dataset
-from ucf_vit.data.scratch import Scratch
+from ucf_vit.data.build_dataset import build_dataset
+from ucf_vit.data.loader.stream import Stream
 from ucf_vit.data.sources import SOURCES
 from ucf_vit.data.storage import Cache, Files
-from ucf_vit.data.stream import Stream
+from ucf_vit.data.storage.scratch import Scratch
 
 LIMIT = 2**20
 GROWTH = 200 * 2**20

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ucf_vit.core.errors import DataError
-from ucf_vit.data.build import build_dataset
+from ucf_vit.data.build_dataset import build_dataset
 from ucf_vit.data.sources import Dicom
 
 pydicom = pytest.importorskip("pydicom", reason="needs the extra dicom")

@@ -7,13 +7,13 @@ import pytest
 from nifti_files import save_nifti
 from PIL import Image
 
-from ucf_vit.data.build import build_dataset
-from ucf_vit.data.facts import FactsBook
+from ucf_vit.data.build_dataset import build_dataset
+from ucf_vit.data.item_facts import FactsBook
+from ucf_vit.data.loader.stream import Stream
+from ucf_vit.data.prepare.conversion import Origin, Settings
 from ucf_vit.data.prepare.convert import prepare
-from ucf_vit.data.prepare.plan import Origin, Settings
-from ucf_vit.data.scratch import Scratch
 from ucf_vit.data.sources import BasicCT
-from ucf_vit.data.stream import Stream
+from ucf_vit.data.storage.scratch import Scratch
 
 
 class Counting(BasicCT):

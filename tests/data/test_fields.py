@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ucf_vit.core.errors import DataError, UserError
-from ucf_vit.data.build import build_dataset
+from ucf_vit.data.build_dataset import build_dataset
 from ucf_vit.data.formats import open_fields
-from ucf_vit.data.reader import TileReader
-from ucf_vit.data.scratch import Scratch
+from ucf_vit.data.loader.stream import Stream
+from ucf_vit.data.loader.tile_reader import TileReader
 from ucf_vit.data.sources import Fields
-from ucf_vit.data.stream import Stream
+from ucf_vit.data.storage.scratch import Scratch
 
 NAMES = ("heat", "wind", "salt")
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ucf_vit.data.build import build_dataset
+from ucf_vit.data.build_dataset import build_dataset
 from ucf_vit.data.dataset import Dataset
 from ucf_vit.data.fingerprints import (
     CONTENTS,
@@ -24,8 +24,8 @@ from ucf_vit.data.fingerprints import (
     fingerprints,
     joined,
 )
-from ucf_vit.data.scratch import Scratch
 from ucf_vit.data.storage import Files
+from ucf_vit.data.storage.scratch import Scratch
 
 FILES = Files()
 

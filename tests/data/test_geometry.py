@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 
 from ucf_vit.core.errors import DataError
-from ucf_vit.data.build import build_dataset
-from ucf_vit.data.nifti import Header, difference
+from ucf_vit.data.build_dataset import build_dataset
+from ucf_vit.data.formats.nifti import Header, difference
 from ucf_vit.data.sources import BasicCT
 
 SHAPE = (8, 8, 8)

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from ucf_vit.core.errors import DataError
-from ucf_vit.data.build import build_dataset
+from ucf_vit.data.build_dataset import build_dataset
 from ucf_vit.data.sources import ImageNet
 
 GRADIENT = np.stack(np.broadcast_arrays(np.arange(40)[:, None] * 6, np.arange(60) * 4, 77), -1).astype(

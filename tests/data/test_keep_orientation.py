@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ucf_vit.data.augment import Augmentation
-from ucf_vit.data.build import build_dataset
-from ucf_vit.data.stream import Stream
+from ucf_vit.data.build_dataset import build_dataset
+from ucf_vit.data.loader.augment import Augmentation
+from ucf_vit.data.loader.stream import Stream
 
 
 def read(root: Path, augmentation: Augmentation | None, keep: bool) -> np.ndarray:

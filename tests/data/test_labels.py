@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from nifti_files import save_nifti
 
 from ucf_vit.core.errors import DataError
-from ucf_vit.data.build import build_dataset
-from ucf_vit.data.facts import Facts, load, save
-from ucf_vit.data.label_map import IGNORED, LabelMap
-from ucf_vit.data.labels import NOTHING, TOLERANCE, Stored, stored
-from ucf_vit.data.normalization import Affine
-from ucf_vit.data.reader import TileReader
+from ucf_vit.data.build_dataset import build_dataset
+from ucf_vit.data.item_facts import Facts, load, save
+from ucf_vit.data.loader.tile_reader import TileReader
+from ucf_vit.data.values.label_map import IGNORED, LabelMap
+from ucf_vit.data.values.labels import NOTHING, TOLERANCE, Stored, stored
+from ucf_vit.data.values.normalization import Affine
 
 
 def converted(label: np.ndarray, mapping: dict[int | str, int], ignore: int | None = None) -> list[int]:

@@ -11,12 +11,12 @@ import pytest
 from PIL import Image
 
 from ucf_vit.core.errors import DataError
-from ucf_vit.data.build import build_dataset
-from ucf_vit.data.pictures import suffixes
-from ucf_vit.data.scratch import Scratch
+from ucf_vit.data.build_dataset import build_dataset
+from ucf_vit.data.formats.pictures import suffixes
 from ucf_vit.data.sources import BasicCT, Dicom, Fields, ImageNet, NpyPairs, Tiff
 from ucf_vit.data.sources.listing import HIDDEN, Listing, PassedOver, stem, suffix_of
 from ucf_vit.data.storage import Cache, Files
+from ucf_vit.data.storage.scratch import Scratch
 
 PIXELS = np.random.default_rng(0).integers(0, 255, (12, 10, 3), np.uint8)
 

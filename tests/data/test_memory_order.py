@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from ucf_vit.data.memory_order import compact
+from ucf_vit.data.values.memory_order import compact
 
 AXES = list(itertools.permutations(range(3)))
 

@@ -10,9 +10,9 @@ import pytest
 from nifti_files import save_nifti
 
 from ucf_vit.core.errors import DataError
-from ucf_vit.data.nifti import Volumes, read_shape
-from ucf_vit.data.scratch import Scratch
+from ucf_vit.data.formats.nifti import Volumes, read_shape
 from ucf_vit.data.sources import BasicCT
+from ucf_vit.data.storage.scratch import Scratch
 
 WHOLE = (slice(None),) * 3
 PART = (slice(2, 5), slice(0, 7), slice(3, 4))

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ucf_vit.core.errors import DataError
-from ucf_vit.data.moments import moments
-from ucf_vit.data.normalization import Normalization
+from ucf_vit.data.values.normalization import Normalization
+from ucf_vit.data.values.running_moments import moments
 
 
 def normalized(image: np.ndarray, kind: str, **options) -> np.ndarray:

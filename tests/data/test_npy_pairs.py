@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ucf_vit.core.errors import DataError
-from ucf_vit.data.build import build_dataset
+from ucf_vit.data.build_dataset import build_dataset
+from ucf_vit.data.loader.stream import Stream
 from ucf_vit.data.sources import NpyPairs
 from ucf_vit.data.sources.pairs import id_of
-from ucf_vit.data.stream import Stream
 
 
 def save(path, array):

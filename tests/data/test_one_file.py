@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ucf_vit.core.errors import DataError
-from ucf_vit.data.one_file import read_file
+from ucf_vit.data.formats.open_image import read_file
 
 COLOURS = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)
 VOLUME = np.arange(5 * 6 * 7, dtype=np.int16).reshape(5, 6, 7)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ucf_vit.data.order import Group, Order, Request, sample_keys, shuffled
+from ucf_vit.data.order.epoch_order import Group, Order, Request, sample_keys, shuffled
 
 counts_of_groups = st.lists(st.lists(st.integers(1, 9), min_size=1, max_size=12), min_size=1, max_size=3)
 

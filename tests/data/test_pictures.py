@@ -9,8 +9,8 @@ import pytest
 from PIL import Image, ImageOps, features
 
 from ucf_vit.core.errors import DataError
-from ucf_vit.data.one_file import read_file
-from ucf_vit.data.pictures import read_rgb, size_of
+from ucf_vit.data.formats.open_image import read_file
+from ucf_vit.data.formats.pictures import read_rgb, size_of
 from ucf_vit.data.sources import ImageNet
 
 PIXELS = np.zeros((16, 32, 3), np.uint8)

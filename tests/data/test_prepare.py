@@ -15,13 +15,13 @@ from nifti_files import save_nifti
 from PIL import Image
 
 from ucf_vit.core.errors import DataError, UserError
-from ucf_vit.data.prepare import manifest
+from ucf_vit.data.formats.prepared import manifest
+from ucf_vit.data.formats.prepared.manifest import UNFINISHED as JOURNAL
+from ucf_vit.data.formats.prepared.stored import Reader, Stored
+from ucf_vit.data.prepare.conversion import Origin, Settings
 from ucf_vit.data.prepare.convert import prepare
 from ucf_vit.data.prepare.grid import chunk_sides, rows_and_depth
 from ucf_vit.data.prepare.journal import locked
-from ucf_vit.data.prepare.manifest import UNFINISHED as JOURNAL
-from ucf_vit.data.prepare.plan import Origin, Settings
-from ucf_vit.data.prepare.stored import Reader, Stored
 from ucf_vit.data.prepare.verify import data_sets, verify
 from ucf_vit.data.sources import SOURCES, Prepared
 from ucf_vit.data.storage import Cache, Files, Patience

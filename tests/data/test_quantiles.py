@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ucf_vit.data import moments
-from ucf_vit.data.quantiles import percentiles
+from ucf_vit.data.values import running_moments
+from ucf_vit.data.values.quantiles import percentiles
 
 TYPES = ["?", "u1", "i1", "u2", "i2", ">i2", "u4", "i4", "u8", "i8", "f2", "f4", ">f4", "f8"]
 
@@ -39,7 +39,7 @@ def test_numpy_gives_the_same(dtype, size, seed, percents):
 def test_neither_axes_nor_flips_nor_slabs_change_them(monkeypatch, dtype):
     values = values_of(dtype, 6 * 7 * 8, 2).reshape(6, 7, 8)
     expected = percentiles(values, (0.5, 99.5))
-    monkeypatch.setattr(moments, "SLAB", 50)
+    monkeypatch.setattr(running_moments, "SLAB", 50)
     for other in (values[::-1, :, ::-1], values.T, np.asfortranarray(values), values[None], values.ravel()):
         assert percentiles(other, (0.5, 99.5)) == expected
 

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ucf_vit.core.errors import CheckpointError
-from ucf_vit.data.order import Group, Order
-from ucf_vit.data.rank_order import RankOrder, Rest
+from ucf_vit.data.order.epoch_order import Group, Order
+from ucf_vit.data.order.rank_order import RankOrder, Rest
 from ucf_vit.planning.cost import Work
-from ucf_vit.planning.make import make_plan
+from ucf_vit.planning.make_plan import make_plan
 from ucf_vit.planning.plan import Plan
 from ucf_vit.planning.sharing import Sharing
 

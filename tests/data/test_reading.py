@@ -10,7 +10,7 @@ import pytest
 
 from ucf_vit.core.errors import DataError, UserError
 from ucf_vit.data.batch import Sample
-from ucf_vit.data.build import build_dataset
+from ucf_vit.data.build_dataset import build_dataset
 from ucf_vit.data.limits import check_plain, memory
 from ucf_vit.data.reading import read_sample, reading, shape_of
 from ucf_vit.data.sources import Item, Source

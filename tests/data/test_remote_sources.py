@@ -11,10 +11,10 @@ from nifti_files import save_nifti
 from test_fields import FORMATS, NAMES, fields_of
 
 from ucf_vit.core.errors import DataError
-from ucf_vit.data.build import build_dataset
+from ucf_vit.data.build_dataset import build_dataset
+from ucf_vit.data.loader.stream import Stream
 from ucf_vit.data.sources import BasicCT, Fields, ImageNet
 from ucf_vit.data.storage import Cache, Files, Patience, join
-from ucf_vit.data.stream import Stream
 
 QUICK = Patience(attempts=3, wait=0.01, read=10)
 

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from ucf_vit.core.errors import DataError
-from ucf_vit.data.build import build_dataset
+from ucf_vit.data.build_dataset import build_dataset
 from ucf_vit.data.sources import BasicCT, ImageNet, resolve
 
 FILE = '''

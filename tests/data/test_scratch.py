@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ucf_vit.data.scratch import Scratch
+from ucf_vit.data.storage.scratch import Scratch
 
 FORK = multiprocessing.get_context("fork")
 

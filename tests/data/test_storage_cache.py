@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from ucf_vit.core.errors import DataError, UserError
-from ucf_vit.data import scratch as scratch_module
-from ucf_vit.data.scratch import Scratch
 from ucf_vit.data.storage import Cache
+from ucf_vit.data.storage import scratch as scratch_module
+from ucf_vit.data.storage.scratch import Scratch
 from ucf_vit.data.storage.store import Entry
 
 FORK = multiprocessing.get_context("fork")

@@ -14,10 +14,10 @@ from nifti_files import save_nifti
 
 from ucf_vit.core.errors import CheckpointError, DataError
 from ucf_vit.data.batch import Batch
-from ucf_vit.data.build import build_dataset
+from ucf_vit.data.build_dataset import build_dataset
 from ucf_vit.data.dataset import Dataset
-from ucf_vit.data.stream import Stream
-from ucf_vit.data.whole import volumes
+from ucf_vit.data.loader.stream import Stream
+from ucf_vit.data.loader.whole_items import volumes
 
 PLAIN = {"kind": "none"}
 

@@ -11,12 +11,12 @@ import pytest
 from nifti_files import save_nifti
 
 from ucf_vit.core.errors import DataError
-from ucf_vit.data.build import build_dataset
+from ucf_vit.data.build_dataset import build_dataset
 from ucf_vit.data.dataset import Dataset
+from ucf_vit.data.loader.stream import Stream
+from ucf_vit.data.loader.whole_items import volumes
+from ucf_vit.data.loader.workers import _termination_waits
 from ucf_vit.data.sources import BasicCT
-from ucf_vit.data.stream import Stream
-from ucf_vit.data.whole import volumes
-from ucf_vit.data.workers import _termination_waits
 
 
 def truncate(path, share=0.5) -> None:

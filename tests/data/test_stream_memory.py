@@ -10,9 +10,9 @@ from nifti_files import save_nifti
 
 SCRIPT = """
 import sys
-import ucf_vit.data.stream as stream
-from ucf_vit.data.build import build_dataset
-from ucf_vit.data.scratch import Scratch
+import ucf_vit.data.loader.stream as stream
+from ucf_vit.data.build_dataset import build_dataset
+from ucf_vit.data.storage.scratch import Scratch
 
 def anonymous():
     lines = open("/proc/self/smaps_rollup").read().splitlines()

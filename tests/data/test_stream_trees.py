@@ -9,10 +9,10 @@ from nifti_files import save_nifti
 from PIL import Image
 
 from ucf_vit.core.errors import DataError
-from ucf_vit.data.build import build_dataset
+from ucf_vit.data.build_dataset import build_dataset
 from ucf_vit.data.dataset import Dataset
-from ucf_vit.data.stream import Stream
-from ucf_vit.data.whole import examples
+from ucf_vit.data.loader.stream import Stream
+from ucf_vit.data.loader.whole_items import examples
 from ucf_vit.patching.tree.leaves import Leaves
 from ucf_vit.patching.tree.patcher import AdaptivePatcher
 

@@ -9,11 +9,11 @@ import pytest
 from scipy import ndimage
 
 from ucf_vit.core.errors import UserError
-from ucf_vit.data.synthetic import make_volume, parse_size, write_dataset
-from ucf_vit.data.synthetic.cracks import cut_cracks
-from ucf_vit.data.synthetic.grains import LARGEST, SMALLEST, pack_grains, sieve_radii
-from ucf_vit.data.synthetic.picture import draw_volume
-from ucf_vit.data.synthetic.scanner import AIR, CUPPING, MORTAR, scan
+from ucf_vit.synthetic import make_volume, parse_size, write_dataset
+from ucf_vit.synthetic.cracks import cut_cracks
+from ucf_vit.synthetic.grains import LARGEST, SMALLEST, pack_grains, sieve_radii
+from ucf_vit.synthetic.picture import draw_volume
+from ucf_vit.synthetic.scanner import AIR, CUPPING, MORTAR, scan
 
 MORTAR_CLASS, AGGREGATE, VOID, CRACK = range(4)
 

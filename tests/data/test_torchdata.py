@@ -8,9 +8,9 @@ from torch.utils.data import DataLoader
 
 from ucf_vit.core.errors import UserError
 from ucf_vit.data.batch import Batch
-from ucf_vit.data.build import build_dataset
+from ucf_vit.data.build_dataset import build_dataset
 from ucf_vit.data.dataset import Dataset
-from ucf_vit.data.stream import Stream
+from ucf_vit.data.loader.stream import Stream
 
 pytest.importorskip("torchdata", reason="needs torchdata (pip install 'ucf-vit[torchdata]')")
 from torchdata.nodes import IterableWrapper, Loader, Mapper

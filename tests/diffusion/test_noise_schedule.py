@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ucf_vit.config import check_diffusion
+from ucf_vit.config.check import diffusion
 from ucf_vit.core.errors import UserError
 from ucf_vit.diffusion import add_noise, levels_of, sample, schedule, snr_weight, solve, target, timesteps
 from ucf_vit.diffusion.schedule import FEWEST
@@ -206,5 +206,5 @@ def sample_of(schedule_kind: str, kind: str, eta: float, clip: bool) -> torch.Te
 
 
 def test_the_config_knows_how_few_steps_a_schedule_can_have() -> None:
-    assert FEWEST["linear"] == check_diffusion.FEWEST_LINEAR
+    assert FEWEST["linear"] == diffusion.FEWEST_LINEAR
     assert FEWEST["cosine"] == 1

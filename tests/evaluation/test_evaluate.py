@@ -13,9 +13,9 @@ import torch
 from typer.testing import CliRunner
 
 import runs
+from ucf_vit import checkpoint
 from ucf_vit.cli.main import app
 from ucf_vit.core.errors import CheckpointError, ConfigError, DataError, UserError
-from ucf_vit.train import checkpoint
 
 FLAT = {"tile_size": [16, 16], "depth": 1, "default_vars": ["i"]}
 

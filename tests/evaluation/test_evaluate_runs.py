@@ -13,9 +13,9 @@ import pytest
 import torch
 
 import runs
+from ucf_vit import checkpoint
 from ucf_vit.core.errors import UserError
 from ucf_vit.evaluation import Wanted, evaluate_run
-from ucf_vit.train import checkpoint
 
 
 def results(run: Path) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 import runs
 from ucf_vit.cli.main import app
 from ucf_vit.core.errors import UserError
-from ucf_vit.evaluation.place import Place
+from ucf_vit.evaluation.output_place import Place
 
 DROP_FROM_BOUNDING_SET, MAY_WRITE_ANYWHERE = 24, 1
 """Of prctl(2) and capabilities(7): without it the superuser is held to the modes of files too."""

@@ -12,7 +12,7 @@ from threading import Thread
 import pytest
 
 import runs
-from ucf_vit.train import checkpoint
+from ucf_vit import checkpoint
 from ucf_vit.train.launch import local
 
 RANK = "import os, signal, sys, time; rank = int(os.environ['RANK'])\n"

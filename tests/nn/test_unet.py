@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ucf_vit.nn.unet import UnetDecoder, Upsample, stages_of
+from ucf_vit.nn.unetr_decoder import UnetDecoder, Upsample, stages_of
 
 
 @given(st.integers(1, 512))

@@ -7,7 +7,7 @@ from torch import nn
 from ucf_vit.core.errors import UserError
 from ucf_vit.nn.aggregation import CrossAggregation, slots_of
 from ucf_vit.nn.init import init_weights
-from ucf_vit.nn.variables import VariableEmbed
+from ucf_vit.nn.variable_tokens import VariableEmbed
 
 
 def embed(kind, group=3, partial="linear", variables=7):

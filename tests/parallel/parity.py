@@ -14,12 +14,12 @@ import tiny_models
 from ucf_vit.data.batch import Batch
 from ucf_vit.models import MODELS
 from ucf_vit.parallel.distribute import Settings, distribute
-from ucf_vit.parallel.gradients import clip_gradients
-from ucf_vit.parallel.mesh import Layout
-from ucf_vit.parallel.sequence import Exchange
+from ucf_vit.parallel.dtensor_layout import gathered
+from ucf_vit.parallel.encoder.sequence import Exchange
+from ucf_vit.parallel.gradient_norm import clip_gradients
+from ucf_vit.parallel.ranks.mesh import Layout
+from ucf_vit.parallel.ranks.world import World
 from ucf_vit.parallel.shard import Sharding
-from ucf_vit.parallel.whole import gathered
-from ucf_vit.parallel.world import World
 from ucf_vit.patching.tree.patcher import AdaptivePatcher
 from ucf_vit.tasks import TASKS, Task
 from ucf_vit.train.optimizer import adamw

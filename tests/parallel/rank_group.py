@@ -13,9 +13,9 @@ import torch
 import torch.distributed as dist
 
 from ports import free_port
-from ucf_vit.parallel.mesh import Layout, make_mesh, make_token_group
-from ucf_vit.parallel.sequence import Exchange
-from ucf_vit.parallel.world import World
+from ucf_vit.parallel.encoder.sequence import Exchange
+from ucf_vit.parallel.ranks.mesh import Layout, make_mesh, make_token_group
+from ucf_vit.parallel.ranks.world import World
 
 _MESHES: dict[tuple[Layout, Exchange], Any] = {}
 

@@ -12,18 +12,18 @@ from rank_group import RankGroup, world_of
 from safetensors.torch import load_file
 from torch import Tensor
 
+from ucf_vit import checkpoint
+from ucf_vit.checkpoint import AVERAGED, OPTIMIZER, WEIGHTS, write
+from ucf_vit.checkpoint.saver import Saver
 from ucf_vit.core.errors import CheckpointError
 from ucf_vit.parallel.distribute import distribute
-from ucf_vit.parallel.mesh import Layout
-from ucf_vit.parallel.pieces import pieces_to_write
-from ucf_vit.parallel.world import World
+from ucf_vit.parallel.ranks.mesh import Layout
+from ucf_vit.parallel.ranks.world import World
+from ucf_vit.parallel.tensor_pieces import pieces_to_write
 from ucf_vit.tasks import Task
-from ucf_vit.train import checkpoint
-from ucf_vit.train.checkpoint import AVERAGED, OPTIMIZER, WEIGHTS, writing
-from ucf_vit.train.checkpoint.saver import Saver
-from ucf_vit.train.directory import load_tensors
 from ucf_vit.train.ema import Ema
 from ucf_vit.train.optimizer import adamw, load_moments, moments
+from ucf_vit.train.restore import load_tensors
 
 CASE = parity.Case("mae", {"tile_size": (8, 4, 12), "patch_size": 4, "class_token": True})
 WAY = [
@@ -154,7 +154,7 @@ def full_on_rank_2(directory: Path, beside: bool) -> str:
     with Saver(world, beside) as saver:
         saver.save(directory, tensors, {}, {"step": 1})
     if world.rank == 2:
-        writing.write_shard = fails
+        write.write_shard = fails
     try:
         with Saver(world, beside) as saver:
             saver.save(directory, tensors, {}, {"step": 2})

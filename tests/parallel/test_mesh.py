@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ucf_vit.parallel.mesh import AXES, Layout
+from ucf_vit.parallel.ranks.mesh import AXES, Layout
 
 size = st.integers(1, 4)
 layouts = st.builds(Layout, ddp=size, fsdp=size, seq=size, tensor=size)

@@ -15,9 +15,9 @@ from torch import nn
 from ucf_vit.core.errors import UserError
 from ucf_vit.nn.encoder import Encoder
 from ucf_vit.parallel.distribute import Settings, distribute
-from ucf_vit.parallel.initial import materialise
-from ucf_vit.parallel.mesh import Layout
-from ucf_vit.parallel.sequence import Exchange
+from ucf_vit.parallel.encoder.sequence import Exchange
+from ucf_vit.parallel.initial_weights import materialise
+from ucf_vit.parallel.ranks.mesh import Layout
 from ucf_vit.parallel.shard import Sharding, gathered_weights
 from ucf_vit.parallel.traffic import Sizes, bytes_per_step
 

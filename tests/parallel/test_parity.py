@@ -13,7 +13,7 @@ from rank_group import RankGroup
 
 import tiny_models
 from ucf_vit.models import MODELS
-from ucf_vit.parallel.mesh import Layout
+from ucf_vit.parallel.ranks.mesh import Layout
 
 LAYOUTS = {
     "tensor 4": Layout(tensor=4),

@@ -16,12 +16,12 @@ from torch.distributed.tensor import DTensor, Shard
 from ucf_vit.core.seeds import seed_generators
 from ucf_vit.nn.drop_path import DropPath
 from ucf_vit.nn.encoder import Encoder
-from ucf_vit.parallel.blocks import Recompute
 from ucf_vit.parallel.distribute import Settings, distribute
-from ucf_vit.parallel.mesh import Layout
+from ucf_vit.parallel.encoder.styles import Region, SplitDropout, SplitDropPath, own_randomness, split_tokens
+from ucf_vit.parallel.ranks.mesh import Layout
+from ucf_vit.parallel.ranks.world import World
+from ucf_vit.parallel.recompute_and_compile import Recompute
 from ucf_vit.parallel.shard import Sharding
-from ucf_vit.parallel.styles import Region, SplitDropout, SplitDropPath, own_randomness, split_tokens
-from ucf_vit.parallel.world import World
 
 SPLIT = [Layout(tensor=4), Layout(seq=4), Layout(seq=2, tensor=2), Layout(fsdp=2, tensor=2)]
 DROPOUT = {"tile_size": (8, 4, 12), "patch_size": 4, "class_token": True, "drop_rate": 0.3, "drop_path": 0.4}

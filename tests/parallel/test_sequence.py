@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rank_group import RankGroup
 from token_attention import RANKS, Sizes
 
-from ucf_vit.parallel.sequence import shares
+from ucf_vit.parallel.encoder.sequence import shares
 
 SIZES = [
     Sizes(8),

@@ -1,6 +1,6 @@
 """What follows from what ranks showed of themselves."""
 
-from ucf_vit.parallel.signs import Heard, Sign, judge, left, listed
+from ucf_vit.parallel.ranks.heartbeat import Heard, Sign, judge, left, listed
 
 NOW = 100.0
 

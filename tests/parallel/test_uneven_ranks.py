@@ -14,11 +14,11 @@ from parity import Case
 from rank_group import RankGroup, world_of
 
 from ucf_vit.data.batch import Batch
-from ucf_vit.data.order import Group, Order, Request
+from ucf_vit.data.order.epoch_order import Group, Order, Request
 from ucf_vit.parallel.distribute import distribute
-from ucf_vit.parallel.mesh import Layout
-from ucf_vit.parallel.whole import gathered
-from ucf_vit.parallel.world import World
+from ucf_vit.parallel.dtensor_layout import gathered
+from ucf_vit.parallel.ranks.mesh import Layout
+from ucf_vit.parallel.ranks.world import World
 from ucf_vit.tasks import Task
 from ucf_vit.train.loss_scale import LossScale
 from ucf_vit.train.state import State

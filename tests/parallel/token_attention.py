@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from rank_group import world_of
 from torch import Tensor
 
-from ucf_vit.parallel.mesh import Layout
-from ucf_vit.parallel.sequence import TokenGroup, heads_for_tokens, ring_attention, tokens_for_heads
+from ucf_vit.parallel.encoder.sequence import TokenGroup, heads_for_tokens, ring_attention, tokens_for_heads
+from ucf_vit.parallel.ranks.mesh import Layout
 
 RANKS = 4
 WIDTH = 3

@@ -14,8 +14,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from ucf_vit.parallel.distribute import Settings, distribute
-from ucf_vit.parallel.mesh import Layout
-from ucf_vit.parallel.sequence import Exchange
+from ucf_vit.parallel.encoder.sequence import Exchange
+from ucf_vit.parallel.ranks.mesh import Layout
 
 KINDS = {
     "all_gather_into_tensor": "all-gather",

@@ -6,7 +6,7 @@ import torch
 from ucf_vit.patching.adaptive import AdaptivePatcher
 from ucf_vit.patching.tree.forest import Forest
 from ucf_vit.patching.tree.grow import grow
-from ucf_vit.patching.tree.uniform import advice_if_uniform, uniform_share
+from ucf_vit.patching.tree.uniformity import advice_if_uniform, uniform_share
 
 
 @pytest.mark.parametrize(("side", "dims"), [(64, 2), (32, 3)])

@@ -17,12 +17,12 @@ import runs
 from ucf_vit.cli.main import app
 from ucf_vit.config import load
 from ucf_vit.core.errors import ConfigError, DataError, UserError
-from ucf_vit.data.scratch import Scratch
+from ucf_vit.data.loader.stream import Stream
 from ucf_vit.data.sources import SOURCES
-from ucf_vit.data.stream import Stream
+from ucf_vit.data.storage.scratch import Scratch
 from ucf_vit.planning.plan import Plan
-from ucf_vit.train.datasets import build_datasets
-from ucf_vit.train.plan import check_plan, plan_run
+from ucf_vit.train.inputs.datasets import build_datasets
+from ucf_vit.train.inputs.plan_files import check_plan, plan_run
 
 ROOT = Path(__file__).parents[2]
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ucf_vit.core.errors import UserError
-from ucf_vit.planning import arrays
+from ucf_vit.planning import npz_arrays
 from ucf_vit.planning.inventory import Inventory, Keeper, difference
 
 
@@ -120,21 +120,21 @@ def test_files_that_are_broken_are_refused_and_made_anew(files, tmp_path):
             Inventory.load(path)
         assert keep(files, path).read == 5
     with pytest.raises(UserError, match="it is of another kind"):
-        arrays.load(path, "plan")
+        npz_arrays.load(path, "plan")
     with pytest.raises(UserError, match="no such file"):
-        arrays.load(tmp_path / "none.npz", "plan")
-    arrays.save(path, "inventory", {}, {"titles": np.zeros(3)})
+        npz_arrays.load(tmp_path / "none.npz", "plan")
+    npz_arrays.save(path, "inventory", {}, {"titles": np.zeros(3)})
     with pytest.raises(UserError, match="another version"):
         Inventory.load(path)
     np.savez_compressed(tmp_path / "c.npz", about=np.zeros(3, np.uint8))
     with pytest.raises(UserError, match="compressed"):
-        arrays.load(tmp_path / "c.npz", "plan")
+        npz_arrays.load(tmp_path / "c.npz", "plan")
 
 
 def test_arrays_come_back_and_can_be_opened_by_anyone(tmp_path):
     given = {"a": np.arange(7, dtype=np.int32), "empty": np.empty((0, 3)), "b": np.ones((2, 3))}
-    arrays.save(tmp_path / "x.npz", "plan", {"ranks": 3}, given)
-    about, found = arrays.load(tmp_path / "x.npz", "plan")
+    npz_arrays.save(tmp_path / "x.npz", "plan", {"ranks": 3}, given)
+    about, found = npz_arrays.load(tmp_path / "x.npz", "plan")
     assert about == {"ranks": 3}
     with np.load(tmp_path / "x.npz") as plain:
         for name, array in given.items():
@@ -143,7 +143,7 @@ def test_arrays_come_back_and_can_be_opened_by_anyone(tmp_path):
     assert isinstance(found["a"], np.memmap)
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot be written"):
-        arrays.save(tmp_path / "file" / "x.npz", "plan", {}, given)
+        npz_arrays.save(tmp_path / "file" / "x.npz", "plan", {}, given)
 
 
 def test_a_damaged_inventory_is_not_believed(tmp_path: Path, files: Files) -> None:

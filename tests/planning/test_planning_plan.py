@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ucf_vit.core.errors import UserError
-from ucf_vit.planning import arrays
+from ucf_vit.planning import npz_arrays
 from ucf_vit.planning.cost import Work
-from ucf_vit.planning.make import make_plan
+from ucf_vit.planning.make_plan import make_plan
 from ucf_vit.planning.plan import Plan
 
 FILES = st.lists(st.lists(st.integers(1, 60), min_size=1, max_size=12), min_size=1, max_size=4)
@@ -90,7 +90,7 @@ def test_a_rank_reads_its_own_rows_of_the_file(tmp_path: Path):
     assert made.misfit(found) == []
     for rank in range(8):
         assert list(found.share(rank)) == list(made.share(rank))
-    arrays.save(tmp_path / "old.npz", "plan", {"ranks": 8}, {"loads": made.loads})
+    npz_arrays.save(tmp_path / "old.npz", "plan", {"ranks": 8}, {"loads": made.loads})
     with pytest.raises(UserError, match="of another version"):
         Plan.load(tmp_path / "old.npz")
     assert (found.imbalance, found.steps, found.parts) == (made.imbalance, made.steps, made.parts)

@@ -11,7 +11,7 @@ from ucf_vit.core.errors import UserError
 from ucf_vit.patching.tiles import Tiling
 from ucf_vit.planning.allocate import allocate, largest_load
 from ucf_vit.planning.cost import Work, count_tiles
-from ucf_vit.planning.runs import cut, even, interleaved
+from ucf_vit.planning.tile_runs import cut, even, interleaved
 
 
 def work(tiles: list[int], cost: float = 1.0) -> Work:

@@ -12,10 +12,10 @@ from monai.metrics import DiceMetric
 from torch import Tensor, nn
 
 from ucf_vit.data.batch import Batch, Sample
-from ucf_vit.parallel.world import World
+from ucf_vit.parallel.ranks.world import World
 from ucf_vit.tasks import Segmentation, dice
 from ucf_vit.tasks.threshold import Interval, ThresholdBaseline
-from ucf_vit.train.evaluate import evaluate, evaluate_totals
+from ucf_vit.train.validation import evaluate, evaluate_totals
 
 ALONE = World(0, 1, torch.device("cpu"))
 

@@ -14,7 +14,7 @@ from torch import Tensor
 import runs
 from ucf_vit.core.errors import DataError
 from ucf_vit.data.batch import Batch, Sample
-from ucf_vit.data.label_map import IGNORED
+from ucf_vit.data.values.label_map import IGNORED
 from ucf_vit.patching.tree.cut import cut_labels
 from ucf_vit.patching.tree.forest import Forest
 from ucf_vit.patching.tree.grow import grow

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from ucf_vit.core.errors import UserError
 from ucf_vit.data.batch import Batch
-from ucf_vit.data.build import build_dataset
-from ucf_vit.data.scratch import Scratch
-from ucf_vit.data.stream import Stream
-from ucf_vit.data.whole import volumes
+from ucf_vit.data.build_dataset import build_dataset
+from ucf_vit.data.loader.stream import Stream
+from ucf_vit.data.loader.whole_items import volumes
+from ucf_vit.data.storage.scratch import Scratch
 from ucf_vit.models import MAE, SAP, UNETR, VIT, DiffusionVIT
 from ucf_vit.patching.tree.patcher import AdaptivePatcher
 from ucf_vit.tasks import Classification, Denoising, MaskedAutoencoding, Segmentation, Task, TokenSegmentation

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from ucf_vit.core.errors import DataError
 from ucf_vit.data.batch import Sample
-from ucf_vit.data.synthetic import make_volume
+from ucf_vit.synthetic import make_volume
 from ucf_vit.tasks.threshold import Interval, ThresholdBaseline, fit_threshold
 
 

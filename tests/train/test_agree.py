@@ -9,7 +9,7 @@ import pytest
 import runs
 import ucf_vit
 from ucf_vit.core.errors import UserError
-from ucf_vit.train import datasets
+from ucf_vit.train.inputs import datasets
 
 
 def other_on_rank_1(environment: dict[str, str], config: Path, what: str) -> None:

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import torch
 
+from ucf_vit import checkpoint
+from ucf_vit.checkpoint.locate import locate
+from ucf_vit.checkpoint.read import sha256
 from ucf_vit.core.errors import CheckpointError
-from ucf_vit.train import checkpoint
-from ucf_vit.train.checkpoint.locate import locate
-from ucf_vit.train.checkpoint.reading import sha256
 
 
 def write(directory: Path, step: int) -> None:

@@ -12,10 +12,10 @@ import torch
 from safetensors.torch import load_file
 
 import runs
+from ucf_vit import checkpoint
+from ucf_vit.checkpoint.inspect import export_weights
 from ucf_vit.cli import main
 from ucf_vit.core.errors import CheckpointError, UserError
-from ucf_vit.train import checkpoint
-from ucf_vit.train.checkpoint.inspect import export_weights
 from ucf_vit.train.hooks.jsonl import read_metrics
 
 LAYOUT = {"mode": "fsdp", "simple_ddp_size": 1, "fsdp_size": 2, "tensor_par_size": 2}

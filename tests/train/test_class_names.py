@@ -9,13 +9,13 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import runs
+from ucf_vit import checkpoint
 from ucf_vit.cli.main import app
 from ucf_vit.config import load
 from ucf_vit.core.errors import ConfigError, DataError, UserError
-from ucf_vit.data.scratch import Scratch
-from ucf_vit.train import checkpoint
-from ucf_vit.train.datasets import build_datasets
-from ucf_vit.train.record import Record
+from ucf_vit.data.storage.scratch import Scratch
+from ucf_vit.train.data_record import Record
+from ucf_vit.train.inputs.datasets import build_datasets
 
 COLOURS = {"cat": (250, 10, 10), "dog": (10, 250, 10), "owl": (10, 10, 250), "bird": (240, 240, 10)}
 

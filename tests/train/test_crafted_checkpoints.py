@@ -17,18 +17,18 @@ import torch
 
 import runs
 from crafted import header, mutated, one_message, read_json, seal, write_header, write_meta
+from ucf_vit import checkpoint
+from ucf_vit.checkpoint.inspect import describe, export_weights
+from ucf_vit.checkpoint.locate import locate
 from ucf_vit.config import Run, load
 from ucf_vit.core.errors import CheckpointError
-from ucf_vit.train import checkpoint
+from ucf_vit.sampling.sample import open_trained
 from ucf_vit.train.build import build_task
-from ucf_vit.train.checkpoint.inspect import describe, export_weights
-from ucf_vit.train.checkpoint.locate import locate
-from ucf_vit.train.data import build_data
-from ucf_vit.train.directory import load_for_inference, resume
+from ucf_vit.train.inputs.run_data import build_data
 from ucf_vit.train.launch import start
 from ucf_vit.train.pretrained import start_from, start_from_mae
+from ucf_vit.train.restore import load_for_inference, resume
 from ucf_vit.train.run import build_state
-from ucf_vit.train.sample import open_trained
 
 WEIGHTS_FILE, STATE_FILE = "model.safetensors", "state.pt"
 SEEDS = range(8)

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from crafted import header, write_header
+from ucf_vit import checkpoint
+from ucf_vit.checkpoint.shards import Shards
 from ucf_vit.core.errors import CheckpointError
-from ucf_vit.train import checkpoint
-from ucf_vit.train.checkpoint.shards import Shards
 
 FILE = "model.safetensors"
 

@@ -16,19 +16,19 @@ from torch import Tensor, nn
 from torch.distributed.tensor import Shard, distribute_tensor, init_device_mesh
 
 import runs
+from ucf_vit import checkpoint
 from ucf_vit.config import load
 from ucf_vit.data.batch import Batch
 from ucf_vit.evaluation import evaluate_task
-from ucf_vit.parallel.world import World
+from ucf_vit.parallel.ranks.world import World
 from ucf_vit.tasks.task import Loss, Panel, Task
-from ucf_vit.train import checkpoint
 from ucf_vit.train import run as run_module
 from ucf_vit.train.build import build_task
-from ucf_vit.train.directory import load_for_inference, load_weights
 from ucf_vit.train.ema import Ema
 from ucf_vit.train.hooks.pictures import PicturesHook
 from ucf_vit.train.launch import start
 from ucf_vit.train.loss_scale import LossScale
+from ucf_vit.train.restore import load_for_inference, load_weights
 from ucf_vit.train.state import State
 from ucf_vit.train.step import StepSettings, train_step
 

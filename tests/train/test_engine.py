@@ -13,9 +13,10 @@ import pytest
 import torch
 
 import runs
+from ucf_vit import checkpoint
 from ucf_vit.data.batch import Batch
-from ucf_vit.data.synthetic import write_dataset
-from ucf_vit.train import checkpoint, engine
+from ucf_vit.synthetic import write_dataset
+from ucf_vit.train import loop
 from ucf_vit.train.hooks.jsonl import read_metrics
 from ucf_vit.train.meter import Meter
 
@@ -33,7 +34,7 @@ def events(directory: Path, event: str, *keys: str) -> list[tuple[Any, ...]]:
 
 def stop_in(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a scheduler's signal come in the step of this number, heard before it ends."""
-    real = engine.train_step
+    real = loop.train_step
 
     def signalled(state: Any, *arguments: Any, stop: bool) -> Any:
         if state.step + 1 == step:
@@ -41,7 +42,7 @@ def stop_in(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
             stop = True
         return real(state, *arguments, stop=stop)
 
-    monkeypatch.setattr(engine, "train_step", signalled)
+    monkeypatch.setattr(loop, "train_step", signalled)
 
 
 @pytest.mark.parametrize("accumulate", [3, 4])

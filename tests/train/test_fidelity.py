@@ -11,12 +11,12 @@ from scipy.linalg import sqrtm
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
-from ucf_vit.data.build import build_dataset
-from ucf_vit.data.stream import Stream
-from ucf_vit.train.fidelity.features import FEATURES, RandomFeatures
-from ucf_vit.train.fidelity.frechet import frechet_distance
-from ucf_vit.train.fidelity.kept import Kept
-from ucf_vit.train.fidelity.nearest import Nearest
+from ucf_vit.data.build_dataset import build_dataset
+from ucf_vit.data.loader.stream import Stream
+from ucf_vit.sampling.fidelity.features import FEATURES, RandomFeatures
+from ucf_vit.sampling.fidelity.frechet import frechet_distance
+from ucf_vit.sampling.fidelity.nearest import Nearest
+from ucf_vit.sampling.fidelity.reservoir import Kept
 
 CPU = torch.device("cpu")
 seeds = st.integers(0, 2**32 - 1)

@@ -18,11 +18,11 @@ from torch import Tensor, nn
 
 from ucf_vit.core.errors import UserError
 from ucf_vit.data.batch import Batch
+from ucf_vit.drawing import patches
+from ucf_vit.drawing.patched_tile import PatchedTile, View, patched, views
+from ucf_vit.drawing.patches import draw_examples, draw_patches, in_words
 from ucf_vit.patching.tree.patcher import AdaptivePatcher
 from ucf_vit.tasks.task import Task
-from ucf_vit.train.hooks import patches
-from ucf_vit.train.hooks.leaves import PatchedTile, View, patched, views
-from ucf_vit.train.hooks.patches import draw_examples, draw_patches, in_words
 from ucf_vit.train.hooks.pictures import PicturesHook
 
 

@@ -20,12 +20,12 @@ from torch import nn
 
 from ucf_vit.core.errors import UserError
 from ucf_vit.data.batch import Batch
+from ucf_vit.drawing.curves import draw_curves, series, smooth
+from ucf_vit.drawing.panels import _cut, _cuts, draw_panels
+from ucf_vit.drawing.style import class_colour, colour_classes
 from ucf_vit.tasks.task import Panel, Task
-from ucf_vit.train.hooks.curves import draw_curves, series, smooth
 from ucf_vit.train.hooks.jsonl import JsonlHook
-from ucf_vit.train.hooks.panels import _cut, _cuts, draw_panels
 from ucf_vit.train.hooks.pictures import PicturesHook
-from ucf_vit.train.hooks.style import class_colour, colour_classes
 
 
 class Doubling(Task):

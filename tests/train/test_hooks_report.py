@@ -13,14 +13,15 @@ from typing import Any
 import pytest
 import torch
 
-from ucf_vit.core.durable import write_atomic
-from ucf_vit.train.hooks import page, report
-from ucf_vit.train.hooks.curves import draw_curves
-from ucf_vit.train.hooks.evaluations import FOLDER, Evaluation, read_evaluations
+from ucf_vit.core.atomic_files import write_atomic
+from ucf_vit.drawing import page
+from ucf_vit.drawing.curves import draw_curves
+from ucf_vit.drawing.page import Table
+from ucf_vit.train.evaluation_files import FOLDER, Evaluation, read_evaluations
+from ucf_vit.train.hooks import report
 from ucf_vit.train.hooks.jsonl import JsonlHook
-from ucf_vit.train.hooks.page import Table
 from ucf_vit.train.hooks.report import About, ReportHook, environment, read_about, write_report
-from ucf_vit.train.hooks.results import run_facts, validation_table
+from ucf_vit.train.hooks.run_summary import run_facts, validation_table
 
 EVIL = "<script>alert('&\"')</script>"
 VOID = {"meta", "img", "br", "link"}

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 import runs
-from ucf_vit.train import checkpoint
-from ucf_vit.train.checkpoint.saver import Saver
+from ucf_vit import checkpoint
+from ucf_vit.checkpoint.saver import Saver
 
 RESUME = "trainer.resume_from_checkpoint=true"
 SETTINGS = {"checkpoint_steps": 2, "checkpoint_keep_best": 2, "checkpoint_keep_last": 3, "max_epochs": 3}

@@ -13,9 +13,8 @@ from typing import Any
 import pytest
 
 import runs
-from ucf_vit.train import checkpoint
-from ucf_vit.train.checkpoint import writing
-from ucf_vit.train.checkpoint.saver import Saver
+from ucf_vit import checkpoint
+from ucf_vit.checkpoint.saver import Saver
 
 LAYOUT = {"mode": "fsdp", "simple_ddp_size": 1, "fsdp_size": 2, "tensor_par_size": 2}
 SIMPLE = ["parallelism.mode=simple", "parallelism.fsdp_size=1", "parallelism.tensor_par_size=1"]
@@ -29,7 +28,7 @@ def train_and_hold(environment: dict[str, str], config: Path, moment: str, *over
     os.environ |= environment
     rank, mark, due = environment["RANK"], config.parent / moment, []
     save, prepare, write = Saver.save, checkpoint.prepare, checkpoint.write
-    rename, replace = Path.rename, writing.replace
+    rename, replace = Path.rename, write.replace
 
     def hold(seconds: float = 600) -> None:
         mark.touch()
@@ -76,9 +75,9 @@ def train_and_hold(environment: dict[str, str], config: Path, moment: str, *over
     places: dict[str, tuple[Any, str, Callable[..., Any]]] = {
         "before any file": (checkpoint, "prepare", before_files),
         "after some pieces": (checkpoint, "write", after_pieces),
-        "before the rename": (writing, "replace", before_rename),
+        "before the rename": (write, "replace", before_rename),
         "between the renames": (Path, "rename", between_renames),
-        "after the rename": (writing, "replace", after_rename),
+        "after the rename": (write, "replace", after_rename),
         "slowly": (checkpoint, "write", slowly),
     }
     Saver.save = counted  # type: ignore[assignment, method-assign]

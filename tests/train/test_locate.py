@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from ucf_vit import checkpoint
+from ucf_vit.checkpoint.inspect import describe, export_weights
+from ucf_vit.checkpoint.locate import locate
+from ucf_vit.checkpoint.mismatch import mismatch
 from ucf_vit.core.errors import CheckpointError
-from ucf_vit.train import checkpoint
-from ucf_vit.train.checkpoint.inspect import describe, export_weights
-from ucf_vit.train.checkpoint.locate import locate
-from ucf_vit.train.mismatch import mismatch
 
 
 def write(directory: Path, step: int) -> None:

@@ -4,7 +4,7 @@ from ucf_vit.nn.aggregation import CrossAggregation
 from ucf_vit.nn.block import Block
 from ucf_vit.nn.box_positions import BoxPositions
 from ucf_vit.nn.embed import ClassToken, MaskToken, Positions
-from ucf_vit.nn.variables import VariableTokens
+from ucf_vit.nn.variable_tokens import VariableTokens
 from ucf_vit.train.optimizer import adamw
 
 

@@ -13,11 +13,11 @@ import pytest
 import yaml
 
 import runs
+from ucf_vit import checkpoint
 from ucf_vit.config import load
 from ucf_vit.data.batch import Batch
-from ucf_vit.data.order import sample_keys
-from ucf_vit.data.synthetic import write_dataset
-from ucf_vit.train import checkpoint
+from ucf_vit.data.order.epoch_order import sample_keys
+from ucf_vit.synthetic import write_dataset
 from ucf_vit.train.build import build_task
 from ucf_vit.train.hooks.jsonl import read_metrics
 from ucf_vit.train.launch import start

@@ -8,9 +8,9 @@ import pytest
 import yaml
 
 import runs
+from ucf_vit import checkpoint
 from ucf_vit.core.errors import UserError
-from ucf_vit.train import checkpoint
-from ucf_vit.train.rundir.owned import Owned, claim
+from ucf_vit.train.run_directory.owned import Owned, claim
 
 RESUME, OVERWRITE = "trainer.resume_from_checkpoint=true", "trainer.overwrite=true"
 SHORT = {"max_steps": 1, "pictures": True}
@@ -93,7 +93,7 @@ def test_a_kill_while_a_run_is_replaced_leaves_nothing_of_it_to_resume(
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("ucf_vit.train.rundir.owned.remove", killed)
+        patched.setattr("ucf_vit.train.run_directory.owned.remove", killed)
         with pytest.raises(KeyboardInterrupt):
             runs.train(config, OVERWRITE)
     assert (out / "last_odd").is_dir()

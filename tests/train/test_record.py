@@ -16,17 +16,18 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import runs
+from ucf_vit import checkpoint
 from ucf_vit.cli.main import app
 from ucf_vit.config import load
 from ucf_vit.core.errors import CheckpointError, DataError, UserError
-from ucf_vit.data.normalization import Normalization
-from ucf_vit.data.scratch import Scratch
+from ucf_vit.data.storage.scratch import Scratch
+from ucf_vit.data.values.normalization import Normalization
 from ucf_vit.models import DiffusionVIT
+from ucf_vit.sampling.sample import Sampling, generate, open_trained
 from ucf_vit.tasks import Denoising
-from ucf_vit.train import checkpoint, record
-from ucf_vit.train.datasets import build_datasets
-from ucf_vit.train.record import Normalized, Record
-from ucf_vit.train.sample import Sampling, generate, open_trained
+from ucf_vit.train import data_record
+from ucf_vit.train.data_record import Normalized, Record
+from ucf_vit.train.inputs.datasets import build_datasets
 
 FLAT = {"num_time_steps": 8, "noise_schedule": "cosine", "tile_size": [16, 16]}
 numbers = st.floats(-1e6, 1e6)
@@ -54,7 +55,7 @@ def edit(meta: Path, change: dict[str, Any]) -> None:
 
 @given(records)
 def test_it_is_read_as_it_was_written(found: Record) -> None:
-    assert Record.load(json.loads(json.dumps({record.KEY: found.dump()})), Path("best")) == found
+    assert Record.load(json.loads(json.dumps({data_record.KEY: found.dump()})), Path("best")) == found
 
 
 @pytest.mark.parametrize(
@@ -72,7 +73,7 @@ def test_it_is_read_as_it_was_written(found: Record) -> None:
 )
 def test_a_damaged_one_is_one_message(broken: object) -> None:
     with pytest.raises(CheckpointError, match=r"^best: what it keeps of its data is damaged") as error:
-        Record.load({record.KEY: broken}, Path("best"))
+        Record.load({data_record.KEY: broken}, Path("best"))
     assert "\n" not in str(error.value)
 
 
@@ -145,10 +146,10 @@ def test_samples_need_no_data(tmp_path: Path, prepared: Path) -> None:
     assert torch.equal(samples()[1], before)
 
     meta = tmp_path / "out/best/meta.json"
-    kept = json.loads(meta.read_text())[record.KEY]
+    kept = json.loads(meta.read_text())[data_record.KEY]
     assert kept["task"] == {"unit_range": False, "conditions": {"dataset": ["tiny"]}}
     assert kept["normalized"]["tiny"]["how"]["kind"] == "mean_std"
-    content = {k: v for k, v in json.loads(meta.read_text()).items() if k != record.KEY}
+    content = {k: v for k, v in json.loads(meta.read_text()).items() if k != data_record.KEY}
     meta.write_text(json.dumps(content))
     with pytest.raises(DataError, match=r"no manifest\.json there"):
         samples()

@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 import runs
+from ucf_vit import checkpoint
 from ucf_vit.core.errors import UserError
 from ucf_vit.evaluation import Wanted, evaluate_run
-from ucf_vit.train import checkpoint, engine
+from ucf_vit.train import loop
 
 SETTINGS = {"checkpoint_steps": 3, "max_epochs": 4}
 TWO_EPOCHS = ["trainer.max_epochs=2"]
@@ -137,7 +138,7 @@ def test_a_signal_in_the_last_step_leaves_nothing_out(
     tmp_path: Path, concrete: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = runs.write_config(tmp_path / "c.yaml", "masked", concrete, trainer={"max_steps": 3})
-    step = engine.train_step
+    step = loop.train_step
 
     def signalled(state, *arguments, stop):
         result = step(state, *arguments, stop=stop)
@@ -145,7 +146,7 @@ def test_a_signal_in_the_last_step_leaves_nothing_out(
             os.kill(os.getpid(), signal.SIGTERM)
         return result
 
-    monkeypatch.setattr(engine, "train_step", signalled)
+    monkeypatch.setattr(loop, "train_step", signalled)
     runs.train(config)
     assert list(runs.losses(tmp_path / "out", "validation", "validation/loss")) == [3]
     assert checkpoint.load_newest(tmp_path / "out", "best")[0] is not None

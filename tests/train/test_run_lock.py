@@ -22,13 +22,13 @@ import runs
 from ucf_vit.config import load
 from ucf_vit.core.errors import UserError
 from ucf_vit.evaluation import Wanted, evaluate_task
-from ucf_vit.parallel.world import World
+from ucf_vit.parallel.ranks.world import World
 from ucf_vit.train.build import build_task
 from ucf_vit.train.launch import start
-from ucf_vit.train.rundir import lock as locking
-from ucf_vit.train.rundir import locked
-from ucf_vit.train.rundir.holder import Holder
-from ucf_vit.train.rundir.lock import NAME, Lock
+from ucf_vit.train.run_directory import lock as locking
+from ucf_vit.train.run_directory import locked
+from ucf_vit.train.run_directory.holder import Holder
+from ucf_vit.train.run_directory.lock import NAME, Lock
 
 ALONE = World(0, 1, torch.device("cpu"))
 RESUME = "trainer.resume_from_checkpoint=true"

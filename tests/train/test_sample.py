@@ -14,10 +14,10 @@ from typer.testing import CliRunner
 
 import runs
 from ucf_vit.cli.main import app, guarded
-from ucf_vit.train import sample_files
-from ucf_vit.train.fidelity.compare import compare
-from ucf_vit.train.sample import open_trained
-from ucf_vit.train.sample_tiles import Wanted, tiles
+from ucf_vit.sampling import files
+from ucf_vit.sampling.fidelity.compare import compare
+from ucf_vit.sampling.sample import open_trained
+from ucf_vit.sampling.tiles import Wanted, tiles
 
 DIFFUSION: dict[str, Any] = {"num_time_steps": 8, "noise_schedule": "cosine"}
 FLAT = {**DIFFUSION, "tile_size": [16, 16]}
@@ -69,7 +69,7 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
 
 
 def values(folder: Path, name: str = "ct") -> np.ndarray:
-    with np.load(folder / sample_files.VALUES) as stored:
+    with np.load(folder / files.VALUES) as stored:
         assert stored.files == [name]
         return stored[name]
 
@@ -84,9 +84,9 @@ def test_a_sample_depends_on_its_number_alone(tmp_path: Path, flat: Path) -> Non
     np.testing.assert_allclose(five[:3], three, atol=1e-4)
     assert np.abs(three - other).max() > 0.1
     assert np.abs(five[0] - five[1]).max() > 0.1
-    about = json.loads((tmp_path / "a" / sample_files.SETTINGS).read_text())
+    about = json.loads((tmp_path / "a" / files.SETTINGS).read_text())
     assert about["steps"] == 4 and about["variables"] == ["ct"]
-    with Image.open(tmp_path / "a" / sample_files.PICTURE) as picture:
+    with Image.open(tmp_path / "a" / files.PICTURE) as picture:
         assert picture.format == "PNG"
 
 
@@ -104,7 +104,7 @@ def test_the_newest_checkpoint_where_there_is_no_best(tmp_path: Path, flat: Path
     shutil.rmtree(tmp_path / "run/best")
     (tmp_path / "run/config.yaml").unlink()
     assert "last_" in call(tmp_path / "run", "--number", 1, "--steps", 1)
-    assert (tmp_path / "run/samples" / sample_files.VALUES).is_file()
+    assert (tmp_path / "run/samples" / files.VALUES).is_file()
 
 
 def test_volumes_are_nifti_files(tmp_path: Path, concrete: Path) -> None:
@@ -116,9 +116,9 @@ def test_volumes_are_nifti_files(tmp_path: Path, concrete: Path) -> None:
     assert volume.shape == (16, 16, 16) and volume.get_data_dtype() == np.float32
     np.testing.assert_array_equal(volume.affine, np.eye(4))
     assert "3 are few" in said
-    found = json.loads((run / "samples" / sample_files.FIDELITY).read_text())
+    found = json.loads((run / "samples" / files.FIDELITY).read_text())
     assert found["tiles_of_each"] == 3 and found["tiles"] == {"training": 24, "held_out": 8}
-    with Image.open(run / "samples" / sample_files.NEIGHBOURS) as picture:
+    with Image.open(run / "samples" / files.NEIGHBOURS) as picture:
         assert picture.format == "PNG"
 
 
@@ -148,7 +148,7 @@ def test_a_tree_for_each_variable(tmp_path: Path, coloured: Path) -> None:
     runs.train(config)
     said = call(tmp_path / "out", "--number", 5, "--steps", 2, "--batch-size", 2, "--compare")
     assert "(variables red, green, blue)" in said
-    with np.load(tmp_path / "out/samples" / sample_files.VALUES) as stored:
+    with np.load(tmp_path / "out/samples" / files.VALUES) as stored:
         assert stored["blue"].shape == (5, 16, 16)
 
 
@@ -156,9 +156,9 @@ def test_samples_are_told_what_they_are(tmp_path: Path, told: Path) -> None:
     options = ["--number", "2", "--condition", "class=red"]
     assert "(class red)" in call(told, *options, "--guidance", 3, "--compare", "--out", tmp_path / "a")
     call(told, "trainer.data_type=bfloat16", *options, "--condition", "dataset=tiny", "--out", tmp_path / "b")
-    with np.load(tmp_path / "a" / sample_files.VALUES) as stored:
+    with np.load(tmp_path / "a" / files.VALUES) as stored:
         assert stored.files == ["red", "green", "blue"]
-    found = json.loads((tmp_path / "a" / sample_files.FIDELITY).read_text())
+    found = json.loads((tmp_path / "a" / files.FIDELITY).read_text())
     assert found["tiles"] == {"training": 6, "held_out": 2}
     assert found["sampling"]["conditions"] == {"class": "red"}
     assert "/red/" in found["nearest_training_tile"]["generated"][0]["file"]

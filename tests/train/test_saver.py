@@ -5,10 +5,10 @@ from pathlib import Path
 
 import torch
 
-from ucf_vit.parallel.world import World
-from ucf_vit.train import checkpoint
-from ucf_vit.train.checkpoint import AVERAGED, OPTIMIZER, WEIGHTS
-from ucf_vit.train.checkpoint.saver import Saver
+from ucf_vit import checkpoint
+from ucf_vit.checkpoint import AVERAGED, OPTIMIZER, WEIGHTS
+from ucf_vit.checkpoint.saver import Saver
+from ucf_vit.parallel.ranks.world import World
 
 
 def test_training_goes_on_without_changing_what_is_being_written(tmp_path: Path) -> None:

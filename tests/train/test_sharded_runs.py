@@ -9,10 +9,10 @@ import pytest
 import torch
 
 import runs
+from ucf_vit import checkpoint
 from ucf_vit.config import load
 from ucf_vit.core.errors import ConfigError
 from ucf_vit.data.batch import Batch
-from ucf_vit.train import checkpoint
 from ucf_vit.train.build import build_task
 from ucf_vit.train.launch import start
 from ucf_vit.train.run import train_task

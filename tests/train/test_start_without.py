@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 import runs
+from ucf_vit import checkpoint
+from ucf_vit.checkpoint.inspect import export_weights
 from ucf_vit.config import load
 from ucf_vit.core.errors import CheckpointError, ConfigError
-from ucf_vit.parallel.world import World
-from ucf_vit.train import checkpoint
+from ucf_vit.parallel.ranks.world import World
 from ucf_vit.train.build import build_task
-from ucf_vit.train.checkpoint.inspect import export_weights
 from ucf_vit.train.pretrained import start_from
 
 OTHERS = {"unetr": 6, "sap": 6, "classification": 5}

@@ -13,12 +13,12 @@ import runs
 from ucf_vit.cli.main import app
 from ucf_vit.config import load
 from ucf_vit.core.errors import DataError, UserError
+from ucf_vit.data.prepare.conversion import Origin, Settings
 from ucf_vit.data.prepare.convert import prepare
-from ucf_vit.data.prepare.plan import Origin, Settings
-from ucf_vit.data.scratch import Scratch
-from ucf_vit.train import statistics
-from ucf_vit.train.datasets import build_datasets
-from ucf_vit.train.statistics import find_statistics
+from ucf_vit.data.storage.scratch import Scratch
+from ucf_vit.train.inputs import statistics_files
+from ucf_vit.train.inputs.datasets import build_datasets
+from ucf_vit.train.inputs.statistics_files import find_statistics
 
 NAMES = ["heat", "wind", "salt"]
 
@@ -82,7 +82,7 @@ def test_batches_have_mean_0_deviation_1_and_0_where_nothing_is(ocean: Path) -> 
     config = config_of(ocean)
     find(config)
     (dataset,) = build_datasets(load(config), Scratch())
-    from ucf_vit.data.whole import volumes
+    from ucf_vit.data.loader.whole_items import volumes
 
     images = np.concatenate([batch.image.numpy() for batch in volumes([dataset])])
     for channel, name in enumerate(NAMES):
@@ -102,7 +102,7 @@ def test_a_killed_call_is_taken_up_and_gives_the_same_bits(
 ) -> None:
     config = config_of(ocean)
     whole = find(config, f"data.dict_stats.tiny={ocean.parent / 'whole.json'}")
-    monkeypatch.setattr(statistics, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(statistics_files, "SAVE_SECONDS", 0.0)
     seen: list[int] = []
 
     def kill(done: int, total: int) -> None:
@@ -173,7 +173,7 @@ def test_a_killed_call_is_not_taken_up_with_another_fill_value(
     ocean: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config, fill = config_of(ocean), "dataset_options.fields_fill_value.tiny=5.0"
-    monkeypatch.setattr(statistics, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(statistics_files, "SAVE_SECONDS", 0.0)
 
     def kill(done: int, total: int) -> None:
         if done == 4:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ucf_vit.core.errors import UserError
 from ucf_vit.data.batch import Batch
-from ucf_vit.parallel.world import World
+from ucf_vit.parallel.ranks.world import World
 from ucf_vit.tasks.task import Loss, Task
 from ucf_vit.train.loss_scale import LossScale
 from ucf_vit.train.state import State

@@ -13,8 +13,8 @@ import runs
 from ports import free_port
 from ucf_vit.data.batch import Batch
 from ucf_vit.models import MAE, SAP, UNETR, VIT
+from ucf_vit.parallel.ranks.world import World
 from ucf_vit.parallel.simple import distribute
-from ucf_vit.parallel.world import World
 from ucf_vit.patching.tree.patcher import AdaptivePatcher
 from ucf_vit.tasks import Classification, MaskedAutoencoding, Segmentation, Task, TokenSegmentation
 

@@ -27,7 +27,7 @@ def checkpoint() -> None:
 @app.command()
 def show(path: Directory) -> None:
     """Print step, versions, layout and, of every weight, name, shape, type and size."""
-    from ucf_vit.train.checkpoint.inspect import describe
+    from ucf_vit.checkpoint.inspect import describe
 
     typer.echo(describe(path))
 
@@ -42,7 +42,7 @@ def export(
     overwrite: Overwrite = False,
 ) -> None:
     """Write the whole weights of a checkpoint to one safetensors file, whatever layout wrote them."""
-    from ucf_vit.train.checkpoint.inspect import export_weights
+    from ucf_vit.checkpoint.inspect import export_weights
 
     number = export_weights(path, file, averaged=averaged, overwrite=overwrite)
     typer.echo(f"wrote {file}: {number:,} parameters")

@@ -23,7 +23,7 @@ from ucf_vit.core.log import say
 from ucf_vit.core.paths import path_or_url
 
 if TYPE_CHECKING:
-    from ucf_vit.data.prepare.plan import Origin, Settings
+    from ucf_vit.data.prepare.conversion import Origin, Settings
 
 MIB = 2**20
 
@@ -76,7 +76,7 @@ def prepare(
         return
     if destination is None:
         raise UserError("ucf-vit prepare SRC DST: DST is missing, the directory to write to")
-    from ucf_vit.data.prepare.plan import Settings
+    from ucf_vit.data.prepare.conversion import Settings
 
     settings = Settings(
         chunk=None if chunk is None else _sides(chunk), shard_bytes=shard_size * MIB, workers=threads
@@ -105,10 +105,10 @@ def _origins(
         if dataset or variables:
             raise UserError(f"{source}: a config says what the data is; leave --dataset and --variables out")
         run = load(source, overrides or [])
-        from ucf_vit.train.prepare import origins
+        from ucf_vit.train.inputs.prepare_datasets import origins
 
         return list(origins(run, destination, settings))
-    from ucf_vit.data.prepare.plan import Origin
+    from ucf_vit.data.prepare.conversion import Origin
     from ucf_vit.data.sources import SOURCES
 
     if overrides:

@@ -60,7 +60,7 @@ def sample(
     if sampler == "ddpm" and eta not in (None, 1.0):
         raise UserError(f"--sampler ddpm has eta 1, not {eta:g}; leave one of the two out")
     conditions = _pairs(condition or [])
-    from ucf_vit.train.sample import Sampling, sample_run
+    from ucf_vit.sampling.sample import Sampling, sample_run
 
     wanted = Sampling(
         number=number,

@@ -35,8 +35,8 @@ def basic_ct(
     ] = None,
 ) -> None:
     """Concrete-like CT volumes with labels: mortar 0, aggregate 1, air void 2, crack 3."""
-    from ucf_vit.data.synthetic import make_volume, parse_size, write_dataset
-    from ucf_vit.data.synthetic.picture import draw_volume
+    from ucf_vit.synthetic import make_volume, parse_size, write_dataset
+    from ucf_vit.synthetic.picture import draw_volume
 
     if picture is not None:
         check_png(picture, "--picture")

@@ -14,7 +14,7 @@ from ucf_vit.core.errors import UserError
 from ucf_vit.core.outputs import check_free, check_png
 
 if TYPE_CHECKING:
-    from ucf_vit.train.hooks.patches import Picture
+    from ucf_vit.drawing.patches import Picture
 
 _KEYS = {
     "length": "model.fixed_length={}",
@@ -81,7 +81,7 @@ def patches(
 
     Of an IMAGE: all of it, or its middle where its sides have no large power of two in common.
     """
-    from ucf_vit.train.visualize import picture_of_file, pictures_of_run
+    from ucf_vit.visualization.patches import picture_of_file, pictures_of_run
 
     given = {
         "length": length,
@@ -121,7 +121,7 @@ def _check_output(output: Path, source: Path) -> None:
 
 
 def _write(output: Path, drawn: Picture) -> None:
-    from ucf_vit.core.durable import write_atomic
+    from ucf_vit.core.atomic_files import write_atomic
 
     try:
         write_atomic(output, drawn.png)

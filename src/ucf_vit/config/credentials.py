@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
-from ucf_vit.config.located import KeyPath, NotYamlError, parse
+from ucf_vit.config.yaml.lines import KeyPath, NotYamlError, parse
 from ucf_vit.core.errors import ConfigError, UserError
 from ucf_vit.core.urls import begins_as_url, refuse_credentials
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import yaml
 
-from ucf_vit.config.check_adaptive import KEYS as OF_TREES
-from ucf_vit.config.check_variables import KEYS as OF_VARIABLES
+from ucf_vit.config.checks.adaptive import KEYS as OF_TREES
+from ucf_vit.config.checks.variables import KEYS as OF_VARIABLES
 from ucf_vit.config.load import dump
-from ucf_vit.config.model import Model
 from ucf_vit.config.problems import show
 from ucf_vit.config.run import Run
+from ucf_vit.config.sections.model import Model
 
 OF_TRAINING = (
     "lr",

@@ -9,20 +9,20 @@ from typing import Any
 
 import yaml
 
-from ucf_vit.config.checks import BEFORE_DEFAULTS, CHECKS, Check
+from ucf_vit.config.check import BEFORE_DEFAULTS, CHECKS, Check
 from ucf_vit.config.credentials import carriers
-from ucf_vit.config.dialect import Dumper
-from ucf_vit.config.layout import flatten
-from ucf_vit.config.located import read
+from ucf_vit.config.legacy_layout import flatten
 from ucf_vit.config.origins import Origins
 from ucf_vit.config.overrides import override
 from ucf_vit.config.own_directory import config_of, in_own_directory
 from ucf_vit.config.problems import MOST, Problem, report
 from ucf_vit.config.resolve import resolve
 from ucf_vit.config.run import Run
-from ucf_vit.config.task import find_task
-from ucf_vit.config.trainer import TaskName
+from ucf_vit.config.sections.trainer import TaskName
+from ucf_vit.config.task_of_file import find_task
 from ucf_vit.config.validate import validate
+from ucf_vit.config.yaml.dialect import Dumper
+from ucf_vit.config.yaml.lines import read
 from ucf_vit.core.paths import local_path
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from ucf_vit.config.located import KeyPath
+from ucf_vit.config.yaml.lines import KeyPath
 
 
 @dataclass

@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from ucf_vit.config.credentials import refuse_in_argument
-from ucf_vit.config.keys import at, keys
-from ucf_vit.config.layout import canonical
-from ucf_vit.config.located import KeyPath, NotYamlError, parse_argument
+from ucf_vit.config.describe.keys import at, keys
+from ucf_vit.config.legacy_layout import canonical
 from ucf_vit.config.origins import Origins, dotted
 from ucf_vit.config.problems import show
+from ucf_vit.config.yaml.lines import KeyPath, NotYamlError, parse_argument
 from ucf_vit.core.errors import ConfigError
 from ucf_vit.core.registry import nearest
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ucf_vit.config.located import KeyPath
 from ucf_vit.config.origins import Origins, dotted
+from ucf_vit.config.yaml.lines import KeyPath
 from ucf_vit.core.errors import ConfigError
 from ucf_vit.core.urls import without_credentials
 

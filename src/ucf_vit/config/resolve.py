@@ -6,11 +6,11 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from ucf_vit.config.data import Data
-from ucf_vit.config.model import Model
-from ucf_vit.config.parallelism import Parallelism
 from ucf_vit.config.run import Run
-from ucf_vit.config.trainer import TaskName, Trainer
+from ucf_vit.config.sections.data import Data
+from ucf_vit.config.sections.model import Model
+from ucf_vit.config.sections.parallelism import Parallelism
+from ucf_vit.config.sections.trainer import TaskName, Trainer
 from ucf_vit.core.errors import UserError
 from ucf_vit.patching.tree.forest import Forest
 

@@ -7,14 +7,14 @@ from typing import get_args
 
 from pydantic import PrivateAttr
 
-from ucf_vit.config.data import Data, DatasetOptions, Split
-from ucf_vit.config.fields import Section
-from ucf_vit.config.load_balancing import LoadBalancing
-from ucf_vit.config.model import Model
 from ucf_vit.config.origins import Origins
-from ucf_vit.config.parallelism import Parallelism
 from ucf_vit.config.problems import NO_VALUE, Problem, report
-from ucf_vit.config.trainer import TaskName, Trainer
+from ucf_vit.config.sections.data import Data, DatasetOptions, Split
+from ucf_vit.config.sections.fields import Section
+from ucf_vit.config.sections.load_balancing import LoadBalancing
+from ucf_vit.config.sections.model import Model
+from ucf_vit.config.sections.parallelism import Parallelism
+from ucf_vit.config.sections.trainer import TaskName, Trainer
 from ucf_vit.core.errors import ConfigError
 
 
@@ -126,7 +126,7 @@ class Run(Section):
         evenly or others the tokens, or if the ranks of `load_balancing.dataset_group_list`, where it is in
         use, are not all data ranks.
         """
-        from ucf_vit.config.check_parallel import shares, token_shares
+        from ucf_vit.config.checks.parallel import shares, token_shares
 
         try:
             degrees = self.parallelism.degrees(world_size)

@@ -7,12 +7,12 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from ucf_vit.config.fields import LARGEST
-from ucf_vit.config.keys import at, keys, names_in, words
-from ucf_vit.config.located import KeyPath
+from ucf_vit.config.describe.keys import at, keys, names_in, words
 from ucf_vit.config.origins import Origins, dotted
 from ucf_vit.config.problems import MOST, NO_VALUE, Problem, report
 from ucf_vit.config.run import Run
+from ucf_vit.config.sections.fields import LARGEST
+from ucf_vit.config.yaml.lines import KeyPath
 from ucf_vit.core.registry import nearest
 
 

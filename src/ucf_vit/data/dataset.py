@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ucf_vit.data.batch import Skipped
-from ucf_vit.data.label_map import LabelMap
-from ucf_vit.data.normalization import Normalization
-from ucf_vit.data.scratch import Scratch
 from ucf_vit.data.sources import Item, Source, resolve, value_options
 from ucf_vit.data.storage import Files
+from ucf_vit.data.storage.scratch import Scratch
+from ucf_vit.data.values.label_map import LabelMap
+from ucf_vit.data.values.normalization import Normalization
 from ucf_vit.patching.tiles import Tiling
 
 

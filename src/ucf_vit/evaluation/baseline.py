@@ -10,13 +10,13 @@ from ucf_vit.config import Run
 from ucf_vit.core.errors import UserError
 from ucf_vit.data.batch import Batch, Sample
 from ucf_vit.data.dataset import Dataset
-from ucf_vit.data.scratch import Scratch
-from ucf_vit.data.whole import volumes
+from ucf_vit.data.loader.whole_items import volumes
+from ucf_vit.data.storage.scratch import Scratch
 from ucf_vit.tasks.segmentation import Segmentation
 from ucf_vit.tasks.task import Task
 from ucf_vit.tasks.threshold import fit_threshold
-from ucf_vit.train.datasets import build_datasets
-from ucf_vit.train.record import Record
+from ucf_vit.train.data_record import Record
+from ucf_vit.train.inputs.datasets import build_datasets
 
 
 def check_segmentation(task: Task, run: Run) -> None:

@@ -10,33 +10,33 @@ from pathlib import Path
 
 import torch
 
+from ucf_vit import checkpoint
 from ucf_vit.config import Run, TaskName
-from ucf_vit.config.parallelism import SIZES
+from ucf_vit.config.sections.parallelism import SIZES
 from ucf_vit.core.errors import UserError
 from ucf_vit.core.log import say
 from ucf_vit.data.batch import Skipped
-from ucf_vit.data.classes import in_words
+from ucf_vit.data.class_names import in_words
 from ucf_vit.data.dataset import Dataset
 from ucf_vit.evaluation.baseline import check_segmentation, threshold_totals
-from ucf_vit.evaluation.overlap import Overlap, few
-from ucf_vit.evaluation.place import Place
-from ucf_vit.evaluation.show import show
-from ucf_vit.evaluation.wanted import Wanted
-from ucf_vit.parallel.world import World
+from ucf_vit.evaluation.output_place import Place
+from ucf_vit.evaluation.request import Wanted
+from ucf_vit.evaluation.terminal import show
+from ucf_vit.evaluation.trained_items import Overlap, few
+from ucf_vit.parallel.ranks.world import World
 from ucf_vit.tasks import dice
 from ucf_vit.tasks.task import Task
-from ucf_vit.train import checkpoint
-from ucf_vit.train.agree import check_data
 from ucf_vit.train.build import build_task, distributed
-from ucf_vit.train.data import HeldOut
-from ucf_vit.train.directory import load_for_inference
-from ucf_vit.train.evaluate import evaluate_totals
-from ucf_vit.train.hooks.evaluations import Evaluation, Metrics
+from ucf_vit.train.data_record import Record
+from ucf_vit.train.evaluation_files import Evaluation, Metrics
 from ucf_vit.train.hooks.report import CHOSEN, environment
-from ucf_vit.train.items import used_items
+from ucf_vit.train.inputs.run_data import HeldOut
+from ucf_vit.train.inputs.used_items import used_items
 from ucf_vit.train.launch import find_place, start
-from ucf_vit.train.opening import find_run, read_checkpoint, record_of
-from ucf_vit.train.record import Record
+from ucf_vit.train.open_run import find_run, read_checkpoint, record_of
+from ucf_vit.train.restore import load_for_inference
+from ucf_vit.train.same_on_all_ranks import check_data
+from ucf_vit.train.validation import evaluate_totals
 
 
 def evaluate_run(

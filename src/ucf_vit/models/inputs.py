@@ -14,7 +14,7 @@ from torch import Tensor
 from ucf_vit.core.errors import UserError
 from ucf_vit.nn.box_positions import BoxPositions
 from ucf_vit.nn.embed import PatchEmbed, Positions, SequencePositions
-from ucf_vit.nn.variables import Kind, Partial, VariableEmbed, Variables
+from ucf_vit.nn.variable_tokens import Kind, Partial, VariableEmbed, Variables
 from ucf_vit.patching.tree.paste import paste
 from ucf_vit.patching.tree.patches import Patches
 from ucf_vit.patching.uniform import PatchGrid

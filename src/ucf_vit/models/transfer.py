@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ucf_vit.core.errors import UserError
 from ucf_vit.nn.embed import SequencePositions
 from ucf_vit.nn.positions import interpolate
-from ucf_vit.nn.variables import VariableEmbed
+from ucf_vit.nn.variable_tokens import VariableEmbed
 
 SHARED = ("embed", "positions", "class_token", "encoder")
 """The modules that mean the same in all networks; decoders and heads share names, not meaning."""

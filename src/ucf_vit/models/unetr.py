@@ -15,8 +15,8 @@ from ucf_vit.models.registry import MODELS
 from ucf_vit.nn.encoder import Encoder
 from ucf_vit.nn.heads import Head
 from ucf_vit.nn.init import init_weights
-from ucf_vit.nn.unet import UnetDecoder
-from ucf_vit.nn.variables import Kind, Partial
+from ucf_vit.nn.unetr_decoder import UnetDecoder
+from ucf_vit.nn.variable_tokens import Kind, Partial
 from ucf_vit.patching.tree.paste import place
 from ucf_vit.patching.tree.patches import Patches
 from ucf_vit.patching.uniform import PatchGrid
@@ -27,7 +27,7 @@ class UNETR(nn.Module):
     """UNETR (Hatamizadeh et al. 2022) for images and volumes, any depth and any patch size.
 
     With patch 16 and depth 12 it is the published network; other patch sizes have one decoder stage per prime
-    factor (see `ucf_vit.nn.unet.stages_of`), fed from blocks spread evenly over the depth.
+    factor (see `ucf_vit.nn.unetr_decoder.stages_of`), fed from blocks spread evenly over the depth.
 
     Args:
         in_channels: channels C of an image.
@@ -50,7 +50,7 @@ class UNETR(nn.Module):
         attention: a backend of `ucf_vit.nn.attention_backends`.
         use_varemb, default_vars: embed each variable apart and aggregate over those that a batch has (with
             separate_channels there is nothing to aggregate); the names of all, one for each channel.
-        aggregation, aggregation_group, aggregation_partial: see `ucf_vit.nn.variables.VariableEmbed`.
+        aggregation, aggregation_group, aggregation_partial: see `ucf_vit.nn.variable_tokens.VariableEmbed`.
     """
 
     def __init__(

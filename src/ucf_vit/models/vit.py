@@ -12,7 +12,7 @@ from ucf_vit.nn.embed import ClassToken
 from ucf_vit.nn.encoder import Encoder
 from ucf_vit.nn.heads import Head
 from ucf_vit.nn.init import init_weights
-from ucf_vit.nn.variables import Kind, Partial
+from ucf_vit.nn.variable_tokens import Kind, Partial
 from ucf_vit.patching.tree.patches import Patches
 
 
@@ -37,7 +37,7 @@ class VIT(nn.Module):
         attention: a backend of `ucf_vit.nn.attention_backends`.
         use_varemb, default_vars: embed each variable apart and aggregate over those that a batch has (with
             separate_channels there is nothing to aggregate); the names of all, one for each channel.
-        aggregation, aggregation_group, aggregation_partial: see `ucf_vit.nn.variables.VariableEmbed`.
+        aggregation, aggregation_group, aggregation_partial: see `ucf_vit.nn.variable_tokens.VariableEmbed`.
     """
 
     def __init__(

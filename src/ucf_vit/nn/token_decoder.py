@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ucf_vit.nn.channels_last import Conv
-from ucf_vit.nn.unet import Upsample, stages_of
+from ucf_vit.nn.unetr_decoder import Upsample, stages_of
 
 
 class Stage(nn.Module):

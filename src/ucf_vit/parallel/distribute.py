@@ -9,12 +9,12 @@ import torch.distributed as dist
 from torch import nn
 
 from ucf_vit.parallel import simple
-from ucf_vit.parallel.blocks import Recompute, compile_blocks, recompute
-from ucf_vit.parallel.initial import materialise
-from ucf_vit.parallel.rules import split_encoders
+from ucf_vit.parallel.encoder.rules import split_encoders
+from ucf_vit.parallel.encoder.shared_variables import split_variables
+from ucf_vit.parallel.initial_weights import materialise
+from ucf_vit.parallel.ranks.world import World
+from ucf_vit.parallel.recompute_and_compile import Recompute, compile_blocks, recompute
 from ucf_vit.parallel.shard import Sharding, shard_network
-from ucf_vit.parallel.variables import split_variables
-from ucf_vit.parallel.world import World
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from ucf_vit.parallel.world import World
+from ucf_vit.parallel.ranks.world import World
 
 
 def distribute(task: nn.Module, world: World) -> nn.Module:

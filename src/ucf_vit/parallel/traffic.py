@@ -10,9 +10,9 @@ from torch import nn
 
 from ucf_vit.nn.block import Block
 from ucf_vit.nn.encoder import Encoder
-from ucf_vit.parallel.mesh import Layout
-from ucf_vit.parallel.rules import RULES
-from ucf_vit.parallel.sequence import Exchange, uses_ring
+from ucf_vit.parallel.encoder.rules import RULES
+from ucf_vit.parallel.encoder.sequence import Exchange, uses_ring
+from ucf_vit.parallel.ranks.mesh import Layout
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ucf_vit.core.errors import UserError
 from ucf_vit.core.text import from_bytes, to_bytes
-from ucf_vit.planning import arrays
+from ucf_vit.planning import npz_arrays
 
 KIND = "inventory"
 THREADS = 16
@@ -80,16 +80,16 @@ class Inventory:
     def save(self, path: Path) -> None:
         """Write it to `path`. Raises UserError."""
         names = ("names", "ends", "shapes", "stamps")
-        arrays.save(path, KIND, {"source": self.source}, {name: getattr(self, name) for name in names})
+        npz_arrays.save(path, KIND, {"source": self.source}, {name: getattr(self, name) for name in names})
 
     @classmethod
     def load(cls, path: Path) -> Inventory:
         """What was saved, through memory maps. Raises UserError."""
-        about, parts = arrays.load(path, KIND, whole=True)
+        about, parts = npz_arrays.load(path, KIND, whole=True)
         try:
             return cls(**{**about, **parts})
         except TypeError:
-            raise arrays.other_version(path, KIND) from None
+            raise npz_arrays.other_version(path, KIND) from None
 
     @classmethod
     def of(

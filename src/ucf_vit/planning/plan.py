@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ucf_vit.planning import arrays
+from ucf_vit.planning import npz_arrays
 from ucf_vit.planning.cost import Ints
 
 KIND = "plan"
@@ -106,17 +106,17 @@ class Plan:
             "layout": dict(self.layout),
             "parts": [asdict(part) for part in self.parts],
         }
-        arrays.save(path, KIND, about, {"offsets": self.offsets, "runs": self.runs, "loads": self.loads})
+        npz_arrays.save(path, KIND, about, {"offsets": self.offsets, "runs": self.runs, "loads": self.loads})
 
     @classmethod
     def load(cls, path: Path) -> Plan:
         """What was saved, through memory maps. Raises UserError."""
-        about, found = arrays.load(path, KIND)
+        about, found = npz_arrays.load(path, KIND)
         try:
             parts = tuple(Part(**part) for part in about.pop("parts"))
             return cls(parts=parts, **{**about, **found})
         except (KeyError, TypeError):
-            raise arrays.other_version(path, KIND) from None
+            raise npz_arrays.other_version(path, KIND) from None
 
     def misfit(self, now: Plan) -> list[str]:
         """Why this plan is not for what `now` was made for, in words; empty if it fits."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from ucf_vit.planning.allocate import allocate
 from ucf_vit.planning.cost import Ints, Work
-from ucf_vit.planning.runs import even
+from ucf_vit.planning.tile_runs import even
 
 
 class Sharing(NamedTuple):

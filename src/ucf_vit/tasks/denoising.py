@@ -13,7 +13,7 @@ from ucf_vit import diffusion
 from ucf_vit.core.errors import UserError
 from ucf_vit.core.seeds import rand_per_sample, randn_per_sample
 from ucf_vit.data.batch import Batch
-from ucf_vit.data.normalization import Normalization
+from ucf_vit.data.values.normalization import Normalization
 from ucf_vit.diffusion import Prediction, ScheduleKind
 from ucf_vit.models.diffusion import DiffusionVIT
 from ucf_vit.patching.tree.leaves import Leaves

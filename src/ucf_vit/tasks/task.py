@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ucf_vit.core.registry import Registry
 from ucf_vit.data.batch import Batch
-from ucf_vit.data.normalization import Normalization
+from ucf_vit.data.values.normalization import Normalization
 from ucf_vit.patching.tree.patcher import AdaptivePatcher
 from ucf_vit.patching.tree.patches import Patches
 

@@ -14,19 +14,19 @@ from ucf_vit.config import Run
 from ucf_vit.data.batch import Batch
 from ucf_vit.models import MODELS
 from ucf_vit.parallel.distribute import Settings, distribute
-from ucf_vit.parallel.initial import materialise
+from ucf_vit.parallel.initial_weights import materialise
+from ucf_vit.parallel.ranks.world import World
 from ucf_vit.parallel.shard import Sharding
-from ucf_vit.parallel.world import World
 from ucf_vit.patching.tree.patcher import AdaptivePatcher
 from ucf_vit.tasks import TASKS, Task
-from ucf_vit.train.data import Data
+from ucf_vit.train.data_record import Record
 from ucf_vit.train.hooks.hook import Hook
 from ucf_vit.train.hooks.jsonl import JsonlHook
 from ucf_vit.train.hooks.pictures import PicturesHook, PicturesPeer
 from ucf_vit.train.hooks.progress import ProgressHook
 from ucf_vit.train.hooks.report import ReportHook
-from ucf_vit.train.hooks.trees import TreesHook
-from ucf_vit.train.record import Record
+from ucf_vit.train.hooks.uniform_trees import TreesHook
+from ucf_vit.train.inputs.run_data import Data
 
 log = logging.getLogger(__name__)
 

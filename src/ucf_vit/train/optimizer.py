@@ -5,12 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from ucf_vit.checkpoint.shards import Shards
 from ucf_vit.core.errors import CheckpointError
 from ucf_vit.nn.box_positions import RowTable
 from ucf_vit.nn.conditions import LabelTable
 from ucf_vit.nn.embed import ClassToken, MaskToken, Positions
-from ucf_vit.nn.variables import VariableTokens
-from ucf_vit.train.checkpoint.shards import Shards
+from ucf_vit.nn.variable_tokens import VariableTokens
 
 KEPT = ("exp_avg", "exp_avg_sq", "step")
 """What AdamW keeps of a parameter."""

@@ -7,21 +7,21 @@ from pathlib import Path
 
 import torch
 
+from ucf_vit import checkpoint
+from ucf_vit.checkpoint.locate import find_start
+from ucf_vit.checkpoint.shards import Shards
 from ucf_vit.config import Run
 from ucf_vit.core.errors import CheckpointError
 from ucf_vit.core.registry import nearest
 from ucf_vit.data.fingerprints import joined
 from ucf_vit.models.transfer import transfer
 from ucf_vit.parallel.distribute import is_on_meta
-from ucf_vit.parallel.initial import materialise
-from ucf_vit.parallel.world import World
+from ucf_vit.parallel.initial_weights import materialise
+from ucf_vit.parallel.ranks.world import World
 from ucf_vit.tasks.task import Task
-from ucf_vit.train import checkpoint
-from ucf_vit.train.checkpoint.locate import find_start
-from ucf_vit.train.checkpoint.shards import Shards
-from ucf_vit.train.directory import OtherNetworkError, load_for_inference, load_tensors
-from ucf_vit.train.items import Rows, Use, used_items
-from ucf_vit.train.record import Record
+from ucf_vit.train.data_record import Record
+from ucf_vit.train.inputs.used_items import Rows, Use, used_items
+from ucf_vit.train.restore import OtherNetworkError, load_for_inference, load_tensors
 
 log = logging.getLogger(__name__)
 PREFIX = "model."

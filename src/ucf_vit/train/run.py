@@ -10,31 +10,31 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from ucf_vit.checkpoint import Checkpoint
+from ucf_vit.checkpoint.saver import Saver
 from ucf_vit.config import Run
 from ucf_vit.core.log import set_up
-from ucf_vit.data.stream import digest
-from ucf_vit.parallel.world import World
+from ucf_vit.data.loader.stream import digest
+from ucf_vit.parallel.ranks.world import World
 from ucf_vit.tasks.task import Task
 from ucf_vit.train.build import build_hooks, distributed
-from ucf_vit.train.checkpoint import Checkpoint
-from ucf_vit.train.checkpoint.saver import Saver
-from ucf_vit.train.data import Data, build_data
-from ucf_vit.train.directory import resume
+from ucf_vit.train.data_record import Record
 from ucf_vit.train.ema import Ema
-from ucf_vit.train.engine import Loop, fit
-from ucf_vit.train.evaluate import evaluate
 from ucf_vit.train.hooks.hook import Hook
-from ucf_vit.train.items import UsedItems, used_items
+from ucf_vit.train.inputs.plan_files import follow
+from ucf_vit.train.inputs.run_data import Data, build_data
+from ucf_vit.train.inputs.used_items import UsedItems, used_items
+from ucf_vit.train.loop import Loop, fit
 from ucf_vit.train.loss_scale import LossScale
 from ucf_vit.train.optimizer import adamw
-from ucf_vit.train.plan import follow
 from ucf_vit.train.pretrained import first_classes_of, start_from, start_from_mae
-from ucf_vit.train.record import Record
-from ucf_vit.train.rundir import locked, open_directory
-from ucf_vit.train.saving import save_if_good, save_slot
+from ucf_vit.train.restore import resume
+from ucf_vit.train.retention import save_if_good, save_slot
+from ucf_vit.train.run_directory import locked, open_directory
 from ucf_vit.train.schedule import warmup_cosine
 from ucf_vit.train.state import State
 from ucf_vit.train.step import StepSettings
+from ucf_vit.train.validation import evaluate
 
 log = logging.getLogger(__name__)
 

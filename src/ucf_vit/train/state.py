@@ -10,17 +10,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ucf_vit.config.trainer import Trainer
-from ucf_vit.data.stream import Stream
-from ucf_vit.parallel.world import World
+from ucf_vit.checkpoint import AVERAGED, OPTIMIZER, WEIGHTS
+from ucf_vit.config.sections.trainer import Trainer
+from ucf_vit.data.loader.stream import Stream
+from ucf_vit.parallel.ranks.world import World
 from ucf_vit.tasks.task import Task
-from ucf_vit.train import items
-from ucf_vit.train.checkpoint import AVERAGED, OPTIMIZER, WEIGHTS
+from ucf_vit.train.data_record import Record
 from ucf_vit.train.ema import Ema
-from ucf_vit.train.items import UsedItems
+from ucf_vit.train.inputs import used_items
+from ucf_vit.train.inputs.used_items import UsedItems
 from ucf_vit.train.loss_scale import LossScale
 from ucf_vit.train.optimizer import moments
-from ucf_vit.train.record import Record
 
 
 @dataclass
@@ -96,7 +96,7 @@ class State:
             "stale": self.stale,
             "held_out": self.held_out,
             "ema": self.ema and self.ema.state_dict(),
-            items.KEY: {} if self.items is None else self.items.state_dict(),
+            used_items.KEY: {} if self.items is None else self.items.state_dict(),
         }
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ from ucf_vit.core.errors import UserError
 from ucf_vit.core.log import FILE_ONLY
 from ucf_vit.core.seeds import seed_generators
 from ucf_vit.data.batch import Batch
-from ucf_vit.parallel.gradients import clip_gradients
+from ucf_vit.parallel.gradient_norm import clip_gradients
 from ucf_vit.parallel.simple import accumulating
 from ucf_vit.tasks.task import Loss
 from ucf_vit.train.state import State

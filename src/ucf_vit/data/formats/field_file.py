@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ucf_vit.data.formats.netcdf import ENGINES, open_dataset
 from ucf_vit.data.formats.npz import open_npz
-from ucf_vit.data.scratch import Scratch
+from ucf_vit.data.storage.scratch import Scratch
 
 SUFFIXES = (".npz", *ENGINES)
 STORES = (".zarr",)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ucf_vit.data.formats.npy import Header, mapped, read_header
 from ucf_vit.data.limits import check_size
-from ucf_vit.data.scratch import Scratch
+from ucf_vit.data.storage.scratch import Scratch
 
 STACK, NAMES = "data", "variables"
 """One array of all variables `[T, C, *S]`, and the array `[C]` of their names."""

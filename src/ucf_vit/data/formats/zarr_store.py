@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from zarr.storage import LocalStore, WrapperStore
 
-from ucf_vit.data.unpacked import check_unpacked
+from ucf_vit.data.formats.unpacked_size import check_unpacked
 
 if TYPE_CHECKING:
     from zarr.abc.store import ByteRequest, Store

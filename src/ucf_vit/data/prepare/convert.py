@@ -9,13 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
-from ucf_vit.core.durable import write_atomic
+from ucf_vit.core.atomic_files import write_atomic
 from ucf_vit.core.errors import DataError, UserError
 from ucf_vit.core.urls import is_remote
-from ucf_vit.data.prepare import manifest
+from ucf_vit.data.formats.prepared import manifest
+from ucf_vit.data.formats.prepared.manifest import Manifest, Pack
+from ucf_vit.data.prepare.conversion import Origin, Plan, Settings
 from ucf_vit.data.prepare.journal import Journal, locked
-from ucf_vit.data.prepare.manifest import Manifest, Pack
-from ucf_vit.data.prepare.plan import Origin, Plan, Settings
 from ucf_vit.data.prepare.write import Done, Job, check_installed, write_job
 from ucf_vit.data.sources import Source
 

@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from ucf_vit.core.errors import DataError
-from ucf_vit.data.prepare import hashes, manifest
-from ucf_vit.data.prepare.manifest import PACKS, Manifest, Pack
+from ucf_vit.data.formats.prepared import hashes, manifest
+from ucf_vit.data.formats.prepared.manifest import PACKS, Manifest, Pack
 from ucf_vit.data.sources.prepared import load
 
 SHOWN = 10

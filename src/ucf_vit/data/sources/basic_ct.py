@@ -8,13 +8,13 @@ from typing import Literal
 
 from ucf_vit.core.errors import DataError
 from ucf_vit.data.batch import Sample
-from ucf_vit.data.nifti import SUFFIXES, Header, Volumes, difference, read_header
-from ucf_vit.data.normalization import Normalization
-from ucf_vit.data.scratch import Scratch
+from ucf_vit.data.formats.nifti import SUFFIXES, Header, Volumes, difference, read_header
 from ucf_vit.data.sources.listing import Listing
 from ucf_vit.data.sources.pairing import paired
 from ucf_vit.data.sources.source import SOURCES, Item, Source
 from ucf_vit.data.storage import Cache, Files
+from ucf_vit.data.storage.scratch import Scratch
+from ucf_vit.data.values.normalization import Normalization
 
 FOLDERS = ("imagesTr", "labelsTr")
 

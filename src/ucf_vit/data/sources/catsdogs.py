@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ucf_vit.core.errors import DataError
-from ucf_vit.data.pictures import suffixes
+from ucf_vit.data.formats.pictures import suffixes
 from ucf_vit.data.sources.imagenet import ImageNet
 from ucf_vit.data.sources.listing import Listing
 from ucf_vit.data.sources.source import SOURCES, Item

@@ -10,14 +10,14 @@ from pathlib import Path
 from ucf_vit.core.errors import DataError, UserError
 from ucf_vit.core.urls import is_remote
 from ucf_vit.data.batch import Sample
-from ucf_vit.data.decoded import decoded
-from ucf_vit.data.dicom import Slice, decode, ordered, read_slice
+from ucf_vit.data.formats.dicom import Slice, decode, ordered, read_slice
 from ucf_vit.data.limits import check_plain
-from ucf_vit.data.normalization import Normalization
-from ucf_vit.data.scratch import Scratch
 from ucf_vit.data.sources.listing import OTHER, Listing
 from ucf_vit.data.sources.source import SOURCES, Item, Source
 from ucf_vit.data.storage import Files
+from ucf_vit.data.storage.decoded import decoded
+from ucf_vit.data.storage.scratch import Scratch
+from ucf_vit.data.values.normalization import Normalization
 from ucf_vit.planning.inventory import in_threads
 
 SUFFIXES = (".dcm", ".ima", ".dicom")

@@ -16,12 +16,12 @@ from ucf_vit.core.registry import nearest
 from ucf_vit.core.text import one_form
 from ucf_vit.data.batch import Sample
 from ucf_vit.data.formats import STORES, SUFFIXES, FieldFile, open_fields, open_remote_zarr
-from ucf_vit.data.normalization import Normalization
 from ucf_vit.data.reading import reading
-from ucf_vit.data.scratch import Scratch
 from ucf_vit.data.sources.listing import Listing, suffix_of
 from ucf_vit.data.sources.source import SOURCES, Item, Source
 from ucf_vit.data.storage import CONCURRENCY, Cache, Files, is_remote, name_of
+from ucf_vit.data.storage.scratch import Scratch
+from ucf_vit.data.values.normalization import Normalization
 
 Found = TypeVar("Found")
 

@@ -13,12 +13,12 @@ import numpy as np
 from ucf_vit.core.errors import DataError
 from ucf_vit.core.text import one_form
 from ucf_vit.data.batch import Sample
-from ucf_vit.data.normalization import Normalization
-from ucf_vit.data.pictures import read_rgb, size_of, suffixes
+from ucf_vit.data.formats.pictures import read_rgb, size_of, suffixes
 from ucf_vit.data.reading import reading
 from ucf_vit.data.sources.listing import Listing, is_hidden
 from ucf_vit.data.sources.source import SOURCES, Item, Source
 from ucf_vit.data.storage import Files, is_remote, join
+from ucf_vit.data.values.normalization import Normalization
 
 BESIDE = "images in no class folder"
 _PART = re.compile(r"(train|val|valid|test|dev)(ing|idation)?|fold[-_ ]?\d+|split[-_ ]?\d+", re.IGNORECASE)

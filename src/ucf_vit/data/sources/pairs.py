@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from ucf_vit.core.errors import DataError
 from ucf_vit.data.batch import Sample
-from ucf_vit.data.normalization import Normalization
 from ucf_vit.data.sources.listing import Listing
 from ucf_vit.data.sources.pairing import paired
 from ucf_vit.data.sources.source import Item, Source
 from ucf_vit.data.storage import Files, join
+from ucf_vit.data.values.normalization import Normalization
 
 _WORD = "(?:images?|imgs?|labels?|masks?|segs?)"
 _BEFORE = re.compile(rf"{_WORD}(?:[-_. ]|(?=\d))(.+)", re.IGNORECASE)

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from ucf_vit.core.errors import DataError
 from ucf_vit.core.registry import nearest
 from ucf_vit.data.batch import Sample
-from ucf_vit.data.prepare import manifest
-from ucf_vit.data.prepare.manifest import PACKS, UNFINISHED, Manifest, Pack
-from ucf_vit.data.prepare.stored import Reader, Stored
+from ucf_vit.data.formats.prepared import manifest
+from ucf_vit.data.formats.prepared.manifest import PACKS, UNFINISHED, Manifest, Pack
+from ucf_vit.data.formats.prepared.stored import Reader, Stored
 from ucf_vit.data.sources.source import SOURCES, Item, Source
 from ucf_vit.data.storage import Files, MissingError, join
 

@@ -8,8 +8,8 @@ from typing import Any, Protocol
 
 from ucf_vit.core.registry import Registry
 from ucf_vit.data.batch import Sample
-from ucf_vit.data.normalization import Normalization
 from ucf_vit.data.sources.listing import PassedOver, few
+from ucf_vit.data.values.normalization import Normalization
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,13 +14,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ucf_vit.core.errors import UserError
-from ucf_vit.data.decoded import decoded
+from ucf_vit.data.formats.tiff_pages import (
+    AS_STORED,
+    JPEG,
+    MIN_IS_WHITE,
+    TURNS,
+    YCBCR,
+    Turn,
+    check_complete,
+    decode,
+)
 from ucf_vit.data.reading import reading
-from ucf_vit.data.scratch import Scratch
 from ucf_vit.data.sources.pairs import Header, Pairs
 from ucf_vit.data.sources.source import SOURCES
 from ucf_vit.data.storage import Cache, Files
-from ucf_vit.data.tiff_pages import AS_STORED, JPEG, MIN_IS_WHITE, TURNS, YCBCR, Turn, check_complete, decode
+from ucf_vit.data.storage.decoded import decoded
+from ucf_vit.data.storage.scratch import Scratch
 
 _CUT_OFF = ("invalid page offset", "failed to reshape", "missing data")
 """What tifffile only logs of a file that ends too early, and then gives what is left."""

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ucf_vit.core.durable import write_atomic
+from ucf_vit.core.atomic_files import write_atomic
 from ucf_vit.core.errors import DataError
 from ucf_vit.train.hooks.hook import Hook, RunState
 

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from ucf_vit.core.durable import write_atomic
+from ucf_vit.core.atomic_files import write_atomic
 from ucf_vit.core.log import get_logger
+from ucf_vit.drawing.curves import draw_curves
+from ucf_vit.drawing.panels import draw_panels
+from ucf_vit.drawing.patches import draw_examples
 from ucf_vit.parallel.shard import gathered_weights
-from ucf_vit.train.hooks.curves import draw_curves
 from ucf_vit.train.hooks.hook import Hook, RunState
 from ucf_vit.train.hooks.jsonl import METRICS, read_metrics
-from ucf_vit.train.hooks.panels import draw_panels
-from ucf_vit.train.hooks.patches import draw_examples
-from ucf_vit.train.rundir import claim
+from ucf_vit.train.run_directory import claim
 
 if TYPE_CHECKING:
     from ucf_vit.data.batch import Batch

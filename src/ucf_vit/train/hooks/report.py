@@ -16,15 +16,15 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 
 import ucf_vit
-from ucf_vit.core.durable import write_atomic
+from ucf_vit.core.atomic_files import write_atomic
 from ucf_vit.core.log import read_warnings
 from ucf_vit.core.text import read_text
-from ucf_vit.train.hooks import page
-from ucf_vit.train.hooks.evaluations import read_evaluations
+from ucf_vit.drawing import page
+from ucf_vit.train.evaluation_files import read_evaluations
 from ucf_vit.train.hooks.hook import Hook, RunState
 from ucf_vit.train.hooks.jsonl import METRICS, read_metrics
 from ucf_vit.train.hooks.pictures import PICTURES
-from ucf_vit.train.hooks.results import Best, run_facts, validation_table
+from ucf_vit.train.hooks.run_summary import Best, run_facts, validation_table
 
 REPORT, ABOUT, CONFIG, LOG = "report.html", "report.json", "config.yaml", "log.txt"
 CHOSEN = (

@@ -8,7 +8,7 @@ import torch
 
 from ucf_vit.core.errors import UserError
 from ucf_vit.train.launch.find import find_place
-from ucf_vit.train.launch.place import Place
+from ucf_vit.train.launch.rank import Place
 
 VISIBLE = ("CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES")
 """By these, SLURM and others leave a process the devices that are its own."""

@@ -6,9 +6,9 @@ import os
 from collections.abc import Callable
 
 from ucf_vit.core.errors import UserError
-from ucf_vit.train.launch.place import Place
+from ucf_vit.train.launch.environment import Environment, number, port_of, text
+from ucf_vit.train.launch.rank import Place
 from ucf_vit.train.launch.slurm import hosts, tasks_per_node
-from ucf_vit.train.launch.variables import Environment, number, port_of, text
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 DEFAULT_PORT = 29_500

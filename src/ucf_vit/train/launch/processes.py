@@ -14,14 +14,14 @@ import torch.distributed as dist
 
 from ucf_vit.config import Run
 from ucf_vit.core.errors import UserError
-from ucf_vit.parallel.mesh import layout_of, make_mesh, make_token_group
-from ucf_vit.parallel.watch import Watch
-from ucf_vit.parallel.world import World
-from ucf_vit.train.agree import check_program
+from ucf_vit.parallel.ranks.liveness import Watch
+from ucf_vit.parallel.ranks.mesh import layout_of, make_mesh, make_token_group
+from ucf_vit.parallel.ranks.world import World
 from ucf_vit.train.launch.device import pick_device
 from ucf_vit.train.launch.find import find_place
-from ucf_vit.train.launch.place import Place
-from ucf_vit.train.launch.room import check_room
+from ucf_vit.train.launch.memory_check import check_room
+from ucf_vit.train.launch.rank import Place
+from ucf_vit.train.same_on_all_ranks import check_program
 
 MEETING = timedelta(minutes=10)
 """How long the first process to start waits for the last one."""

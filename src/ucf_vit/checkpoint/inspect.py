@@ -1,0 +1,84 @@
+"""Looking into a checkpoint, and taking weights out of it, without a model."""
+
+from __future__ import annotations
+
+import os
+from math import prod
+from pathlib import Path
+
+from rich.filesize import decimal
+from safetensors import SafetensorError
+from safetensors.torch import save_file
+
+from ucf_vit import checkpoint
+from ucf_vit.checkpoint import AVERAGED, OPTIMIZER, WEIGHTS
+from ucf_vit.checkpoint.locate import locate
+from ucf_vit.checkpoint.shards import Shards
+from ucf_vit.core.atomic_files import flush, usual_mode
+from ucf_vit.core.errors import CheckpointError, UserError
+from ucf_vit.core.outputs import check_free
+from ucf_vit.core.text import printable
+
+SUFFIX = ".safetensors"
+
+
+def describe(directory: Path) -> str:
+    """What a checkpoint holds: step, versions, layout, and its weights with shapes, types and sizes.
+
+    Reads the description and the headers of the files alone. Raises CheckpointError; see `locate`.
+    """
+    directory = locate(directory)
+    meta = checkpoint.read_meta(directory)
+    layout = meta.get("layout", {})
+    lines = [
+        f"{directory}: task {meta.get('task')}, step {meta.get('step')}, epoch {meta.get('epoch')}",
+        "versions: " + ", ".join(f"{name} {version}" for name, version in meta["versions"].items()),
+        "layout: " + ", ".join(f"{name} {value}" for name, value in layout.items()),
+        *(f"{name}: {value:.6g}" for name, value in meta.get("metrics", {}).items()),
+    ]
+    kinds = {kind: checkpoint.shards(directory, meta, kind) for kind in (WEIGHTS, AVERAGED, OPTIMIZER)}
+    for kind, shards in kinds.items():
+        files = sum(checkpoint.kind_of(name) == kind for name in meta["sha256"])
+        total = sum(_bytes(shards, name) for name in shards.shapes)
+        lines.append(f"{kind}: {len(shards.shapes)} tensors, {decimal(total)}, {files} files")
+    shards = kinds[WEIGHTS]
+    width = max(map(len, shards.shapes), default=0)
+    for name, shape in shards.shapes.items():
+        dtype = str(shards.types[name]).removeprefix("torch.")
+        sides = " x ".join(map(str, shape)) or "scalar"
+        lines.append(f"  {name:{width}}  {sides:>20}  {dtype:8}  {decimal(_bytes(shards, name)):>9}")
+    return "\n".join(lines)
+
+
+def export_weights(directory: Path, file: Path, *, averaged: bool = False, overwrite: bool = False) -> int:
+    """Write the whole weights to one safetensors file; how many numbers they are.
+
+    With `averaged` their moving average, and what has none as it is. Raises CheckpointError where the
+    checkpoint is damaged or has no average; UserError where the file is there already and `overwrite` does
+    not say otherwise, has another ending than .safetensors, or cannot be written.
+    """
+    if file.suffix != SUFFIX:
+        raise UserError(f"{file}: weights are written as safetensors; call the file {file.stem}{SUFFIX}")
+    check_free([file], overwrite)
+    directory = locate(directory)
+    read = checkpoint.load(directory)
+    if averaged and not read.has_average:
+        raise CheckpointError(f"{directory} has no averaged weights (trainer.ema_decay was 0)")
+    tensors = read.for_inference if averaged else read.weights
+    origin = {"format": "pt", "checkpoint": printable(str(directory)), "step": str(read.meta.get("step"))}
+    aside = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with usual_mode(aside):
+            save_file(tensors, aside, origin)
+        flush(aside)
+        aside.replace(file)
+    except (OSError, SafetensorError) as cause:
+        raise UserError(f"{file}: cannot be written ({cause})") from None
+    finally:
+        aside.unlink(missing_ok=True)
+    return sum(tensor.numel() for tensor in tensors.values())
+
+
+def _bytes(shards: Shards, name: str) -> int:
+    return prod(shards.shapes[name]) * shards.types[name].itemsize

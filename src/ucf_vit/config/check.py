@@ -1,0 +1,58 @@
+"""What keys must be to each other. Every check is a function from a run to its problems."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from ucf_vit.config.check import (
+    across_sections,
+    adaptive,
+    data,
+    diffusion,
+    memory,
+    model,
+    parallel,
+    variables,
+)
+from ucf_vit.config.problems import Problem
+from ucf_vit.config.run import Run
+
+Check = Callable[[Run], Iterator[Problem]]
+
+BEFORE_DEFAULTS: tuple[Check, ...] = (data.dataset_names, across_sections.class_counts)
+"""Checks of what is written; defaults can be filled in when these pass."""
+
+CHECKS: tuple[Check, ...] = (
+    across_sections.sizes,
+    parallel.mode,
+    parallel.tensor,
+    parallel.sequence,
+    across_sections.classes_for_task,
+    across_sections.pretrained,
+    across_sections.checkpoint_names,
+    across_sections.groups,
+    across_sections.plan,
+    model.dimensions,
+    model.patches,
+    model.heads,
+    model.schedule,
+    memory.weights,
+    memory.batch,
+    adaptive.sap,
+    adaptive.leaves,
+    adaptive.unused,
+    adaptive.detail,
+    adaptive.canny,
+    adaptive.placement,
+    variables.unused,
+    diffusion.steps,
+    diffusion.conditions,
+    data.options,
+    data.source,
+    data.ranges,
+    data.whole_sets,
+    data.variables,
+    data.channels,
+    data.normalizations,
+    data.labels,
+)

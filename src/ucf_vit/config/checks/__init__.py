@@ -1,0 +1,1 @@
+"""Checks of keys against each other, one file per section or subject."""

@@ -1,0 +1,97 @@
+"""Checks of keys in several sections, of ranks and of classes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from ucf_vit.config.problems import Problem
+from ucf_vit.config.run import Run
+from ucf_vit.config.sections.parallelism import SIZES
+from ucf_vit.core.names import is_file_name
+
+RESERVED = re.compile(r"best|.*_(even|odd|step_\d+)")
+"""Names that `best` and the slots of other checkpoints have."""
+
+
+def class_counts(run: Run) -> Iterator[Problem]:
+    """data.num_classes and model.num_classes are one number."""
+    here, there = run.data.num_classes, run.model.num_classes
+    if here is not None and there is not None and here != there:
+        message = f"model.num_classes is {there}, but both mean the same number; give one of them"
+        yield Problem(("data", "num_classes"), message, here)
+
+
+def classes_for_task(run: Run) -> Iterator[Problem]:
+    """Segmentation and classification need two classes or more."""
+    count = run.model.num_classes
+    if not run.learns_labels or (count is not None and count > 1):
+        return
+    path = ("data", "num_classes")
+    if count is None:
+        counted = "classes, background included" if run.task in ("unetr", "sap") else "classes"
+        yield Problem(path, f"missing; task {run.task} needs the number of {counted}")
+    else:
+        yield Problem(path, f"expected 2 or more for task {run.task}; count the background as a class", count)
+
+
+def sizes(run: Run) -> Iterator[Problem]:
+    """Sizes are counts; one of them may be -1, what is left."""
+    sizes = run.parallelism.sizes()
+    for name, size in sizes.items():
+        if size < 1 and size != -1:
+            yield Problem(("parallelism", name), "expected 1 or more, or -1 for what is left", size)
+    free = [name for name in SIZES if sizes[name] == -1]
+    for name in free[1:]:
+        message = f"only one size can be what is left, and parallelism.{free[0]} is -1 too; give a number"
+        yield Problem(("parallelism", name), message, -1)
+
+
+def pretrained(run: Run) -> Iterator[Problem]:
+    """A network that starts from a masked autoencoder needs to know which."""
+    if run.trainer.use_pretrained_mae_model and run.trainer.start_from:
+        message = "trainer.use_pretrained_mae_model is true too; a run starts from one of them"
+        yield Problem(("trainer", "start_from"), message, run.trainer.start_from)
+    if run.trainer.start_without and not run.trainer.start_from:
+        message = "trainer.start_from is not set: no weights are taken; leave it out"
+        yield Problem(("trainer", "start_without"), message, run.trainer.start_without)
+    if run.trainer.use_pretrained_mae_model and not run.trainer.mae_checkpoint_path:
+        message = "missing; expected the output directory of the masked autoencoder's run, since "
+        yield Problem(
+            ("trainer", "mae_checkpoint_path"), message + "trainer.use_pretrained_mae_model is true"
+        )
+
+
+def checkpoint_names(run: Run) -> Iterator[Problem]:
+    """Checkpoints are directories below that of the run, with names of their own."""
+    trainer = run.trainer
+    for key in ("checkpoint_filename", "checkpoint_filename_for_loading", "mae_checkpoint_filename"):
+        name = getattr(trainer, key)
+        if name and not is_file_name(name):
+            yield Problem(("trainer", key), "expected the name of a checkpoint, such as last, no path", name)
+    if RESERVED.fullmatch(trainer.checkpoint_filename):
+        message = "taken by checkpoints that a run writes beside these; expected another name, such as last"
+        yield Problem(("trainer", "checkpoint_filename"), message, trainer.checkpoint_filename)
+
+
+def plan(run: Run) -> Iterator[Problem]:
+    """Only ranks with data of their own follow a plan."""
+    if run.load_balancing.plan and run.data.order == "global":
+        message = "data.order is global, which follows no plan; set data.order=rank, or leave the plan out"
+        yield Problem(("load_balancing", "plan"), message, run.load_balancing.plan)
+
+
+def groups(run: Run) -> Iterator[Problem]:
+    """Without automatic balancing every dataset has its data ranks and its batches."""
+    balancing = run.load_balancing
+    if balancing.auto_load_balancing:
+        return
+    text, count = balancing.dataset_group_list, len(run.having("training"))
+    try:
+        good = len(balancing.groups()) == count and min(balancing.groups()) >= 1
+    except ValueError:
+        good = False
+    if not good:
+        example = ":".join(["1"] * count)
+        message = f"expected a number of data ranks for each of the {count} datasets, such as '{example}'"
+        yield Problem(("load_balancing", "dataset_group_list"), message, text)

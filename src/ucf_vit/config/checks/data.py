@@ -1,0 +1,206 @@
+"""Checks of the section `data`."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Iterator, Mapping
+from itertools import combinations, islice, pairwise
+
+from ucf_vit.config.origins import dotted
+from ucf_vit.config.problems import MOST, Problem, show
+from ucf_vit.config.run import Run
+from ucf_vit.config.sections.data import RANGES, Data, DatasetOptions, Normalization
+from ucf_vit.config.yaml.lines import KeyPath
+from ucf_vit.core.intervals import NAN, Interval
+from ucf_vit.core.registry import nearest
+
+log = logging.getLogger(__name__)
+SOME = ("validation", "test")
+"""Dictionaries that need not have an entry for every data set."""
+
+
+def dataset_names(run: Run) -> Iterator[Problem]:
+    """Names of datasets can be those of files; every dictionary that is given has all of them."""
+    for name in run.data.dict_root_dirs:
+        if "/" in name or "\\" in name or "\0" in name or name in ("", ".", ".."):
+            message = "is to be the name of files and folders too: no slashes, not '.' or '..'"
+            yield Problem(("data", "dict_root_dirs", name), message, name)
+    for key in Data.model_fields:
+        entries = getattr(run.data, key)
+        if isinstance(entries, Mapping) and entries:
+            yield from _same_names(run, ("data", key), entries, () if key in SOME else run.datasets)
+    balancing = run.load_balancing
+    if balancing.tile_seconds:
+        path = ("load_balancing", "tile_seconds")
+        yield from _same_names(run, path, balancing.tile_seconds, _training(run))
+    if not balancing.auto_load_balancing:
+        path = ("load_balancing", "batches_per_rank_epoch")
+        yield from _same_names(run, path, balancing.batches_per_rank_epoch, _training(run))
+
+
+def _training(run: Run) -> list[str]:
+    """The data sets that train, as far as the file says."""
+    return [name for name in run.datasets if run.data.dict_end_idx.get(name, 1) > 0]
+
+
+def _same_names(
+    run: Run, path: KeyPath, entries: Mapping[str, object], needed: Collection[str]
+) -> Iterator[Problem]:
+    known = run.data.dict_root_dirs
+    for name, value in entries.items():
+        if name not in known:
+            message = (
+                f"no dataset of this name in data.dict_root_dirs{nearest(name, known)}; it has {_list(known)}"
+            )
+            yield Problem((*path, name), message, value)
+    missing = [name for name in needed if name not in entries]
+    if missing:
+        yield Problem(path, f"no entry for {_list(missing)}, which data.dict_root_dirs has", entries)
+
+
+def options(run: Run) -> Iterator[Problem]:
+    """Options of other datasets alone are left over from another config; beside right ones they are typos."""
+    for key in DatasetOptions.model_fields:
+        yield from _option(run, ("dataset_options", key), getattr(run.dataset_options, key))
+
+
+def _option(run: Run, path: KeyPath, entries: Mapping[str, object]) -> Iterator[Problem]:
+    known = run.data.dict_root_dirs
+    strange = [name for name in entries if name not in known]
+    if strange and len(strange) == len(entries):
+        log.warning("%s: %s is not used: no dataset has these names", run.where(dotted(path)), dotted(path))
+        return
+    for name in strange:
+        message = (
+            f"no dataset of this name in data.dict_root_dirs{nearest(name, known)}; it has {_list(known)}"
+        )
+        yield Problem((*path, name), message, entries[name])
+
+
+def source(run: Run) -> Iterator[Problem]:
+    """A source in a file is named with its class."""
+    name = run.data.dataset
+    file, _, attribute = name.rpartition(":")
+    if name.endswith(".py") or (file.endswith(".py") and not attribute.isidentifier()):
+        yield Problem(("data", "dataset"), "expected path/to/file.py:ClassName, or a registered name", name)
+
+
+def ranges(run: Run) -> Iterator[Problem]:
+    """Ranges of files begin before they end; training, validation and test files do not meet."""
+    data = run.data
+    for name in run.datasets:
+        found: dict[str, tuple[float, float, str]] = {}
+        for split, (start_key, end_key) in RANGES.items():
+            start, end = getattr(data, start_key)[name], getattr(data, end_key)[name]
+            if start > end:
+                message = f"expected at least data.{start_key}.{name} = {start}"
+                yield Problem(("data", end_key, name), message, end)
+            elif start < end and name not in getattr(data, split, {}):
+                found[split] = (start, end, start_key)
+        yield from _meeting(name, found)
+
+
+def _meeting(name: str, found: Mapping[str, tuple[float, float, str]]) -> Iterator[Problem]:
+    """`found` are start, end and the key of the start, by split."""
+    for first, second in combinations(found, 2):
+        (start, end, _), (other_start, other_end, key) = found[first], found[second]
+        if max(start, other_start) < min(end, other_end):
+            message = (
+                f"{second} files {other_start}..{other_end} are {first} files too ({start}..{end}); end "
+                f"those at {other_start}, or begin these at {end}"
+            )
+            yield Problem(("data", key, name), message, other_start)
+
+
+def whole_sets(run: Run) -> Iterator[Problem]:
+    """No root is there to train and to validate or test, nor for both of these."""
+    data = run.data
+    used = {
+        root: f"data.dict_root_dirs.{name}"
+        for name, root in data.dict_root_dirs.items()
+        if data.dict_start_idx[name] < data.dict_end_idx[name]
+    }
+    for key in SOME:
+        for name, root in getattr(data, key).items():
+            if root in used:
+                yield Problem(("data", key, name), f"is {used[root]} too; name another", root)
+        used |= {root: f"data.{key}.{name}" for name, root in getattr(data, key).items()}
+
+
+def variables(run: Run) -> Iterator[Problem]:
+    """Variables are known to the model, distinct, and all there where channels have no names."""
+    known = run.model.default_vars
+    names = set(known)
+    for name, used in run.data.dict_in_variables.items():
+        path = ("data", "dict_in_variables", name)
+        unknown = [variable for variable in used if variable not in names]
+        if unknown:
+            hint = nearest(unknown[0], known)
+            message = f"{unknown[0]!r} is not in model.default_vars{hint}, which has {_list(known)}"
+            yield Problem(path, message, used)
+        elif len(set(used)) < len(used):
+            yield Problem(path, "a variable is there twice; remove one", used)
+        elif not run.data.single_channel and not run.model.use_varemb and used != known:
+            message = f"expected all of model.default_vars in the same order, {show(known)}, since "
+            message += "channels have no names"
+            yield Problem(path, message + " without data.single_channel or model.use_varemb", used)
+
+
+def channels(run: Run) -> Iterator[Problem]:
+    """As many channels are used as there are variables, and no more than the files have."""
+    data = run.data
+    for name, used in data.num_channels_used.items():
+        path, named = ("data", "num_channels_used", name), data.dict_in_variables[name]
+        if name in data.num_channels_available and used > data.num_channels_available[name]:
+            available = data.num_channels_available[name]
+            yield Problem(path, f"expected at most data.num_channels_available.{name} = {available}", used)
+        if used != len(named):
+            message = f"expected {len(named)}, one for each of data.dict_in_variables.{name} = {named}"
+            yield Problem(path, message, used)
+
+
+def normalizations(run: Run) -> Iterator[Problem]:
+    """The numbers that a kind of normalisation needs."""
+    for name, one in run.data.dict_normalization.items():
+        message = _normalization(one, run.data.num_channels_used[name])
+        if message:
+            yield Problem(("data", "dict_normalization", name), message, one.model_dump())
+
+
+def _normalization(one: Normalization, channels: int) -> str:
+    if one.kind == "window" and not {"low", "high"} <= one.model_fields_set:
+        return "expected low and high for kind window"
+    if one.kind in ("window", "percentiles") and one.low >= one.high:
+        return f"expected low < high for kind {one.kind}"
+    if one.kind == "percentiles" and not 0 <= one.low <= one.high <= 100:
+        return "expected percentiles within 0 and 100"
+    count = len(one.mean)
+    if one.kind == "mean_std" and (count != len(one.std) or not (count == 1 or count >= channels)):
+        return f"expected 1 mean for all channels or one for each of {channels}, and as many values of std"
+    if one.kind == "mean_std" and min(one.std) <= 0:
+        return "expected every std > 0 for kind mean_std"
+    return ""
+
+
+def labels(run: Run) -> Iterator[Problem]:
+    """Labels are mapped to classes that there are, or are ignored, and each to one."""
+    count, ignore = run.model.num_classes, run.data.ignore_label
+    for name, mapping in run.data.dict_label_mapping.items():
+        path: KeyPath = ("data", "dict_label_mapping", name)
+        for label, target in mapping.items():
+            if target != ignore and (target < 0 or (count is not None and target >= count)):
+                last = "?" if count is None else count - 1
+                message = f"expected a class from 0 to data.num_classes - 1 = {last}, or data.ignore_label"
+                yield Problem((*path, label), message, target)
+        ranges = {key: Interval.parse(key) for key in mapping if isinstance(key, str) and key != NAN}
+        for one, other in pairwise(sorted(ranges, key=lambda key: (ranges[key].low, ranges[key].open_low))):
+            if ranges[one].meets(ranges[other]):
+                yield Problem((*path, other), f"there are values that {one!r} has, too; each has one class")
+    if ignore is not None and run.task not in ("unetr", "sap"):
+        message = f"only segmentation ignores voxels, not task {run.task}; leave it out"
+        yield Problem(("data", "ignore_label"), message, ignore)
+
+
+def _list(names: Collection[str]) -> str:
+    shown = [repr(name) for name in islice(names, MOST)]
+    return ", ".join(shown + ["..."] * (len(names) > MOST))

@@ -1,0 +1,98 @@
+"""Checks of the section `parallelism`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import gcd, prod
+
+from ucf_vit.config.checks.model import divisors
+from ucf_vit.config.problems import Problem
+from ucf_vit.config.run import Run
+from ucf_vit.core.rounding import part_of
+from ucf_vit.patching.masking import num_kept
+
+
+def mode(run: Run) -> Iterator[Problem]:
+    """Mode simple knows data parallelism alone; what only mode fsdp does is asked of mode fsdp alone."""
+    parallelism = run.parallelism
+    if parallelism.mode == "fsdp":
+        return
+    for name, size in parallelism.sizes().items():
+        if name != "simple_ddp_size" and size != 1:
+            message = "mode simple spreads the data alone; set parallelism.mode=fsdp"
+            yield Problem(("parallelism", name), message, size)
+    if parallelism.cpu_offloading:
+        message = "mode simple shards no weights; set parallelism.mode=fsdp"
+        yield Problem(("parallelism", "cpu_offloading"), message, True)
+
+
+def tensor(run: Run) -> Iterator[Problem]:
+    """Tensor ranks share out heads and hidden units evenly."""
+    yield from shares(run, run.parallelism.tensor_par_size)
+
+
+def shares(run: Run, size: int) -> Iterator[Problem]:
+    """What `size` tensor ranks can't share evenly; -1 is judged when the number of ranks is known."""
+    if size <= 1:
+        return
+    counts = shared_counts(run)
+    uneven = {name: count for name, count in counts.items() if count % size}
+    if uneven:
+        works = divisors(gcd(*counts.values()))
+        near = [max(n for n in works if n < size), *[n for n in works if n > size][:1]]
+        what = ", ".join(f"{name} = {count}" for name, count in uneven.items())
+        message = f"{size} tensor ranks can't share {what} evenly; take {' or '.join(map(str, near))}"
+        yield Problem(("parallelism", "tensor_par_size"), message, run.parallelism.tensor_par_size)
+
+
+def sequence(run: Run) -> Iterator[Problem]:
+    """Ranks that split tokens have some each, and attend in a way that serves this network."""
+    sizes = run.parallelism
+    yield from token_shares(run, sizes.seq_par_size, sizes.tensor_par_size)
+
+
+def token_shares(run: Run, size: int, tensor: int) -> Iterator[Problem]:
+    """What `size` ranks can't split; -1 for either is judged when the number of ranks is known."""
+    if size <= 1:
+        return
+    parallelism = run.parallelism
+    if (least := fewest_tokens(run)) < size:
+        message = f"more ranks than tokens: an encoder of this network has {least}; take {least} or less"
+        yield Problem(("parallelism", "seq_par_size"), message, parallelism.seq_par_size)
+    heads = {name: n for name, n in shared_counts(run).items() if name.endswith("num_heads")}
+    few = {name: n // tensor for name, n in heads.items() if n // tensor < size} if tensor >= 1 else {}
+    what = ", ".join(f"{name} {heads[name]} / tensor_par_size {tensor} = {n}" for name, n in few.items())
+    where = ("parallelism", "seq_par_attention")
+    if parallelism.seq_par_attention == "ulysses" and few:
+        message = f"needs a head for each of {size} ranks, but {what}; take auto or ring"
+        yield Problem(where, message, "ulysses")
+    rings = parallelism.seq_par_attention == "ring" or (parallelism.seq_par_attention == "auto" and few)
+    if rings and run.model.drop_rate > 0:
+        cause = f" (auto becomes ring: {what}, less than {size} ranks)" if few else ""
+        message = f"attention in a ring has no dropout{cause}; set model.drop_rate=0, or "
+        better = f"take seq_par_size {min(few.values())} or less" if few else "take ulysses"
+        yield Problem(where, message + better, parallelism.seq_par_attention)
+
+
+def fewest_tokens(run: Run) -> int:
+    """Of a sample in the encoder that sees fewest, while training."""
+    net, tokens = run.model, prod(run.grid)
+    if net.adaptive_patching and net.separate_channels and net.use_varemb:
+        tokens = run.fixed_length  # of a batch with one variable
+    if run.task == "masked" and not net.linear_decoder:
+        tokens = num_kept(tokens, net.mask_ratio)
+    return tokens + (net.class_token and run.task in ("masked", "classification"))
+
+
+def shared_counts(run: Run) -> dict[str, int]:
+    """What tensor ranks share, by the keys that it comes from."""
+    net = run.model
+    counts = {
+        "model.num_heads": net.num_heads,
+        "model.embed_dim x model.mlp_ratio": part_of(net.embed_dim, net.mlp_ratio),
+    }
+    if run.task in ("masked", "diffusion") and not net.linear_decoder:
+        counts["model.decoder_num_heads"] = net.decoder_num_heads
+        hidden = part_of(net.decoder_embed_dim, net.mlp_ratio_decoder)
+        counts["model.decoder_embed_dim x model.mlp_ratio_decoder"] = hidden
+    return counts

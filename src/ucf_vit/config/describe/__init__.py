@@ -1,0 +1,1 @@
+"""Descriptions of the keys of a config, for the terminal and for the documentation."""

@@ -1,0 +1,137 @@
+"""Every key of a config with its type, unit, default and description, as the schema states them."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ucf_vit.config.run import Run
+from ucf_vit.config.yaml.lines import KeyPath
+
+Schema = Mapping[str, Any]
+PLACE = "<dataset>"
+
+
+@dataclass(frozen=True)
+class Key:
+    """One key: `name` like model.depth, `kind` like "whole number >= 1", `default` as YAML or in words."""
+
+    name: str
+    description: str
+    kind: str
+    unit: str
+    default: str
+
+    @property
+    def section(self) -> str:
+        """The section that the key is in."""
+        return self.name.partition(".")[0]
+
+
+@functools.cache
+def schema() -> Schema:
+    """The JSON schema of a run."""
+    return Run.model_json_schema()
+
+
+def resolve(part: Schema) -> Schema:
+    """A schema without its reference and without its "or null"."""
+    for option in (*part.get("anyOf", ()), *part.get("allOf", ())):
+        if option.get("type") != "null":
+            part = {**part, **option}
+    return resolve(schema()["$defs"][part["$ref"].rpartition("/")[2]]) if "$ref" in part else part
+
+
+def at(path: KeyPath) -> Schema | None:
+    """The schema of the value at `path`, None if no such key can be."""
+    part = resolve(schema())
+    for step in path:
+        if "properties" in part:
+            inner = part["properties"].get(step)
+        elif part.get("type") == "array":
+            inner = part.get("items")
+        else:
+            inner = part.get("additionalProperties")
+        if not isinstance(inner, Mapping):
+            return None
+        part = resolve(inner)
+    return part
+
+
+def names_in(path: KeyPath) -> list[str]:
+    """The keys that the section or dictionary at `path` knows; none if their names are free."""
+    return list((at(path) or {}).get("properties", {}))
+
+
+def sections() -> dict[str, str]:
+    """Each section's name and description."""
+    return {
+        name: " ".join(resolve(part)["description"].split()) for name, part in schema()["properties"].items()
+    }
+
+
+@functools.cache
+def keys() -> dict[str, Key]:
+    """All keys by name, in the order of the schema."""
+    found: dict[str, Key] = {}
+    for section in schema()["properties"]:
+        _collect((section,), found)
+    return found
+
+
+def _collect(path: KeyPath, found: dict[str, Key]) -> None:
+    part = at(path) or {}
+    for name, child in part["properties"].items():
+        full = ".".join(map(str, (*path, name)))
+        whole = resolve(child)
+        found[full] = Key(
+            full,
+            " ".join(child["description"].split()),
+            words(whole).removeprefix("a "),
+            child.get("unit", ""),
+            _default(child, name in part.get("required", ())),
+        )
+        entries = whole.get("additionalProperties")
+        if isinstance(entries, Mapping) and "properties" in resolve(entries):
+            _collect((*path, name, PLACE), found)
+
+
+def _default(child: Schema, required: bool) -> str:
+    if required:
+        return "required"
+    if child.get("derived"):
+        return str(child["derived"])
+    return json.dumps(child["default"]).replace("null", "none")
+
+
+def words(part: Schema, entry: str = "dataset") -> str:
+    """What a value must be, in words: `a whole number >= 1`; `entry` is what a dictionary's keys name."""
+    if "enum" in part:
+        return "one of " + ", ".join(part["enum"])
+    kind = part["type"]
+    if kind == "array":
+        return f"a list{_length(part)}, each {words(resolve(part['items']))}"
+    if kind == "object" and "properties" in part:
+        return f"a dictionary with the keys {', '.join(part['properties'])}"
+    if kind == "object":
+        return f"a dictionary, for each {entry} {words(resolve(part['additionalProperties']), 'label')}"
+    name = {"integer": "a whole number", "number": "a number", "boolean": "true or false", "string": "text"}[
+        kind
+    ]
+    return (f"a {part['format']}" if "format" in part else name) + _limits(part)
+
+
+def _length(part: Schema) -> str:
+    low, high = part.get("minItems"), part.get("maxItems")
+    if low is None:
+        return ""
+    return f" of {low}" if low == high else f" of {low} to {high}" if high else f" of {low} or more"
+
+
+def _limits(part: Schema) -> str:
+    signs = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
+    limits = [f"{signs[name]} {limit}" for name, limit in part.get("limits", {}).items() if name in signs]
+    return (" " + " and ".join(limits)) if limits else ""

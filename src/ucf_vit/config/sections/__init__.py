@@ -1,0 +1,1 @@
+"""The sections of a config, one file each: every key with its type, default and description."""

@@ -1,0 +1,84 @@
+"""Section `parallelism`: how the ranks of a run divide the work."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Literal
+
+from ucf_vit.config.sections.fields import Number, Section, Whole, key
+
+SIZES = ("simple_ddp_size", "fsdp_size", "seq_par_size", "tensor_par_size")
+
+
+class Parallelism(Section):
+    """How ranks divide the work; the product of the sizes is the number of ranks, -1 takes what is left."""
+
+    mode: Literal["simple", "fsdp"] | None = key(
+        None,
+        "simple: every rank holds the whole model (DDP); fsdp: weights sharded, layers and tokens split.",
+        derived="fsdp if a size other than simple_ddp_size is not 1, or with cpu_offloading; else simple",
+    )
+    simple_ddp_size: Whole = key(
+        -1, "Groups that hold a copy of the model each and see different data.", "ranks"
+    )
+    fsdp_size: Whole = key(1, "Ranks that share out the weights and see different data.", "ranks")
+    tensor_par_size: Whole = key(1, "Ranks that split each layer and see the same data.", "ranks")
+    seq_par_size: Whole = key(
+        1,
+        "Ranks that split the tokens of each sample within encoders, for sequences that do not fit one "
+        "device; they see the same data and share out the weights.",
+        "ranks",
+    )
+    seq_par_attention: Literal["auto", "ulysses", "ring"] = key(
+        "auto",
+        "How ranks that split the tokens attend to all of them: ulysses: each has all tokens of some heads, "
+        "of which there must be one for each rank (num_heads / tensor_par_size); ring: keys and values go "
+        "round, without dropout; auto: ulysses where there are heads for all ranks, else ring.",
+    )
+    cpu_offloading: bool = key(
+        False, "Mode fsdp: keep sharded weights, gradients and moments in host memory between uses."
+    )
+    reshard_after_forward: bool = key(
+        True,
+        "Mode fsdp: free the gathered weights of a block after its forward pass and gather them again for "
+        "the backward pass; false takes more memory and a third less communication of weights.",
+    )
+    reduce_type: Literal["float32", "bfloat16"] = key(
+        "float32", "Mode fsdp: type in which the gradients of sharded weights are summed."
+    )
+
+    timeout: Number = key(
+        600.0,
+        "How long ranks wait for one that does not answer before the run ends with its name and last step.",
+        "seconds",
+        ge=1,
+    )
+
+    def sizes(self) -> dict[str, int]:
+        """The four sizes by name, as written (-1: what is left)."""
+        return {name: getattr(self, name) for name in SIZES}
+
+    def needs_fsdp(self) -> str:
+        """The first key that only mode fsdp can follow, empty if there is none."""
+        split = [name for name in SIZES[1:] if getattr(self, name) != 1]
+        return [*split, *(["cpu_offloading"] if self.cpu_offloading else []), ""][0]
+
+    def degrees(self, world_size: int) -> dict[str, int]:
+        """The four sizes on `world_size` ranks, -1 replaced by what is left.
+
+        Raises ValueError with the reason if their product is not `world_size`.
+        """
+        sizes = self.sizes()
+        fixed = prod(size for size in sizes.values() if size != -1)
+        rest = [name for name, size in sizes.items() if size == -1]
+        written = " x ".join(f"{name} {size}" for name, size in sizes.items() if size != -1)
+        if rest and world_size % fixed:
+            raise ValueError(
+                f"{world_size} ranks do not divide by {fixed} ({written}); start a multiple of {fixed} ranks"
+            )
+        if not rest and fixed != world_size:
+            raise ValueError(
+                f"the sizes make {fixed} ranks ({written}), but this run has {world_size}; start {fixed} "
+                "ranks (ucf-vit train --nproc, torchrun), or set parallelism.simple_ddp_size=-1: what is left"
+            )
+        return {name: world_size // fixed if size == -1 else size for name, size in sizes.items()}

@@ -1,0 +1,222 @@
+"""From a source's name and plain options to a Dataset: range, shapes, checks before anything is read."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+from ucf_vit.core.errors import DataError
+from ucf_vit.core.registry import nearest
+from ucf_vit.core.rounding import part_of
+from ucf_vit.core.urls import checked
+from ucf_vit.data.batch import Skipped
+from ucf_vit.data.check_dataset import check_channels, check_classes, check_small, check_tiles
+from ucf_vit.data.dataset import Dataset
+from ucf_vit.data.reading import reading, shape_of
+from ucf_vit.data.sources import Item, Source, resolve
+from ucf_vit.data.sources.listing import few
+from ucf_vit.data.sources.source import describe
+from ucf_vit.data.storage import Cache, Files
+from ucf_vit.data.storage.scratch import Scratch
+from ucf_vit.data.values.label_map import LabelMap
+from ucf_vit.data.values.normalization import Normalization
+from ucf_vit.patching.tiles import Tiling
+from ucf_vit.planning.inventory import in_threads
+
+log = logging.getLogger(__name__)
+
+ReadShape = Callable[[Item], tuple[int, ...] | Exception]
+ReadShapes = Callable[[Sequence[Item], ReadShape], Sequence[tuple[int, ...] | Exception]]
+"""What finds the shapes of items, given what reads one."""
+
+
+def build_dataset(
+    name: str,
+    source: str,
+    root: str | Path,
+    *,
+    tile_size: Sequence[int],
+    start: float = 0.0,
+    end: float = 1.0,
+    variables: Sequence[str] | None = None,
+    channels_used: int | None = None,
+    channels_available: int | None = None,
+    overlap: float = 0.0,
+    use_all: bool = False,
+    small_images: Literal["pad", "refuse"] = "pad",
+    labels: bool = True,
+    num_classes: int | None = None,
+    normalization: Mapping[str, Any] | None = None,
+    nan: float | None = None,
+    label_mapping: Mapping[int | str, int] | None = None,
+    ignore_label: int | None = None,
+    buffer_size: int = 0,
+    options: Mapping[str, Any] | None = None,
+    on_error: Literal["fail", "skip"] = "fail",
+    scratch: Scratch | None = None,
+    files: Files | None = None,
+    read_shapes: ReadShapes | None = None,
+) -> Dataset:
+    """The tiles of items `part_of(n, start)` to `part_of(n, end)` of each stratum of a source's sorted list.
+
+    `variables` names the channels of the files (default: the source's own names), of which the first
+    `channels_used` are used. A `tile_size` `[H, W]` cuts volumes into 2D slices along their last axis. With
+    `labels` every item needs one (with `on_error` "skip" others are left out), else none is read;
+    `label_mapping` and `ignore_label` are those of `LabelMap.of`. `options` go to the source's constructor
+    (`resize`, ...). `root` is a directory or a URL, which `files` reads. `normalization` is `{"kind": ...,
+    ...}` (default: the source's own); `nan` is what NaN in images stands for. `read_shapes` finds the shapes
+    (default: from every header, in threads; an inventory knows them). Raises DataError.
+    """
+    scratch = scratch or Scratch()
+    files = files or Files(Cache(scratch))
+    given = {"root": checked(str(root)), "scratch": scratch, "files": files, **(options or {})}
+    if variables is not None:
+        given["variables"] = tuple(variables)
+    made, origin = _make(source, given)
+    channels = _channels(name, made, variables, channels_used)
+    with reading(str(root)):
+        everything = made.items()
+    listed = describe(made, everything)
+    items, bare = _labelled(name, select(everything, start, end), labels, on_error, listed)
+    check_classes(name, made, num_classes if labels else None)
+    shapes, unreadable = _shapes(made, items, on_error, read_shapes, files.max_item_bytes)
+    for remark in made.remarks():
+        log.warning("%s: %s", name, remark)
+    size, slices = _tile_size(name, made, tile_size)
+    dataset = Dataset(
+        name=name,
+        source=made,
+        items=tuple(item for item, _ in shapes),
+        tilings=_tilings([shape[1:] for _, shape in shapes], size, overlap, use_all),
+        tile_size=tuple(tile_size),
+        channels=channels,
+        normalization=_normalization(made, normalization, nan),
+        scratch=scratch,
+        files=files,
+        class_names=tuple(made.class_names),
+        slices=slices,
+        label_map=LabelMap.of(label_mapping, ignore_label),
+        num_classes=num_classes,
+        buffer_size=buffer_size,
+        skipped=(*bare, *unreadable),
+        origin=origin,
+        listed=listed,
+    )
+    check_channels(dataset, [shape[0] for _, shape in shapes], channels_available)
+    check_tiles(dataset)
+    check_small(dataset, small_images)
+    return dataset
+
+
+def select(items: Sequence[Item], start: float, end: float) -> list[Item]:
+    """Items `part_of(n, start)` to `part_of(n, end)` of each stratum of n; ranges that touch never meet."""
+    if not 0 <= start <= end <= 1:
+        raise DataError(f"index range {start} to {end}: expected 0 <= start <= end <= 1")
+    strata: dict[str, list[Item]] = {}
+    for item in items:
+        strata.setdefault(item.stratum, []).append(item)
+    return [i for s in strata.values() for i in s[part_of(len(s), start) : part_of(len(s), end)]]
+
+
+def _make(source: str, options: Mapping[str, Any]) -> tuple[Source, tuple[str, Mapping[str, Any]]]:
+    """The source, and what makes it again in a worker process."""
+    constructor = resolve(source)
+    accepted = inspect.signature(constructor).parameters
+    kept = {key: value for key, value in options.items() if key in accepted}
+    with reading(str(kept.get("root", source))):
+        return constructor(**kept), (source, kept)
+
+
+def _channels(
+    name: str, source: Source, variables: Sequence[str] | None, used: int | None
+) -> tuple[int, ...]:
+    wanted = tuple(variables or source.variables)
+    if used is not None:
+        if not 1 <= used <= len(wanted):
+            raise DataError(f"{name}: {used} channels to be used of {len(wanted)}: {', '.join(wanted)}")
+        wanted = wanted[:used]
+    for variable in wanted:
+        if variable not in source.variables:
+            known = list(source.variables)
+            hint = nearest(variable, known)
+            raise DataError(f"{name}: no variable {variable!r}{hint}; the source has {', '.join(known)}")
+    return tuple(source.variables.index(variable) for variable in wanted)
+
+
+def _labelled(
+    name: str, items: list[Item], labels: bool, on_error: str, listed: str
+) -> tuple[list[Item], list[Skipped]]:
+    """Items with labels where these are needed; those without are left out under "skip"."""
+    if not labels:
+        return [replace(item, label=None, class_index=None) for item in items], []
+    bare = [item for item in items if item.label is None and item.class_index is None]
+    if bare and (on_error == "fail" or len(bare) == len(items)):
+        advice = "" if len(bare) == len(items) else "; data.on_error=skip leaves them out"
+        names = few([item.image for item in bare])
+        raise DataError(f"{name}: no label for {len(bare)} of {len(items)} items: {names} ({listed}){advice}")
+    kept = [item for item in items if item.label is not None or item.class_index is not None]
+    return kept, [Skipped(item.image, f"{item.image}: no label") for item in bare]
+
+
+def _shapes(
+    source: Source,
+    items: Sequence[Item],
+    on_error: str,
+    read_shapes: ReadShapes | None,
+    max_bytes: int | None,
+) -> tuple[list[tuple[Item, tuple[int, ...]]], tuple[Skipped, ...]]:
+    """Shapes from the headers; unreadable items are left out under "skip"."""
+    one = partial(_shape, source, max_bytes)
+    found = in_threads(one, items) if read_shapes is None else read_shapes(items, one)
+    good: list[tuple[Item, tuple[int, ...]]] = []
+    skipped: list[Skipped] = []
+    for item, shape in zip(items, found, strict=True):
+        if not isinstance(shape, Exception):
+            good.append((item, shape))
+        elif on_error == "fail":
+            raise shape
+        else:
+            skipped.append(Skipped(item.image, str(shape)))
+    if skipped and not good:
+        raise DataError(f"not one of {len(items)} items can be read, the first since {skipped[0].cause}")
+    return good, tuple(skipped)
+
+
+def _shape(source: Source, max_bytes: int | None, item: Item) -> tuple[int, ...] | DataError:
+    try:
+        return shape_of(source, item, max_bytes)
+    except DataError as error:
+        return error
+
+
+def _tile_size(name: str, source: Source, tile_size: Sequence[int]) -> tuple[tuple[int, ...], bool]:
+    """The size along all of the source's axes, and whether the tiles are slices."""
+    missing = source.spatial_dims - len(tile_size)
+    if missing == 0:
+        return tuple(tile_size), False
+    if missing == 1 and source.spatial_dims == 3:
+        return (*tile_size, 1), True
+    raise DataError(
+        f"{name}: tile_size {list(tile_size)} has {len(tile_size)} entries, the data has "
+        f"{source.spatial_dims} axes"
+    )
+
+
+def _tilings(
+    shapes: Sequence[tuple[int, ...]], size: tuple[int, ...], overlap: float, use_all: bool
+) -> tuple[Tiling, ...]:
+    known = {shape: Tiling(shape, size, overlap, use_all) for shape in set(shapes)}
+    return tuple(known[shape] for shape in shapes)
+
+
+def _normalization(source: Source, given: Mapping[str, Any] | None, nan: float | None) -> Normalization:
+    missing = source.missing and nan is None
+    if given is None:
+        return replace(source.normalization, missing=missing, nan=nan)
+    options: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in given.items()}
+    return Normalization(**options, missing=missing, nan=nan)

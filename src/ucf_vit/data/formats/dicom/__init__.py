@@ -1,0 +1,7 @@
+"""Slices of DICOM series: where each lies by its header, and what its pixels mean."""
+
+from ucf_vit.data.formats.dicom.headers import Slice, read_slice
+from ucf_vit.data.formats.dicom.pixels import decode
+from ucf_vit.data.formats.dicom.volume import ordered
+
+__all__ = ["Slice", "decode", "ordered", "read_slice"]

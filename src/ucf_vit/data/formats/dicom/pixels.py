@@ -1,0 +1,73 @@
+"""What the pixels of DICOM files mean: rescaled, and bright where numbers are large."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ucf_vit.data.formats.dicom.headers import Slice, read_file
+from ucf_vit.data.formats.unpacked_size import check_unpacked
+from ucf_vit.data.limits import check_size
+from ucf_vit.data.reading import reading
+
+
+def decode(slices: Sequence[Slice], limit: int) -> NDArray[Any]:
+    """`[X, Y, Z]` float32. DataError with the file that can't be decoded, or of more than `limit` bytes."""
+    shape = (len(slices), *reversed(slices[0].shape))
+    check_size(slices[0].path, 4 * shape[0] * shape[1] * shape[2], limit)
+    volume = np.empty(shape, np.float32)
+    for plane, one in zip(volume, slices, strict=True):
+        with reading(one.path, "can't be decoded"):
+            with np.errstate(over="ignore", invalid="ignore"):
+                plane[...] = _values(read_file(one.path, limit), limit)
+            if not np.isfinite(plane).all():
+                raise ValueError("its rescale slope and intercept make values that are not finite")
+    return volume.T
+
+
+def _values(found: Any, limit: int) -> NDArray[Any]:
+    """`[Y, X]`: stored * slope + intercept, in float32 or, where this does not hold what is stored, float64.
+
+    Slope and intercept are 1 and 0 where they are missing or empty (PS3.3 C.11.1). Pixels that have no unit
+    and are shown white where they are small (MONOCHROME1, as some X-ray devices give) are turned over.
+    """
+    kind = found.get("PhotometricInterpretation") or "MONOCHROME2"
+    if kind not in ("MONOCHROME1", "MONOCHROME2"):
+        raise ValueError(f"its pixels are {kind}; expected grey ones")
+    if found.get("ModalityLUTSequence"):
+        raise ValueError("its pixels mean what a Modality LUT says, which is not applied; rescale them first")
+    slope, intercept = (_number(found, name, usual) for name, usual in (("Slope", 1.0), ("Intercept", 0.0)))
+    if not (np.isfinite([slope, intercept]).all() and slope):
+        raise ValueError(f"rescale slope {slope:g} and intercept {intercept:g} make no values of its pixels")
+    if "NumberOfFrames" in found and not found.NumberOfFrames:
+        del found.NumberOfFrames  # pydicom warns of an empty one
+    _check_frame(found, limit)
+    pixels: NDArray[Any] = found.pixel_array
+    values = pixels.astype(np.result_type(pixels.dtype, np.float32))
+    if kind == "MONOCHROME1" and (slope, intercept) == (1.0, 0.0):
+        np.subtract(_ends(pixels.dtype, int(found.BitsStored)), values, out=values)
+    values *= values.dtype.type(slope)
+    values += values.dtype.type(intercept)
+    return values
+
+
+def _check_frame(found: Any, limit: int) -> None:
+    """DataError where compressed pixels have more than `limit` bytes by their own header."""
+    from pydicom.encaps import generate_frames
+
+    if found.file_meta.TransferSyntaxUID.is_encapsulated:
+        for frame in generate_frames(found.PixelData, number_of_frames=1):
+            check_unpacked("its pixels", frame, limit)
+
+
+def _number(found: Any, name: str, usual: float) -> float:
+    value = found.get(f"Rescale{name}")
+    return usual if value in (None, "") else float(value)
+
+
+def _ends(dtype: np.dtype[Any], bits: int) -> int:
+    """Smallest plus largest number of `bits`; those with a fraction are turned over at 0."""
+    return {"u": 2**bits - 1, "i": -1}.get(dtype.kind, 0)

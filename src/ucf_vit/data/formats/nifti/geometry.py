@@ -1,0 +1,52 @@
+"""Whether two volumes of one shape lie at the same place in space, by their headers."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+from nibabel.orientations import aff2axcodes
+from numpy.typing import NDArray
+
+from ucf_vit.data.formats.nifti.header import Header
+
+TOLERANCE = 0.1
+"""No voxel may be further from where the other header puts it than this share of a voxel's shortest side.
+
+Headers round places to some 1e-5 of a voxel; a shift by half a voxel, for which corners and centres of voxels
+are taken for each other, is none of rounding.
+"""
+
+
+def difference(image: Header, label: Header) -> str:
+    """What is different of the label's place, both values said; empty where every voxel lies in its own."""
+    if not np.isfinite([image.affine, label.affine]).all():
+        return "one of the headers says no place in space (its affine is not finite)"
+    corners = np.array([*product(*((0, size - 1) for size in image.shape[:3]))], float)
+    apart = np.linalg.norm(_places(label, corners) - _places(image, corners), axis=1).max()
+    if apart <= TOLERANCE * _spacing(image).min():
+        return ""
+    pairs = {
+        "orientation": [_orientation(one) for one in (label, image)],
+        "spacing": [_text(_spacing(one)) for one in (label, image)],
+        "origin": [_text(one.affine[:3, 3]) for one in (label, image)],
+    }
+    different = [f"{name} {one}, not {other}" for name, (one, other) in pairs.items() if one != other]
+    return "; ".join(different or ["its axes are turned"]) + f": voxels up to {apart:.3g} mm apart"
+
+
+def _places(header: Header, voxels: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of voxels `[N, 3]`, in mm."""
+    return voxels @ header.affine[:3, :3].T + header.affine[:3, 3]
+
+
+def _spacing(header: Header) -> NDArray[np.float64]:
+    return np.linalg.norm(header.affine[:3, :3], axis=0)
+
+
+def _orientation(header: Header) -> str:
+    return "".join(code or "?" for code in aff2axcodes(header.affine))
+
+
+def _text(values: NDArray[np.float64]) -> str:
+    return f"({', '.join(f'{value:.6g}' for value in values)}) mm"

@@ -1,0 +1,1 @@
+"""The files that `ucf-vit prepare` writes: a manifest, and arrays cut into chunks and shards."""

@@ -1,0 +1,113 @@
+"""What is in a prepared data set: its items, what they are stored in, and a hash of every file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from ucf_vit.core.errors import DataError
+from ucf_vit.data.reading import reading
+from ucf_vit.data.values.normalization import Normalization
+
+FORMAT, VERSION = "ucf_vit.prepared", 1
+FILE, UNFINISHED = "manifest.json", "unfinished.jsonl"
+PACKS = "packs"
+
+
+@dataclass(frozen=True)
+class Pack:
+    """Items of one shape and type in one Zarr array `[N, C, *S]`, labels in another `[N, *S]`.
+
+    `shape` is `(C, *S)` as the source has it; the first `channels` are stored. A chunk is `(1, *chunk)`. A
+    shard holds all N items, up to `depth` voxels of their first axis. `items` are numbers in the manifest;
+    `files` has size in bytes and hash by path within the pack.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    channels: int
+    dtype: str
+    label_dtype: str | None
+    chunk: tuple[int, ...]
+    depth: int
+    items: tuple[int, ...]
+    files: Mapping[str, tuple[int, str]]
+
+    @classmethod
+    def of(cls, entry: Mapping[str, Any]) -> Pack:
+        """From its JSON."""
+        lists = {key: tuple(entry[key]) for key in ("shape", "chunk", "items")}
+        files = {path: (int(size), str(digest)) for path, (size, digest) in entry["files"].items()}
+        return cls(**{**entry, **lists, "files": files})
+
+    def shards(self, part: str) -> list[str]:
+        """Paths within the pack of the shards of `part` ("image", "label"), along the first axis."""
+        dims = len(self.shape) - 1
+        ahead, behind = (2 if part == "image" else 1), dims - 1
+        count = -(-self.shape[1] // self.depth)
+        return [f"{part}/c.{'0.' * ahead}{number}{'.0' * behind}" for number in range(count)]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Everything about a prepared data set but its values.
+
+    `source` and `options` say what it was made from. `keys`, `stratum` (a number in `strata`) and `classes`
+    (empty where items have none) have an entry per item, in the order of the source.
+    """
+
+    source: str
+    options: Mapping[str, Any]
+    plan: str
+    variables: tuple[str, ...]
+    spatial_dims: int
+    missing: bool
+    class_names: tuple[str, ...]
+    normalization: Normalization
+    keys: tuple[str, ...]
+    strata: tuple[str, ...]
+    stratum: tuple[int, ...]
+    classes: tuple[int | None, ...]
+    packs: tuple[Pack, ...]
+    skipped: tuple[tuple[str, str], ...] = field(default=())
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(size for pack in self.packs for size, _ in pack.files.values())
+
+    def dump(self) -> bytes:
+        """As JSON."""
+        return json.dumps({"format": FORMAT, "version": VERSION, **asdict(self)}).encode()
+
+
+def parse(content: bytes, name: str) -> Manifest:
+    """The manifest that `dump` wrote to the file `name`. Raises DataError."""
+    with reading(name, "not the manifest of a prepared data set"):
+        found = json.loads(content)
+        if found.pop("format") != FORMAT:
+            raise ValueError("another kind of file")
+        version = found.pop("version")
+    if version != VERSION:
+        raise DataError(
+            f"{name}: written in version {version} of the format, this is for {VERSION}; prepare anew"
+        )
+    with reading(name, "the manifest is damaged; prepare the data set anew"):
+        packs = tuple(map(Pack.of, found.pop("packs")))
+        skipped = tuple((str(file), str(cause)) for file, cause in found.pop("skipped"))
+        normalization = Normalization(**_tuples(found.pop("normalization")))
+        made = Manifest(**_tuples(found), normalization=normalization, packs=packs, skipped=skipped)
+        _check_classes(made)
+    return made
+
+
+def _check_classes(found: Manifest) -> None:
+    numbers = [number for number in found.classes if number is not None]
+    if found.class_names and any(not 0 <= number < len(found.class_names) for number in numbers):
+        raise ValueError(f"an item is of none of its {len(found.class_names)} classes")
+
+
+def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}

@@ -1,0 +1,127 @@
+"""What must be known of a whole item before a tile of it is used: its normalisation, its label's values."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from ucf_vit.core.errors import DataError
+from ucf_vit.data.batch import Sample
+from ucf_vit.data.dataset import Dataset
+from ucf_vit.data.reading import read_sample
+from ucf_vit.data.sources import Item
+from ucf_vit.data.storage import is_remote
+from ucf_vit.data.storage.store import UNKNOWN
+from ucf_vit.data.values import labels
+from ucf_vit.data.values.label_map import LabelMap
+from ucf_vit.data.values.normalization import Affine, Normalization
+from ucf_vit.planning.inventory import stamp
+
+VERSION = 2
+"""Raised when the same values give other facts."""
+
+
+class Facts(NamedTuple):
+    """Normalisation of each channel read, and what the stored label holds."""
+
+    affine: Affine
+    label: labels.Stored
+
+
+class FactsBook:
+    """Facts of the items of a data set, found once and shared between processes as small scratch files."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self.dataset = dataset
+        self._about = _about(dataset)
+        self._states: dict[str, tuple[str, int, int]] = {}
+        self._known: dict[tuple[int, tuple[int, ...]], Facts] = {}
+
+    def of(self, item: int, channels: tuple[int, ...]) -> Facts:
+        """Facts of item number `item`. DataError where its values can't be used."""
+        found = self._known.get((item, channels))
+        if found is None:
+            found = self._known[item, channels] = self._look_up(item, channels)
+        return found
+
+    def _look_up(self, number: int, channels: tuple[int, ...]) -> Facts:
+        item, dataset = self.dataset.items[number], self.dataset
+        found: list[Facts] = []
+
+        if item.label is None and not dataset.normalization.looks_at_items:
+            nothing = np.zeros((len(channels), 0))
+            return Facts(dataset.normalization.fit(nothing, channels), labels.NOTHING)
+
+        def measure() -> Facts:
+            sample = read_sample(dataset.source, item, None, channels)
+            return find(sample, item, channels, dataset.normalization)
+
+        def make(path: Path) -> None:
+            found.append(measure())
+            save(found[0], path)
+
+        states = [self._state(name) for name in dataset.source.parts(item)]
+        if any(UNKNOWN in state for state in states):
+            return measure()
+        key = (*self._about, item.key, item.step, item.class_index, item.label is None, states, channels)
+        path = dataset.scratch.file(make, 4096, ".npz", *key)
+        if path is not None and not found:
+            with suppress(FileNotFoundError):  # another process may have needed the room
+                return load(path)
+        return found[0] if found else measure()
+
+    def _state(self, name: str) -> tuple[str, int, int]:
+        """Names the present content of a file or directory; a directory of chunks is looked through once."""
+        if name not in self._states:
+            path = name if is_remote(name) else str(Path(name).absolute())
+            self._states[name] = path, *self.dataset.files.state(name)
+        return self._states[name]
+
+
+def _about(dataset: Dataset) -> tuple[object, ...]:
+    """All that decides, beside the item and its files, which numbers `source.read` gives of a channel.
+
+    A channel's number says it for some sources, its name for others; so both count.
+    """
+    source = dataset.source
+    options = sorted((name, repr(value)) for name, value in dataset.value_options.items())
+    try:
+        code = inspect.getfile(type(source))
+    except (OSError, TypeError):  # a class of an interactive session
+        code = ""
+    kind = (type(source).__qualname__, code, stamp(code))
+    return "facts", VERSION, kind, source.spatial_dims, source.variables, options, dataset.normalization
+
+
+def find(sample: Sample, item: Item, channels: Sequence[int], normalization: Normalization) -> Facts:
+    """Facts of a whole item. DataError where its values can't be used."""
+    label = labels.NOTHING if sample.label is None else labels.stored(sample.label)
+    return Facts(normalization.fit(sample.image, channels), label)
+
+
+def check_label(facts: Facts, item: Item, label_map: LabelMap, num_classes: int | None) -> None:
+    """DataError with the label's file where `label_map` makes no class of a value of it."""
+    try:
+        label_map.check(facts.label, num_classes)
+    except DataError as error:
+        raise DataError(f"{item.label or item.image}: {error}") from error
+
+
+def save(facts: Facts, path: Path) -> None:
+    """Write to exactly `path`."""
+    with path.open("wb") as stream:
+        np.savez(stream, **facts.affine._asdict(), **facts.label._asdict())
+
+
+def load(path: Path) -> Facts:
+    """Read what `save` wrote."""
+    with np.load(path) as stored:
+        label = labels.Stored(
+            stored["values"], float(stored["low"]), float(stored["high"]), bool(stored["nan"])
+        )
+        return Facts(Affine(stored["shift"], stored["divisor"]), label)

@@ -1,0 +1,40 @@
+"""The trees of adaptive patching in a batch: grown where its tiles are read, handed over as small numbers."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ucf_vit.data.loader.shared_memory import Part, Tensors
+from ucf_vit.patching.tree.leaves import Leaves
+from ucf_vit.patching.tree.patcher import AdaptivePatcher
+
+
+def parts(patcher: AdaptivePatcher, channels: int) -> dict[str, Part]:
+    """What the leaves of a sample of so many channels are made of: see `Leaves`, with axes `[T, L]`."""
+    shape = (channels if patcher.separate_channels else 1, patcher.length)
+    found = {
+        "start": Part((*shape, patcher.forest.dims), torch.int64, torch.int32),
+        "level": Part(shape, torch.int64, torch.uint8),
+    }
+    return found if patcher.all_valid else {**found, "valid": Part(shape, torch.bool, torch.bool)}
+
+
+def grow(patcher: AdaptivePatcher, tensors: Tensors, rows: int, keys: Tensor | None) -> None:
+    """Put the leaves of the first `rows` images into the other tensors; `keys` as for the patcher."""
+    leaves = patcher.grow(tensors["image"][:rows], keys)
+    for name in ("start", "level", "valid"):
+        if name in tensors:
+            into = tensors[name][:rows]
+            into.copy_(getattr(leaves, name).view(into.shape))
+
+
+def leaves_in(tensors: Tensors, patcher: AdaptivePatcher) -> Leaves:
+    """The leaves that `tensors` hold."""
+    return Leaves(
+        patcher.forest,
+        tensors["start"].flatten(0, 1),
+        tensors["level"].flatten(0, 1),
+        tensors["valid"].flatten(0, 1) if "valid" in tensors else None,
+        trees=tensors["level"].shape[1],
+    )

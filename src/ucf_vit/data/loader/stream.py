@@ -1,0 +1,257 @@
+"""The loader: an endless sequence of epochs of batches that can be stopped and taken up anywhere."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Literal
+
+import torch
+from torch.utils.data import IterableDataset, get_worker_info
+
+from ucf_vit.core.errors import CheckpointError, DataError, UserError
+from ucf_vit.core.text import to_bytes
+from ucf_vit.data.batch import Batch, Skipped
+from ucf_vit.data.dataset import Dataset
+from ucf_vit.data.loader.augment import AUGMENTATIONS, Augmentation
+from ucf_vit.data.loader.batch_trees import leaves_in
+from ucf_vit.data.loader.shared_memory import Tensors
+from ucf_vit.data.loader.tile_reader import TileReader
+from ucf_vit.data.loader.tileset import Filled, TileSet
+from ucf_vit.data.loader.workers import Workers
+from ucf_vit.data.order.epoch_order import Group, Order
+from ucf_vit.data.order.rank_order import RankOrder
+from ucf_vit.patching.tree.patcher import AdaptivePatcher
+from ucf_vit.planning.plan import Plan
+
+log = logging.getLogger(__name__)
+
+
+class Stream(IterableDataset[Batch]):
+    """Batches of this data rank, each of one data set (and one variable with `single_channel`).
+
+    Iterating yields the batches left in the epoch, then moves on to the next epoch. Rank r of `ranks` gets
+    its slice of each global batch of `batch_size * ranks` tiles; the order is a function of (seed, epoch)
+    alone, so neither the number of workers nor that of ranks changes it. Each tile comes once in an epoch: a
+    data set's last batch may be smaller, and ranks without a tile of it get one that does not count
+    (`Batch.counts`). With a `plan` a rank reads tiles of its own instead. An epoch that was stopped halfway
+    goes on with other ranks or batches too, with the tiles that were not seen. See `Order` for what `shuffle`
+    means, and `RankOrder`.
+
+    `augmentation` is a recipe's name, an Augmentation or None; `keep_orientation` takes its flips and
+    rotations out. With `patcher`, the trees of adaptive patching grow here, from finished tiles:
+    `Batch.leaves`; without `draw_trees` (evaluation) whatever is drawn for them has its middle value.
+    Batches are in page-locked memory with `pin_memory` where there is a CUDA or ROCm device.
+
+    `on_error`: "fail" raises DataError with the file and the cause; "skip" puts the next readable tile in the
+    place and says so in `Batch.skipped` and `skipped`, until more than `max_errors` files were unreadable.
+
+    It is an IterableDataset with a state: torchdata's nodes and StatefulDataLoader take it, without processes
+    of theirs.
+    """
+
+    def __init__(
+        self,
+        datasets: Sequence[Dataset],
+        *,
+        batch_size: int,
+        seed: int,
+        rank: int = 0,
+        ranks: int = 1,
+        shuffle: bool = True,
+        single_channel: bool = False,
+        augmentation: str | Augmentation | None = None,
+        keep_orientation: bool = False,
+        plan: Plan | None = None,
+        num_workers: int = 0,
+        pin_memory: bool = False,
+        prefetch: int = 2,
+        on_error: Literal["fail", "skip"] = "fail",
+        max_errors: int = 10,
+        start_method: str | None = None,
+        patcher: AdaptivePatcher | None = None,
+        draw_trees: bool = True,
+    ) -> None:
+        parts = split(datasets, single_channel)
+        groups = [Group(d.name, _group_name(d, c, single_channel), d.counts, d.buffer_size) for d, c in parts]
+        self.order: Order | RankOrder
+        if plan is None:
+            self.order = Order(groups, batch_size, seed, rank, ranks, shuffle)
+        else:
+            self.order = RankOrder.of(plan, groups, seed, rank)
+        _check(self.order)
+        self._files = digest(datasets)
+        self.epoch = 0
+        self.position = 0
+        self._rest: Any = self.order.whole
+        self.max_errors = max_errors
+        self._skipped: dict[str, str] = {}
+        self._count(skip for dataset in datasets for skip in dataset.skipped)
+        self._pinned = pin_memory and torch.cuda.is_available()
+        self._readers = [TileReader(d, c, _augmentation(augmentation, d, keep_orientation)) for d, c in parts]
+        self._tiles = TileSet(self._readers, self.order, on_error == "skip", patcher, draw_trees)
+        self._layouts = self._tiles.layouts
+        self._workers = (
+            Workers(self._tiles, batch_size, num_workers, prefetch, start_method) if num_workers else None
+        )
+
+    @property
+    def skipped(self) -> tuple[Skipped, ...]:
+        """The unreadable files met so far, each once."""
+        return tuple(Skipped(file, cause) for file, cause in self._skipped.items())
+
+    def __len__(self) -> int:
+        """Batches of a whole epoch on this rank."""
+        return len(self.order)
+
+    def __iter__(self) -> Iterator[Batch]:
+        if get_worker_info() is not None:
+            raise UserError(
+                "a Stream in a process of another loader would read everything there; it has processes of "
+                "its own: give num_workers to the Stream, and 0 to what is around it"
+            )
+        try:
+            for filled, tensors in self._filled():
+                if filled.error is not None:
+                    raise DataError(filled.error)
+                self._count(filled.skipped)
+                self.position += 1
+                if filled.files:
+                    yield self._batch(filled, tensors)
+        except Exception:
+            self.close()
+            raise
+        if self._skipped:
+            log.warning("epoch %d: %d unreadable files skipped so far", self.epoch, len(self._skipped))
+        self.epoch += 1
+        self.position = 0
+        self._rest = self.order.whole
+
+    @property
+    def left(self) -> int:
+        """Batches left of this epoch on this rank."""
+        return self.order.count(self.epoch, self._rest) - self.position
+
+    def death(self, error: RuntimeError) -> DataError | None:
+        """What an error, raised anywhere, says if it is that a worker process died."""
+        return None if self._workers is None else self._workers.death(error)
+
+    def close(self) -> None:
+        """End the worker processes; the next batch would start new ones."""
+        if self._workers is not None:
+            self._workers.close()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where the stream is, what made the epoch's batches, and what has to be the same to go on."""
+        return {
+            "epoch": self.epoch,
+            "position": self.position,
+            **self.order.state(self._rest),
+            **self._fingerprint(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where `state` was taken, with any number of workers, ranks and tiles in a batch.
+
+        The rest of the epoch has the tiles that were not seen in it, each once. CheckpointError where `state`
+        is of other data, or, without shuffling, of other ranks or batches.
+        """
+        for key, value in self._fingerprint().items():
+            if state.get(key) != value:
+                raise CheckpointError(
+                    f"the loader can't go on from the checkpoint: {_MEANING[key]} was {state.get(key)!r}, "
+                    f"is now {value!r}; restore it, or start a new run"
+                )
+        self.epoch = int(state["epoch"])
+        self.position, self._rest = self.order.go_on(state)
+
+    def _filled(self) -> Iterator[tuple[Filled, Tensors]]:
+        """What is left of the epoch."""
+        requests = self.order.requests(self.epoch, self.position, self._rest)
+        if self._workers is not None:
+            yield from self._workers.run(requests, self._pinned)
+            return
+        for request in requests:
+            tensors = self._layouts[request.group].new(len(request.tiles), self._pinned)
+            yield self._tiles.fill(request, tensors), tensors
+
+    def _batch(self, filled: Filled, tensors: Tensors) -> Batch:
+        reader, patcher = self._readers[filled.group], self._tiles.patcher
+        kept = {name: tensor[: len(filled.files)] for name, tensor in tensors.items()}
+        return Batch(
+            image=kept["image"],
+            label=kept.get("label"),
+            variables=reader.variables,
+            dataset=reader.dataset.name,
+            files=filled.files,
+            keys=torch.from_numpy(filled.keys),
+            skipped=filled.skipped,
+            leaves=None if patcher is None else leaves_in(kept, patcher),
+            per_rank=filled.per_rank,
+            counts=filled.counts,
+        )
+
+    def _fingerprint(self) -> dict[str, int | str]:
+        order = self.order
+        tiles = ", ".join(f"{group.name}: {group.size}" for group in order.groups)
+        places = {} if order.shuffle else {"global_batch": order.global_batch, "ranks": order.ranks}
+        buffers = ", ".join(f"{group.name}: {group.buffer}" for group in order.groups)
+        return {"seed": order.seed, "tiles": tiles, "files": self._files, "buffers": buffers, **places}
+
+    def _count(self, skipped: Iterable[Skipped]) -> None:
+        for one in skipped:
+            if one.file not in self._skipped:
+                log.warning("skipped an unreadable file: %s", one.cause)
+                self._skipped[one.file] = one.cause
+        if len(self._skipped) > self.max_errors:
+            shown = "; ".join(list(self._skipped.values())[:3])
+            count = len(self._skipped)
+            raise DataError(
+                f"{count} unreadable files, more than data.max_errors = {self.max_errors}: {shown}"
+            )
+
+
+_MEANING = {
+    "seed": "the seed (trainer.seed)",
+    "global_batch": "the global batch (data.batch_size x ranks)",
+    "ranks": "the number of ranks",
+    "tiles": "the number of tiles of each data set",
+    "files": "what stands for the names of all items and their tiles",
+    "buffers": "the shuffle buffer of each data set (data.dict_buffer_sizes)",
+}
+
+
+def split(datasets: Sequence[Dataset], single_channel: bool) -> list[tuple[Dataset, tuple[int, ...]]]:
+    """Each data set with its channels, or with each of them by itself."""
+    if not single_channel:
+        return [(dataset, dataset.channels) for dataset in datasets]
+    return [(dataset, (channel,)) for dataset in datasets for channel in dataset.channels]
+
+
+def digest(datasets: Sequence[Dataset]) -> str:
+    """Changes with the items of data sets and with how they are cut; not with where they are."""
+    hashed = hashlib.blake2b(digest_size=8)
+    for dataset in datasets:
+        for item in dataset.items:
+            hashed.update(to_bytes(f"{dataset.name}/{item.stratum}/{item.key}\n"))
+        hashed.update(dataset.counts.tobytes())
+    return hashed.hexdigest()
+
+
+def _group_name(dataset: Dataset, channels: tuple[int, ...], single_channel: bool) -> str:
+    return f"{dataset.name}/{dataset.source.variables[channels[0]]}" if single_channel else dataset.name
+
+
+def _augmentation(given: str | Augmentation | None, dataset: Dataset, keep: bool) -> Augmentation | None:
+    chosen = AUGMENTATIONS[given](dataset.tile_size) if isinstance(given, str) else given
+    return replace(chosen, flips=(), exchange=False) if chosen is not None and keep else chosen
+
+
+def _check(order: Order | RankOrder) -> None:
+    if not order.groups:
+        raise DataError("no data set to read: dict_root_dirs is empty")
+    for group in order.groups:
+        if not group.size:
+            raise DataError(f"{group.name}: no item in the range; widen dict_start_idx to dict_end_idx")

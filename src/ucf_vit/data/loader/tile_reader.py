@@ -1,0 +1,146 @@
+"""One tile, or one whole item, from its file into an array."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ucf_vit.core.errors import DataError
+from ucf_vit.data.batch import Sample
+from ucf_vit.data.dataset import Dataset
+from ucf_vit.data.item_facts import Facts, FactsBook, check_label, find
+from ucf_vit.data.loader.augment import Augmentation
+from ucf_vit.data.loader.shared_memory import Layout, Part
+from ucf_vit.data.reading import read_sample, reading_item
+from ucf_vit.data.sources import Item
+
+
+class TileReader:
+    """Reads the tiles of one data set, of `channels` alone, and changes them by `augmentation`."""
+
+    def __init__(
+        self, dataset: Dataset, channels: tuple[int, ...], augmentation: Augmentation | None = None
+    ) -> None:
+        self.dataset = dataset
+        self.channels = channels
+        self.augmentation = augmentation
+        self._facts = FactsBook(dataset)
+        self._broken: dict[int, str] = {}
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """Names of the channels read."""
+        return tuple(self.dataset.source.variables[c] for c in self.channels)
+
+    @property
+    def layout(self) -> Layout:
+        """What `read` fills."""
+        size, first = self.dataset.tile_size, self.dataset.items[0]
+        parts = {"image": Part((len(self.channels), *size), torch.float32, torch.float32)}
+        if first.label is not None or first.class_index is not None:
+            shape = () if first.label is None else size
+            parts["label"] = Part(shape, torch.int64, torch.int64)
+        return Layout(parts)
+
+    def file(self, tile: int) -> str:
+        """The image file that tile number `tile` lies in."""
+        return self.dataset.items[self.dataset.locate(tile)[0]].image
+
+    def read(self, tile: int, key: int, image: NDArray[np.float32], label: NDArray[np.int64] | None) -> str:
+        """Fill `image` `[C, *S]` and `label` with tile number `tile`; the file's path.
+
+        Raises DataError with the file and the cause. A file that failed once is not tried again. Where
+        normalisation does not look at whole items, only tiles with NaN or infinite values are refused.
+        """
+        number, k = self.dataset.locate(tile)
+        item, tiling = self.dataset.items[number], self.dataset.tilings[number]
+        if number in self._broken:
+            raise DataError(self._broken[number])
+        try:
+            with reading_item(item):
+                sample, facts = self._sample(number, tiling.region(k))
+        except DataError as error:
+            self._broken[number] = str(error)
+            raise
+        with reading_item(item):
+            self._check(sample)
+            self._fill(sample, facts, key, image, label)
+        return item.image
+
+    def whole(self, number: int) -> tuple[NDArray[np.float32], NDArray[np.int64] | None]:
+        """Item number `number` as one array `[C, *S]`, and its label. Raises DataError."""
+        item, tiling = self.dataset.items[number], self.dataset.tilings[number]
+        with reading_item(item):
+            sample, facts = self._sample(number, tuple(slice(0, n) for n in tiling.shape))
+            self._check(sample)
+            image = np.empty(sample.image.shape, np.float32)
+            self.dataset.normalization.apply(sample.image, facts.affine, image)
+            if sample.label is None:
+                return image, None
+            label = np.empty(sample.label.shape, np.int64)
+            self.dataset.label_map.convert(sample.label, label)
+            return image, label
+
+    def _sample(self, number: int, region: tuple[slice, ...]) -> tuple[Sample, Facts]:
+        """A region and the facts of its item; an item that is one tile is read once."""
+        tiling, item = self.dataset.tilings[number], self.dataset.items[number]
+        shape = tuple(part.stop - part.start for part in region)
+        if len(tiling) == 1 and shape == tiling.shape:
+            sample = read_sample(self.dataset.source, item, None, self.channels)
+            facts = find(sample, item, self.channels, self.dataset.normalization)
+        else:
+            facts = self._facts.of(number, self.channels)
+            sample = read_sample(self.dataset.source, item, region, self.channels)
+        _check_shape(sample, item, (len(self.channels), *shape))
+        check_label(facts, item, self.dataset.label_map, self.dataset.num_classes)
+        return sample, facts
+
+    def _check(self, sample: Sample) -> None:
+        """DataError where values can't be used that nobody looked at when the item was."""
+        if not self.dataset.normalization.looks_at_items:
+            self.dataset.normalization.check(sample.image, self.channels)
+
+    def _fill(
+        self,
+        sample: Sample,
+        facts: Facts,
+        key: int,
+        image: NDArray[np.float32],
+        label: NDArray[np.int64] | None,
+    ) -> None:
+        turn = self.augmentation.turn(key, self.dataset.tile_size) if self.augmentation else _as_is
+        values = turn(self._flat(sample.image))
+        self.dataset.normalization.apply(values, facts.affine, _corner(image, values.shape))
+        if label is not None:
+            stored = np.asarray(sample.label)
+            stored = turn(self._flat(stored)) if stored.ndim else stored
+            self.dataset.label_map.convert(stored, _corner(label, stored.shape))
+        if self.augmentation:
+            self.augmentation.finish(key, image, label)
+
+    def _flat(self, array: NDArray[Any]) -> NDArray[Any]:
+        return array[..., 0] if self.dataset.slices else array
+
+
+def _as_is(array: NDArray[Any]) -> NDArray[Any]:
+    return array
+
+
+def _corner(array: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    """The first `shape` entries along each axis; the rest becomes 0."""
+    if array.shape == shape:
+        return array
+    array[...] = 0
+    return array[tuple(slice(0, n) for n in shape)]
+
+
+def _check_shape(sample: Sample, item: Item, shape: tuple[int, ...]) -> None:
+    """Nothing is filled up or cut silently where a file is not what its header said."""
+    label = () if sample.label is None else sample.label.shape
+    if sample.image.shape != shape or (label and label != shape[1:]):
+        raise DataError(
+            f"{item.image}: read an image {sample.image.shape} and a label {label}, the header said {shape}"
+        )

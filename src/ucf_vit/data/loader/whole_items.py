@@ -1,0 +1,85 @@
+"""Outside of the order of an epoch: whole items, and a tile of each data set."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from typing import Literal
+
+import numpy as np
+import torch
+
+from ucf_vit.core.errors import DataError
+from ucf_vit.data.batch import Batch, Skipped
+from ucf_vit.data.dataset import Dataset
+from ucf_vit.data.loader.stream import split
+from ucf_vit.data.loader.tile_reader import TileReader
+
+log = logging.getLogger(__name__)
+
+
+def volumes(
+    datasets: Sequence[Dataset],
+    *,
+    rank: int = 0,
+    ranks: int = 1,
+    single_channel: bool = False,
+    on_error: Literal["fail", "skip"] = "fail",
+    on_skip: Callable[[Skipped], None] = lambda skipped: None,
+) -> Iterator[Batch]:
+    """Whole items, normalised as their tiles are, in batches of one `[1, C, *S]`.
+
+    This rank gets items rank, rank + ranks, ... of each data set; ranks may differ by one item. Keys are 0.
+    With `on_error` "skip" unreadable items are left out; `on_skip` is told each, and the next batch says so
+    in `skipped`. The first rank also tells those whose headers could not be read or that have no label.
+    """
+    skipped = [] if rank else [one for dataset in datasets for one in dataset.skipped]
+    for one in skipped:
+        log.warning("skipped an unreadable file: %s", one.cause)
+        on_skip(one)
+    for dataset, channels in split(datasets, single_channel):
+        reader = TileReader(dataset, channels)
+        for number in range(rank, len(dataset.items), ranks):
+            file = dataset.items[number].image
+            try:
+                image, label = reader.whole(number)
+            except DataError as error:
+                if on_error == "fail":
+                    raise
+                log.warning("skipped an unreadable file: %s", error)
+                skipped.append(Skipped(file, str(error)))
+                on_skip(skipped[-1])
+                continue
+            yield Batch(
+                image=torch.from_numpy(image)[None],
+                label=None if label is None else torch.from_numpy(label)[None],
+                variables=reader.variables,
+                dataset=dataset.name,
+                files=(file,),
+                keys=torch.zeros(1, dtype=torch.int64),
+                skipped=tuple(skipped),
+            )
+            skipped = []
+
+
+def examples(datasets: Sequence[Dataset], single_channel: bool = False) -> Iterator[Batch]:
+    """One tile of each data set, not augmented: the middle one of the first item that can be read."""
+    for dataset in datasets:
+        reader = TileReader(dataset, dataset.channels[:1] if single_channel else dataset.channels)
+        tensors = reader.layout.new(1, pinned=False)
+        row = {name: tensor[0].numpy() for name, tensor in tensors.items()}
+        for end, tiling in zip(dataset.ends.tolist(), dataset.tilings, strict=True):
+            middle = int(np.ravel_multi_index([count // 2 for count in tiling.counts], tiling.counts))
+            try:
+                file = reader.read(end - len(tiling) + middle, 0, row["image"], row.get("label"))
+            except DataError:
+                continue
+            yield Batch(
+                image=tensors["image"],
+                label=tensors.get("label"),
+                variables=reader.variables,
+                dataset=dataset.name,
+                files=(file,),
+                keys=torch.zeros(1, dtype=torch.int64),
+            )
+            break

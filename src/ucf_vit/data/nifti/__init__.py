@@ -1,7 +1,0 @@
-"""NIfTI files: header only, or an array of which only the touched part is read."""
-
-from ucf_vit.data.nifti.geometry import difference
-from ucf_vit.data.nifti.header import SUFFIXES, Header, read_header, read_shape
-from ucf_vit.data.nifti.volumes import Volume, Volumes
-
-__all__ = ["SUFFIXES", "Header", "Volume", "Volumes", "difference", "read_header", "read_shape"]

@@ -1,0 +1,154 @@
+"""What is to be converted: a source, how it is stored, and the jobs that this comes to."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from ucf_vit.core.errors import DataError
+from ucf_vit.core.urls import checked
+from ucf_vit.data.formats.prepared import manifest
+from ucf_vit.data.prepare.grid import check_sides, chunk_of, chunk_sides, rows_and_depth
+from ucf_vit.data.prepare.write import Job
+from ucf_vit.data.reading import reading, shape_of
+from ucf_vit.data.sources import Item, Source, resolve, value_options
+from ucf_vit.data.sources.source import describe
+from ucf_vit.data.storage import Cache, Files
+from ucf_vit.data.storage.scratch import Scratch
+from ucf_vit.planning.inventory import in_threads
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """A source of the kind `kind` (a name as in data.dataset), and what its constructor is given."""
+
+    kind: str
+    given: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, kind: str, root: str, variables: Sequence[str] | None, options: Mapping[str, Any]) -> Origin:
+        """Those of the options that the source takes."""
+        scratch = Scratch()
+        given = {"root": checked(root), "scratch": scratch, "files": Files(Cache(scratch)), **options}
+        if variables is not None:
+            given["variables"] = tuple(variables)
+        accepted = inspect.signature(resolve(kind)).parameters
+        return cls(
+            kind, {key: value for key, value in given.items() if key in accepted and value is not None}
+        )
+
+    def make(self) -> Source:
+        """A source of its own for each thread: sources keep files open."""
+        with reading(str(self.given["root"])):
+            return resolve(self.kind)(**self.given)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Those that change what the source gives."""
+        return value_options(self.given)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a data set is stored: sides of a chunk, or of a tile that chunks are made for; size of a shard."""
+
+    chunk: tuple[int, ...] | None = None
+    tile: tuple[int, ...] | None = None
+    shard_bytes: int = 128 * 2**20
+    workers: int = 1
+    on_error: Literal["fail", "skip"] = "fail"
+    max_errors: int = 10
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Readable items with their shapes, those that are not with the causes, and the jobs.
+
+    `listed` says what belongs to the data set, and what was passed over.
+    """
+
+    items: Sequence[Item]
+    skipped: Sequence[tuple[str, str]]
+    jobs: Sequence[Job]
+    digest: str
+    listed: str
+
+    @classmethod
+    def of(cls, origin: Origin, source: Source, settings: Settings) -> Plan:
+        """All items of a source. Raises DataError where a header can't be read and is not to be skipped."""
+        files = origin.given.get("files") or Files()
+        with reading(str(origin.given["root"])):
+            everything = source.items()
+        items, shapes, skipped = _shapes(source, everything, settings, files.max_item_bytes)
+        for remark in source.remarks():
+            log.warning("%s: %s", origin.given["root"], remark)
+        dims = source.spatial_dims
+        sides = (
+            chunk_sides(dims, settings.tile) if settings.chunk is None else check_sides(settings.chunk, dims)
+        )
+        jobs = list(_jobs(items, shapes, len(source.variables), sides, settings.shard_bytes))
+        parts = [(i.image, i.label, *_others(source, i)) for i in items]
+        paths = list(dict.fromkeys(path for some in parts for path in some if path))
+        states = dict(zip(paths, in_threads(files.state, paths), strict=True))
+        about = (
+            *(manifest.VERSION, origin.kind, origin.options, source.variables, sides, settings.shard_bytes),
+            [
+                (i.key, i.stratum, i.class_index, i.step, *(path and states[path] for path in some))
+                for i, some in zip(items, parts, strict=True)
+            ],
+            shapes,
+        )
+        digest = hashlib.blake2b(json.dumps(about).encode(), digest_size=16).hexdigest()
+        return cls(items, skipped, jobs, digest, describe(source, everything))
+
+
+def _others(source: Source, item: Item) -> list[str]:
+    """Files of an item beside its image and label."""
+    return [path for path in source.parts(item) if path not in (item.image, item.label)]
+
+
+def _shapes(
+    source: Source, everything: Sequence[Item], settings: Settings, max_bytes: int | None
+) -> tuple[list[Item], list[tuple[int, ...]], list[tuple[str, str]]]:
+    def shape(item: Item) -> tuple[int, ...] | DataError:
+        try:
+            return shape_of(source, item, max_bytes)
+        except DataError as error:
+            return error
+
+    found = in_threads(shape, everything)
+    skipped = [
+        (i.image, str(one)) for i, one in zip(everything, found, strict=True) if isinstance(one, DataError)
+    ]
+    if skipped and (settings.on_error == "fail" or len(skipped) > settings.max_errors):
+        raise DataError(skipped[0][1])
+    good = [(i, one) for i, one in zip(everything, found, strict=True) if not isinstance(one, DataError)]
+    return [item for item, _ in good], [one for _, one in good], skipped
+
+
+def _jobs(
+    items: Sequence[Item],
+    shapes: Sequence[tuple[int, ...]],
+    channels: int,
+    sides: Sequence[int],
+    shard_bytes: int,
+) -> Iterator[Job]:
+    """Items of the same shape that fill a shard together, with a label each or all without."""
+    alike: dict[tuple[bool, tuple[int, ...]], list[int]] = {}
+    for number, (item, shape) in enumerate(zip(items, shapes, strict=True)):
+        alike.setdefault((item.label is not None, shape), []).append(number)
+    count = 0
+    for (_, shape), numbers in alike.items():
+        chunk = chunk_of(channels, shape[1:], sides)
+        rows, depth = rows_and_depth(channels, shape[1:], chunk, shard_bytes)
+        for first in range(0, len(numbers), rows):
+            few = tuple(numbers[first : first + rows])
+            yield Job(f"{count:06d}", few, tuple(items[n] for n in few), shape, chunk, depth)
+            count += 1

@@ -1,0 +1,1 @@
+"""Values of images and labels: normalisation, label mapping, and the statistics that they need."""

@@ -1,0 +1,123 @@
+"""From what a label stores to class numbers; never a value that is no class."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ucf_vit.core.errors import DataError
+from ucf_vit.core.intervals import NAN, Interval
+from ucf_vit.data.values.labels import MAX_SPAN, TOLERANCE, Stored
+from ucf_vit.data.values.memory_order import compact
+
+IGNORED = -1
+"""Number of voxels that count in no loss and no metric."""
+
+
+@dataclass(frozen=True)
+class LabelMap:
+    """Class numbers of stored values: of single ones, else of ranges, else as stored.
+
+    `nan` is that of NaN (None: NaN is an error). Values that become `ignore` are `IGNORED`.
+    """
+
+    single: Mapping[int, int]
+    ranges: tuple[tuple[Interval, int], ...] = ()
+    nan: int | None = None
+    ignore: int | None = None
+
+    @classmethod
+    def of(cls, mapping: Mapping[int | str, int] | None, ignore: int | None = None) -> LabelMap:
+        """Of a mapping such as `{5: 1, "6..9": 2, ">9": 3, "nan": 0}`. ValueError for a key that is none."""
+        given = dict(mapping or {})
+        return cls(
+            single={key: number for key, number in given.items() if isinstance(key, int)},
+            ranges=tuple(
+                (Interval.parse(key), number)
+                for key, number in given.items()
+                if isinstance(key, str) and key != NAN
+            ),
+            nan=given.get(NAN),
+            ignore=ignore,
+        )
+
+    def check(self, found: Stored, num_classes: int | None) -> None:
+        """DataError where a stored value becomes no number in [0, num_classes) and is not ignored."""
+        if num_classes is None:
+            return
+        if found.nan and self.nan is None:
+            raise DataError(
+                "the label holds NaN: say which class that is, such as 0 in data.dict_label_mapping: "
+                "{NAME: {nan: 0}}; or, if it is none, map it to a number that is ignored: {NAME: {nan: 255}} "
+                "and data.ignore_label: 255"
+            )
+        if found.low <= found.high and not any(
+            interval.has(found.low) and interval.has(found.high) for interval, _ in self.ranges
+        ):
+            self._refuse(found)
+        numbers = self._mapped(found.values)
+        fits = ((numbers >= 0) & (numbers < num_classes)) | (numbers == self.ignore)
+        stray = found.values[~fits].tolist()
+        if stray:
+            shown = ", ".join(map(str, stray[:10])) + (", ..." if len(stray) > 10 else "")
+            raise DataError(
+                f"label value(s) {shown} outside [0, {num_classes}): raise num_classes, map the values to "
+                "classes (data.dict_label_mapping, also by ranges such as '>0': 1), or leave them out of "
+                "loss and metrics (data.ignore_label)"
+            )
+
+    def _refuse(self, found: Stored) -> None:
+        fractions = [value for value in (found.low, found.high) if not float(value).is_integer()]
+        if fractions:
+            what = f"holds {fractions[0]:.9g}, which is no whole number within {TOLERANCE}"
+        else:
+            what = f"holds values up to {max(found.low, found.high, key=abs):.15g}, no class numbers"
+        raise DataError(
+            f"the label {what}; resample labels without interpolation, or map ranges to classes, such as "
+            "data.dict_label_mapping: {NAME: {'>0': 1}}"
+        )
+
+    def numbers(self, values: NDArray[Any]) -> NDArray[np.int64]:
+        """Class numbers of stored `values`, whole or not, and `IGNORED`."""
+        found = self._mapped(values)
+        if self.ignore is not None:
+            found[found == self.ignore] = IGNORED
+        return found
+
+    def _mapped(self, values: NDArray[Any]) -> NDArray[np.int64]:
+        with np.errstate(invalid="ignore"):
+            found = values.astype(np.int64)
+        for interval, number in self.ranges:
+            found[interval.has(values)] = number
+        for value, number in self.single.items():
+            found[values == value] = number
+        if self.nan is not None and values.dtype.kind == "f":
+            found[np.isnan(values)] = self.nan
+        return found
+
+    def convert(self, label: NDArray[Any], out: NDArray[np.int64]) -> None:
+        """Write the class numbers of `label` (any type), which was checked, to `out`."""
+        values = compact(label)
+        if values.dtype.kind == "f" and (self.ranges or self.nan is not None):
+            out[...] = self.numbers(_snapped(values))
+            return
+        if values.dtype.kind == "f":
+            values = np.rint(values)
+        np.copyto(out, values, casting="unsafe")
+        if not (self.single or self.ranges or self.ignore is not None) or not out.size:
+            return
+        first, last = int(out.min()), int(out.max())
+        if last - first < MAX_SPAN:
+            np.take(self.numbers(np.arange(first, last + 1)), out - first, out=out)
+        else:
+            out[...] = self.numbers(values)
+
+
+def _snapped(values: NDArray[Any]) -> NDArray[Any]:
+    """Values within `TOLERANCE` of a whole number are that number."""
+    whole = np.rint(values)
+    return np.where(np.abs(values - whole) <= TOLERANCE, whole, values)

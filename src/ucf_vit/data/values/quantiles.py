@@ -1,0 +1,78 @@
+"""Percentiles of all values, however many, without a sorted copy of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ucf_vit.data.values.running_moments import slabs
+
+_DIGIT = 16
+"""Bits that are looked at in one pass over the values."""
+
+
+def percentiles(values: NDArray[Any], percents: Sequence[float]) -> list[float]:
+    """Those of `values` (real, no NaN, not empty), between neighbours linear as in `numpy.percentile`.
+
+    They depend on no order of the values: not on the axes, on how these lie in memory, or on flips.
+    """
+    places = [(values.size - 1) * percent / 100 for percent in percents]
+    ranks = sorted({int(place) + more for place in places for more in (0, 1)})
+    found = dict(zip(ranks, _of_ranks(values, [min(rank, values.size - 1) for rank in ranks]), strict=True))
+    return [found[int(place)] + (found[int(place) + 1] - found[int(place)]) * (place % 1) for place in places]
+
+
+def _of_ranks(values: NDArray[Any], ranks: Sequence[int]) -> list[float]:
+    """The values at places `ranks` of the sorted ones, digit by digit of their bits from the highest on.
+
+    Numbers of which the first digits are known are counted by their next one; so each pass finds a digit.
+    """
+    dtype = values.dtype.newbyteorder("=") if values.dtype.kind != "b" else np.dtype(np.uint8)
+    bits = 8 * dtype.itemsize
+    heads, left = [0] * len(ranks), list(ranks)
+    for low in range(bits - min(bits, _DIGIT), -1, -_DIGIT):
+        counts = _count(values, dtype, low, sorted(set(heads)))
+        for number, (head, rank) in enumerate(zip(heads, left, strict=True)):
+            ends = counts[head]
+            digit = int(np.searchsorted(ends, rank, side="right"))
+            left[number] = rank - (int(ends[digit - 1]) if digit else 0)
+            heads[number] = head << _DIGIT | digit
+    return [float(_value(head, dtype)) for head in heads]
+
+
+def _count(values: NDArray[Any], dtype: np.dtype[Any], low: int, heads: Sequence[int]) -> dict[int, Any]:
+    """Of each head: how many values begin with it and have at most each digit, from bit `low` on."""
+    counts = {head: np.zeros(2**_DIGIT, np.int64) for head in heads}
+    for slab in slabs(values):
+        keys = _keys(slab, dtype)
+        begin = keys >> keys.dtype.type(low)
+        for head, count in counts.items():
+            here = begin if low + _DIGIT >= 8 * dtype.itemsize else begin[begin >> _DIGIT == head]
+            count += np.bincount(here.astype(np.uint16), minlength=2**_DIGIT)
+    return {head: count.cumsum() for head, count in counts.items()}
+
+
+def _keys(values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Unsigned numbers in the order of the values, `[N]`: of negative floats all bits are turned over."""
+    plain = np.asarray(values, dtype).ravel(order="K")
+    keys = plain.view(f"u{dtype.itemsize}")
+    if dtype.kind == "u":
+        return keys
+    sign = keys.dtype.type(1 << (8 * dtype.itemsize - 1))
+    if dtype.kind == "i":
+        return keys ^ sign
+    return np.where(keys & sign, ~keys, keys | sign)
+
+
+def _value(key: int, dtype: np.dtype[Any]) -> Any:
+    """The value whose key it is."""
+    kind = np.dtype(f"u{dtype.itemsize}").type
+    sign = 1 << (8 * dtype.itemsize - 1)
+    if dtype.kind == "i":
+        key ^= sign
+    elif dtype.kind == "f":
+        key = key ^ sign if key & sign else ~key & (2 * sign - 1)
+    return np.array(kind(key)).view(dtype)

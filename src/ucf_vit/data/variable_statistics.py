@@ -1,0 +1,118 @@
+"""Statistics of each variable over the items of a data set, which a whole run is normalised by."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from ucf_vit.core.errors import DataError
+from ucf_vit.core.text import to_bytes
+from ucf_vit.data.dataset import Dataset
+from ucf_vit.data.reading import read_sample, reading_item
+from ucf_vit.data.sources import Item
+from ucf_vit.data.values.normalization import Normalization, limits
+from ucf_vit.data.values.running_moments import Moments, moments
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Moments of the values of each variable that are not missing, over the first `done` of some items.
+
+    `fingerprint` names all of the items: statistics of other items are not those of this run. Nor are those
+    measured with other `options` of the source, or of other `channels` where files name none.
+    """
+
+    fingerprint: str
+    done: int = 0
+    variables: Mapping[str, Moments] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    channels: Mapping[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, dataset: Dataset, done: int = 0, names: Iterable[str] = ()) -> Statistics:
+        """Nothing yet of the variables `names` of a data set."""
+        names, source = tuple(names), dataset.source
+        channels = {} if source.by_name else {name: source.variables.index(name) for name in names}
+        empty = dict.fromkeys(names, Moments())
+        nan = {} if dataset.normalization.nan is None else {"data.dict_nan": dataset.normalization.nan}
+        return cls(fingerprint(dataset.items), done, empty, {**dataset.value_options, **nan}, channels)
+
+    def mismatch(self, dataset: Dataset) -> str:
+        """How the values measured differ from those that `dataset` gives; empty where they do not."""
+        now = Statistics.of(dataset, names=dataset.variables)
+        wrong = [
+            f"{name} {self.options.get(name, 'not set')}, not {now.options.get(name, 'not set')}"
+            for name in sorted({*self.options, *now.options})
+            if self.options.get(name) != now.options.get(name)
+        ]
+        wrong += [
+            f"{name} in channel {self.channels[name]}, not {channel}"
+            for name, channel in now.channels.items()
+            if self.channels.get(name, channel) != channel
+        ]
+        return "; ".join(wrong)
+
+    def normalization(self, dataset: Dataset) -> Normalization:
+        """Mean and deviation for the channels of `dataset`; a variable that is constant is only shifted.
+
+        Raises DataError where a variable is not among these, or none of its values is there.
+        """
+        for name in dataset.variables:
+            if name not in self.variables:
+                raise DataError(f"no statistics of variable {name!r}, only of {', '.join(self.variables)}")
+            if not self.variables[name].number:
+                raise DataError(f"variable {name!r} has no value in any training item; leave it out")
+        known = [self.variables.get(name, Moments()) for name in dataset.source.variables]
+        return replace(
+            dataset.normalization,
+            kind="mean_std",
+            mean=tuple(one.mean for one in known),
+            std=tuple(one.std or 1.0 for one in known),
+        )
+
+
+def fingerprint(items: Iterable[Item]) -> str:
+    """Names the items by their keys, wherever they lie."""
+    digest = hashlib.blake2b(digest_size=8)
+    for item in items:
+        digest.update(to_bytes(f"{item.key}\n"))
+    return digest.hexdigest()
+
+
+def measure(
+    dataset: Dataset, start: Statistics, on_error: Literal["fail", "skip"] = "fail"
+) -> Iterator[Statistics]:
+    """The statistics after every item from `start.done` on, of the variables of `start`.
+
+    To go on from any of them gives, to the last bit, what an uninterrupted pass gives. Raises DataError with
+    the file where one can't be read, or leaves it out with "skip".
+    """
+    found = dict(start.variables)
+    channels = [dataset.source.variables.index(name) for name in found]
+    for number in range(start.done, len(dataset.items)):
+        item = dataset.items[number]
+        try:
+            parts = _of_item(dataset, item, channels)
+        except DataError as error:
+            if on_error == "fail":
+                raise
+            log.warning("skipped an unreadable file: %s", error)
+            parts = [Moments() for _ in channels]
+        found = {name: found[name] | part for name, part in zip(found, parts, strict=True)}
+        yield replace(start, done=number + 1, variables=found)
+
+
+def _of_item(dataset: Dataset, item: Item, channels: list[int]) -> list[Moments]:
+    parts = []
+    for channel in channels:
+        image = read_sample(dataset.source, item, None, [channel]).image[0]
+        with reading_item(item):
+            values = dataset.normalization.meant(image)
+            limits(values, f"variable {dataset.source.variables[channel]}")
+            parts.append(moments(values))
+    return parts

@@ -1,0 +1,1 @@
+"""Figures, panels and pages, used by hooks, reports and commands."""

@@ -1,0 +1,67 @@
+"""Where results go: it is decided before the work begins, so that none is lost afterwards."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from ucf_vit.core.errors import UserError
+from ucf_vit.train.evaluation_files import FOLDER, Evaluation
+from ucf_vit.train.hooks.report import REPORT, About, read_about, write_report
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A directory that results can be written to; None: they are shown on the terminal only."""
+
+    directory: Path | None
+
+    @classmethod
+    def choose(cls, run: Path, output: Path | None) -> Place:
+        """`output`, else the directory of the run, if it can be written.
+
+        Raises UserError where `output` cannot be, or holds the report of something else.
+        """
+        directory = output or run
+        if output is not None and (output / REPORT).exists() and not (output / FOLDER).is_dir():
+            raise UserError(
+                f"--output {output} holds a {REPORT} that is of no evaluation; name another directory"
+            )
+        try:
+            if output is not None:
+                output.mkdir(parents=True, exist_ok=True)
+            _probe(directory)
+        except OSError as cause:
+            why = f"{directory} cannot be written ({cause.strerror or cause})"
+            if output is not None:
+                raise UserError(f"--output: {why}; name another directory") from None
+            log.warning("%s: results go to the terminal only; --output DIR puts them into a directory", why)
+            return cls(None)
+        return cls(directory)
+
+    def write(self, found: Evaluation, name: str, title: str) -> list[Path]:
+        """Write results and report; returns their paths. UserError where that fails after all."""
+        if self.directory is None:
+            return []
+        file = self.directory / FOLDER / f"{name}.json"
+        try:
+            found.write(file)
+            return [file, write_report(self.directory, read_about(self.directory) or About(title))]
+        except OSError as cause:
+            why = cause.strerror or cause
+            raise UserError(
+                f"{self.directory}: cannot be written ({why}); the results above are complete"
+            ) from None
+
+
+def _probe(directory: Path) -> None:
+    """OSError where no file can be made in `directory`, or in the folder of results there."""
+    folder = directory / FOLDER
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(f"{FOLDER} is no directory")
+    with tempfile.TemporaryFile(dir=folder if folder.is_dir() else directory):
+        pass

@@ -1,0 +1,81 @@
+"""What is to be evaluated: which checkpoint, on which items."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ucf_vit.config import Run, Split
+from ucf_vit.core.errors import UserError
+from ucf_vit.core.paths import path_or_url
+from ucf_vit.core.urls import name_of
+from ucf_vit.data.dataset import Dataset
+from ucf_vit.data.storage.scratch import Scratch
+from ucf_vit.train.data_record import Record
+from ucf_vit.train.inputs.datasets import Part, build_datasets
+
+HOW = {
+    "validation": "data.validation, data.dict_end_idx or data.dict_val_start_idx",
+    "test": "data.test or data.dict_test_start_idx",
+    "training": "data.dict_end_idx",
+}
+"""The keys that say which files a split has."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is asked for. `roots` are whole data sets, `[NAME=]ROOT`, in place of those of a split.
+
+    `checkpoint` None is the best one, or the newest where there is no best. `threshold` puts the best
+    intervals of intensity beside the results; `allow_trained` lets items count that were trained on; `output`
+    is where results are written (None: the directory of the run).
+    """
+
+    checkpoint: str | None = None
+    split: Split = "validation"
+    roots: tuple[str, ...] = ()
+    threshold: bool = False
+    allow_trained: bool = False
+    output: Path | None = None
+
+    def datasets(self, run: Run, record: Record) -> list[Dataset]:
+        """The data sets to evaluate on. UserError where there is nothing in them."""
+        parts = [_part(run, text) for text in self.roots] or None
+        found = build_datasets(run, Scratch(), self.split, parts=parts, record=record)
+        found = [one for one in found if len(one.items)]
+        if not found:
+            raise UserError(
+                f"no {self.split} items: set {HOW[self.split]}, or give data of its own with --data ROOT"
+            )
+        return found
+
+    @property
+    def on(self) -> str:
+        """What is evaluated on, in words."""
+        return "given data" if self.roots else f"{self.split} items"
+
+    def file_name(self, checkpoint: str) -> str:
+        """The name, without suffix, of the file of results: one for each question."""
+        if not self.roots:
+            return f"{self.split}_{checkpoint}"
+        digest = hashlib.blake2b("\n".join(self.roots).encode(), digest_size=4).hexdigest()
+        name = "".join(c if c.isalnum() or c in "-." else "_" for c in name_of(self.roots[0]))[:40]
+        return f"data_{name}_{digest}_{checkpoint}"
+
+
+def _part(run: Run, text: str) -> Part:
+    """`NAME=ROOT`, or ROOT where there is one data set."""
+    name, equals, root = text.partition("=")
+    if equals and name in run.datasets:
+        return Part(name, path_or_url(root))
+    if len(run.datasets) > 1:
+        raise UserError(
+            f"--data {text}: say which data set it is read as, NAME=ROOT; the run has {_names(run.datasets)}"
+        )
+    return Part(run.datasets[0], path_or_url(text))
+
+
+def _names(names: Sequence[str]) -> str:
+    return ", ".join(names)

@@ -1,0 +1,42 @@
+"""Results on the terminal."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from rich.console import Console
+from rich.table import Table
+
+from ucf_vit.core.log import say
+from ucf_vit.evaluation.trained_items import few
+from ucf_vit.train.evaluation_files import Evaluation
+
+
+def show(found: Evaluation, notes: list[str]) -> None:
+    """Print what was evaluated on what, the tables, and `notes`."""
+    say(found.title)
+    for name, keys in found.items.items():
+        say(f"{name}: {len(keys)} items: {few(keys)}")
+    _print("metric", found.by_metric)
+    if found.counts:
+        _print("numbers of items", found.counts)
+    for note in notes:
+        say(note)
+
+
+def _print(what: str, rows: Mapping[str, Mapping[str, float]]) -> None:
+    columns = list(dict.fromkeys(name for row in rows.values() for name in row))
+    table = Table()
+    table.add_column(what)
+    for column in columns:
+        table.add_column(column, justify="right")
+    for name, row in rows.items():
+        table.add_row(name, *(_text(row[column]) if column in row else "" for column in columns))
+    Console().print(table)
+
+
+def _text(value: float) -> str:
+    if isinstance(value, int):
+        return str(value)
+    return "-" if math.isnan(value) else f"{value:.4f}"

@@ -1,0 +1,1 @@
+"""The processes of a run: groups, barriers, and the detection of lost ones."""

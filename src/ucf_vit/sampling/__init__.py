@@ -1,0 +1,1 @@
+"""New images from a trained diffusion run, as files, and compared with the data."""

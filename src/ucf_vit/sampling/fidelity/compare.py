@@ -1,0 +1,131 @@
+"""Samples beside the tiles they are to be like: how far they are, and whether they are copies."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ucf_vit.core.errors import UserError
+from ucf_vit.core.seeds import generator
+from ucf_vit.data.batch import Batch
+from ucf_vit.sampling.fidelity.features import FEATURES, RandomFeatures
+from ucf_vit.sampling.fidelity.frechet import frechet_distance
+from ucf_vit.sampling.fidelity.nearest import Nearest
+from ucf_vit.sampling.fidelity.reservoir import Kept
+
+ENOUGH = 2 * FEATURES
+"""Tiles that determine a covariance of the features fairly."""
+Tiles = Iterable[tuple[Batch, Tensor]]
+"""Batches, each with the rows `[B]` bool that count."""
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """What `compare` finds.
+
+    `generated` (samples to held-out tiles), `floor` (held-out to training tiles) and `noise` (to held-out
+    tiles) are Fréchet distances, each between `number` and `number` tiles. `nearest` are the root
+    mean square differences `[N]` of the samples to their nearest training tiles, `neighbour` those tiles
+    `[N, C, *S]` and `file` where they are from; `nearest_held_out` is the same of held-out tiles.
+    """
+
+    number: int
+    generated: float
+    floor: float
+    noise: float
+    training_tiles: int
+    held_out_tiles: int
+    nearest: Tensor
+    nearest_held_out: Tensor
+    neighbour: Tensor
+    file: list[str]
+
+    def summary(self) -> dict[str, object]:
+        """What goes into `fidelity.json`."""
+        return {
+            "tiles_of_each": self.number,
+            "frechet": {
+                "generated_to_held_out": self.generated,
+                "held_out_to_training": self.floor,
+                "noise_to_held_out": self.noise,
+            },
+            "nearest_training_tile": {
+                "median_of_generated": float(self.nearest.median()),
+                "median_of_held_out": float(self.nearest_held_out.median()),
+                "generated": [
+                    {"rms_difference": distance, "file": file}
+                    for distance, file in zip(self.nearest.tolist(), self.file, strict=True)
+                ],
+            },
+            "tiles": {"training": self.training_tiles, "held_out": self.held_out_tiles},
+        }
+
+
+def compare(samples: Tensor, training: Tiles, held_out: Tiles, seed: int, device: torch.device) -> Fidelity:
+    """Compare samples `[N, C, *S]` with tiles, which pass by once; up to N of each are kept.
+
+    Raises UserError where there are fewer than two of anything.
+    """
+    number = len(samples)
+    reference, trained = Kept(number), Kept(number)
+    for batch, rows in held_out:
+        reference.add(batch.image[rows], batch.keys[rows])
+    held = _enough(reference, "held-out tiles")
+    nearest, nearest_held = Nearest(samples, device), Nearest(held, device)
+    for batch, rows in training:
+        image = batch.image[rows]
+        trained.add(image, batch.keys[rows])
+        files = [file for file, wanted in zip(batch.files, rows.tolist(), strict=True) if wanted]
+        for search in (nearest, nearest_held):
+            search.add(image, files)
+    known = _enough(trained, "training tiles")
+    least = min(number, len(held), len(known))
+    held, known = held[:least], known[:least]
+    encoder = RandomFeatures(held)
+    features = encoder.of(held, device)
+
+    def distance(images: Tensor) -> float:
+        return frechet_distance(encoder.of(images, device), features)
+
+    return Fidelity(
+        number=least,
+        generated=distance(samples[:least]),
+        floor=distance(known),
+        noise=distance(noise_like(held, seed)),
+        training_tiles=trained.seen,
+        held_out_tiles=reference.seen,
+        nearest=nearest.distance,
+        nearest_held_out=nearest_held.distance,
+        neighbour=nearest.tile,
+        file=nearest.file,
+    )
+
+
+def noise_like(tiles: Tensor, seed: int) -> Tensor:
+    """Normal noise like `tiles`, clipped to their range, which is two of its deviations wide."""
+    low, high = float(tiles.min()), float(tiles.max())
+    noise = torch.randn(tiles.shape, generator=generator(seed, "noise to compare with"))
+    return ((low + high) / 2 + (high - low) / 2 * noise).clamp(low, high)
+
+
+def _enough(kept: Kept, what: str) -> Tensor:
+    if len(kept) < 2:
+        raise UserError(f"--compare: {kept.seen} {what} like the samples; two at least are needed")
+    return kept.images
+
+
+def in_words(found: Fidelity) -> str:
+    """What the figures say, in a line or two."""
+    copied, usual = float(found.nearest.median()), float(found.nearest_held_out.median())
+    share = copied / usual if usual > 0 else math.nan
+    few = f", and {found.number:,} are few: take --number {ENOUGH} or more" if found.number < ENOUGH else ""
+    return (
+        f"Each distance is between {found.number:,} and {found.number:,} tiles; the fewer, the larger it is: "
+        f"compare only those of one number{few}.\n"
+        f"Samples are {share:.2f} times as far from their nearest training tile as held-out tiles are; much "
+        "less than 1 would mean copies."
+    )

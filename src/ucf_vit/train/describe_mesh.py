@@ -1,0 +1,74 @@
+"""Which ranks of a run work together, where they are, and what they exchange."""
+
+from __future__ import annotations
+
+from rich.filesize import decimal
+from torch import nn
+
+from ucf_vit.config import Run
+from ucf_vit.core.errors import UserError
+from ucf_vit.models import MAE
+from ucf_vit.parallel.ranks.mesh import AXES, Layout, layout_of
+from ucf_vit.parallel.traffic import Sizes, bytes_per_step
+from ucf_vit.patching.masking import num_kept
+from ucf_vit.train.build import build_network
+
+_SHOWN = 4
+
+
+def describe_mesh(run: Run, ranks: int, per_node: int) -> str:
+    """The groups of `ranks` processes, `per_node` on each node, with the bytes per step in each.
+
+    Raises ConfigError if the sizes of `run` don't make so many ranks, UserError if nodes are not full.
+    """
+    layout = layout_of(run.check_ranks(ranks))
+    if ranks > per_node and ranks % per_node:
+        raise UserError(f"--gpus {ranks} does not divide by --gpus-per-node {per_node}; fill every node")
+    model = build_network(run)
+    half = 4 if run.trainer.data_type == "float32" else 2
+    sizes = Sizes(half, half, 2 if run.parallelism.reduce_type == "bfloat16" else 4)
+    reshard = run.parallelism.reshard_after_forward
+    traffic = bytes_per_step(
+        model,
+        encoder_lengths(model),
+        run.data.batch_size,
+        layout,
+        sizes,
+        reshard,
+        run.parallelism.seq_par_attention,
+    )
+    nodes = -(-ranks // per_node)
+    where = f"{ranks} ranks on {nodes} node{'s' * (nodes > 1)}"
+    shape = " x ".join(f"{axis} {size}" for axis, size in zip(AXES, layout.shape, strict=True) if size > 1)
+    lines = [f"{where}: {shape or 'ddp 1'}; {layout.ddp * layout.fsdp} data ranks"]
+    lines += [
+        _line(layout, name, per_node, size) for name, size in traffic.items() if getattr(layout, name) > 1
+    ]
+    return "\n".join(lines)
+
+
+def encoder_lengths(model: nn.Module) -> dict[str, int]:
+    """Tokens of a training sample in each Encoder of a network, class token included."""
+    extra = int(getattr(model, "class_token", None) is not None)
+    tokens = model.input.num_tokens + extra
+    if not isinstance(model, MAE):
+        return {"encoder": tokens}
+    if model.mask_token is not None:
+        return {"encoder": tokens}
+    kept = num_kept(model.num_tokens, model.mask_ratio)
+    return {"encoder": kept + extra, "decoder.encoder": tokens}
+
+
+def _line(layout: Layout, name: str, per_node: int, traffic: int) -> str:
+    groups = layout.groups(*(("fsdp", "seq") if name == "shard" else (name,)))
+    crossing = sum(len({rank // per_node for rank in group}) > 1 for group in groups)
+    where = "within nodes" if not crossing else f"{crossing} of {len(groups)} across nodes"
+    count = f"{len(groups)} group{'s' * (len(groups) > 1)} of {len(groups[0])}"
+    shown = " ".join(_ranks(group) for group in groups[:_SHOWN]) + " ..." * (len(groups) > _SHOWN)
+    return f"{name:7}{count:16} {where:26} {decimal(traffic):>9} per step   {shown}"
+
+
+def _ranks(group: list[int]) -> str:
+    if len(group) > _SHOWN:
+        return f"[{group[0]} {group[1]} ... {group[-1]}]"
+    return "[" + " ".join(map(str, group)) + "]"

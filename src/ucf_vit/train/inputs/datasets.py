@@ -1,0 +1,142 @@
+"""From a config to its data sets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ucf_vit.config import Run, Split
+from ucf_vit.core.errors import DataError
+from ucf_vit.data.build_dataset import ReadShapes, build_dataset
+from ucf_vit.data.class_names import in_words, numbered
+from ucf_vit.data.dataset import Dataset
+from ucf_vit.data.sources import resolve
+from ucf_vit.data.storage import Cache, Files
+from ucf_vit.data.storage.scratch import Scratch
+from ucf_vit.train.data_record import Record
+from ucf_vit.train.inputs.statistics_files import with_statistics
+
+
+@dataclass(frozen=True)
+class Part:
+    """The files from `start` to `end`, as fractions, of what lies at `root`, read as the data set `name`."""
+
+    name: str
+    root: str
+    start: float = 0.0
+    end: float = 1.0
+
+
+def build_datasets(
+    run: Run,
+    scratch: Scratch,
+    split: Split = "training",
+    *,
+    parts: Sequence[Part] | None = None,
+    record: Record | None = None,
+    statistics: bool = True,
+    read_shapes: Callable[[str], ReadShapes] | None = None,
+    files: Files | None = None,
+) -> list[Dataset]:
+    """The data sets of a run that have files for `split`, or `parts` in place of these.
+
+    Classes have the numbers and values the normalisation of `record`, which a checkpoint keeps. Without one,
+    classes have those of each source, and normalization `stats` is that of the file of the run, or, without
+    `statistics`, stays as it is: these data sets are there to be measured. `read_shapes` gives what finds the
+    shapes of a data set (default: every header is read). `files` reads them (default: with a cache as the
+    config says).
+    """
+    files = files or remote_files(run, scratch)
+    try:
+        resolve(run.data.dataset)
+    except DataError as unknown:
+        raise run.error("data.dataset", str(unknown), run.data.dataset) from None
+    if parts is None:
+        parts = [Part(name, *run.data.part(name, split)) for name in run.having(split)]
+    datasets = []
+    for part in parts:
+        shapes = None if read_shapes is None else read_shapes(part.name)
+        one = _build(run, part, split, scratch, files, shapes)
+        datasets.append(_as_recorded(one, run, split, record) if statistics else one)
+    return datasets
+
+
+def _build(
+    run: Run, part: Part, split: Split, scratch: Scratch, files: Files, read_shapes: ReadShapes | None
+) -> Dataset:
+    data, name = run.data, part.name
+    given = data.dict_normalization.get(name)
+    return build_dataset(
+        name,
+        data.dataset,
+        part.root,
+        tile_size=run.spatial_tile,
+        start=part.start,
+        end=part.end,
+        variables=data.dict_in_variables[name],
+        channels_used=data.num_channels_used.get(name),
+        channels_available=data.num_channels_available.get(name),
+        overlap=data.tile_overlap,
+        use_all=data.use_all_data or split != "training",
+        small_images=data.small_images,
+        labels=run.learns_labels,
+        num_classes=run.num_classes if run.learns_labels else None,
+        normalization=None if given is None else given.model_dump(),
+        nan=data.dict_nan.get(name),
+        label_mapping=data.dict_label_mapping.get(name),
+        ignore_label=data.ignore_label,
+        buffer_size=data.dict_buffer_sizes[name],
+        options=source_options(run, name),
+        on_error=data.on_error,
+        scratch=scratch,
+        files=files,
+        read_shapes=read_shapes,
+    )
+
+
+def _as_recorded(dataset: Dataset, run: Run, split: Split, record: Record | None) -> Dataset:
+    """With the numbers of classes and the normalisation of `record`; what the config says itself stays."""
+    if record is not None:
+        dataset = numbered(dataset, record.class_names)
+        given = run.data.dict_normalization.get(dataset.name)
+        known = record.normalization(dataset)
+        if known is not None and (given is None or given.kind == "stats"):
+            return replace(dataset, normalization=known)
+    return with_statistics(dataset, run, split != "training")
+
+
+def source_options(run: Run, name: str) -> dict[str, Any]:
+    """What the source of a data set is given if its constructor takes it."""
+    return {
+        "resize": run.dataset_options.imagenet_resize.get(name),
+        "fill_value": run.dataset_options.fields_fill_value.get(name),
+        "tile_dims": len(run.spatial_tile),
+        "label_geometry": run.data.label_geometry,
+    }
+
+
+def remote_files(run: Run, scratch: Scratch) -> Files:
+    """What reads paths and URLs, with a cache and a limit as the config says."""
+    cache = Cache.at(run.data.cache_dir, run.data.cache_size, scratch)
+    return Files(cache, max_item_bytes=run.data.max_item_bytes)
+
+
+def check_classes(run: Run, datasets: Sequence[Dataset], names: Sequence[str], first: Sequence[str]) -> None:
+    """ConfigError where images are to have a class each and have one for each voxel, or there are too many.
+
+    `names` are those of all classes, of which `first` are those of the weights that the run starts from.
+    """
+    if run.task != "classification" and not (run.task == "diffusion" and "class" in run.model.conditions):
+        return
+    for one in datasets:
+        if any(item.label is not None and item.class_index is None for item in one.items[:1]):
+            message = (
+                f"{one.name} has a class per voxel, not one per image; use a source with classes (imagenet)"
+            )
+            raise run.error("data.dataset", message, run.data.dataset)
+    if len(names) > run.num_classes:
+        where = "the data sets together" + (" and trainer.start_from" if first else "")
+        advice = "; trainer.start_without=[head] leaves those of the weights out" if first else ""
+        message = f"{where} have {len(names)} classes: {in_words(names)}{advice}"
+        raise run.error("data.num_classes", message, run.num_classes)

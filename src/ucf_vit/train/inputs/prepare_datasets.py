@@ -1,0 +1,37 @@
+"""The data sets of a run, written for fast reading of its tiles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from ucf_vit.config import Run
+from ucf_vit.data.prepare.conversion import Origin, Settings
+from ucf_vit.data.storage.scratch import Scratch
+from ucf_vit.train.inputs.datasets import remote_files, source_options
+
+
+def origins(
+    run: Run, destination: Path, settings: Settings
+) -> Iterator[tuple[str, str, Origin, Path, Settings]]:
+    """Key, name, source, directory below `destination` and settings of each data set that `run` names.
+
+    These are those of data.dict_root_dirs, data.validation and data.test. All items are prepared with all
+    that the config says about reading them, not only those of its ranges.
+    """
+    data = run.data
+    settings = replace(settings, tile=tuple(run.spatial_tile))
+    if data.on_error == "skip":
+        settings = replace(settings, on_error="skip", max_errors=data.max_errors)
+    scratch = Scratch()
+    given = {"scratch": scratch, "files": remote_files(run, scratch)}
+    for key, end in (("dict_root_dirs", ""), ("validation", "_validation"), ("test", "_test")):
+        for name, root in getattr(data, key).items():
+            if end and name + end in run.datasets:
+                raise run.error(
+                    f"data.{key}", f"would be written over data set {name + end}; rename that", root
+                )
+            options = source_options(run, name) | given
+            origin = Origin.of(data.dataset, root, data.dict_in_variables[name], options)
+            yield key, name, origin, destination / (name + end), settings

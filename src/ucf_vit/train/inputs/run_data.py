@@ -1,0 +1,164 @@
+"""The data of a run: batches to train on, and held-out ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from ucf_vit.config import Run
+from ucf_vit.data.batch import Batch, Skipped
+from ucf_vit.data.class_names import in_words, numbered
+from ucf_vit.data.dataset import Dataset
+from ucf_vit.data.loader.stream import Stream
+from ucf_vit.data.loader.whole_items import examples, volumes
+from ucf_vit.data.storage.scratch import Scratch
+from ucf_vit.parallel.ranks.world import World
+from ucf_vit.tasks import Task
+from ucf_vit.train.data_record import Record
+from ucf_vit.train.inputs.datasets import build_datasets, check_classes, remote_files
+from ucf_vit.train.inputs.plan_files import Planned
+from ucf_vit.train.inputs.used_items import check_apart
+from ucf_vit.train.same_on_all_ranks import check_data
+
+
+@dataclass(frozen=True)
+class Data:
+    """What a run reads; `examples` gives a tile of each of the data sets that train, not augmented."""
+
+    training: Sequence[Dataset]
+    record: Record
+    train: Stream
+    held_out: HeldOut
+    examples: Callable[[], Iterator[Batch]]
+
+    @property
+    def has_validation(self) -> bool:
+        """Whether anything is held out."""
+        return bool(self.held_out.datasets)
+
+    def validation(self) -> Iterator[Batch]:
+        """The held-out batches of this process, anew."""
+        return self.held_out.batches()
+
+    def close(self) -> None:
+        """End the loader processes."""
+        self.train.close()
+        self.held_out.close()
+
+    def of_main(self, world: World) -> tuple[Sequence[Dataset], Sequence[Dataset]]:
+        """Training and held-out data sets on the first process, which all have in common; none on others."""
+        return (self.training, self.held_out.datasets) if world.is_main else ((), ())
+
+    def in_words(self) -> dict[str, str]:
+        """What belongs to each data set, names of classes, and how many items there are for what."""
+        listed = {"Data": "; ".join(f"{one.name}: {one.listed}" for one in self.training)}
+        classes = {"Classes": in_words(self.record.class_names)} if self.record.class_names else {}
+        items = {"Training items": self.training, "Validation items": self.held_out.datasets}
+        return listed | classes | {title: _counts(datasets) for title, datasets in items.items() if datasets}
+
+
+def _counts(datasets: Sequence[Dataset]) -> str:
+    """`120 (ct: 80, mr: 40)`."""
+    counts = {one.name: len(one.items) for one in datasets}
+    each = ", ".join(f"{name}: {count:,}" for name, count in counts.items())
+    return f"{sum(counts.values()):,} ({each})"
+
+
+def build_data(
+    run: Run,
+    world: World,
+    task: Task,
+    planned: Planned | None = None,
+    record: Record | None = None,
+    first_classes: Sequence[str] = (),
+) -> Data:
+    """Training and held-out data of this process; by a plan, each rank trains on tiles of its own.
+
+    Classes and values are those of `record` where a run goes on; a new run numbers `first_classes` first.
+    Raises DataError naming the file or directory.
+    """
+    scratch = Scratch()
+    files = remote_files(run, scratch)
+    known = None if planned is None else partial(planned.shapes_of, files)
+    training = build_datasets(run, scratch, record=record, read_shapes=known, files=files)
+    if not training:
+        raise run.error("data.dict_end_idx", "leaves no data set any file to train on", run.data.dict_end_idx)
+    record = _recorded(run, task, training, record, first_classes)
+    training = [numbered(one, record.class_names) for one in training]
+    held_out = build_datasets(run, scratch, "validation", record=record, files=files)
+    held_out = [one for one in held_out if len(one.items)]
+    check_data([*training, *held_out], world)
+    check_apart(training, held_out)
+    train = Stream(
+        training,
+        augmentation=run.task if run.data.augmentation else None,
+        keep_orientation=run.data.keep_orientation,
+        plan=None if planned is None else planned.plan,
+        **_of_streams(run, world, task),
+    )
+    tiles = partial(examples, training, run.data.single_channel)
+    return Data(training, record, train, HeldOut(run, world, task, held_out), tiles)
+
+
+class HeldOut:
+    """This process's share of `datasets` as `task.evaluate` wants it: whole items, or batches of tiles."""
+
+    def __init__(self, run: Run, world: World, task: Task, datasets: Sequence[Dataset]) -> None:
+        self.datasets = datasets
+        self._skipped: dict[str, Skipped] = {}
+        self._stream: Stream | None = None
+        self._whole: dict[str, Any] = {"rank": world.data_rank, "ranks": world.data_size}
+        self._whole |= {"single_channel": run.data.single_channel, "on_error": run.data.on_error}
+        if datasets and not task.whole_volumes:
+            self._stream = Stream(datasets, shuffle=False, draw_trees=False, **_of_streams(run, world, task))
+
+    def batches(self) -> Iterator[Batch]:
+        """All of it, from the start at every call."""
+        if self._stream is None:
+            return volumes(self.datasets, **self._whole, on_skip=self._skip)
+        self._stream.epoch = self._stream.position = 0
+        return iter(self._stream)
+
+    @property
+    def skipped(self) -> tuple[Skipped, ...]:
+        """The unreadable files met so far, each once."""
+        return tuple(self._skipped.values()) if self._stream is None else self._stream.skipped
+
+    def close(self) -> None:
+        """End the loader processes."""
+        if self._stream is not None:
+            self._stream.close()
+
+    def _skip(self, one: Skipped) -> None:
+        self._skipped[one.file] = one
+
+
+def _of_streams(run: Run, world: World, task: Task) -> dict[str, Any]:
+    """What all streams of this process are given."""
+    data = run.data
+    return {
+        "batch_size": data.batch_size,
+        "seed": run.trainer.seed,
+        "single_channel": data.single_channel,
+        "num_workers": data.num_workers,
+        "pin_memory": data.pin_memory,
+        "on_error": data.on_error,
+        "max_errors": data.max_errors,
+        "patcher": task.patcher if data.patching_in == "loader" else None,
+        "rank": world.data_rank,
+        "ranks": world.data_size,
+    }
+
+
+def _recorded(
+    run: Run, task: Task, training: Sequence[Dataset], before: Record | None, first_classes: Sequence[str]
+) -> Record:
+    """The record of training on these data sets, of which `task` is told; see `build_data`."""
+    found = Record.of(training, first_classes)
+    if before is not None:
+        found = replace(found, class_names=before.class_names or found.class_names, task=before.task)
+    check_classes(run, training, found.class_names, first_classes)
+    found.restore(task)
+    return found

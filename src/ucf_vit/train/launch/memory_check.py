@@ -1,0 +1,44 @@
+"""Whether a network has room where it is to be, before any of it is made."""
+
+from __future__ import annotations
+
+import torch
+from rich.filesize import decimal
+
+from ucf_vit.config import Run, parameters
+from ucf_vit.core.errors import UserError
+from ucf_vit.core.memory import memory_here
+from ucf_vit.train.launch.rank import Place
+
+NUMBER = 4
+"""Bytes of a weight."""
+
+
+def check_room(run: Run, place: Place, device: torch.device) -> None:
+    """UserError where the weights are certain to be more than the memory for them.
+
+    Mode simple makes them whole in host memory, in each process of this machine; mode fsdp a share of them on
+    the device.
+    """
+    weights = NUMBER * parameters(run)
+    if run.parallelism.mode == "simple":
+        need, have, where = weights * place.local_size, memory_here(), "this machine"
+    else:
+        sizes = run.check_ranks(place.size)
+        here = 1 if device.type == "cuda" else place.local_size
+        shards = sizes["fsdp_size"] * sizes["seq_par_size"] * sizes["tensor_par_size"]
+        need, (have, where) = weights // shards * here, _memory_of(device)
+    if have is not None and need > have:
+        split = "" if place.local_size == 1 else f" in {place.local_size} processes"
+        net = run.model
+        raise UserError(
+            f"{run.where('model.embed_dim')}: the weights take {decimal(need)} or more{split}, {where} has "
+            f"{decimal(have)}; lower model.embed_dim = {net.embed_dim} or model.depth = {net.depth}, or "
+            "spread them over more ranks: parallelism.mode=fsdp parallelism.fsdp_size=N"
+        )
+
+
+def _memory_of(device: torch.device) -> tuple[int | None, str]:
+    if device.type == "cuda":
+        return torch.cuda.get_device_properties(device).total_memory, "the device"
+    return memory_here(), "this machine"

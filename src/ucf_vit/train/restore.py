@@ -1,0 +1,171 @@
+"""Checkpoints into networks: for inference, and to go on with a run."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from ucf_vit import checkpoint
+from ucf_vit.checkpoint.mismatch import mismatch, reshaped
+from ucf_vit.checkpoint.shards import Shards
+from ucf_vit.config import Run, differences
+from ucf_vit.core.errors import CheckpointError, brief
+from ucf_vit.tasks.task import Task
+from ucf_vit.train.ema import Ema
+from ucf_vit.train.optimizer import load_moments
+from ucf_vit.train.run_directory import write_config
+from ucf_vit.train.state import State
+
+log = logging.getLogger(__name__)
+STATE_FILE = "state.pt"
+
+
+def load_for_inference(
+    task: Task, run: Run, read: checkpoint.Checkpoint, without: Sequence[str] = ()
+) -> list[str]:
+    """As `load_weights`, with the averaged weights where the checkpoint has some.
+
+    Modules named in `without` keep the weights that they have.
+    """
+    if read.has_average:
+        log.info("%s: using the averaged weights", read.directory)
+    return _load(task, run, read, (checkpoint.WEIGHTS, checkpoint.AVERAGED), without)
+
+
+def load_weights(task: Task, run: Run, read: checkpoint.Checkpoint) -> list[str]:
+    """Put a checkpoint's weights into `task`, which `run` describes; see `differences` for what is returned.
+
+    A warning names what the network is or sees otherwise than when it was trained. CheckpointError when the
+    weights are those of another network.
+    """
+    return _load(task, run, read, (checkpoint.WEIGHTS,))
+
+
+def _load(
+    task: Task, run: Run, read: checkpoint.Checkpoint, kinds: Iterable[str], without: Sequence[str] = ()
+) -> list[str]:
+    differing = differences(read.config, run)
+    try:
+        load_tensors(task, [read.shards(kind) for kind in kinds], without)
+    except OtherNetworkError as how:
+        trained = read.directory.parent / "config.yaml"
+        advice = f"; repeat the overrides of the training, or evaluate {trained}. " if differing else ""
+        raise OtherNetworkError(
+            f"{read.directory} holds another network than the config describes: "
+            f"{'; '.join(differing)}{advice}{how}",
+            how.reshaped,
+        ) from None
+    if differing:
+        log.warning("%s was trained otherwise: %s", read.directory, "; ".join(differing))
+    return differing
+
+
+class OtherNetworkError(CheckpointError):
+    """Weights are those of another network; the message says how they differ.
+
+    Modules are `reshaped` whose weights only have other shapes, where nothing else differs.
+    """
+
+    def __init__(self, message: str, reshaped: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.reshaped = tuple(reshaped)
+
+
+def load_tensors(task: Task, sources: Sequence[Shards], without: Sequence[str] = ()) -> None:
+    """Put tensors by name into `task`, of several sources the last; a rank reads what it holds of each.
+
+    Those of modules named in `without` stay as they are. Raises OtherNetworkError where names or shapes are
+    not those of `task`.
+    """
+    left = tuple(f"{name}." for name in without)
+    own = {name: tensor for name, tensor in task.state_dict().items() if not name.startswith(left)}
+    shapes = {
+        name: shape
+        for source in sources
+        for name, shape in source.shapes.items()
+        if not name.startswith(left)
+    }
+    if how := mismatch(own, shapes):
+        raise OtherNetworkError(how, reshaped(own, shapes))
+    found: dict[str, Tensor] = {}
+    for source in sources:
+        found |= source.parts(own)
+    task.load_state_dict(found, strict=not without)
+
+
+def resume(state: State, run: Run, read: checkpoint.Checkpoint) -> None:
+    """Continue from a checkpoint, from now on with the config of `run`."""
+    directory = read.directory
+    state.world.on_main(lambda: _check(read))
+    load_weights(state.task, run, read)
+    load_moments(state.task, state.optimizer, read.shards(checkpoint.OPTIMIZER))
+    _load_state(state, read)
+    state.count(run.trainer)
+    _resume_average(state, run.trainer.ema_decay, read)
+    write_config(directory.parent, run, state.world)
+    state.slot = state.world.on_main(lambda: _slot_before(directory, run.trainer.checkpoint_filename))
+    log.info("resumed from %s: step %d of %d", directory, state.step, state.total_steps)
+    if read.state.get("held_out", state.held_out) != state.held_out:
+        log.warning(
+            "other items validate than before: the best result so far is not one on these, and is dropped"
+        )
+    if changes := _changes(state, read.state):
+        log.info("the steps are others from here on: %s", changes)
+    if state.step >= state.total_steps:
+        log.warning("nothing left to do: raise trainer.max_epochs or trainer.max_steps to train further")
+
+
+def _check(read: checkpoint.Checkpoint) -> None:
+    """CheckpointError where a checkpoint is not of a run that can go on."""
+    path = read.directory / STATE_FILE
+    checkpoint.check_state(read.state, path)
+    if read.state["step"] != read.meta["step"]:
+        raise CheckpointError(f"{path}: of step {read.state['step']}, but {checkpoint.META} of another")
+
+
+def _load_state(state: State, read: checkpoint.Checkpoint) -> None:
+    try:
+        state.load_state_dict(read.state)
+    except (LookupError, TypeError, ValueError, ArithmeticError) as cause:
+        path = read.directory / STATE_FILE
+        raise CheckpointError(f"{path}: no run can go on from it ({brief(cause)})") from None
+
+
+def _slot_before(directory: Path, name: str) -> str:
+    """The slot that the next save leaves as it is: that of the checkpoint resumed from, or the newest."""
+    if directory in checkpoint.slots(directory.parent, name):
+        return directory.name
+    slot = checkpoint.newest_slot(directory.parent, name)
+    return "" if slot is None else slot.name
+
+
+def _changes(state: State, saved: Mapping[str, Any]) -> str:
+    """What makes the steps of this run others than those of the checkpoint, or nothing."""
+    now, then = state.stream.state_dict(), saved["stream"]
+    values = {
+        "ranks": (then.get("ranks", now["ranks"]), now["ranks"]),
+        "global batch": (then["global_batch"], now["global_batch"]),
+        "steps per epoch": (saved["steps_per_epoch"], state.steps_per_epoch),
+    }
+    told = [f"{name} {new} (was {old})" for name, (old, new) in values.items() if new != old]
+    return ", ".join([*told, f"{state.stream.left} batches left of this epoch"]) if told else ""
+
+
+def _resume_average(state: State, decay: float, read: checkpoint.Checkpoint) -> None:
+    if decay:
+        state.ema = Ema(state.task, decay)
+    if state.ema is not None and read.has_average:
+        shards = read.shards(checkpoint.AVERAGED)
+        if how := mismatch(state.ema.weights, shards.shapes):
+            raise CheckpointError(f"{read.directory}: the averaged weights are of another network: {how}")
+        if not read.state.get("ema"):
+            raise CheckpointError(f"{read.directory / STATE_FILE}: says nothing of the averaged weights")
+        state.ema.load_state_dict(read.state["ema"], shards.parts(state.ema.weights))
+    elif state.ema is not None:
+        log.info("trainer.ema_decay: %s has no averaged weights; they start from its weights", read.directory)
+    elif read.has_average:
+        log.info("trainer.ema_decay is 0: the averaged weights of %s are dropped", read.directory)

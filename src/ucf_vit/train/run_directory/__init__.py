@@ -1,0 +1,7 @@
+"""The directory of a run: who trains there, which files are the run's own, and how it is opened."""
+
+from ucf_vit.train.run_directory.lock import locked
+from ucf_vit.train.run_directory.opening import described, open_directory, write_config
+from ucf_vit.train.run_directory.owned import claim
+
+__all__ = ["claim", "described", "locked", "open_directory", "write_config"]

@@ -1,0 +1,95 @@
+"""Opening the directory of a run: for a new run, or for one that goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from ucf_vit import checkpoint
+from ucf_vit.checkpoint.locate import find_start
+from ucf_vit.config import Run, dump
+from ucf_vit.core.atomic_files import write_atomic
+from ucf_vit.core.errors import CheckpointError, UserError
+from ucf_vit.parallel.ranks.world import World
+from ucf_vit.train.run_directory.owned import OUTPUTS, Owned, adopt, claim
+
+CONFIG = "config.yaml"
+
+
+def open_directory(run: Run, world: World) -> tuple[checkpoint.Checkpoint | None, list[str]]:
+    """Make the run's directory ready, with the config of what is trained in it.
+
+    Returns the checkpoint to continue from, or None for none, and what the user should know about the choice.
+    Collective. Raises UserError when the directory holds another run that would be lost, and
+    CheckpointError when there are checkpoints to resume from and none is valid.
+    """
+    directory = Path(run.trainer.checkpoint_path)
+
+    def begin() -> None:
+        start = find_start(run) if run.trainer.start_from else None
+        _make_room(directory, run, names, start)
+        claim(directory, *OUTPUTS, checkpoints=names)
+        write_atomic(directory / CONFIG, described(run))
+
+    names = (run.trainer.checkpoint_filename, checkpoint.BEST)
+    _on_main(world, directory, lambda: (Owned.read(directory) or Owned(directory)).clean_up())
+    newest, notes = _to_resume(directory, run, world) if run.trainer.resume_from_checkpoint else (None, [])
+    _on_main(world, directory, begin if newest is None else lambda: adopt(directory, names))
+    return newest, notes
+
+
+def _on_main(world: World, directory: Path, work: Callable[[], None]) -> None:
+    def guarded() -> None:
+        try:
+            work()
+        except OSError as cause:
+            raise UserError(f"trainer.checkpoint_path {directory}: cannot be written ({cause})") from None
+
+    world.on_main(guarded)
+
+
+def _to_resume(directory: Path, run: Run, world: World) -> tuple[checkpoint.Checkpoint | None, list[str]]:
+    """The checkpoint that is named, else the newest of all: a kill may have left `best` and no slot yet."""
+    wanted, name = run.trainer.checkpoint_filename_for_loading, run.trainer.checkpoint_filename
+    candidates = world.on_main(
+        lambda: checkpoint.find(directory, wanted) if wanted else checkpoint.find_all(directory, name)
+    )
+    newest, problems = checkpoint.load_first(candidates, world)
+    if newest is not None:
+        return newest, [f"{problem}; using an older one" for problem in problems]
+    if wanted:
+        raise CheckpointError(
+            f"{directory}: no checkpoint {wanted!r} (trainer.checkpoint_filename_for_loading)"
+        )
+    return None, [f"{directory}: no checkpoint to resume from; starting anew"]
+
+
+def _make_room(directory: Path, run: Run, names: Sequence[str], start: Path | None) -> None:
+    own = Owned.read(directory)
+    found = (own or Owned(directory, checkpoints=frozenset(names))).found()
+    if own is None:
+        found = [one for one in found if (one / checkpoint.META).exists()]
+    if found and (own is None or not run.trainer.overwrite):
+        way = "replace it with trainer.overwrite=true, " if own is not None else ""
+        raise UserError(
+            f"trainer.checkpoint_path {directory} holds a run already. Continue it with "
+            f"trainer.resume_from_checkpoint=true, {way}or name another directory"
+        )
+    if start is not None and start.absolute() in [one.absolute() for one in found]:
+        raise UserError(
+            f"trainer.start_from {start} belongs to the run that trainer.overwrite=true would remove; "
+            "name another trainer.checkpoint_path"
+        )
+    if own is not None:
+        own.remove()
+
+
+def write_config(directory: Path, run: Run, world: World) -> None:
+    """Write what `run` says to the directory of the run (collective)."""
+    _on_main(world, directory, lambda: write_atomic(directory / CONFIG, described(run)))
+
+
+def described(run: Run) -> str:
+    """What a run says of itself: its config, which replaces no other run when it is given again."""
+    trainer = run.trainer.model_copy(update={"overwrite": False})
+    return dump(run.model_copy(update={"trainer": trainer}))

@@ -1,0 +1,143 @@
+"""Which files in a directory a run has written itself: it replaces no others.
+
+`run.json` lists them. Nothing but a run writes that file.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ucf_vit import checkpoint
+from ucf_vit.checkpoint.swap_directory import remove
+from ucf_vit.core.atomic_files import clean_up, write_atomic
+from ucf_vit.core.errors import UserError
+from ucf_vit.core.names import is_file_name
+from ucf_vit.train.evaluation_files import FOLDER as EVALUATIONS
+from ucf_vit.train.evaluation_files import read_evaluation
+
+FILE, FORMAT = "run.json", 1
+PICTURES = "pictures"
+OUTPUTS = ("config.yaml", "metrics.jsonl", "log.txt", "report.html", "report.json")
+
+
+@dataclass(frozen=True)
+class Owned:
+    """What a run has written in `directory`: `files`, by their paths in it, and `checkpoints`, by name.
+
+    `leaving` is set while all of it is being removed for another run.
+    """
+
+    directory: Path
+    files: frozenset[str] = frozenset()
+    checkpoints: frozenset[str] = frozenset()
+    leaving: bool = False
+
+    @classmethod
+    def read(cls, directory: Path) -> Owned | None:
+        """What is said in `directory`; None where no run has written there. UserError where it is damaged."""
+        path = directory / FILE
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, RecursionError) as cause:
+            raise UserError(f"{path}: cannot be read ({cause})") from None
+        try:
+            files, names = (tuple(map(str, content[key])) for key in ("files", "checkpoints"))
+            good = content["format"] == FORMAT and all(map(_is_output, files))
+            good = good and all(map(is_file_name, names))
+            leaving = content["leaving"] is True
+        except (TypeError, LookupError):
+            good = False
+        if not good:
+            raise UserError(f"{path}: not what a run writes; name another trainer.checkpoint_path")
+        return cls(directory, frozenset(files), frozenset(names), leaving)
+
+    def write(self) -> None:
+        """Put this into the directory."""
+        content = {
+            "format": FORMAT,
+            "files": sorted(self.files),
+            "checkpoints": sorted(self.checkpoints),
+            "leaving": self.leaving,
+        }
+        write_atomic(self.directory / FILE, json.dumps(content, indent=1) + "\n")
+
+    def clean_up(self) -> None:
+        """Finish what a kill left undone; only who trains there may call it."""
+        if self.leaving:
+            self.remove()
+        for name in (FILE, *self.files):
+            clean_up(self.directory / name)
+        checkpoint.clean_up(self.directory, *self.checkpoints)
+
+    def found(self) -> list[Path]:
+        """The checkpoints that are there."""
+        return _checkpoints(self.directory, self.checkpoints)
+
+    def remove(self) -> None:
+        """Remove all of it, so that a kill leaves nothing that could be taken for a run."""
+        Owned(self.directory, self.files, self.checkpoints, leaving=True).write()
+        for one in self.found():
+            remove(one)
+        for name in self.files:
+            path = self.directory / name
+            if path.is_file() or path.is_symlink():
+                path.unlink()
+        for path in (self.directory / EVALUATIONS).glob("*.json"):
+            if read_evaluation(path) is not None:
+                path.unlink()
+        for folder in (self.directory / PICTURES, self.directory / EVALUATIONS):
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
+        Owned(self.directory).write()
+
+
+def claim(directory: Path, *files: str, checkpoints: Iterable[str] = ()) -> None:
+    """Say that what is called so from now on is of the run in `directory`.
+
+    UserError, naming them, where some are there already and are not.
+    """
+    known = Owned.read(directory)
+    own = known or Owned(directory)
+    new, names = set(files) - own.files, set(checkpoints) - own.checkpoints
+    taken = [name for name in sorted({*new, *(() if known else (PICTURES,))}) if _is_there(directory / name)]
+    taken += [path.name for path in _checkpoints(directory, names)]
+    if taken:
+        shown = ", ".join(taken)
+        raise UserError(
+            f"{directory} holds {shown}, which no run has written there and a run would replace; move it, or "
+            "name another trainer.checkpoint_path"
+        )
+    if new or names:
+        Owned(directory, own.files | new, own.checkpoints | names).write()
+
+
+def adopt(directory: Path, checkpoints: Iterable[str]) -> None:
+    """Take over a run that goes on; of one without a list, all that has the names of outputs is its own."""
+    if Owned.read(directory) is None:
+        pictures = (f"{PICTURES}/{path.name}" for path in (directory / PICTURES).glob("*.png"))
+        files = frozenset(filter(_is_output, (*OUTPUTS, *pictures)))
+        Owned(directory, files, frozenset(checkpoints)).write()
+    claim(directory, checkpoints=checkpoints)
+
+
+def _checkpoints(directory: Path, names: Iterable[str]) -> list[Path]:
+    """Directories that checkpoints of these names have."""
+    found: list[Path] = []
+    for name in names:
+        found += [directory / name] if name == checkpoint.BEST else checkpoint.slots(directory, name)
+        found += checkpoint.kept(directory, name)
+    return [path for path in found if path.is_dir()]
+
+
+def _is_there(path: Path) -> bool:
+    return path.exists() or path.is_symlink()
+
+
+def _is_output(name: str) -> bool:
+    folder, _, file = name.rpartition("/")
+    return name in OUTPUTS or (folder == PICTURES and is_file_name(file) and file.endswith(".png"))

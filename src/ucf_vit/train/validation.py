@@ -1,0 +1,42 @@
+"""Metrics on held-out data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+from ucf_vit.data.batch import Batch
+from ucf_vit.parallel.ranks.world import World
+from ucf_vit.parallel.shard import gathered_weights
+from ucf_vit.tasks.task import Task
+
+
+def evaluate(
+    task: Task, batches: Iterable[Batch], world: World, dtype: torch.dtype = torch.float32
+) -> dict[str, float]:
+    """The task's metrics over the batches of all processes, which may have different numbers of them.
+
+    A metric without a single value (a class that never occurs) is NaN, and so is one of which a value is.
+    """
+    return task.metrics(evaluate_totals(task, batches, world, dtype))
+
+
+@torch.no_grad()
+def evaluate_totals(
+    task: Task, batches: Iterable[Batch], world: World, dtype: torch.dtype = torch.float32
+) -> dict[str, Tensor]:
+    """The sums over the batches of all processes of what `task.evaluate` returns."""
+    training = task.training
+    task.eval()
+    totals = task.totals()
+    with gathered_weights(task):
+        for batch in batches:
+            with torch.autocast(world.device.type, dtype, enabled=dtype != torch.float32):
+                for name, more in task.evaluate(batch.to(world.device)).items():
+                    totals[name] += more.cpu()
+    task.train(training)
+    summed = world.sum(torch.cat([one.flatten() for one in totals.values()])).cpu()
+    parts = summed.split([one.numel() for one in totals.values()])
+    return {name: part.view_as(one) for (name, one), part in zip(totals.items(), parts, strict=True)}

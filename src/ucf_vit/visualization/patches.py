@@ -1,0 +1,85 @@
+"""What adaptive patching makes of an image, or of the data of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ucf_vit.config import Run
+from ucf_vit.core.errors import DataError
+from ucf_vit.data.formats.open_image import read_file
+from ucf_vit.data.formats.pictures import suffixes
+from ucf_vit.data.loader.whole_items import examples
+from ucf_vit.data.storage.scratch import Scratch
+from ucf_vit.drawing.patched_tile import patched
+from ucf_vit.drawing.patches import Picture, draw_examples, draw_patches, in_words
+from ucf_vit.patching.tree.choose import fitting_tile, usual_length, usual_patch
+from ucf_vit.patching.tree.forest import Forest
+from ucf_vit.patching.tree.patcher import AdaptivePatcher
+from ucf_vit.train.build import build_patcher
+from ucf_vit.train.inputs.datasets import build_datasets
+
+
+def picture_of_file(
+    path: Path,
+    *,
+    length: int | None = None,
+    patch_size: int | None = None,
+    min_leaf: int = 2,
+    detail: str = "auto",
+    smoothing: int | None = None,
+    separate_channels: bool = False,
+) -> Picture:
+    """The adaptive patches of one image or volume: of its middle, cut to sides that have large roots.
+
+    Values are those stored. What is not given is chosen from the size; a `length` that the tile can't have
+    becomes the next smaller one. Raises UserError for what cannot be read or cut so.
+    """
+    image = read_file(path)
+    shape = image.shape[1:]
+    tile = fitting_tile(shape, min_leaf, length)
+    middle = (slice((side - part) // 2, (side + part) // 2) for side, part in zip(shape, tile, strict=True))
+    patch_size = patch_size or usual_patch(tile)
+    forest = Forest(tile, min_leaf)
+    kept = forest.reachable(length) if length else usual_length(forest, patch_size)
+    patcher = AdaptivePatcher(
+        tile_size=tile,
+        patch_size=patch_size,
+        fixed_length=kept,
+        min_leaf=min_leaf,
+        detail=detail,
+        detail_smoothing=None if smoothing is None else [smoothing],
+        separate_channels=separate_channels,
+    )
+    title = path.name if tile == shape else f"{path.name}, the middle of {' x '.join(map(str, shape))}"
+    eight_bits = path.suffix.lower() in suffixes() and image.dtype == np.uint8
+    pixels = torch.from_numpy(image[(slice(None), *middle)].astype(np.float32))
+    drawn = patched(pixels, patcher, window=(0.0, 255.0) if eight_bits else None)
+    words = in_words(drawn)
+    if length and length != kept:
+        words += (
+            f"\n{kept:,} tokens, not {length:,}: this tile can have {forest.num_roots:,} + "
+            f"{forest.branches - 1}n, up to {forest.num_cells:,}"
+        )
+    return Picture(path.stem, draw_patches(drawn, title), words)
+
+
+def pictures_of_run(run: Run) -> Iterator[Picture]:
+    """The patches of a training tile of each data set, as an evaluation would see it.
+
+    Raises ConfigError if the run has no adaptive patches, DataError if a data set has no readable item.
+    """
+    patcher = build_patcher(run)
+    if patcher is None:
+        raise run.error("model.adaptive_patching", "no trees grow in this run; set it to true", False)
+    for dataset in build_datasets(run, Scratch()):
+        if not dataset.items:
+            raise DataError(f"{dataset.name}: no item in the range; widen dict_start_idx to dict_end_idx")
+        pictures = list(draw_examples(examples([dataset], run.data.single_channel), patcher))
+        if not pictures:
+            first = dataset.items[0].image
+            raise DataError(f"{dataset.name}: none of its items can be read, such as {first}")
+        yield from pictures
