@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ucf_vit.config.describe import reference
+from ucf_vit.config import reference
 
 if __name__ == "__main__":
     page = Path(__file__).parents[1] / "docs" / "configuration.md"

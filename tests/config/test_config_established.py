@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from ucf_vit.config import load
+from ucf_vit.config.check_ranks import check_ranks
 from ucf_vit.core.errors import ConfigError
 
 ESTABLISHED = Path(__file__).parent / "established"
@@ -29,7 +30,7 @@ def test_each_of_the_eight_trains_what_its_folder_says(path):
     assert run.task == run.trainer.task == task
     assert load(path, task=task) == load(path, ["trainer.task=" + task]) == run
     ranks = run.parallelism.simple_ddp_size * run.parallelism.fsdp_size
-    assert run.check_ranks(ranks)["simple_ddp_size"] == run.parallelism.simple_ddp_size
+    assert check_ranks(run, ranks)["simple_ddp_size"] == run.parallelism.simple_ddp_size
 
 
 def test_there_are_eight():
@@ -44,7 +45,7 @@ def test_a_masked_autoencoder():
     assert (run.model.mask_ratio, run.model.decoder_embed_dim, run.model.mlp_ratio) == (0.6, 384, 4.0)
     assert run.grid == (16, 16)
     assert run.dataset_options.imagenet_resize == {"photos": [256, 256]}
-    assert run.check_ranks(16)["simple_ddp_size"] == 16
+    assert check_ranks(run, 16)["simple_ddp_size"] == 16
 
 
 def test_a_unetr_with_the_keys_of_a_masked_autoencoder_too():

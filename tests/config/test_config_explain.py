@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ucf_vit.config.describe import explain, reference
+from ucf_vit.config import explain, reference
 from ucf_vit.config.describe.keys import keys, sections
 from ucf_vit.core.errors import ConfigError
 

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ucf_vit.config import Parallelism, load
+from ucf_vit.config.check_ranks import check_ranks
 from ucf_vit.core.errors import ConfigError
 
 size = st.integers(1, 6)
@@ -40,26 +41,26 @@ def test_one_size_takes_what_is_left(free, others, ranks):
 
 def test_a_run_says_where_its_size_is_written(small):
     run = load(small, ["parallelism.simple_ddp_size=8"])
-    assert run.check_ranks(8) == {
+    assert check_ranks(run, 8) == {
         "simple_ddp_size": 8,
         "fsdp_size": 1,
         "seq_par_size": 1,
         "tensor_par_size": 1,
     }
     with pytest.raises(ConfigError) as error:
-        run.check_ranks(2)
+        check_ranks(run, 2)
     assert str(error.value).startswith(
         "override parallelism.simple_ddp_size=8: parallelism.simple_ddp_size = 8: the sizes make 8 ranks "
     )
     assert "set parallelism.simple_ddp_size=-1" in str(error.value)
-    assert load(small).check_ranks(3)["simple_ddp_size"] == 3
+    assert check_ranks(load(small), 3)["simple_ddp_size"] == 3
 
 
 def test_ranks_that_split_tokens_are_judged_when_their_number_is_known(small):
     sizes = ["parallelism.mode=fsdp", "parallelism.simple_ddp_size=1", "parallelism.seq_par_size=-1"]
     run = load(small, [*sizes, "model.drop_rate=0.1"])
-    assert run.check_ranks(4)["seq_par_size"] == 4
+    assert check_ranks(run, 4)["seq_par_size"] == 4
     with pytest.raises(ConfigError, match=r"auto becomes ring: .* / tensor_par_size 1 = 4, less than 5"):
-        run.check_ranks(5)
+        check_ranks(run, 5)
     with pytest.raises(ConfigError, match="has 32; take 32 or less"):
-        load(small, sizes).check_ranks(33)
+        check_ranks(load(small, sizes), 33)

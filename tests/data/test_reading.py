@@ -12,7 +12,8 @@ from ucf_vit.core.errors import DataError, UserError
 from ucf_vit.data.batch import Sample
 from ucf_vit.data.build_dataset import build_dataset
 from ucf_vit.data.limits import check_plain, memory
-from ucf_vit.data.reading import read_sample, reading, shape_of
+from ucf_vit.data.read_item import read_sample, shape_of
+from ucf_vit.data.reading import reading
 from ucf_vit.data.sources import Item, Source
 
 ITEM = Item("a", "/data/images/a.raw", "/data/labels/a.raw")

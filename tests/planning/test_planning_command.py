@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 import runs
 from ucf_vit.cli.main import app
 from ucf_vit.config import load
+from ucf_vit.config.check_ranks import check_ranks
 from ucf_vit.core.errors import ConfigError, DataError, UserError
 from ucf_vit.data.loader.stream import Stream
 from ucf_vit.data.sources import SOURCES
@@ -86,7 +87,7 @@ def test_the_printed_keys_can_be_pasted_and_leave_out_no_tile(config: Path) -> N
     text["load_balancing"] = section["load_balancing"] | {"auto_load_balancing": False}
     config.write_text(yaml.safe_dump(text))
     run = load(config, [])
-    run.check_ranks(6)
+    check_ranks(run, 6)
     followed = plan_run(run, 6, config.parent / "kept").plan
     assert run.data.order == "rank"
     assert (followed.dataset_group_list, followed.steps) == ("3:2:1", 8)

@@ -11,7 +11,7 @@ import typer
 
 from ucf_vit.cli.arguments import to_path
 from ucf_vit.config import TaskName, dump, load
-from ucf_vit.config.describe import explain as explain_key
+from ucf_vit.config import explain as explain_key
 
 app = typer.Typer(help="Explain keys; check and print configs.", no_args_is_help=True)
 

@@ -8,6 +8,7 @@ import typer
 
 from ucf_vit.cli.config import Config, Overrides, Task
 from ucf_vit.config import load
+from ucf_vit.config.check_ranks import check_ranks
 from ucf_vit.core.errors import UserError
 from ucf_vit.core.paths import escaped
 
@@ -31,7 +32,7 @@ def train(config: Config, overrides: Overrides = None, task: Task = None, nproc:
             f"{place.size} already; leave one of the two out"
         )
     if nproc > 1:
-        run.check_ranks(nproc)
+        check_ranks(run, nproc)
         said = ["--task", task] if task else []
         raise typer.Exit(spawn(nproc, ["train", escaped(str(config)), *(overrides or []), *said]))
     with start(run) as world:

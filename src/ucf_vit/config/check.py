@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from ucf_vit.config.check import (
+from ucf_vit.config.checks import (
     across_sections,
     adaptive,
     data,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
@@ -119,30 +120,6 @@ class Run(Section):
         """The error that `key` can't be used, with place and value; `message` says what was expected."""
         return report([Problem(tuple(key.split(".")), message, value)], self._origins)
 
-    def check_ranks(self, world_size: int) -> dict[str, int]:
-        """The four sizes of `parallelism` on `world_size` ranks, with -1 replaced by what is left.
-
-        Raises ConfigError if their product is not the number of ranks, if tensor ranks can't share the layers
-        evenly or others the tokens, or if the ranks of `load_balancing.dataset_group_list`, where it is in
-        use, are not all data ranks.
-        """
-        from ucf_vit.config.checks.parallel import shares, token_shares
-
-        try:
-            degrees = self.parallelism.degrees(world_size)
-        except ValueError as error:
-            size = self.parallelism.simple_ddp_size
-            raise self.error("parallelism.simple_ddp_size", str(error), size) from None
-        tensor, seq = degrees["tensor_par_size"], degrees["seq_par_size"]
-        if problems := [*shares(self, tensor), *token_shares(self, seq, tensor)]:
-            raise report(problems, self._origins)
-        ranks = degrees["simple_ddp_size"] * degrees["fsdp_size"]
-        balancing = self.load_balancing
-        if not balancing.auto_load_balancing and sum(balancing.groups()) != ranks:
-            raise self.error(
-                "load_balancing.dataset_group_list",
-                f"these are {sum(balancing.groups())} data ranks, but the run has {ranks}; make the list "
-                "anew, or set load_balancing.auto_load_balancing=true",
-                balancing.dataset_group_list,
-            )
-        return degrees
+    def report(self, problems: Sequence[Problem]) -> ConfigError:
+        """The error that tells all of `problems`, each with its place."""
+        return report(problems, self._origins)

@@ -17,7 +17,8 @@ from ucf_vit.core.urls import checked
 from ucf_vit.data.batch import Skipped
 from ucf_vit.data.check_dataset import check_channels, check_classes, check_small, check_tiles
 from ucf_vit.data.dataset import Dataset
-from ucf_vit.data.reading import reading, shape_of
+from ucf_vit.data.read_item import shape_of
+from ucf_vit.data.reading import reading
 from ucf_vit.data.sources import Item, Source, resolve
 from ucf_vit.data.sources.listing import few
 from ucf_vit.data.sources.source import describe

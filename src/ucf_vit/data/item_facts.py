@@ -13,7 +13,7 @@ import numpy as np
 from ucf_vit.core.errors import DataError
 from ucf_vit.data.batch import Sample
 from ucf_vit.data.dataset import Dataset
-from ucf_vit.data.reading import read_sample
+from ucf_vit.data.read_item import read_sample
 from ucf_vit.data.sources import Item
 from ucf_vit.data.storage import is_remote
 from ucf_vit.data.storage.store import UNKNOWN

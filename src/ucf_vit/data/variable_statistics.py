@@ -11,7 +11,7 @@ from typing import Any, Literal
 from ucf_vit.core.errors import DataError
 from ucf_vit.core.text import to_bytes
 from ucf_vit.data.dataset import Dataset
-from ucf_vit.data.reading import read_sample, reading_item
+from ucf_vit.data.read_item import read_sample, reading_item
 from ucf_vit.data.sources import Item
 from ucf_vit.data.values.normalization import Normalization, limits
 from ucf_vit.data.values.running_moments import Moments, moments

@@ -6,6 +6,7 @@ from rich.filesize import decimal
 from torch import nn
 
 from ucf_vit.config import Run
+from ucf_vit.config.check_ranks import check_ranks
 from ucf_vit.core.errors import UserError
 from ucf_vit.models import MAE
 from ucf_vit.parallel.ranks.mesh import AXES, Layout, layout_of
@@ -21,7 +22,7 @@ def describe_mesh(run: Run, ranks: int, per_node: int) -> str:
 
     Raises ConfigError if the sizes of `run` don't make so many ranks, UserError if nodes are not full.
     """
-    layout = layout_of(run.check_ranks(ranks))
+    layout = layout_of(check_ranks(run, ranks))
     if ranks > per_node and ranks % per_node:
         raise UserError(f"--gpus {ranks} does not divide by --gpus-per-node {per_node}; fill every node")
     model = build_network(run)

@@ -12,6 +12,7 @@ from ucf_vit import checkpoint
 from ucf_vit.checkpoint.saver import Saver
 from ucf_vit.checkpoint.swap_directory import remove
 from ucf_vit.config import Run
+from ucf_vit.config.check_ranks import check_ranks
 from ucf_vit.core.errors import CheckpointError
 from ucf_vit.core.log import FILE_ONLY
 from ucf_vit.tasks.task import Direction, Task
@@ -117,7 +118,7 @@ def _save(
     keep: bool = False,
     prune: Callable[[], None],
 ) -> None:
-    layout = {"mode": run.parallelism.mode, "ranks": state.world.size, **run.check_ranks(state.world.size)}
+    layout = {"mode": run.parallelism.mode, "ranks": state.world.size, **check_ranks(run, state.world.size)}
     meta = {
         "step": state.step,
         "epoch": state.epoch,

@@ -14,7 +14,7 @@ from ucf_vit.data.formats.netcdf import AS_STORED, XarrayFile, need
 from ucf_vit.data.storage import MissingError, Patience
 from ucf_vit.data.storage.by_fsspec import filesystem, root_of
 from ucf_vit.data.storage.failures import persist
-from ucf_vit.data.storage.store import surroundings
+from ucf_vit.data.storage.open_store import surroundings
 
 OPEN = 64
 """Stores that a process keeps open: their headers take several requests."""

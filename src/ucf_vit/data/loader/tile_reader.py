@@ -14,7 +14,7 @@ from ucf_vit.data.dataset import Dataset
 from ucf_vit.data.item_facts import Facts, FactsBook, check_label, find
 from ucf_vit.data.loader.augment import Augmentation
 from ucf_vit.data.loader.shared_memory import Layout, Part
-from ucf_vit.data.reading import read_sample, reading_item
+from ucf_vit.data.read_item import read_sample, reading_item
 from ucf_vit.data.sources import Item
 
 

@@ -15,7 +15,8 @@ from ucf_vit.core.urls import checked
 from ucf_vit.data.formats.prepared import manifest
 from ucf_vit.data.prepare.grid import check_sides, chunk_of, chunk_sides, rows_and_depth
 from ucf_vit.data.prepare.write import Job
-from ucf_vit.data.reading import reading, shape_of
+from ucf_vit.data.read_item import shape_of
+from ucf_vit.data.reading import reading
 from ucf_vit.data.sources import Item, Source, resolve, value_options
 from ucf_vit.data.sources.source import describe
 from ucf_vit.data.storage import Cache, Files

@@ -15,7 +15,7 @@ from ucf_vit.core.errors import DataError, UserError
 from ucf_vit.data.batch import Sample
 from ucf_vit.data.formats.prepared.hashes import settle
 from ucf_vit.data.formats.prepared.manifest import Pack
-from ucf_vit.data.reading import read_sample, reading_item
+from ucf_vit.data.read_item import read_sample, reading_item
 from ucf_vit.data.sources import Item, Source
 
 LEVEL = 3

@@ -15,7 +15,8 @@ from ucf_vit.core.urls import bare, is_remote, join
 from ucf_vit.data.limits import check_plain, check_size, memory
 from ucf_vit.data.storage.cache import Cache
 from ucf_vit.data.storage.failures import ChangedError, MissingError, Patience, ShortReadError, persist
-from ucf_vit.data.storage.store import UNKNOWN, Entry, Store, store_of
+from ucf_vit.data.storage.open_store import store_of
+from ucf_vit.data.storage.store import UNKNOWN, Entry, Store
 from ucf_vit.planning.inventory import stamp
 
 CONCURRENCY = 32

@@ -22,7 +22,7 @@ T = TypeVar("T")
 class World:
     """This process among all: `rank` of `size`, and the device it computes on.
 
-    `mesh` is that of `ucf_vit.parallel.ranks.mesh.make_mesh`; None: every process is a data rank (mode `simple`).
+    `mesh` is made by `parallel.ranks.mesh.make_mesh`; None: every process is a data rank (mode `simple`).
     `tokens` are the processes that have the tokens of the same samples between them; None: each has all.
     `watch` knows where the others are in the run, to name one that is lost.
     `group` is what values are exchanged in; None: the one that all processes are in from the start.

@@ -12,6 +12,7 @@ from statistics import median
 from typing import Any
 
 from ucf_vit.config import Run
+from ucf_vit.config.check_ranks import check_ranks
 from ucf_vit.core.errors import UserError
 from ucf_vit.data.build_dataset import ReadShapes
 from ucf_vit.data.storage import Files
@@ -150,7 +151,7 @@ def check_plan(run: Run, gpus: int, directory: Path) -> Outcome:
 
 
 def _plan(run: Run, gpus: int, directory: Path) -> tuple[Outcome, dict[str, Keeper]]:
-    degrees = run.check_ranks(gpus)
+    degrees = check_ranks(run, gpus)
     scratch = Scratch()
     files = remote_files(run, scratch)
     keepers = {name: Keeper(_file(directory, name), _source(run, name), files.stamp) for name in run.datasets}

@@ -6,6 +6,7 @@ import torch
 from rich.filesize import decimal
 
 from ucf_vit.config import Run, parameters
+from ucf_vit.config.check_ranks import check_ranks
 from ucf_vit.core.errors import UserError
 from ucf_vit.core.memory import memory_here
 from ucf_vit.train.launch.rank import Place
@@ -24,7 +25,7 @@ def check_room(run: Run, place: Place, device: torch.device) -> None:
     if run.parallelism.mode == "simple":
         need, have, where = weights * place.local_size, memory_here(), "this machine"
     else:
-        sizes = run.check_ranks(place.size)
+        sizes = check_ranks(run, place.size)
         here = 1 if device.type == "cuda" else place.local_size
         shards = sizes["fsdp_size"] * sizes["seq_par_size"] * sizes["tensor_par_size"]
         need, (have, where) = weights // shards * here, _memory_of(device)

@@ -13,6 +13,7 @@ import torch
 import torch.distributed as dist
 
 from ucf_vit.config import Run
+from ucf_vit.config.check_ranks import check_ranks
 from ucf_vit.core.errors import UserError
 from ucf_vit.parallel.ranks.liveness import Watch
 from ucf_vit.parallel.ranks.mesh import layout_of, make_mesh, make_token_group
@@ -35,7 +36,7 @@ def start(run: Run) -> Iterator[World]:
     is not there, the network has no room, or another process has another config or version.
     """
     place = find_place()
-    layout = layout_of(run.check_ranks(place.size))
+    layout = layout_of(check_ranks(run, place.size))
     chosen = pick_device(run.trainer.device, place.size)
     check_room(run, place, chosen)
     if place.size == 1:

@@ -9,6 +9,6 @@ import pytest
 
 def test_benchmark() -> None:
     pytest.importorskip("zarr", reason="needs the extra zarr")
-    command = [sys.executable, Path(__file__).parents[2] / "benchmarks/formats.py", "--quick"]
+    command = [sys.executable, Path(__file__).parents[3] / "benchmarks/formats.py", "--quick"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "prepared" in done.stdout

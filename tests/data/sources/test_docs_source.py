@@ -9,7 +9,7 @@ import runs
 
 
 def test_the_example_trains(tmp_path: Path) -> None:
-    text = (Path(__file__).parents[2] / "docs/sources.md").read_text()
+    text = (Path(__file__).parents[3] / "docs/sources.md").read_text()
     code = re.findall(r"```python\n(.*?)```", text, re.DOTALL)[0].replace("128", "32")
     (tmp_path / "my_source.py").write_text(code)
     for number in range(4):

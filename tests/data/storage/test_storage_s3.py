@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ucf_vit.core.errors import DataError
 from ucf_vit.data.storage import Cache, Files, MissingError, Patience, join
-from ucf_vit.data.storage import store as stores
+from ucf_vit.data.storage import open_store as stores
 
 ODD = [
     *("a", "a!b", "a b", "100%.nii", "%20", "a#b", "a?b", "é", "e\u0301", "日本", "x+y", "a=b&c", "..c"),

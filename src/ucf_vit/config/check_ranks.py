@@ -1,0 +1,33 @@
+"""Whether a run can be divided over that many ranks."""
+
+from __future__ import annotations
+
+from ucf_vit.config.checks.parallel import shares, token_shares
+from ucf_vit.config.run import Run
+
+
+def check_ranks(run: Run, world_size: int) -> dict[str, int]:
+    """Returns the four sizes of `parallelism` on `world_size` ranks, with -1 replaced by what is left.
+
+    Raises ConfigError if their product is not the number of ranks, if tensor ranks can't share the layers
+    evenly or others the tokens, or if the ranks of `load_balancing.dataset_group_list`, where it is in
+    use, are not all data ranks.
+    """
+    try:
+        degrees = run.parallelism.degrees(world_size)
+    except ValueError as error:
+        size = run.parallelism.simple_ddp_size
+        raise run.error("parallelism.simple_ddp_size", str(error), size) from None
+    tensor, seq = degrees["tensor_par_size"], degrees["seq_par_size"]
+    if problems := [*shares(run, tensor), *token_shares(run, seq, tensor)]:
+        raise run.report(problems)
+    ranks = degrees["simple_ddp_size"] * degrees["fsdp_size"]
+    balancing = run.load_balancing
+    if not balancing.auto_load_balancing and sum(balancing.groups()) != ranks:
+        raise run.error(
+            "load_balancing.dataset_group_list",
+            f"these are {sum(balancing.groups())} data ranks, but the run has {ranks}; make the list "
+            "anew, or set load_balancing.auto_load_balancing=true",
+            balancing.dataset_group_list,
+        )
+    return degrees
