@@ -22,9 +22,9 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from ucf_vit.data.prepare.conversion import Origin, Settings
+from ucf_vit.data.prepare.conversion import Origin, StorageOptions
 from ucf_vit.data.prepare.convert import prepare
-from ucf_vit.data.sources import Item, Source, resolve
+from ucf_vit.data.sources import Item, Source, source_of
 from ucf_vit.data.storage.scratch import Scratch
 from ucf_vit.data.values.memory_order import compact
 from ucf_vit.patching.tiles import Tiling
@@ -54,7 +54,7 @@ def measure(volumes: int, edge: int, tiles: tuple[int, ...], chunks: tuple[int, 
         for chunk in chunks:
             origin = Origin.of("basic_ct", str(place / ".nii"), None, {})
             start = time.perf_counter()
-            prepare(origin, place / f"prepared, {chunk}", Settings(chunk=(chunk,) * 3))
+            prepare(origin, place / f"prepared, {chunk}", StorageOptions(chunk=(chunk,) * 3))
             print(f"prepared in chunks of {chunk}: {time.perf_counter() - start:.1f} s")
         for tile in tiles:
             rows += [read("basic_ct", place / suffix, tile) for suffix in FORMATS]
@@ -69,7 +69,7 @@ def read(kind: str, root: Path, tile: int) -> Row:
         forget(path)
     with tempfile.TemporaryDirectory() as scratch:
         given = {"scratch": Scratch(scratch)} if kind == "basic_ct" else {}
-        source = resolve(kind)(root, **given)
+        source = source_of(kind)(root, **given)
         seconds = []
         for seed in range(2):
             regions = list(shuffled(source, tile, seed))

@@ -32,8 +32,8 @@ from torch.nn.parallel import DistributedDataParallel
 from ucf_vit.data.batch import Batch
 from ucf_vit.models import VIT
 from ucf_vit.nn.block import Block
-from ucf_vit.parallel.distribute import Settings, distribute
-from ucf_vit.parallel.ranks.mesh import Layout, make_mesh, make_token_group
+from ucf_vit.parallel.distribute import DistributeOptions, distribute
+from ucf_vit.parallel.ranks.mesh import MeshLayout, make_mesh, make_token_group
 from ucf_vit.parallel.ranks.world import World
 from ucf_vit.tasks.classification import Classification
 from ucf_vit.train.loss_scale import LossScale
@@ -102,14 +102,14 @@ def plain(model: nn.Module, device: torch.device, sharded: bool) -> tuple[Callab
 
 
 def ours(
-    model: nn.Module, device: torch.device, layout: Layout
+    model: nn.Module, device: torch.device, layout: MeshLayout
 ) -> tuple[Callable[[Batch], None], World, Owner]:
     """A step as a run makes it, without data, logs and checkpoints."""
     mesh = None if layout.is_simple else make_mesh(layout, device, PATIENCE)
     tokens = make_token_group(layout, PATIENCE, "auto")
     world = World(dist.get_rank(), dist.get_world_size(), device, mesh, tokens)
     task = Classification(model)
-    replica = distribute(task, world, Settings())
+    replica = distribute(task, world, DistributeOptions())
     state = State(
         task=task,
         replica=replica,
@@ -126,14 +126,14 @@ def ours(
     return step, world, (task, state.optimizer)
 
 
-def layouts(ranks: int) -> dict[str, Layout]:
+def layouts(ranks: int) -> dict[str, MeshLayout]:
     """The layouts of so many processes that are compared; of one process, all are the same."""
-    found = {"ddp": Layout(ddp=ranks), "fsdp": Layout(fsdp=ranks)}
+    found = {"ddp": MeshLayout(ddp=ranks), "fsdp": MeshLayout(fsdp=ranks)}
     if ranks > 1:
-        found |= {"tensor": Layout(tensor=ranks), "seq": Layout(seq=ranks)}
+        found |= {"tensor": MeshLayout(tensor=ranks), "seq": MeshLayout(seq=ranks)}
     if ranks % 4 == 0:
-        found["ddp x fsdp"] = Layout(ddp=2, fsdp=ranks // 2)
-        found["fsdp x tensor"] = Layout(fsdp=ranks // 2, tensor=2)
+        found["ddp x fsdp"] = MeshLayout(ddp=2, fsdp=ranks // 2)
+        found["fsdp x tensor"] = MeshLayout(fsdp=ranks // 2, tensor=2)
     return found
 
 

@@ -13,7 +13,7 @@ from ucf_vit.config import load, parameters
 from ucf_vit.core import memory
 from ucf_vit.core.errors import ConfigError, DataError, UserError
 from ucf_vit.core.memory import memory_here
-from ucf_vit.data.loader.shared_memory import Layout, Part, Slots
+from ucf_vit.data.loader.shared_memory import BatchLayout, BatchPart, SharedSlots
 from ucf_vit.train.build import build_network
 from ucf_vit.train.launch import memory_check, start
 
@@ -79,13 +79,13 @@ def test_a_network_without_room_here_is_refused_at_the_start(
 
 
 def test_batches_without_room_here_are_refused_before_they_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
-    layout = Layout({"image": Part((1, 2**10, 2**10), torch.float32, torch.float32)})
+    layout = BatchLayout({"image": BatchPart((1, 2**10, 2**10), torch.float32, torch.float32)})
     with pytest.raises(
         DataError,
         match=r"6 batches of 1000000 tiles, filled ahead, take 25.2 TB; .*lower data.batch_size",
     ):
-        Slots(multiprocessing.get_context(), [layout], rows=1_000_000, count=6)
-    assert Slots(multiprocessing.get_context(), [layout], rows=1, count=2).size == 2**22
+        SharedSlots(multiprocessing.get_context(), [layout], rows=1_000_000, count=6)
+    assert SharedSlots(multiprocessing.get_context(), [layout], rows=1, count=2).size == 2**22
 
 
 def test_the_memory_of_this_machine_and_of_a_container(

@@ -84,12 +84,12 @@ def xarray(write: str, **options: object) -> Callable[[Path], None]:
 
 
 def prepared(root: Path) -> None:
-    from ucf_vit.data.prepare.conversion import Origin, Settings
+    from ucf_vit.data.prepare.conversion import Origin, StorageOptions
     from ucf_vit.data.prepare.convert import prepare
 
     nifti(".nii")(root.parent / "raw")
     origin = Origin.of("basic_ct", str(root.parent / "raw"), ("ct",), {})
-    prepare(origin, root, Settings(chunk=(4, 4, 4)))
+    prepare(origin, root, StorageOptions(chunk=(4, 4, 4)))
 
 
 KINDS: dict[str, tuple[str, str, Callable[[Path], None]]] = {

@@ -13,11 +13,11 @@ from rank_group import world_of
 import tiny_models
 from ucf_vit.data.batch import Batch
 from ucf_vit.models import MODELS
-from ucf_vit.parallel.distribute import Settings, distribute
+from ucf_vit.parallel.distribute import DistributeOptions, distribute
 from ucf_vit.parallel.dtensor_layout import gathered
 from ucf_vit.parallel.encoder.sequence import Exchange
 from ucf_vit.parallel.gradient_norm import clip_gradients
-from ucf_vit.parallel.ranks.mesh import Layout
+from ucf_vit.parallel.ranks.mesh import MeshLayout
 from ucf_vit.parallel.ranks.world import World
 from ucf_vit.parallel.shard import Sharding
 from ucf_vit.patching.tree.patcher import AdaptivePatcher
@@ -112,13 +112,13 @@ def share(batch: Batch, rank: int, ranks: int) -> Batch:
     )
 
 
-EXACT = Settings(Sharding(reduce_dtype=torch.float64))
+EXACT = DistributeOptions(Sharding(reduce_dtype=torch.float64))
 
 
 def steps(
     case: Case,
-    layout: Layout | None,
-    settings: Settings = EXACT,
+    layout: MeshLayout | None,
+    settings: DistributeOptions = EXACT,
     steps: int = STEPS,
     attention: Exchange = "auto",
 ) -> Outcome:
@@ -130,7 +130,9 @@ def steps(
         torch.Tensor.float = FLOAT  # type: ignore[method-assign]
 
 
-def _steps(case: Case, layout: Layout | None, settings: Settings, steps: int, attention: Exchange) -> Outcome:
+def _steps(
+    case: Case, layout: MeshLayout | None, settings: DistributeOptions, steps: int, attention: Exchange
+) -> Outcome:
     world = World(0, 1, torch.device("cpu")) if layout is None else world_of(layout, attention)
     task = build(case)
     replica = distribute(task, world, settings)

@@ -14,10 +14,10 @@ import torch.distributed as dist
 
 from ports import free_port
 from ucf_vit.parallel.encoder.sequence import Exchange
-from ucf_vit.parallel.ranks.mesh import Layout, make_mesh, make_token_group
+from ucf_vit.parallel.ranks.mesh import MeshLayout, make_mesh, make_token_group
 from ucf_vit.parallel.ranks.world import World
 
-_MESHES: dict[tuple[Layout, Exchange], Any] = {}
+_MESHES: dict[tuple[MeshLayout, Exchange], Any] = {}
 
 
 class RankGroup:
@@ -78,7 +78,7 @@ def _serve(rank: int, ranks: int, port: int, pipe: Any) -> None:
             pipe.send((True, traceback.format_exc()))
 
 
-def world_of(layout: Layout, attention: Exchange = "auto") -> World:
+def world_of(layout: MeshLayout, attention: Exchange = "auto") -> World:
     """The world of this process in a layout of its group; meshes are kept."""
     if (layout, attention) not in _MESHES:
         wanted = not layout.is_simple

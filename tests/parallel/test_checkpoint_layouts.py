@@ -17,23 +17,23 @@ from ucf_vit.checkpoint import AVERAGED, OPTIMIZER, WEIGHTS, write
 from ucf_vit.checkpoint.saver import Saver
 from ucf_vit.core.errors import CheckpointError
 from ucf_vit.parallel.distribute import distribute
-from ucf_vit.parallel.ranks.mesh import Layout
+from ucf_vit.parallel.ranks.mesh import MeshLayout
 from ucf_vit.parallel.ranks.world import World
 from ucf_vit.parallel.tensor_pieces import pieces_to_write
 from ucf_vit.tasks import Task
 from ucf_vit.train.ema import Ema
-from ucf_vit.train.optimizer import adamw, load_moments, moments
+from ucf_vit.train.optimizer import adamw, load_moments, optimizer_moments
 from ucf_vit.train.restore import load_tensors
 
 CASE = parity.Case("mae", {"tile_size": (8, 4, 12), "patch_size": 4, "class_token": True})
 WAY = [
-    Layout(fsdp=2, tensor=2),
-    Layout(fsdp=4),
-    Layout(ddp=4),
-    Layout(ddp=2, tensor=2),
+    MeshLayout(fsdp=2, tensor=2),
+    MeshLayout(fsdp=4),
+    MeshLayout(ddp=4),
+    MeshLayout(ddp=2, tensor=2),
     None,
-    Layout(fsdp=2, seq=2),
-    Layout(fsdp=2, tensor=2),
+    MeshLayout(fsdp=2, seq=2),
+    MeshLayout(fsdp=2, tensor=2),
 ]
 KINDS = (WEIGHTS, AVERAGED, OPTIMIZER)
 
@@ -45,7 +45,7 @@ def group(forkserver: BaseContext) -> Iterator[RankGroup]:
     ranks.close()
 
 
-def pass_on(layout: Layout | None, source: Path | None, target: Path, beside: bool = False) -> None:
+def pass_on(layout: MeshLayout | None, source: Path | None, target: Path, beside: bool = False) -> None:
     """Write `target`: of a step with weights of its own, or of what is read from `source`."""
     world = World(0, 1, torch.device("cpu")) if layout is None else world_of(layout)
     task = parity.build(CASE)
@@ -67,7 +67,7 @@ def pass_on(layout: Layout | None, source: Path | None, target: Path, beside: bo
 
 
 def tensors_of(task: Task, optimizer: torch.optim.Optimizer, ema: Ema) -> dict[str, dict[str, Tensor]]:
-    return {WEIGHTS: task.state_dict(), AVERAGED: ema.weights, OPTIMIZER: moments(task, optimizer)}
+    return {WEIGHTS: task.state_dict(), AVERAGED: ema.weights, OPTIMIZER: optimizer_moments(task, optimizer)}
 
 
 def same(a: Path, b: Path) -> bool:
@@ -129,7 +129,7 @@ def test_two_processes_of_mode_simple_share_the_writing(tmp_path: Path) -> None:
 
 
 def damaged_for_all(directory: Path) -> str:
-    found, problems = checkpoint.load_newest(directory, "last", world_of(Layout(ddp=4)))
+    found, problems = checkpoint.load_newest(directory, "last", world_of(MeshLayout(ddp=4)))
     assert found is not None
     return f"{found.directory.name}: {problems[0]}"
 
@@ -138,7 +138,7 @@ def test_a_damaged_shard_is_named_on_every_rank_and_the_other_slot_used(
     group: RankGroup, tmp_path: Path
 ) -> None:
     for slot in checkpoint.slots(tmp_path, "last"):
-        group.call(pass_on, Layout(fsdp=2, tensor=2), None, slot)
+        group.call(pass_on, MeshLayout(fsdp=2, tensor=2), None, slot)
     broken = tmp_path / "last_odd/optimizer-00003-of-00004.safetensors"
     content = bytearray(broken.read_bytes())
     content[-5] ^= 1
@@ -149,7 +149,7 @@ def test_a_damaged_shard_is_named_on_every_rank_and_the_other_slot_used(
 
 
 def full_on_rank_2(directory: Path, beside: bool) -> str:
-    world = world_of(Layout(ddp=4))
+    world = world_of(MeshLayout(ddp=4))
     tensors = {WEIGHTS: {str(n): torch.zeros(3) for n in range(40)}}
     with Saver(world, beside) as saver:
         saver.save(directory, tensors, {}, {"step": 1})

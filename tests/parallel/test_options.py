@@ -14,14 +14,14 @@ from torch import nn
 
 from ucf_vit.core.errors import UserError
 from ucf_vit.nn.encoder import Encoder
-from ucf_vit.parallel.distribute import Settings, distribute
+from ucf_vit.parallel.distribute import DistributeOptions, distribute
 from ucf_vit.parallel.encoder.sequence import Exchange
 from ucf_vit.parallel.initial_weights import materialise
-from ucf_vit.parallel.ranks.mesh import Layout
+from ucf_vit.parallel.ranks.mesh import MeshLayout
 from ucf_vit.parallel.shard import Sharding, gathered_weights
 from ucf_vit.parallel.traffic import Sizes, bytes_per_step
 
-BOTH = Layout(fsdp=2, tensor=2)
+BOTH = MeshLayout(fsdp=2, tensor=2)
 CASE = Case("vit", {"tile_size": (8, 4, 12), "patch_size": 4, "class_token": True, "depth": 3})
 DOUBLE = torch.float64
 
@@ -41,15 +41,15 @@ def alone() -> Outcome:
 @pytest.mark.parametrize(
     "settings",
     [
-        Settings(Sharding(reshard_after_forward=False, reduce_dtype=DOUBLE)),
-        Settings(Sharding(cpu_offload=True, reduce_dtype=DOUBLE)),
-        Settings(Sharding(reduce_dtype=DOUBLE), recompute="block"),
-        Settings(Sharding(reduce_dtype=DOUBLE), recompute="selective"),
+        DistributeOptions(Sharding(reshard_after_forward=False, reduce_dtype=DOUBLE)),
+        DistributeOptions(Sharding(cpu_offload=True, reduce_dtype=DOUBLE)),
+        DistributeOptions(Sharding(reduce_dtype=DOUBLE), recompute="block"),
+        DistributeOptions(Sharding(reduce_dtype=DOUBLE), recompute="selective"),
     ],
     ids=["kept after forward", "offloaded", "blocks again", "attention again"],
 )
 def test_memory_is_saved_without_changing_a_result(
-    group: RankGroup, alone: Outcome, settings: Settings
+    group: RankGroup, alone: Outcome, settings: DistributeOptions
 ) -> None:
     for outcome in group.call(parity.steps, CASE, BOTH, settings):
         np.testing.assert_allclose(outcome.losses, alone.losses, rtol=1e-9)
@@ -57,15 +57,17 @@ def test_memory_is_saved_without_changing_a_result(
 
 
 def test_recomputation_serves_one_process_too(alone: Outcome) -> None:
-    outcome = parity.steps(CASE, None, Settings(recompute="block"))
+    outcome = parity.steps(CASE, None, DistributeOptions(recompute="block"))
     np.testing.assert_allclose(outcome.losses, alone.losses, rtol=1e-12)
 
 
 @pytest.mark.parametrize(
-    ("layout", "attention"), [(BOTH, "auto"), (Layout(seq=4), "ulysses"), (Layout(seq=4), "ring")], ids=str
+    ("layout", "attention"),
+    [(BOTH, "auto"), (MeshLayout(seq=4), "ulysses"), (MeshLayout(seq=4), "ring")],
+    ids=str,
 )
 def test_bfloat16_keeps_float32_shards(
-    group: RankGroup, alone: Outcome, layout: Layout, attention: Exchange
+    group: RankGroup, alone: Outcome, layout: MeshLayout, attention: Exchange
 ) -> None:
     """The rounding of products, 2^-8, is seen in the loss; weights, gradients and their sums are float32."""
     loss, types = group.call(_in_bfloat16, layout, attention)[0]
@@ -74,10 +76,12 @@ def test_bfloat16_keeps_float32_shards(
     assert types == {(torch.float32, torch.float32)}
 
 
-def _in_bfloat16(layout: Layout, attention: Exchange) -> tuple[float, set[tuple[torch.dtype, torch.dtype]]]:
+def _in_bfloat16(
+    layout: MeshLayout, attention: Exchange
+) -> tuple[float, set[tuple[torch.dtype, torch.dtype]]]:
     world = world_of(layout, attention)
     task = parity.build(CASE).float()
-    distribute(task, world, Settings())
+    distribute(task, world, DistributeOptions())
     batch = parity.share(parity.batch_of(CASE, task, 0), world.data_rank, world.data_size)
     with torch.autocast("cpu", torch.bfloat16):
         logits = task.model(batch.image.float())
@@ -130,10 +134,12 @@ def _evaluate_unevenly() -> tuple[int, float]:
     return done, float(loss)
 
 
-@pytest.mark.parametrize("layout", [Layout(tensor=4), Layout(fsdp=4), BOTH, Layout(ddp=2, fsdp=2)], ids=str)
+@pytest.mark.parametrize(
+    "layout", [MeshLayout(tensor=4), MeshLayout(fsdp=4), BOTH, MeshLayout(ddp=2, fsdp=2)], ids=str
+)
 @pytest.mark.parametrize("class_token", [False, True])
 def test_traffic_of_a_block_is_that_of_the_formulas(
-    group: RankGroup, layout: Layout, class_token: bool
+    group: RankGroup, layout: MeshLayout, class_token: bool
 ) -> None:
     """docs/parallelism.md; 5 or 6 tokens of width 16 in float64."""
     (few, few_bytes), (more, more_bytes) = (
@@ -165,7 +171,7 @@ def test_traffic_of_a_block_is_that_of_the_formulas(
 
 def test_traffic_of_a_step_is_that_of_the_formulas(group: RankGroup) -> None:
     case = Case("vit", {"tile_size": (6, 30), "patch_size": 6, "class_token": False})
-    layout, batch = Layout(tensor=4), parity.BATCH
+    layout, batch = MeshLayout(tensor=4), parity.BATCH
     _, measured = group.call(traffic.of_one_step, case, layout, parity.EXACT)[0]
     network = parity.build(case).model
     computed = bytes_per_step(network, {"encoder": 5}, batch, layout, Sizes(8, 8, 8))
@@ -175,16 +181,16 @@ def test_traffic_of_a_step_is_that_of_the_formulas(group: RankGroup) -> None:
 @pytest.mark.parametrize(
     ("attention", "layout", "length", "per_block"),
     [
-        ("ulysses", Layout(seq=4), 13, {"all-to-all": (8, 8 * 4 * 4 * 16 * 8)}),
-        ("ring", Layout(seq=4), 8, {"send": (10, 10 * 2 * 4 * 2 * 16 * 8)}),
-        ("ring", Layout(seq=2, tensor=2), 8, {"send": (4, 4 * 2 * 4 * 4 * 8 * 8)}),
+        ("ulysses", MeshLayout(seq=4), 13, {"all-to-all": (8, 8 * 4 * 4 * 16 * 8)}),
+        ("ring", MeshLayout(seq=4), 8, {"send": (10, 10 * 2 * 4 * 2 * 16 * 8)}),
+        ("ring", MeshLayout(seq=2, tensor=2), 8, {"send": (4, 4 * 2 * 4 * 4 * 8 * 8)}),
     ],
     ids=str,
 )
 def test_traffic_of_ranks_that_split_tokens_is_that_of_the_formulas(
     group: RankGroup,
     attention: Exchange,
-    layout: Layout,
+    layout: MeshLayout,
     length: int,
     per_block: dict[str, tuple[int, int]],
 ) -> None:
@@ -220,7 +226,7 @@ def _without_rule() -> str:
     with torch.device("meta"):
         encoder.blocks[1].extra = nn.Linear(3, 3)
     try:
-        distribute(task, world_of(BOTH), Settings())
+        distribute(task, world_of(BOTH), DistributeOptions())
     except UserError as error:
         return str(error)
     return ""

@@ -13,18 +13,18 @@ from rank_group import RankGroup
 
 import tiny_models
 from ucf_vit.models import MODELS
-from ucf_vit.parallel.ranks.mesh import Layout
+from ucf_vit.parallel.ranks.mesh import MeshLayout
 
 LAYOUTS = {
-    "tensor 4": Layout(tensor=4),
-    "fsdp 2 x tensor 2": Layout(fsdp=2, tensor=2),
-    "ddp 2 x tensor 2": Layout(ddp=2, tensor=2),
-    "fsdp 4": Layout(fsdp=4),
-    "ddp 2 x fsdp 2": Layout(ddp=2, fsdp=2),
-    "ddp 4": Layout(ddp=4),
-    "seq 4": Layout(seq=4),
-    "fsdp 2 x seq 2": Layout(fsdp=2, seq=2),
-    "seq 2 x tensor 2": Layout(seq=2, tensor=2),
+    "tensor 4": MeshLayout(tensor=4),
+    "fsdp 2 x tensor 2": MeshLayout(fsdp=2, tensor=2),
+    "ddp 2 x tensor 2": MeshLayout(ddp=2, tensor=2),
+    "fsdp 4": MeshLayout(fsdp=4),
+    "ddp 2 x fsdp 2": MeshLayout(ddp=2, fsdp=2),
+    "ddp 4": MeshLayout(ddp=4),
+    "seq 4": MeshLayout(seq=4),
+    "fsdp 2 x seq 2": MeshLayout(fsdp=2, seq=2),
+    "seq 2 x tensor 2": MeshLayout(seq=2, tensor=2),
 }
 UNIFORM = {"tile_size": (6, 18), "patch_size": 6, "class_token": False}
 VOLUME = {"tile_size": (8, 4, 12), "patch_size": 4, "class_token": True, "pos_embed": "sincos"}

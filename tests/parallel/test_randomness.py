@@ -16,14 +16,14 @@ from torch.distributed.tensor import DTensor, Shard
 from ucf_vit.core.seeds import seed_generators
 from ucf_vit.nn.drop_path import DropPath
 from ucf_vit.nn.encoder import Encoder
-from ucf_vit.parallel.distribute import Settings, distribute
+from ucf_vit.parallel.distribute import DistributeOptions, distribute
 from ucf_vit.parallel.encoder.styles import Region, SplitDropout, SplitDropPath, own_randomness, split_tokens
-from ucf_vit.parallel.ranks.mesh import Layout
+from ucf_vit.parallel.ranks.mesh import MeshLayout
 from ucf_vit.parallel.ranks.world import World
 from ucf_vit.parallel.recompute_and_compile import Recompute
 from ucf_vit.parallel.shard import Sharding
 
-SPLIT = [Layout(tensor=4), Layout(seq=4), Layout(seq=2, tensor=2), Layout(fsdp=2, tensor=2)]
+SPLIT = [MeshLayout(tensor=4), MeshLayout(seq=4), MeshLayout(seq=2, tensor=2), MeshLayout(fsdp=2, tensor=2)]
 DROPOUT = {"tile_size": (8, 4, 12), "patch_size": 4, "class_token": True, "drop_rate": 0.3, "drop_path": 0.4}
 CASES = {
     "vit": Case("vit", DROPOUT),
@@ -51,7 +51,7 @@ def begin(world: World) -> None:
 
 
 @pytest.mark.parametrize("layout", SPLIT, ids=str)
-def test_streams_of_ranks(group: RankGroup, layout: Layout) -> None:
+def test_streams_of_ranks(group: RankGroup, layout: MeshLayout) -> None:
     """Within, all differ; without, those with the same samples agree, before and afterwards."""
     answers = group.call(_streams, layout)
     assert len({within for _, within, _, _ in answers}) == 4
@@ -61,7 +61,7 @@ def test_streams_of_ranks(group: RankGroup, layout: Layout) -> None:
     assert len({before for _, _, before, _ in answers}) == layout.fsdp
 
 
-def _streams(layout: Layout) -> tuple[int, float, float, float]:
+def _streams(layout: MeshLayout) -> tuple[int, float, float, float]:
     world = world_of(layout)
     begin(world)
     before = torch.rand(()).item()
@@ -71,7 +71,7 @@ def _streams(layout: Layout) -> tuple[int, float, float, float]:
 
 
 @pytest.mark.parametrize("layout", SPLIT[:3], ids=str)
-def test_tokens_of_different_ranks_are_dropped_apart(group: RankGroup, layout: Layout) -> None:
+def test_tokens_of_different_ranks_are_dropped_apart(group: RankGroup, layout: MeshLayout) -> None:
     """Of a tensor of ones every rank keeps others, as often as the rate says, and scales what it keeps."""
     masks = group.call(_dropped_tokens, layout)
     assert len({mask.tobytes() for mask in masks}) == 4
@@ -79,7 +79,7 @@ def test_tokens_of_different_ranks_are_dropped_apart(group: RankGroup, layout: L
     assert np.mean(masks) == pytest.approx(1, abs=0.05)
 
 
-def _dropped_tokens(layout: Layout) -> Any:
+def _dropped_tokens(layout: MeshLayout) -> Any:
     world = world_of(layout)
     begin(world)
     drop = nn.Dropout(0.25).train()
@@ -99,7 +99,7 @@ def test_stochastic_depth_is_that_of_one_process(group: RankGroup) -> None:
 
 
 def _stochastic_depth(x: Tensor) -> Tensor:
-    world = world_of(Layout(tensor=4))
+    world = world_of(MeshLayout(tensor=4))
     begin(world)
     drop = DropPath(0.4).train()
     drop.__class__, drop.region = SplitDropPath, region_of(world)  # type: ignore[assignment]
@@ -110,7 +110,7 @@ def _stochastic_depth(x: Tensor) -> Tensor:
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("how", ["block", "selective"])
 def test_what_is_computed_again_drops_the_same(
-    group: RankGroup, name: str, layout: Layout | None, how: Recompute
+    group: RankGroup, name: str, layout: MeshLayout | None, how: Recompute
 ) -> None:
     """Gradients with dropout are those of kept activations; the last block of a VIT has a single token."""
     calls = [(CASES[name], layout, kind) for kind in ("none", how)]
@@ -120,10 +120,10 @@ def test_what_is_computed_again_drops_the_same(
             np.testing.assert_allclose(after[key], value, rtol=1e-9, atol=1e-12, err_msg=key)
 
 
-def _gradients(case: Case, layout: Layout | None, how: Recompute) -> dict[str, Any]:
+def _gradients(case: Case, layout: MeshLayout | None, how: Recompute) -> dict[str, Any]:
     world = World(0, 1, CPU) if layout is None else world_of(layout)
     task = parity.build(case)
-    replica = distribute(task, world, Settings(Sharding(reduce_dtype=torch.float64), recompute=how))
+    replica = distribute(task, world, DistributeOptions(Sharding(reduce_dtype=torch.float64), recompute=how))
     batch = parity.share(parity.batch_of(case, task, 0), world.data_rank, world.data_size)
     begin(world)
     replica(task.draw(batch)).value.backward()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rank_group import RankGroup
 from token_attention import RANKS, Sizes
 
-from ucf_vit.parallel.encoder.sequence import shares
+from ucf_vit.parallel.encoder.sequence import token_shares
 
 SIZES = [
     Sizes(8),
@@ -34,7 +34,7 @@ def group(forkserver: BaseContext) -> Iterator[RankGroup]:
 
 @given(st.integers(0, 100), st.integers(1, 9))
 def test_shares_are_even_and_complete(total: int, ranks: int) -> None:
-    counts = shares(total, ranks)
+    counts = token_shares(total, ranks)
     assert len(counts) == ranks and sum(counts) == total
     assert counts == sorted(counts, reverse=True) and counts[0] - counts[-1] <= 1
 

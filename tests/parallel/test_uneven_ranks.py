@@ -17,7 +17,7 @@ from ucf_vit.data.batch import Batch
 from ucf_vit.data.order.epoch_order import Group, Order, Request
 from ucf_vit.parallel.distribute import distribute
 from ucf_vit.parallel.dtensor_layout import gathered
-from ucf_vit.parallel.ranks.mesh import Layout
+from ucf_vit.parallel.ranks.mesh import MeshLayout
 from ucf_vit.parallel.ranks.world import World
 from ucf_vit.tasks import Task
 from ucf_vit.train.loss_scale import LossScale
@@ -25,11 +25,11 @@ from ucf_vit.train.state import State
 from ucf_vit.train.step import StepSettings, train_step
 
 LAYOUTS = {
-    "ddp 6": Layout(ddp=6),
-    "fsdp 6": Layout(fsdp=6),
-    "ddp 2 x fsdp 3": Layout(ddp=2, fsdp=3),
-    "fsdp 3 x tensor 2": Layout(fsdp=3, tensor=2),
-    "fsdp 3 x seq 2": Layout(fsdp=3, seq=2),
+    "ddp 6": MeshLayout(ddp=6),
+    "fsdp 6": MeshLayout(fsdp=6),
+    "ddp 2 x fsdp 3": MeshLayout(ddp=2, fsdp=3),
+    "fsdp 3 x tensor 2": MeshLayout(fsdp=3, tensor=2),
+    "fsdp 3 x seq 2": MeshLayout(fsdp=3, seq=2),
 }
 VOLUME = {"tile_size": (8, 4, 12), "patch_size": 4, "class_token": True}
 CASES = {
@@ -68,7 +68,7 @@ def test_ranks_with_different_numbers_of_samples(
 
 
 def epoch(
-    case: Case, layout: Layout | None, accumulate: int
+    case: Case, layout: MeshLayout | None, accumulate: int
 ) -> tuple[dict[str, NDArray[np.float64]], list[float], bool]:
     """Weights after an epoch of plain descent in float64, losses, and whether this rank had samples."""
     torch.Tensor.float = torch.Tensor.double  # type: ignore[method-assign]
@@ -78,7 +78,7 @@ def epoch(
         torch.Tensor.float = parity.FLOAT  # type: ignore[method-assign]
 
 
-def _epoch(case: Case, layout: Layout | None, accumulate: int) -> Any:
+def _epoch(case: Case, layout: MeshLayout | None, accumulate: int) -> Any:
     world = World(0, 1, torch.device("cpu")) if layout is None else world_of(layout)
     task = parity.build(case)
     replica = distribute(task, world, parity.EXACT)

@@ -10,7 +10,7 @@ from rank_group import world_of
 from torch import Tensor
 
 from ucf_vit.parallel.encoder.sequence import TokenGroup, heads_for_tokens, ring_attention, tokens_for_heads
-from ucf_vit.parallel.ranks.mesh import Layout
+from ucf_vit.parallel.ranks.mesh import MeshLayout
 
 RANKS = 4
 WIDTH = 3
@@ -99,7 +99,7 @@ def drawn_for_region(sizes: Sizes) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 
 def tokens_of() -> TokenGroup:
-    group = world_of(Layout(seq=RANKS)).tokens
+    group = world_of(MeshLayout(seq=RANKS)).tokens
     assert group is not None
     return group
 

@@ -13,9 +13,9 @@ from torch.distributed.tensor import DTensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from ucf_vit.parallel.distribute import Settings, distribute
+from ucf_vit.parallel.distribute import DistributeOptions, distribute
 from ucf_vit.parallel.encoder.sequence import Exchange
-from ucf_vit.parallel.ranks.mesh import Layout
+from ucf_vit.parallel.ranks.mesh import MeshLayout
 
 KINDS = {
     "all_gather_into_tensor": "all-gather",
@@ -56,7 +56,7 @@ class Traffic(TorchDispatchMode):
 
 
 def of_one_step(
-    case: Case, layout: Layout, settings: Settings, attention: Exchange = "auto"
+    case: Case, layout: MeshLayout, settings: DistributeOptions, attention: Exchange = "auto"
 ) -> tuple[Counter[str], Counter[str]]:
     """Number and bytes of collectives of one forward and backward pass, the second one."""
     world = world_of(layout, attention)

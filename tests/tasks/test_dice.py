@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ucf_vit.data.batch import Batch, Sample
 from ucf_vit.parallel.ranks.world import World
 from ucf_vit.tasks import Segmentation, dice
-from ucf_vit.tasks.threshold import Interval, ThresholdBaseline
+from ucf_vit.tasks.threshold import IntensityInterval, ThresholdBaseline
 from ucf_vit.train.validation import evaluate, evaluate_totals
 
 ALONE = World(0, 1, torch.device("cpu"))
@@ -43,7 +43,7 @@ def of_model(pairs: list[tuple[Tensor, Tensor]], num_classes: int) -> dict[str, 
 
 
 def of_baseline(pairs: list[tuple[Tensor, Tensor]], num_classes: int) -> dict[str, float]:
-    intervals = {number: Interval(0, number - 0.5, number + 0.5) for number in range(1, num_classes)}
+    intervals = {number: IntensityInterval(0, number - 0.5, number + 0.5) for number in range(1, num_classes)}
     samples = [Sample(p[None].numpy().astype(np.float32), t.numpy(), ("x",), "f") for p, t in pairs]
     return ThresholdBaseline(intervals).dice(samples)
 

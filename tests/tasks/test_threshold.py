@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from ucf_vit.core.errors import DataError
 from ucf_vit.data.batch import Sample
 from ucf_vit.synthetic import make_volume
-from ucf_vit.tasks.threshold import Interval, ThresholdBaseline, fit_threshold
+from ucf_vit.tasks.threshold import IntensityInterval, ThresholdBaseline, fit_threshold
 
 
 def sample(image, label, name="volume"):
@@ -45,9 +45,9 @@ def test_no_interval_is_better_on_the_training_samples(seed):
     ends = np.arange(-0.5, 6)
     for number in (1, 2):
         scores = [
-            ThresholdBaseline({1: Interval(0, low, high), 2: Interval(0, low, high)}).dice(samples)[
-                f"dice_{number}"
-            ]
+            ThresholdBaseline({1: IntensityInterval(0, low, high), 2: IntensityInterval(0, low, high)}).dice(
+                samples
+            )[f"dice_{number}"]
             for low in ends
             for high in ends[ends > low]
         ]

@@ -13,7 +13,7 @@ import runs
 from ucf_vit.cli.main import app
 from ucf_vit.config import load
 from ucf_vit.core.errors import DataError, UserError
-from ucf_vit.data.prepare.conversion import Origin, Settings
+from ucf_vit.data.prepare.conversion import Origin, StorageOptions
 from ucf_vit.data.prepare.convert import prepare
 from ucf_vit.data.storage.scratch import Scratch
 from ucf_vit.train.inputs import statistics_files
@@ -192,7 +192,7 @@ def test_prepared_data_has_the_options_that_it_was_made_with(ocean: Path, tmp_pa
     find(config, fill)
     for destination, options in (("plain", {}), ("filled", {"fill_value": 5.0})):
         origin = Origin.of("fields", str(ocean), NAMES, options)
-        prepare(origin, tmp_path / destination, Settings(chunk=(16, 16)))
+        prepare(origin, tmp_path / destination, StorageOptions(chunk=(16, 16)))
     of_the_source = f"data.dict_stats.tiny={ocean.parent / 'out/stats/tiny.json'}"
     common = ["data.dataset=prepared", of_the_source]
     for given in ([], [fill]):

@@ -19,7 +19,7 @@ from ucf_vit import checkpoint
 from ucf_vit.checkpoint.find import last_number
 from ucf_vit.core.errors import CheckpointError, UserError
 from ucf_vit.parallel.ranks.world import World
-from ucf_vit.parallel.tensor_pieces import Piece, pieces_to_write
+from ucf_vit.parallel.tensor_pieces import TensorPiece, pieces_to_write
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -109,7 +109,7 @@ class Saver:
         self,
         directory: Path,
         aside: Path,
-        parts: Mapping[str, Mapping[str, Piece]],
+        parts: Mapping[str, Mapping[str, TensorPiece]],
         state: dict[str, Any],
         commit: Callable[[Mapping[str, str]], None],
     ) -> None:
@@ -128,7 +128,7 @@ class Saver:
         self.world.on_main(lambda: _guarded(directory, lambda: commit(merged)))
 
 
-def _copy(piece: Piece) -> Piece:
+def _copy(piece: TensorPiece) -> TensorPiece:
     return replace(piece, tensor=piece.tensor.to("cpu", copy=True))
 
 

@@ -25,7 +25,7 @@ from typing_extensions import TypedDict
 from ucf_vit.core.atomic_files import usual_mode
 from ucf_vit.core.errors import CheckpointError, brief
 from ucf_vit.core.text import printable
-from ucf_vit.parallel.tensor_pieces import Piece, own_parts
+from ucf_vit.parallel.tensor_pieces import TensorPiece, own_parts
 
 PLACES = "DCP_SHARDING_INFO"
 LONGEST = 300
@@ -64,7 +64,7 @@ class Box:
     sizes: tuple[int, ...]
 
 
-def write_shard(path: Path, pieces: Mapping[str, Piece]) -> None:
+def write_shard(path: Path, pieces: Mapping[str, TensorPiece]) -> None:
     """Write pieces, one of each tensor, to a safetensors file."""
     places = {name: {"saved_offsets": piece.offsets, "shape": piece.shape} for name, piece in pieces.items()}
     tensors = {name: piece.tensor.cpu().contiguous() for name, piece in pieces.items()}

@@ -20,7 +20,7 @@ from ucf_vit.checkpoint.schema import AVERAGED, FORMAT, STATE, WEIGHTS
 from ucf_vit.checkpoint.shards import write_shard
 from ucf_vit.checkpoint.swap_directory import make_aside, replace
 from ucf_vit.core.atomic_files import flush
-from ucf_vit.parallel.tensor_pieces import Piece
+from ucf_vit.parallel.tensor_pieces import TensorPiece
 
 
 def prepare(directory: Path) -> Path:
@@ -29,7 +29,7 @@ def prepare(directory: Path) -> Path:
 
 
 def write(
-    aside: Path, parts: Mapping[str, Mapping[str, Piece]], state: dict[str, Any], rank: int, ranks: int
+    aside: Path, parts: Mapping[str, Mapping[str, TensorPiece]], state: dict[str, Any], rank: int, ranks: int
 ) -> dict[str, str]:
     """Write this rank's files to `aside`, see `prepare`, and flush them; their SHA-256 sums by name.
 
@@ -91,7 +91,7 @@ def save(
     """Write a checkpoint of whole tensors by one process, without an optimizer."""
     kinds = {WEIGHTS: weights, AVERAGED: averaged or {}}
     parts = {
-        kind: {name: Piece(t.detach(), (0,) * t.ndim, tuple(t.shape)) for name, t in tensors.items()}
+        kind: {name: TensorPiece(t.detach(), (0,) * t.ndim, tuple(t.shape)) for name, t in tensors.items()}
         for kind, tensors in kinds.items()
     }
     aside = prepare(directory)

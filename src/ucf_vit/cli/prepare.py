@@ -23,7 +23,7 @@ from ucf_vit.core.log import say
 from ucf_vit.core.paths import path_or_url
 
 if TYPE_CHECKING:
-    from ucf_vit.data.prepare.conversion import Origin, Settings
+    from ucf_vit.data.prepare.conversion import Origin, StorageOptions
 
 MIB = 2**20
 
@@ -76,9 +76,9 @@ def prepare(
         return
     if destination is None:
         raise UserError("ucf-vit prepare SRC DST: DST is missing, the directory to write to")
-    from ucf_vit.data.prepare.conversion import Settings
+    from ucf_vit.data.prepare.conversion import StorageOptions
 
-    settings = Settings(
+    settings = StorageOptions(
         chunk=None if chunk is None else _sides(chunk), shard_bytes=shard_size * MIB, workers=threads
     )
     given: dict[str, Any] = {} if on_error is None else {"on_error": on_error.value}
@@ -98,8 +98,8 @@ def _origins(
     overrides: list[str] | None,
     dataset: str | None,
     variables: str | None,
-    settings: Settings,
-) -> list[tuple[str, str, Origin, Path, Settings]]:
+    settings: StorageOptions,
+) -> list[tuple[str, str, Origin, Path, StorageOptions]]:
     """Key, name, origin, directory and settings of each data set."""
     if source.endswith((".yaml", ".yml")):
         if dataset or variables:
@@ -123,7 +123,7 @@ def _origins(
     return [("dict_root_dirs", destination.name, origin, destination, settings)]
 
 
-def _one(name: str, origin: Origin, place: Path, settings: Settings) -> Path:
+def _one(name: str, origin: Origin, place: Path, settings: StorageOptions) -> Path:
     from ucf_vit.data.prepare.convert import prepare as convert
 
     with _bar(name) as show:

@@ -7,7 +7,7 @@ from ucf_vit.config.differences import differences
 from ucf_vit.config.load import dump, from_dict, load
 from ucf_vit.config.own_directory import config_of
 from ucf_vit.config.run import Run
-from ucf_vit.config.sections.data import Data, DatasetOptions, Normalization, Split
+from ucf_vit.config.sections.data import Data, DatasetOptions, NormalizationOptions, Split
 from ucf_vit.config.sections.load_balancing import LoadBalancing
 from ucf_vit.config.sections.model import Model
 from ucf_vit.config.sections.parallelism import Parallelism
@@ -18,7 +18,7 @@ __all__ = [
     "DatasetOptions",
     "LoadBalancing",
     "Model",
-    "Normalization",
+    "NormalizationOptions",
     "Parallelism",
     "Run",
     "Split",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ucf_vit.config.checks.parallel import shares, token_shares
+from ucf_vit.config.checks.parallel import uneven_shares, uneven_tokens
 from ucf_vit.config.run import Run
 
 
@@ -19,7 +19,7 @@ def check_ranks(run: Run, world_size: int) -> dict[str, int]:
         size = run.parallelism.simple_ddp_size
         raise run.error("parallelism.simple_ddp_size", str(error), size) from None
     tensor, seq = degrees["tensor_par_size"], degrees["seq_par_size"]
-    if problems := [*shares(run, tensor), *token_shares(run, seq, tensor)]:
+    if problems := [*uneven_shares(run, tensor), *uneven_tokens(run, seq, tensor)]:
         raise run.report(problems)
     ranks = degrees["simple_ddp_size"] * degrees["fsdp_size"]
     balancing = run.load_balancing

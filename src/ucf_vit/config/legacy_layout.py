@@ -9,7 +9,7 @@ from typing import Any
 from ucf_vit.config.origins import Origins, dotted
 from ucf_vit.config.problems import Problem, report
 from ucf_vit.config.yaml.lines import KeyPath
-from ucf_vit.core.registry import nearest
+from ucf_vit.core.registry import did_you_mean
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ def _without_net(model: dict[Any, Any], origins: Origins) -> dict[Any, Any]:
     net = _dictionary(model["net"], NET[:2], origins)
     known = ["init_args", "class_path"]
     problems = [
-        Problem((*NET[:2], name), f"unknown key{nearest(str(name), known)}; expected init_args", value)
+        Problem((*NET[:2], name), f"unknown key{did_you_mean(str(name), known)}; expected init_args", value)
         for name, value in net.items()
         if name not in known
     ]

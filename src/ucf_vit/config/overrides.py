@@ -12,7 +12,7 @@ from ucf_vit.config.origins import Origins, dotted
 from ucf_vit.config.problems import show
 from ucf_vit.config.yaml.lines import KeyPath, NotYamlError, parse_argument
 from ucf_vit.core.errors import ConfigError
-from ucf_vit.core.registry import nearest
+from ucf_vit.core.registry import did_you_mean
 
 CLASS_COUNTS: tuple[KeyPath, KeyPath] = (("model", "num_classes"), ("data", "num_classes"))
 
@@ -36,7 +36,7 @@ def _split(text: str) -> tuple[KeyPath, Any]:
     if not equals or not all(path):
         raise ConfigError(f"override {show(text)}: expected section.key=value, e.g. model.depth=6")
     if len(path) == 1:
-        hint = nearest(name.strip(), [known.partition(".")[2] for known in keys()])
+        hint = did_you_mean(name.strip(), [known.partition(".")[2] for known in keys()])
         full = [known for known in keys() if known.endswith(f".{name.strip()}")]
         hint = f" (did you mean {full[0]!r}?)" if full else hint
         raise ConfigError(f"override {show(text)}: expected section.key=value, e.g. model.depth=6{hint}")

@@ -13,7 +13,7 @@ from ucf_vit.config.problems import MOST, NO_VALUE, Problem, report
 from ucf_vit.config.run import Run
 from ucf_vit.config.sections.fields import LARGEST
 from ucf_vit.config.yaml.lines import KeyPath
-from ucf_vit.core.registry import nearest
+from ucf_vit.core.registry import did_you_mean
 
 
 def validate(values: dict[Any, Any], origins: Origins) -> Run:
@@ -57,7 +57,7 @@ def _meant(path: KeyPath) -> str:
     elsewhere = {known.rpartition(".")[2]: known for known in keys()}
     if name in elsewhere:
         return f" here (did you mean {elsewhere[name]!r}?)"
-    return nearest(name, here) or nearest(name, list(keys())) or f"; known here: {', '.join(here)}"
+    return did_you_mean(name, here) or did_you_mean(name, list(keys())) or f"; known here: {', '.join(here)}"
 
 
 def _hint(path: KeyPath, value: Any) -> str:
@@ -65,5 +65,5 @@ def _hint(path: KeyPath, value: Any) -> str:
     if value is None:
         return "; leave the key out to get its default"
     if part.get("type") == "string" and isinstance(value, bool | int | float):
-        return nearest(str(value), part.get("enum", [])) or "; put it in quotes"
-    return nearest(value, part["enum"]) if "enum" in part and isinstance(value, str) else ""
+        return did_you_mean(str(value), part.get("enum", [])) or "; put it in quotes"
+    return did_you_mean(value, part["enum"]) if "enum" in part and isinstance(value, str) else ""

@@ -12,7 +12,7 @@ from typing import Any
 
 from ucf_vit.core.errors import UserError
 from ucf_vit.core.paths import local_path
-from ucf_vit.core.registry import nearest
+from ucf_vit.core.registry import did_you_mean
 from ucf_vit.core.text import to_bytes
 
 
@@ -37,11 +37,11 @@ def load(name: str, kind: str, error: type[UserError] = UserError) -> Any:
     module = _module(file_of(name), kind, error)
     if not hasattr(module, attribute):
         known = [key for key, value in vars(module).items() if callable(value)]
-        raise error(f"{name}: the file has no {attribute!r}{nearest(attribute, known)}")
+        raise error(f"{name}: the file has no {attribute!r}{did_you_mean(attribute, known)}")
     return getattr(module, attribute)
 
 
-def cause(error: Exception, path: Path) -> str:
+def user_code_failure(error: Exception, path: Path) -> str:
     """What went wrong in the file `path` of a user's own, and where: `line 7: ValueError: no such axis`.
 
     The line is the last one of the file that was being executed, if any was.
@@ -71,5 +71,7 @@ def _module(path: Path, kind: str, error: type[UserError]) -> ModuleType:
             spec.loader.exec_module(module)
         except Exception as trouble:
             del sys.modules[name]
-            raise error(f"{path}: this {kind} can't be loaded: {cause(trouble, path)}") from trouble
+            raise error(
+                f"{path}: this {kind} can't be loaded: {user_code_failure(trouble, path)}"
+            ) from trouble
     return sys.modules[name]

@@ -12,7 +12,7 @@ from ucf_vit.core.errors import UserError
 T = TypeVar("T")
 
 
-def nearest(word: str, known: Mapping[str, Any] | list[str]) -> str:
+def did_you_mean(word: str, known: Mapping[str, Any] | list[str]) -> str:
     """`" (did you mean 'x'?)"` for the known word nearest to `word`, or the empty string."""
     close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f" (did you mean {close[0]!r}?)" if close else ""
@@ -42,7 +42,9 @@ class Registry(Generic[T]):
     def __getitem__(self, name: str) -> Callable[..., T]:
         if name not in self._entries:
             known = ", ".join(sorted(self._entries))
-            raise UserError(f"no {self.kind} named {name!r}{nearest(name, self._entries)}; known: {known}")
+            raise UserError(
+                f"no {self.kind} named {name!r}{did_you_mean(name, self._entries)}; known: {known}"
+            )
         return self._entries[name]
 
     def build(self, name: str, options: Mapping[str, Any]) -> T:

@@ -10,11 +10,11 @@ _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def read_text(path: Path) -> str:
-    """The text in a file, see `decoded`. Raises OSError and UnicodeDecodeError."""
-    return decoded(path.read_bytes())
+    """The text in a file, see `decoded_text`. Raises OSError and UnicodeDecodeError."""
+    return decoded_text(path.read_bytes())
 
 
-def decoded(content: bytes) -> str:
+def decoded_text(content: bytes) -> str:
     """Text in UTF-8, or in what a mark at its beginning says, with line breaks of any system."""
     encoding = "utf-16" if content[:2] in _UTF_16 else "utf-8-sig"
     return content.decode(encoding).replace("\r\n", "\n").replace("\r", "\n")

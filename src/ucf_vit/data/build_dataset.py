@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ucf_vit.core.errors import DataError
-from ucf_vit.core.registry import nearest
+from ucf_vit.core.registry import did_you_mean
 from ucf_vit.core.rounding import part_of
 from ucf_vit.core.urls import checked
 from ucf_vit.data.batch import Skipped
@@ -19,7 +19,7 @@ from ucf_vit.data.check_dataset import check_channels, check_classes, check_smal
 from ucf_vit.data.dataset import Dataset
 from ucf_vit.data.read_item import shape_of
 from ucf_vit.data.reading import reading
-from ucf_vit.data.sources import Item, Source, resolve
+from ucf_vit.data.sources import Item, Source, source_of
 from ucf_vit.data.sources.listing import few
 from ucf_vit.data.sources.source import describe
 from ucf_vit.data.storage import Cache, Files
@@ -126,7 +126,7 @@ def select(items: Sequence[Item], start: float, end: float) -> list[Item]:
 
 def _make(source: str, options: Mapping[str, Any]) -> tuple[Source, tuple[str, Mapping[str, Any]]]:
     """The source, and what makes it again in a worker process."""
-    constructor = resolve(source)
+    constructor = source_of(source)
     accepted = inspect.signature(constructor).parameters
     kept = {key: value for key, value in options.items() if key in accepted}
     with reading(str(kept.get("root", source))):
@@ -144,7 +144,7 @@ def _channels(
     for variable in wanted:
         if variable not in source.variables:
             known = list(source.variables)
-            hint = nearest(variable, known)
+            hint = did_you_mean(variable, known)
             raise DataError(f"{name}: no variable {variable!r}{hint}; the source has {', '.join(known)}")
     return tuple(source.variables.index(variable) for variable in wanted)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from ucf_vit.core.errors import DataError
-from ucf_vit.core.registry import nearest
+from ucf_vit.core.registry import did_you_mean
 from ucf_vit.core.text import one_form
 from ucf_vit.data.dataset import Dataset
 
@@ -47,7 +47,7 @@ def numbered(dataset: Dataset, names: Sequence[str]) -> Dataset:
         )
     strange = [own[number] for number in used if numbers[number] is None]
     if strange:
-        hint = nearest(strange[0], list(names)) if len(strange) == 1 else ""
+        hint = did_you_mean(strange[0], list(names)) if len(strange) == 1 else ""
         raise DataError(
             f"{dataset.name}: unknown class {in_words(strange)}{hint}; the classes are {in_words(names)}"
         )

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from ucf_vit.core.errors import DataError, UserError
 from ucf_vit.data.batch import Sample
 from ucf_vit.data.limits import check_plain, check_size
-from ucf_vit.data.reading import cause
+from ucf_vit.data.reading import failure_of
 from ucf_vit.data.sources import Item, Source
 
 _LARGEST = 2**52
@@ -28,7 +28,7 @@ def reading_item(item: Item) -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:
-        raise DataError(_named(item, cause(error))) from error
+        raise DataError(_named(item, failure_of(error))) from error
 
 
 def shape_of(source: Source, item: Item, max_bytes: int | None = None) -> tuple[int, ...]:

@@ -31,10 +31,10 @@ def reading(path: str, failure: str = "can't be read") -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:
-        raise DataError(f"{path}: {failure} ({cause(error)})") from error
+        raise DataError(f"{path}: {failure} ({failure_of(error)})") from error
 
 
-def cause(error: BaseException) -> str:
+def failure_of(error: BaseException) -> str:
     """One line that says what went wrong."""
     text = " ".join(str(error).split())
     if isinstance(error, MemoryError):

@@ -105,7 +105,7 @@ class DiffusionVIT(nn.Module):
         self.encoder = Encoder(
             embed_dim, depth, num_heads, mlp_ratio, drop_rate, drop_path, attention, condition_dim=steered
         )
-        self.decoder: Decoder | None = None
+        self.decoder: DiffusionDecoder | None = None
         if not linear_decoder:
             blocks = Encoder(
                 decoder_embed_dim,
@@ -116,7 +116,7 @@ class DiffusionVIT(nn.Module):
                 attention=attention,
                 condition_dim=steered,
             )
-            self.decoder = Decoder(embed_dim, decoder_embed_dim, blocks)
+            self.decoder = DiffusionDecoder(embed_dim, decoder_embed_dim, blocks)
         self.head = Head(embed_dim if linear_decoder else decoder_embed_dim, self.input.patch_dim)
         self.steered = steered is not None
         init_weights(self)
@@ -156,7 +156,7 @@ class DiffusionVIT(nn.Module):
         return self.input.join(tokens, patches)
 
 
-class Decoder(nn.Module):
+class DiffusionDecoder(nn.Module):
     """A second transformer over all tokens, of another width."""
 
     def __init__(self, in_dim: int, dim: int, blocks: Encoder) -> None:

@@ -103,7 +103,7 @@ class MAE(nn.Module):
         self.class_token = ClassToken(embed_dim) if class_token else None
         self.drop = nn.Dropout(drop_rate)
         self.encoder = Encoder(embed_dim, depth, num_heads, mlp_ratio, drop_rate, drop_path, attention)
-        self.decoder: Decoder | Head
+        self.decoder: MAEDecoder | Head
         if linear_decoder:
             self.decoder = Head(embed_dim, self.input.patch_dim)
         else:
@@ -115,7 +115,7 @@ class MAE(nn.Module):
                 drop_rate,
                 attention=attention,
             )
-            self.decoder = Decoder(
+            self.decoder = MAEDecoder(
                 embed_dim,
                 decoder_embed_dim,
                 self.input.patch_dim,
@@ -198,7 +198,7 @@ class MAE(nn.Module):
         return (rank + removed * num_tokens).argsort(dim=1)[:, :kept]
 
 
-class Decoder(nn.Module):
+class MAEDecoder(nn.Module):
     """The narrow transformer that predicts all patches from the encoded ones."""
 
     def __init__(self, in_dim: int, dim: int, out_dim: int, positions: nn.Module, blocks: Encoder) -> None:

@@ -9,7 +9,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from ucf_vit.core.errors import UserError
-from ucf_vit.core.registry import nearest
+from ucf_vit.core.registry import did_you_mean
 from ucf_vit.models.inputs import GridInput, TreeInput, grid_for, input_for, named_channels
 from ucf_vit.models.registry import MODELS
 from ucf_vit.nn.encoder import Encoder
@@ -148,7 +148,7 @@ class UNETR(nn.Module):
 def _check_placement(kind: str, tokens: GridInput | TreeInput, grid: PatchGrid) -> None:
     """Raise UserError if there is no such placement, or if the tokens of an image can't fill the grid."""
     if kind not in ("boxes", "square"):
-        hint = nearest(kind, ["boxes", "square"])
+        hint = did_you_mean(kind, ["boxes", "square"])
         raise UserError(f"token_placement {kind!r} is unknown{hint}; use 'boxes' or 'square'")
     if kind == "boxes" or isinstance(tokens, GridInput):
         return

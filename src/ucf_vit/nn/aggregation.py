@@ -57,7 +57,7 @@ class CrossAggregation(nn.Module):
         return self.proj(value + self.v.bias)
 
 
-class Slots(NamedTuple):
+class GroupSlots(NamedTuple):
     """G groups of up to g variables of a batch; all are `[G, g]`.
 
     `channel` is the place of a variable in the batch and `number` that among all variables; `present` is
@@ -71,7 +71,7 @@ class Slots(NamedTuple):
     share: Tensor
 
 
-def slots_of(numbers: Sequence[int], group: int, device: torch.device) -> Slots:
+def slots_of(numbers: Sequence[int], group: int, device: torch.device) -> GroupSlots:
     """The groups of the variables `numbers`: neighbours in the order of all variables, `group` at most.
 
     A variable's group does not depend on what else the batch has.
@@ -85,7 +85,7 @@ def slots_of(numbers: Sequence[int], group: int, device: torch.device) -> Slots:
     channel, present = torch.tensor(rows), torch.arange(width) < counts
     number = torch.tensor(numbers)[channel]
     all_present = bool(present.all())
-    return Slots(
+    return GroupSlots(
         channel.to(device),
         number.to(device),
         None if all_present else present.to(device),

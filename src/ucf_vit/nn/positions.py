@@ -10,13 +10,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ucf_vit.core.errors import UserError
-from ucf_vit.core.registry import nearest
+from ucf_vit.core.registry import did_you_mean
 
 
 def check_kind(kind: str) -> None:
     """Raise UserError if `kind` is neither "learned" nor "sincos"."""
     if kind not in ("learned", "sincos"):
-        hint = nearest(kind, ["learned", "sincos"])
+        hint = did_you_mean(kind, ["learned", "sincos"])
         raise UserError(f"pos_embed {kind!r} is unknown{hint}; use 'learned' or 'sincos'")
 
 

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from ucf_vit.core.errors import UserError
-from ucf_vit.core.registry import nearest
-from ucf_vit.nn.aggregation import CrossAggregation, Slots, slots_of
+from ucf_vit.core.registry import did_you_mean
+from ucf_vit.nn.aggregation import CrossAggregation, GroupSlots, slots_of
 from ucf_vit.nn.init import normal_
 
 Kind = Literal["cross", "hierarchical"]
@@ -49,9 +49,9 @@ class Variables:
         for name in given:
             if name not in self.names:
                 known = ", ".join(map(repr, self.names))
+                hint = did_you_mean(name, list(self.names))
                 raise UserError(
-                    f"variable {name!r} is not one that the model knows{nearest(name, list(self.names))}; "
-                    f"default_vars has {known}"
+                    f"variable {name!r} is not one that the model knows{hint}; default_vars has {known}"
                 )
         if len(set(given)) < len(given) or not given:
             raise UserError(f"variables {list(given)}: expected one or more names, each once")
@@ -135,7 +135,7 @@ class VariableEmbed(nn.Module):
             return self.aggregation(self.tokens(patches, _index(numbers, patches)))
         return self.aggregation(self._groups(patches, slots_of(numbers, self.group, patches.device)))
 
-    def _groups(self, patches: Tensor, slots: Slots) -> Tensor:
+    def _groups(self, patches: Tensor, slots: GroupSlots) -> Tensor:
         """Patches `[B, L, V', P]` to tokens of groups `[B, L, G, D]`."""
         shape = slots.channel.shape
         patches = patches.index_select(2, slots.channel.flatten())
@@ -152,7 +152,9 @@ def check_aggregation(kind: str | None, group: int, partial: str) -> None:
         ("aggregation_partial", partial, ["linear", "attention"]),
     ):
         if value is not None and value not in known:
-            raise UserError(f"{name} {value!r} is unknown{nearest(value, known)}; use {' or '.join(known)}")
+            raise UserError(
+                f"{name} {value!r} is unknown{did_you_mean(value, known)}; use {' or '.join(known)}"
+            )
     if group < 1:
         raise UserError(f"aggregation_group {group}: a group has at least one variable")
 

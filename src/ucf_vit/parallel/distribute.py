@@ -18,7 +18,7 @@ from ucf_vit.parallel.shard import Sharding, shard_network
 
 
 @dataclass(frozen=True)
-class Settings:
+class DistributeOptions:
     """How to distribute; `seed` is that of the weights of networks that are still on `meta`."""
 
     sharding: Sharding = field(default_factory=Sharding)
@@ -27,7 +27,7 @@ class Settings:
     seed: int = 0
 
 
-def distribute(task: nn.Module, world: World, settings: Settings) -> nn.Module:
+def distribute(task: nn.Module, world: World, settings: DistributeOptions) -> nn.Module:
     """What to call in place of `task` in a training step; `task` itself changes, and moves to its device.
 
     In a world without a mesh every process holds all of it (mode `simple`). Otherwise, in this order: split
@@ -73,7 +73,7 @@ def is_on_meta(network: nn.Module) -> bool:
     return any(parameter.is_meta for parameter in network.parameters())
 
 
-def _prepare_blocks(model: nn.Module, settings: Settings) -> None:
+def _prepare_blocks(model: nn.Module, settings: DistributeOptions) -> None:
     recompute(model, settings.recompute)
     if settings.compile:
         compile_blocks(model)

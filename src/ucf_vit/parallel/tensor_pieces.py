@@ -17,7 +17,7 @@ WRITERS = 8
 
 
 @dataclass(frozen=True)
-class Piece:
+class TensorPiece:
     """What lies from `offsets` on in a whole tensor of `shape`."""
 
     tensor: Tensor
@@ -25,7 +25,7 @@ class Piece:
     shape: tuple[int, ...]
 
 
-def pieces_to_write(tensors: Mapping[str, Tensor], world: World) -> dict[str, Piece]:
+def pieces_to_write(tensors: Mapping[str, Tensor], world: World) -> dict[str, TensorPiece]:
     """This rank's share of `tensors`, by name: over all ranks each element is there once; no communication.
 
     Of ranks that hold the same, the name decides which one writes it.
@@ -40,7 +40,7 @@ def pieces_to_write(tensors: Mapping[str, Tensor], world: World) -> dict[str, Pi
             offsets, _ = own_box(tuple(tensor.shape), part)
             part = part.to_local()
         if part.numel():
-            pieces[name] = Piece(part, offsets, tuple(tensor.shape))
+            pieces[name] = TensorPiece(part, offsets, tuple(tensor.shape))
     return pieces
 
 

@@ -12,7 +12,7 @@ from ucf_vit.nn.block import Block
 from ucf_vit.nn.encoder import Encoder
 from ucf_vit.parallel.encoder.rules import RULES
 from ucf_vit.parallel.encoder.sequence import Exchange, uses_ring
-from ucf_vit.parallel.ranks.mesh import Layout
+from ucf_vit.parallel.ranks.mesh import MeshLayout
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ def bytes_per_step(
     model: nn.Module,
     tokens: Mapping[str, int],
     batch: int,
-    layout: Layout,
+    layout: MeshLayout,
     sizes: Sizes,
     reshard_after_forward: bool = True,
     attention: Exchange = "auto",
@@ -72,7 +72,7 @@ def _of_tensor_ranks(encoder: Encoder, length: int, batch: int, ranks: int, size
 
 
 def _of_token_ranks(
-    encoder: Encoder, length: int, batch: int, layout: Layout, sizes: Sizes, attention: Exchange
+    encoder: Encoder, length: int, batch: int, layout: MeshLayout, sizes: Sizes, attention: Exchange
 ) -> int:
     """All tokens at each end; per block 8 exchanges for heads, or keys and values round a ring."""
     attn, ranks = encoder.blocks[0].attn, layout.seq

@@ -25,7 +25,7 @@ Shape = tuple[int, ...]
 _Entry = tuple[_Stamp, Shape]
 
 
-class Item(Protocol):
+class InventoryItem(Protocol):
     """What a data set says of one of its items."""
 
     @property
@@ -41,7 +41,7 @@ class Item(Protocol):
         """The file of its labels."""
 
 
-AnyItem = TypeVar("AnyItem", bound=Item)
+AnyItem = TypeVar("AnyItem", bound=InventoryItem)
 Given = TypeVar("Given")
 Found = TypeVar("Found")
 
@@ -174,7 +174,7 @@ def in_threads(
         return [found for part in parts for found in part]
 
 
-def _stamps(items: Sequence[Item], stamp: Callable[[str], tuple[int, int]]) -> list[_Stamp]:
+def _stamps(items: Sequence[InventoryItem], stamp: Callable[[str], tuple[int, int]]) -> list[_Stamp]:
     files = list(dict.fromkeys(file for item in items for file in (item.image, item.label) if file))
     known = dict(zip(files, in_threads(stamp, files), strict=True))
     return [(*known[item.image], *(known[item.label] if item.label else (0, 0))) for item in items]

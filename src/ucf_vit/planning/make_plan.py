@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ucf_vit.core.errors import UserError
 from ucf_vit.planning.allocate import allocate
 from ucf_vit.planning.cost import Ints, Work
-from ucf_vit.planning.plan import Part, Plan
+from ucf_vit.planning.plan import Plan, PlannedDataset
 from ucf_vit.planning.tile_runs import Runs, cut, even, interleaved
 
 LARGEST = np.iinfo(np.int32).max
@@ -44,7 +44,7 @@ def make_plan(
         runs = cut(work.tiles, share)
         cuts.append(runs._replace(rank=runs.rank + first))
         parts.append(
-            Part(
+            PlannedDataset(
                 name=work.name,
                 files=len(work.tiles),
                 tiles=work.total,

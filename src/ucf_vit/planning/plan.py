@@ -17,7 +17,7 @@ KIND = "plan"
 
 
 @dataclass(frozen=True)
-class Part:
+class PlannedDataset:
     """A data set in a plan: it is read by `ranks` ranks from number `first_rank` on.
 
     `batches` are those of a rank for one pass over its tiles. A tile's cost is that of all its variables.
@@ -34,7 +34,7 @@ class Part:
     files_digest: str = ""
 
 
-class Piece(NamedTuple):
+class PlannedTiles(NamedTuple):
     """Tiles `first` to `first + tiles` of a file, by its number in the data set's inventory."""
 
     dataset: str
@@ -52,7 +52,7 @@ class Plan:
     on, such as their size. A rank that opens the file reads its own rows alone: they are memory maps.
     """
 
-    parts: tuple[Part, ...]
+    parts: tuple[PlannedDataset, ...]
     ranks: int
     batch_size: int
     steps: int
@@ -82,19 +82,19 @@ class Plan:
         """The config key of this name: `groups` with colons between."""
         return ":".join(map(str, self.groups)) or None
 
-    def passes(self, part: Part) -> float:
+    def passes(self, part: PlannedDataset) -> float:
         """How often a data set is read in an epoch: whole passes, the last one cut off where steps end."""
         return 1.0 if self.interleaved else self.steps / part.batches
 
-    def imbalance_of(self, part: Part) -> float:
+    def imbalance_of(self, part: PlannedDataset) -> float:
         """Largest over mean load of the ranks that read a data set."""
         mine = self.loads[part.first_rank : part.first_rank + part.ranks]
         return float(mine.max() / mine.mean())
 
-    def share(self, rank: int) -> Iterator[Piece]:
+    def share(self, rank: int) -> Iterator[PlannedTiles]:
         """What data rank `rank` reads in one pass, in the order of the files."""
         for dataset, file, first, tiles in self.runs[self.offsets[rank] : self.offsets[rank + 1]].tolist():
-            yield Piece(self.parts[dataset].name, file, first, tiles)
+            yield PlannedTiles(self.parts[dataset].name, file, first, tiles)
 
     def save(self, path: Path) -> None:
         """Write it to `path`, an uncompressed .npz file. Raises UserError."""
@@ -113,7 +113,7 @@ class Plan:
         """What was saved, through memory maps. Raises UserError."""
         about, found = npz_arrays.load(path, KIND)
         try:
-            parts = tuple(Part(**part) for part in about.pop("parts"))
+            parts = tuple(PlannedDataset(**part) for part in about.pop("parts"))
             return cls(parts=parts, **{**about, **found})
         except (KeyError, TypeError):
             raise npz_arrays.other_version(path, KIND) from None

@@ -16,7 +16,7 @@ from ucf_vit.config import Run
 from ucf_vit.core.atomic_files import write_atomic
 from ucf_vit.core.errors import UserError
 from ucf_vit.core.log import say
-from ucf_vit.core.registry import nearest
+from ucf_vit.core.registry import did_you_mean
 from ucf_vit.core.seeds import seed_of
 from ucf_vit.parallel.ranks.world import World
 from ucf_vit.sampling import files
@@ -166,14 +166,13 @@ def labels_of(wanted: Sampling, known: Mapping[str, Sequence[str]]) -> Tensor | 
     for name, value in wanted.conditions.items():
         if name not in known:
             can = "; it can be told: " + ", ".join(known) if known else ": it was trained with none"
-            raise UserError(
-                f"--condition {name}={value}: the model knows no {name!r}{nearest(name, list(known))}{can}"
-            )
+            hint = did_you_mean(name, list(known))
+            raise UserError(f"--condition {name}={value}: the model knows no {name!r}{hint}{can}")
         if value not in known[name]:
             values = list(known[name])
             few = ", ".join(values[:20]) + (f", ... ({len(values)} in all)" if len(values) > 20 else "")
             raise UserError(
-                f"--condition {name}={value}: no such value{nearest(value, values)}; known: {few}"
+                f"--condition {name}={value}: no such value{did_you_mean(value, values)}; known: {few}"
             )
     if not wanted.conditions:
         if wanted.guidance != 1:

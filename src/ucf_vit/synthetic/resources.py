@@ -26,7 +26,7 @@ SECONDS = 1e-6
 """Time for each voxel of a volume that is being made."""
 
 
-def check_room(root: Path, number: int, size: Size, compressed: bool, processes: int) -> None:
+def check_resources(root: Path, number: int, size: Size, compressed: bool, processes: int) -> None:
     """UserError where the volumes have no room in a file, in memory or on the disk; long times are told."""
     shape, voxels = "x".join(map(str, size)), prod(size)
     if max(size) > LONGEST:

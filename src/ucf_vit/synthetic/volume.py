@@ -44,13 +44,13 @@ def make_volume(size: Size, seed: int) -> tuple[NDArray[np.int16], NDArray[np.ui
 
     UserError where an axis has fewer than 16 voxels.
     """
-    check_size(size)
+    check_volume_size(size)
     label, owner = _phantom(np.random.default_rng(seed_of(seed, "phantom")), size)
     attenuation = _attenuation(np.random.default_rng(seed_of(seed, "minerals")), label, owner)
     return scan(np.random.default_rng(seed_of(seed, "scanner")), attenuation), label
 
 
-def check_size(size: Size) -> None:
+def check_volume_size(size: Size) -> None:
     """UserError unless `size` has three axes that are long enough."""
     if len(size) != 3 or min(size) < SHORTEST:
         text = "x".join(str(n) for n in size)

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from ucf_vit.core.errors import UserError
 from ucf_vit.core.seeds import seed_of
 from ucf_vit.synthetic.grid import Size
-from ucf_vit.synthetic.resources import check_room
-from ucf_vit.synthetic.volume import SHORTEST, check_size, make_volume
+from ucf_vit.synthetic.resources import check_resources
+from ucf_vit.synthetic.volume import SHORTEST, check_volume_size, make_volume
 
 VOXEL_MM = 0.05
 """Edge of a voxel in millimetres."""
@@ -56,10 +56,10 @@ def write_dataset(
             f"synthetic data set: number {number} and processes {processes} must be at least 1, "
             f"vary {vary} a fraction from 0 to below 1"
         )
-    check_size(size)
+    check_volume_size(size)
     root = Path(root)
     _make_folders(root, compressed)
-    check_room(root, number, size, compressed, min(processes, number))
+    check_resources(root, number, size, compressed, min(processes, number))
     volumes = [_volume(root, index, size, seed, vary, compressed) for index in range(number)]
     missing = [volume for volume in volumes if overwrite or not volume.is_complete()]
     for kept in sorted({volume.image for volume in volumes} - {volume.image for volume in missing}):

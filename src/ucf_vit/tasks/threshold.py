@@ -21,7 +21,7 @@ BINS = 512
 
 
 @dataclass(frozen=True)
-class Interval:
+class IntensityInterval:
     """Voxels with `low <= image[channel] < high` are taken for the class; the outer ends are infinite."""
 
     channel: int
@@ -33,7 +33,7 @@ class Interval:
 class ThresholdBaseline:
     """The best interval for every class but the background, by class number."""
 
-    intervals: dict[int, Interval]
+    intervals: dict[int, IntensityInterval]
 
     def totals(self, samples: Iterable[Sample]) -> Tensor:
         """Totals `[K - 1, 5]` of the Dice of whole items, see `ucf_vit.tasks.dice`.
@@ -94,14 +94,14 @@ def fit_threshold(samples: Iterable[Sample], num_classes: int) -> ThresholdBasel
     )
 
 
-def _best_interval(counts: NDArray[np.float64], number: int, edges: NDArray[np.float64]) -> Interval:
+def _best_interval(counts: NDArray[np.float64], number: int, edges: NDArray[np.float64]) -> IntensityInterval:
     """The interval with the highest Dice for one class, the mean over items; counts `[N, C, K, BINS]`.
 
     An item without the class counts, with 0, for those intervals that some of its voxels are in.
     """
     labelled = counts[:, 0, number].sum(axis=1)
     if not labelled.any():
-        return Interval(0, np.inf, np.inf)
+        return IntensityInterval(0, np.inf, np.inf)
     score = np.zeros((counts.shape[1], BINS + 1, BINS + 1))
     items = np.full_like(score, np.count_nonzero(labelled))
     for item, voxels in zip(counts, labelled, strict=True):
@@ -111,7 +111,7 @@ def _best_interval(counts: NDArray[np.float64], number: int, edges: NDArray[np.f
         else:
             items += inside > 0
     channel, start, end = np.unravel_index((score / items).argmax(), score.shape)
-    return Interval(int(channel), float(edges[start]), float(edges[end]))
+    return IntensityInterval(int(channel), float(edges[start]), float(edges[end]))
 
 
 def _per_interval(voxels: NDArray[np.float64]) -> NDArray[np.float64]:

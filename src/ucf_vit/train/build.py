@@ -13,7 +13,7 @@ from torch import nn
 from ucf_vit.config import Run
 from ucf_vit.data.batch import Batch
 from ucf_vit.models import MODELS
-from ucf_vit.parallel.distribute import Settings, distribute
+from ucf_vit.parallel.distribute import DistributeOptions, distribute
 from ucf_vit.parallel.initial_weights import materialise
 from ucf_vit.parallel.ranks.world import World
 from ucf_vit.parallel.shard import Sharding
@@ -26,7 +26,7 @@ from ucf_vit.train.hooks.pictures import PicturesHook, PicturesPeer
 from ucf_vit.train.hooks.progress import ProgressHook
 from ucf_vit.train.hooks.report import ReportHook
 from ucf_vit.train.hooks.uniform_trees import TreesHook
-from ucf_vit.train.inputs.run_data import Data
+from ucf_vit.train.inputs.run_data import RunData
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +92,7 @@ def distributed(task: Task, run: Run, world: World) -> nn.Module:
         getattr(torch, parallelism.reduce_type),
         parallelism.cpu_offloading,
     )
-    settings = Settings(sharding, trainer.activation_checkpointing, trainer.compile, trainer.seed)
+    settings = DistributeOptions(sharding, trainer.activation_checkpointing, trainer.compile, trainer.seed)
     return distribute(task, world, settings)
 
 
@@ -123,7 +123,7 @@ def build_patcher(run: Run) -> AdaptivePatcher | None:
     )
 
 
-def build_hooks(run: Run, world: World, data: Data) -> list[Hook]:
+def build_hooks(run: Run, world: World, data: RunData) -> list[Hook]:
     """What the first process shows and writes; the order matters, the report reads what the others wrote.
 
     Where processes hold parts of one model, the others take part in drawing.
@@ -143,7 +143,7 @@ def build_hooks(run: Run, world: World, data: Data) -> list[Hook]:
     return [ProgressHook(), JsonlHook(directory), TreesHook(data.examples), *pictures, report]
 
 
-def _shown(world: World, data: Data) -> Callable[[], Batch | None]:
+def _shown(world: World, data: RunData) -> Callable[[], Batch | None]:
     """What gives the held-out batch that is drawn: the first process's, to all that compute it together."""
     first = lambda: next(data.validation(), None)  # noqa: E731
     return first if world.mesh is None else lambda: world.on_main(first)

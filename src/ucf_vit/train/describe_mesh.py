@@ -9,7 +9,7 @@ from ucf_vit.config import Run
 from ucf_vit.config.check_ranks import check_ranks
 from ucf_vit.core.errors import UserError
 from ucf_vit.models import MAE
-from ucf_vit.parallel.ranks.mesh import AXES, Layout, layout_of
+from ucf_vit.parallel.ranks.mesh import AXES, MeshLayout, layout_of
 from ucf_vit.parallel.traffic import Sizes, bytes_per_step
 from ucf_vit.patching.masking import num_kept
 from ucf_vit.train.build import build_network
@@ -60,7 +60,7 @@ def encoder_lengths(model: nn.Module) -> dict[str, int]:
     return {"encoder": kept + extra, "decoder.encoder": tokens}
 
 
-def _line(layout: Layout, name: str, per_node: int, traffic: int) -> str:
+def _line(layout: MeshLayout, name: str, per_node: int, traffic: int) -> str:
     groups = layout.groups(*(("fsdp", "seq") if name == "shard" else (name,)))
     crossing = sum(len({rank // per_node for rank in group}) > 1 for group in groups)
     where = "within nodes" if not crossing else f"{crossing} of {len(groups)} across nodes"

@@ -33,7 +33,7 @@ def adamw(
     return torch.optim.AdamW([group for group in groups if group["params"]], lr=lr, betas=betas, fused=True)
 
 
-def moments(task: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+def optimizer_moments(task: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     """What the optimizer keeps of each parameter, as `PARAMETER.KEY`: exp_avg, exp_avg_sq and step."""
     return {
         f"{name}.{key}": value
@@ -43,7 +43,7 @@ def moments(task: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tens
 
 
 def load_moments(task: nn.Module, optimizer: torch.optim.Optimizer, shards: Shards) -> None:
-    """Continue from saved `moments`; rates, decay and betas stay the optimizer's own.
+    """Continue from saved `optimizer_moments`; rates, decay and betas stay the optimizer's own.
 
     Raises CheckpointError where those of a parameter are others than AdamW keeps.
     """

@@ -12,7 +12,7 @@ from ucf_vit.checkpoint.locate import find_start
 from ucf_vit.checkpoint.shards import Shards
 from ucf_vit.config import Run
 from ucf_vit.core.errors import CheckpointError
-from ucf_vit.core.registry import nearest
+from ucf_vit.core.registry import did_you_mean
 from ucf_vit.data.fingerprints import joined
 from ucf_vit.models.transfer import transfer
 from ucf_vit.parallel.distribute import is_on_meta
@@ -77,7 +77,7 @@ def _modules(task: Task, run: Run) -> list[str]:
     known = {name for name, one in task.model.named_modules() if name and any(True for _ in one.parameters())}
     for name in run.trainer.start_without:
         if name not in known:
-            hint = nearest(name, sorted(known))
+            hint = did_you_mean(name, sorted(known))
             raise run.error("trainer.start_without", f"the network has no weights in {name!r}{hint}", name)
     return [PREFIX + name for name in run.trainer.start_without]
 

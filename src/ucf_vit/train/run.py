@@ -14,7 +14,7 @@ from ucf_vit.checkpoint import Checkpoint
 from ucf_vit.checkpoint.saver import Saver
 from ucf_vit.config import Run
 from ucf_vit.core.log import set_up
-from ucf_vit.data.loader.stream import digest
+from ucf_vit.data.loader.stream import digest_of_order
 from ucf_vit.parallel.ranks.world import World
 from ucf_vit.tasks.task import Task
 from ucf_vit.train.build import build_hooks, distributed
@@ -22,7 +22,7 @@ from ucf_vit.train.data_record import Record
 from ucf_vit.train.ema import Ema
 from ucf_vit.train.hooks.hook import Hook
 from ucf_vit.train.inputs.plan_files import follow
-from ucf_vit.train.inputs.run_data import Data, build_data
+from ucf_vit.train.inputs.run_data import RunData, build_data
 from ucf_vit.train.inputs.used_items import UsedItems, used_items
 from ucf_vit.train.loop import Loop, fit
 from ucf_vit.train.loss_scale import LossScale
@@ -73,7 +73,7 @@ def _train(task: Task, run: Run, world: World, newest: Checkpoint | None, saver:
             return _fit(state, build_loop(run, data, state.total_steps, saver), hooks, data)
 
 
-def _fit(state: State, loop: Loop, hooks: Sequence[Hook], data: Data) -> bool:
+def _fit(state: State, loop: Loop, hooks: Sequence[Hook], data: RunData) -> bool:
     """As `fit`; the death of a process that reads data is told as one."""
     try:
         return fit(state, loop, hooks)
@@ -88,7 +88,7 @@ def _tell(hooks: Sequence[Hook], state: State, name: str, seconds: float) -> Non
         hook.on_save(state, name, seconds)
 
 
-def build_state(task: Task, replica: nn.Module, run: Run, world: World, data: Data) -> State:
+def build_state(task: Task, replica: nn.Module, run: Run, world: World, data: RunData) -> State:
     """The state of a run before its first step; `replica` is what a step calls in place of `task`."""
     net, trainer = run.model, run.trainer
     state = State(
@@ -98,14 +98,14 @@ def build_state(task: Task, replica: nn.Module, run: Run, world: World, data: Da
         scale=LossScale(enabled=trainer.data_type == "float16"),
         stream=data.train,
         world=world,
-        held_out=digest(data.held_out.datasets),
+        held_out=digest_of_order(data.held_out.datasets),
         record=data.record,
     )
     state.count(trainer)
     return state
 
 
-def build_loop(run: Run, data: Data, total_steps: int, saver: Saver) -> Loop:
+def build_loop(run: Run, data: RunData, total_steps: int, saver: Saver) -> Loop:
     """The loop's settings, with the functions that validate and save."""
     net, trainer = run.model, run.trainer
     rate = warmup_cosine(
@@ -125,7 +125,7 @@ def build_loop(run: Run, data: Data, total_steps: int, saver: Saver) -> Loop:
     )
 
 
-def _validate(state: State, data: Data, dtype: torch.dtype) -> dict[str, float]:
+def _validate(state: State, data: RunData, dtype: torch.dtype) -> dict[str, float]:
     """Metrics on held-out data."""
     with state.averaged():
         metrics = evaluate(state.task, data.validation(), state.world, dtype)

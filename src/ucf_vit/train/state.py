@@ -20,7 +20,7 @@ from ucf_vit.train.ema import Ema
 from ucf_vit.train.inputs import used_items
 from ucf_vit.train.inputs.used_items import UsedItems
 from ucf_vit.train.loss_scale import LossScale
-from ucf_vit.train.optimizer import moments
+from ucf_vit.train.optimizer import optimizer_moments
 
 
 @dataclass
@@ -79,7 +79,7 @@ class State:
         return {
             WEIGHTS: self.task.state_dict(),
             AVERAGED: {} if self.ema is None else self.ema.weights,
-            OPTIMIZER: moments(self.task, self.optimizer),
+            OPTIMIZER: optimizer_moments(self.task, self.optimizer),
         }
 
     def state_dict(self) -> dict[str, Any]:

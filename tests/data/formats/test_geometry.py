@@ -9,7 +9,7 @@ from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 
 from ucf_vit.core.errors import DataError
 from ucf_vit.data.build_dataset import build_dataset
-from ucf_vit.data.formats.nifti import Header, difference
+from ucf_vit.data.formats.nifti import NiftiHeader, difference
 from ucf_vit.data.sources import BasicCT
 
 SHAPE = (8, 8, 8)
@@ -93,8 +93,8 @@ def test_headers_may_say_one_place_in_different_ways(tmp_path, scratch, kind, fo
     assert source.shape(source.items()[0]) == (1, *SHAPE)
 
 
-def header(placed: np.ndarray, shape=SHAPE) -> Header:
-    return Header(shape, np.dtype(np.uint8), 352, 1.0, 0.0, placed)
+def header(placed: np.ndarray, shape=SHAPE) -> NiftiHeader:
+    return NiftiHeader(shape, np.dtype(np.uint8), 352, 1.0, 0.0, placed)
 
 
 def test_the_tolerance_is_a_tenth_of_the_shortest_side_of_a_voxel_at_the_farthest_corner():

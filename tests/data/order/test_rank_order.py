@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ucf_vit.core.errors import CheckpointError
 from ucf_vit.data.order.epoch_order import Group, Order
-from ucf_vit.data.order.rank_order import RankOrder, Rest
+from ucf_vit.data.order.rank_order import RankOrder, Remainder
 from ucf_vit.planning.cost import Work
 from ucf_vit.planning.make_plan import make_plan
 from ucf_vit.planning.plan import Plan
@@ -37,7 +37,9 @@ def orders(
     return [RankOrder.of(plan, groups, seed, rank) for rank in range(ranks)]
 
 
-def batches(parts: list[RankOrder], epoch: int = 0, first: int = 0, rest: Rest | None = None) -> list[list]:
+def batches(
+    parts: list[RankOrder], epoch: int = 0, first: int = 0, rest: Remainder | None = None
+) -> list[list]:
     """The requests of each rank, which are equally many, each full and of one group."""
     found = [list(order.requests(epoch, first, rest or order.whole)) for order in parts]
     assert len({len(requests) for requests in found}) == 1

@@ -18,10 +18,10 @@ from ucf_vit.core.errors import DataError, UserError
 from ucf_vit.data.formats.prepared import manifest
 from ucf_vit.data.formats.prepared.manifest import UNFINISHED as JOURNAL
 from ucf_vit.data.formats.prepared.stored import Reader, Stored
-from ucf_vit.data.prepare.conversion import Origin, Settings
+from ucf_vit.data.prepare.conversion import Origin, StorageOptions
 from ucf_vit.data.prepare.convert import prepare
 from ucf_vit.data.prepare.grid import chunk_sides, rows_and_depth
-from ucf_vit.data.prepare.journal import locked
+from ucf_vit.data.prepare.journal import locked_journal
 from ucf_vit.data.prepare.verify import data_sets, verify
 from ucf_vit.data.sources import SOURCES, Prepared
 from ucf_vit.data.storage import Cache, Files, Patience
@@ -148,7 +148,7 @@ def test_any_source_is_equal_to_itself_prepared(tmp_path, kind, small):
     origin = origin_of(kind, tmp_path / "source")
     dims = origin.make().spatial_dims
     how = {"chunk": (4, 5, 3)[:dims], "shard_bytes": 2000, "workers": 2} if small else {}
-    found = prepare(origin, tmp_path / "out", Settings(**how))
+    found = prepare(origin, tmp_path / "out", StorageOptions(**how))
     check_equal(origin.make(), Prepared(tmp_path / "out"))
     assert (
         verify(tmp_path / "out") == manifest.parse((tmp_path / "out/manifest.json").read_bytes(), "") == found
@@ -162,7 +162,7 @@ def test_zarr_reads_the_same(tmp_path):
     import zarr
 
     origin = origin_of("basic_ct", tmp_path / "source")
-    found = prepare(origin, tmp_path / "out", Settings(chunk=(4, 4, 4), shard_bytes=3000))
+    found = prepare(origin, tmp_path / "out", StorageOptions(chunk=(4, 4, 4), shard_bytes=3000))
     source = origin.make()
     for pack in found.packs:
         image = zarr.open_array(tmp_path / "out/packs" / pack.name / "image", mode="r")
@@ -173,8 +173,10 @@ def test_zarr_reads_the_same(tmp_path):
 
 def test_prepared_data_can_be_prepared_again(tmp_path):
     origin = origin_of("fields", tmp_path / "source")
-    prepare(origin, tmp_path / "one", Settings())
-    prepare(Origin.of("prepared", str(tmp_path / "one"), None, {}), tmp_path / "two", Settings(chunk=(5, 5)))
+    prepare(origin, tmp_path / "one", StorageOptions())
+    prepare(
+        Origin.of("prepared", str(tmp_path / "one"), None, {}), tmp_path / "two", StorageOptions(chunk=(5, 5))
+    )
     check_equal(origin.make(), Prepared(tmp_path / "two"))
 
 
@@ -193,7 +195,7 @@ def test_any_box_of_any_grid(tmp_path_factory, data):
     origin = Origin.of("npy_pairs", str(root), names, {"tile_dims": len(space)})
     if origin.make().spatial_dims != len(space):
         return
-    how = Settings(chunk=chunk, shard_bytes=data.draw(st.integers(100, 5000)))
+    how = StorageOptions(chunk=chunk, shard_bytes=data.draw(st.integers(100, 5000)))
     prepare(origin, root / "out", how)
     source = Prepared(root / "out")
     for item in source.items():
@@ -207,7 +209,7 @@ def test_a_tile_touches_its_chunks_alone(tmp_path):
     (tmp_path / "source/images").mkdir(parents=True)
     np.save(tmp_path / "source/images/a.npy", np.random.default_rng(0).random((64, 64, 64)))
     origin = Origin.of("npy_pairs", str(tmp_path / "source"), None, {"tile_dims": 3})
-    found = prepare(origin, tmp_path / "out", Settings(chunk=(16, 16, 16)))
+    found = prepare(origin, tmp_path / "out", StorageOptions(chunk=(16, 16, 16)))
     touched = []
 
     def counted(path, size, parts):
@@ -258,7 +260,9 @@ def converting(root: str, out: str) -> None:
         if done == 2:
             time.sleep(600)  # to be killed; the thread that writes is at the next
 
-    prepare(Origin.of("basic_ct", root, None, {}), Path(out), Settings(chunk=(4, 4, 4), shard_bytes=1), hold)
+    prepare(
+        Origin.of("basic_ct", root, None, {}), Path(out), StorageOptions(chunk=(4, 4, 4), shard_bytes=1), hold
+    )
 
 
 def test_killed_it_goes_on_and_repeats_nothing(tmp_path, forkserver):
@@ -276,7 +280,7 @@ def test_killed_it_goes_on_and_repeats_nothing(tmp_path, forkserver):
     done = [json.loads(line)["job"] for line in (out / JOURNAL).read_text().splitlines()[1:]]
     times = {name: (out / "packs" / name / "image/zarr.json").stat().st_mtime_ns for name in done}
     seen = []
-    how = Settings(chunk=(4, 4, 4), shard_bytes=1)
+    how = StorageOptions(chunk=(4, 4, 4), shard_bytes=1)
     prepare(origin, out, how, lambda finished, total: seen.append((finished, total)))
     assert seen[0] == (len(done), 6) and seen[-1] == (6, 6) and len(done) < 6
     check_equal(origin.make(), Prepared(out))
@@ -287,10 +291,10 @@ def test_killed_it_goes_on_and_repeats_nothing(tmp_path, forkserver):
     verify(out)
 
 
-def unfinished(tmp_path: Path) -> tuple[Origin, Path, Settings]:
+def unfinished(tmp_path: Path) -> tuple[Origin, Path, StorageOptions]:
     """All jobs are done, but there is no manifest."""
     origin, out = origin_of("basic_ct", tmp_path / "source"), tmp_path / "out"
-    how = Settings(chunk=(4, 4, 4), shard_bytes=1)
+    how = StorageOptions(chunk=(4, 4, 4), shard_bytes=1)
     found = prepare(origin, out, how)
     packs = json.loads((out / "manifest.json").read_text())["packs"]
     lines = [{"plan": found.plan}, *({"job": p["name"], "packs": [p], "failed": []} for p in packs)]
@@ -317,7 +321,7 @@ def test_what_is_half_written_is_done_again(tmp_path):
 def test_another_source_is_never_mixed_in(tmp_path):
     origin, out, how = unfinished(tmp_path)
     with pytest.raises(UserError, match="has a part of other data, or of the same made with other options"):
-        prepare(origin, out, Settings())
+        prepare(origin, out, StorageOptions())
     prepare(origin, out, how)
     save_nifti(tmp_path / "source/imagesTr/v1.nii.gz", np.ones((9, 12, 7), np.int16))
     with pytest.raises(UserError, match=r"has other data, or the same made with .* files that have changed"):
@@ -332,18 +336,18 @@ def test_one_writes_at_a_time(tmp_path):
     origin = origin_of("imagenet", tmp_path / "source")
     (tmp_path / "out").mkdir()
     with (
-        locked(tmp_path / "out"),
+        locked_journal(tmp_path / "out"),
         pytest.raises(UserError, match="out: another ucf-vit prepare is writing there"),
     ):
-        prepare(origin, tmp_path / "out", Settings())
-    prepare(origin, tmp_path / "out", Settings())
+        prepare(origin, tmp_path / "out", StorageOptions())
+    prepare(origin, tmp_path / "out", StorageOptions())
 
 
 def in_little_room(root: str, out: str, message: str) -> None:
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000))
     try:
-        prepare(Origin.of("npy_pairs", root, ("a", "b"), {}), Path(out), Settings(shard_bytes=1))
+        prepare(Origin.of("npy_pairs", root, ("a", "b"), {}), Path(out), StorageOptions(shard_bytes=1))
     except UserError as error:
         Path(message).write_text(str(error))
 
@@ -357,7 +361,7 @@ def test_what_can_not_be_written_is_said_and_goes_on_later(tmp_path, forkserver)
     process.start()
     process.join()
     assert "out: can't be written (File too large); what is done is kept" in message.read_text()
-    prepare(origin, out, Settings(shard_bytes=1))
+    prepare(origin, out, StorageOptions(shard_bytes=1))
     check_equal(origin.make(), Prepared(out))
 
 
@@ -373,8 +377,8 @@ def damaged_source(tmp_path: Path) -> Origin:
 def test_unreadable_items_fail_by_name_or_are_left_out(tmp_path):
     origin = damaged_source(tmp_path)
     with pytest.raises(DataError, match=r"v1\.nii\.gz: no readable NIfTI header"):
-        prepare(origin, tmp_path / "out", Settings())
-    found = prepare(origin, tmp_path / "out", Settings(on_error="skip"))
+        prepare(origin, tmp_path / "out", StorageOptions())
+    found = prepare(origin, tmp_path / "out", StorageOptions(on_error="skip"))
     assert [Path(file).name for file, _ in found.skipped] == ["v1.nii.gz", "v3.nii.gz"]
     assert found.keys == ("v0", "v2", "v4", "v7")
     source = origin.make()
@@ -382,13 +386,13 @@ def test_unreadable_items_fail_by_name_or_are_left_out(tmp_path):
     for item in Prepared(tmp_path / "out").items():
         check_same(source.read(kept[item.key]), Prepared(tmp_path / "out").read(item))
     with pytest.raises(DataError, match=r"more than 1 files can't be read, the last: .*v3\.nii\.gz"):
-        prepare(origin, tmp_path / "few", Settings(on_error="skip", max_errors=1))
+        prepare(origin, tmp_path / "few", StorageOptions(on_error="skip", max_errors=1))
 
 
 def test_a_damaged_chunk_names_item_and_file(tmp_path):
     origin = origin_of("basic_ct", tmp_path / "source")
     out = tmp_path / "out"
-    found = prepare(origin, out, Settings(shard_bytes=1, chunk=(9, 12, 7)))
+    found = prepare(origin, out, StorageOptions(shard_bytes=1, chunk=(9, 12, 7)))
     pack = next(pack for pack in found.packs if found.keys[pack.items[0]] == "v2")
     shard = out / "packs" / pack.name / pack.shards("image")[0]
     good = shard.read_bytes()
@@ -432,7 +436,7 @@ def test_manifests_of_others_are_refused(tmp_path):
 
 def test_variables_are_chosen_by_name(tmp_path):
     origin = origin_of("fields", tmp_path / "source")
-    prepare(origin, tmp_path / "out", Settings())
+    prepare(origin, tmp_path / "out", StorageOptions())
     chosen = Prepared(tmp_path / "out", ("x", "w"))
     whole = origin.make()
     item = chosen.items()[3]
@@ -447,7 +451,7 @@ def test_variables_are_chosen_by_name(tmp_path):
 
 def test_behind_a_url_nothing_is_fetched_but_what_is_touched(tmp_path, s3, bucket, scratch):
     origin = origin_of("basic_ct", tmp_path / "source")
-    prepare(origin, tmp_path / "out", Settings(chunk=(4, 4, 4), shard_bytes=3000))
+    prepare(origin, tmp_path / "out", StorageOptions(chunk=(4, 4, 4), shard_bytes=3000))
     for path in sorted((tmp_path / "out").rglob("*")):
         if path.is_file():
             s3.upload_file(str(path), bucket, f"a b/{path.relative_to(tmp_path / 'out')}")
@@ -471,7 +475,7 @@ def test_arrays_behind_a_url_are_converted(tmp_path, s3, bucket, scratch):
         s3.upload_file(str(path), bucket, str(path.relative_to(tmp_path / "source")))
     there = Origin.of("npy_pairs", f"s3://{bucket}", ("a", "b"), {"files": Files(Cache(scratch))})
     check_equal(origin.make(), there.make())
-    prepare(there, tmp_path / "out", Settings(workers=2))
+    prepare(there, tmp_path / "out", StorageOptions(workers=2))
     check_equal(origin.make(), Prepared(tmp_path / "out"))
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 from ucf_vit.data.build_dataset import build_dataset
 from ucf_vit.data.item_facts import FactsBook
 from ucf_vit.data.loader.stream import Stream
-from ucf_vit.data.prepare.conversion import Origin, Settings
+from ucf_vit.data.prepare.conversion import Origin, StorageOptions
 from ucf_vit.data.prepare.convert import prepare
 from ucf_vit.data.sources import BasicCT
 from ucf_vit.data.storage.scratch import Scratch
@@ -94,7 +94,7 @@ def test_variables_of_prepared_data_do_not_mix(tmp_path, scratch):
     image = np.stack([np.linspace(0, 9, 512), np.linspace(-100, 100, 512)], -1).reshape(8, 8, 8, 2)
     save_nifti(tmp_path / "raw/imagesTr/a.nii", image.astype(np.float32))
     origin = Origin.of("basic_ct", str(tmp_path / "raw"), ("ct", "pet"), {})
-    prepare(origin, tmp_path / "d", Settings(chunk=(4, 4, 4)))
+    prepare(origin, tmp_path / "d", StorageOptions(chunk=(4, 4, 4)))
     assert affine_of(scratch, "prepared", tmp_path / "d", ["ct"]) == (0, 9)
     assert affine_of(scratch, "prepared", tmp_path / "d", ["pet"]) == (-100, 200)
 

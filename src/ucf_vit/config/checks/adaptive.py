@@ -6,12 +6,12 @@ import logging
 from collections.abc import Iterator, Sequence
 from math import gcd, prod
 
-from ucf_vit.config.checks.model import divisors, nearest, pair
+from ucf_vit.config.checks.model import divisors, nearest_divisors, pair
 from ucf_vit.config.problems import Problem
 from ucf_vit.config.run import Run
 from ucf_vit.config.sections.model import Model
 from ucf_vit.core.errors import UserError
-from ucf_vit.core.registry import nearest as meant
+from ucf_vit.core.registry import did_you_mean as meant
 from ucf_vit.patching.tree.forest import Forest
 
 log = logging.getLogger(__name__)
@@ -82,7 +82,7 @@ def _too_many_roots(forest: Forest, length: int) -> str:
         step *= 2
         tile = tuple(step * max(1, round(side / step)) for side in space)
     fewer = [leaf for leaf in divisors(gcd(*space)) if Forest(space, leaf).num_roots <= length]
-    leaf = f", min_leaf {nearest(fewer, forest.min_leaf)}" if fewer else ""
+    leaf = f", min_leaf {nearest_divisors(fewer, forest.min_leaf)}" if fewer else ""
     return (
         f"the tile {list(space)} has {forest.num_roots} roots of side {forest.root} (min_leaf "
         f"{forest.min_leaf}, doubled as often as all sides allow), more than fixed_length {length}; take the "

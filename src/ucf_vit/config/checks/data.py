@@ -9,10 +9,10 @@ from itertools import combinations, islice, pairwise
 from ucf_vit.config.origins import dotted
 from ucf_vit.config.problems import MOST, Problem, show
 from ucf_vit.config.run import Run
-from ucf_vit.config.sections.data import RANGES, Data, DatasetOptions, Normalization
+from ucf_vit.config.sections.data import RANGES, Data, DatasetOptions, NormalizationOptions
 from ucf_vit.config.yaml.lines import KeyPath
 from ucf_vit.core.intervals import NAN, Interval
-from ucf_vit.core.registry import nearest
+from ucf_vit.core.registry import did_you_mean
 
 log = logging.getLogger(__name__)
 SOME = ("validation", "test")
@@ -49,9 +49,8 @@ def _same_names(
     known = run.data.dict_root_dirs
     for name, value in entries.items():
         if name not in known:
-            message = (
-                f"no dataset of this name in data.dict_root_dirs{nearest(name, known)}; it has {_list(known)}"
-            )
+            hint = did_you_mean(name, known)
+            message = f"no dataset of this name in data.dict_root_dirs{hint}; it has {_list(known)}"
             yield Problem((*path, name), message, value)
     missing = [name for name in needed if name not in entries]
     if missing:
@@ -71,9 +70,8 @@ def _option(run: Run, path: KeyPath, entries: Mapping[str, object]) -> Iterator[
         log.warning("%s: %s is not used: no dataset has these names", run.where(dotted(path)), dotted(path))
         return
     for name in strange:
-        message = (
-            f"no dataset of this name in data.dict_root_dirs{nearest(name, known)}; it has {_list(known)}"
-        )
+        hint = did_you_mean(name, known)
+        message = f"no dataset of this name in data.dict_root_dirs{hint}; it has {_list(known)}"
         yield Problem((*path, name), message, entries[name])
 
 
@@ -135,7 +133,7 @@ def variables(run: Run) -> Iterator[Problem]:
         path = ("data", "dict_in_variables", name)
         unknown = [variable for variable in used if variable not in names]
         if unknown:
-            hint = nearest(unknown[0], known)
+            hint = did_you_mean(unknown[0], known)
             message = f"{unknown[0]!r} is not in model.default_vars{hint}, which has {_list(known)}"
             yield Problem(path, message, used)
         elif len(set(used)) < len(used):
@@ -167,7 +165,7 @@ def normalizations(run: Run) -> Iterator[Problem]:
             yield Problem(("data", "dict_normalization", name), message, one.model_dump())
 
 
-def _normalization(one: Normalization, channels: int) -> str:
+def _normalization(one: NormalizationOptions, channels: int) -> str:
     if one.kind == "window" and not {"low", "high"} <= one.model_fields_set:
         return "expected low and high for kind window"
     if one.kind in ("window", "percentiles") and one.low >= one.high:

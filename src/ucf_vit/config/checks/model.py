@@ -28,7 +28,7 @@ def patches(run: Run) -> Iterator[Problem]:
     sides, patch = run.spatial_tile, run.model.patch_size
     if any(side % patch for side in sides):
         near = [max(patch, (side + patch // 2) // patch * patch) for side in sides]
-        better = f"take patch_size {nearest(divisors(gcd(*sides)), patch)} or the tile {near}"
+        better = f"take patch_size {nearest_divisors(divisors(gcd(*sides)), patch)} or the tile {near}"
         message = f"patch_size {patch} does not divide every side of the tile {list(sides)}; {better}"
         yield pair(run, "patch_size", "tile_size", message)
 
@@ -43,9 +43,8 @@ def heads(run: Run) -> Iterator[Problem]:
         ]
     for name, count, width_name, width in pairs:
         if width % count:
-            better = (
-                f"{name} {nearest(divisors(width), count)} or {width_name} {(width // count + 1) * count}"
-            )
+            near = nearest_divisors(divisors(width), count)
+            better = f"{name} {near} or {width_name} {(width // count + 1) * count}"
             message = f"{name} {count} does not divide {width_name} {width}; take {better}"
             yield pair(run, name, width_name, message)
 
@@ -55,7 +54,7 @@ def divisors(number: int) -> list[int]:
     return [d for d in range(1, min(number, 4096) + 1) if number % d == 0]
 
 
-def nearest(numbers: list[int], wanted: int) -> int:
+def nearest_divisors(numbers: list[int], wanted: int) -> int:
     """That of `numbers` nearest to `wanted`."""
     return min(numbers, key=lambda number: abs(number - wanted))
 

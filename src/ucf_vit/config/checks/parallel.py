@@ -28,10 +28,10 @@ def mode(run: Run) -> Iterator[Problem]:
 
 def tensor(run: Run) -> Iterator[Problem]:
     """Tensor ranks share out heads and hidden units evenly."""
-    yield from shares(run, run.parallelism.tensor_par_size)
+    yield from uneven_shares(run, run.parallelism.tensor_par_size)
 
 
-def shares(run: Run, size: int) -> Iterator[Problem]:
+def uneven_shares(run: Run, size: int) -> Iterator[Problem]:
     """What `size` tensor ranks can't share evenly; -1 is judged when the number of ranks is known."""
     if size <= 1:
         return
@@ -48,10 +48,10 @@ def shares(run: Run, size: int) -> Iterator[Problem]:
 def sequence(run: Run) -> Iterator[Problem]:
     """Ranks that split tokens have some each, and attend in a way that serves this network."""
     sizes = run.parallelism
-    yield from token_shares(run, sizes.seq_par_size, sizes.tensor_par_size)
+    yield from uneven_tokens(run, sizes.seq_par_size, sizes.tensor_par_size)
 
 
-def token_shares(run: Run, size: int, tensor: int) -> Iterator[Problem]:
+def uneven_tokens(run: Run, size: int, tensor: int) -> Iterator[Problem]:
     """What `size` ranks can't split; -1 for either is judged when the number of ranks is known."""
     if size <= 1:
         return

@@ -8,7 +8,7 @@ from ucf_vit.config.describe.keys import PLACE, Key, keys, sections
 from ucf_vit.config.legacy_layout import canonical
 from ucf_vit.config.origins import dotted
 from ucf_vit.core.errors import ConfigError
-from ucf_vit.core.registry import nearest
+from ucf_vit.core.registry import did_you_mean
 
 WIDTH = 100
 
@@ -25,7 +25,7 @@ def explain(key: str, width: int = 0) -> str:
     found = [known for path, known in keys().items() if _fits(name, path)]
     if found:
         return "\n\n".join(_key(known) for known in found)
-    hint = nearest(name, [*keys(), *sections()]) or f"; sections: {', '.join(sections())}"
+    hint = did_you_mean(name, [*keys(), *sections()]) or f"; sections: {', '.join(sections())}"
     raise ConfigError(f"no key {key!r} in a config{hint}")
 
 

@@ -72,7 +72,7 @@ LabelKey = Annotated[int | str, BeforeValidator(_read_label)]
 LabelMapping = Annotated[dict[LabelKey, Label], BeforeValidator(_each_label_once)]
 
 
-class Normalization(Section):
+class NormalizationOptions(Section):
     """How the intensities of one dataset are normalised."""
 
     kind: Literal["minmax", "zscore", "window", "percentiles", "mean_std", "stats", "none"] = key(
@@ -164,7 +164,7 @@ class Data(Section):
     dict_in_variables: dict[str, Annotated[list[str], Field(min_length=1)]] = key(
         {}, "Variables of each dataset in the order of its channels.", derived="model.default_vars"
     )
-    dict_normalization: dict[str, Normalization] = key(
+    dict_normalization: dict[str, NormalizationOptions] = key(
         {},
         "How intensities are normalised, e.g. {ct1: {kind: window, low: -1000, high: 1000}}.",
         derived="the source's own",

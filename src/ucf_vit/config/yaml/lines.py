@@ -12,7 +12,7 @@ import yaml
 from ucf_vit.config.yaml.dialect import TAG, Loader
 from ucf_vit.config.yaml.syntax import NotYamlError, located
 from ucf_vit.core.errors import ConfigError
-from ucf_vit.core.text import decoded
+from ucf_vit.core.text import decoded_text
 from ucf_vit.core.urls import without_credentials
 
 KeyPath = tuple[str | int, ...]
@@ -59,7 +59,7 @@ def _text(path: Path) -> str:
             raise ConfigError(
                 f"{path}: larger than {LARGEST >> 20} MiB; give the path of the run's YAML file"
             )
-        return decoded(found)
+        return decoded_text(found)
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file; give the path of the run's YAML file") from None
     except IsADirectoryError:

@@ -16,7 +16,7 @@ LONGEST = 10_000
 """Bytes of a header at most, as for NumPy: that of an array of numbers has some 128."""
 
 
-class Header(NamedTuple):
+class NpyHeader(NamedTuple):
     """What an array's own header says; its values begin at byte `start`."""
 
     shape: tuple[int, ...]
@@ -35,7 +35,7 @@ class Header(NamedTuple):
         return self.start + math.prod(self.shape) * self.dtype.itemsize
 
 
-def read_header(stream: IO[bytes]) -> Header:
+def read_header(stream: IO[bytes]) -> NpyHeader:
     """The header that `stream` begins with. Raises ValueError where it is none, or not that of numbers."""
     first = npy.read_magic(stream) == (1, 0)
     read = npy.read_array_header_1_0 if first else npy.read_array_header_2_0
@@ -46,7 +46,7 @@ def read_header(stream: IO[bytes]) -> Header:
     shape, fortran, dtype = read(io.BytesIO(length + stream.read(size)))
     if any(side < 0 for side in shape):
         raise ValueError(f"its header says the shape {shape}")
-    return Header(shape, fortran, dtype, npy.MAGIC_LEN + len(length) + size)
+    return NpyHeader(shape, fortran, dtype, npy.MAGIC_LEN + len(length) + size)
 
 
 def load(path: Path) -> NDArray[Any]:
@@ -56,7 +56,7 @@ def load(path: Path) -> NDArray[Any]:
     return mapped(path, header)
 
 
-def mapped(path: str | Path, header: Header, offset: int = 0) -> NDArray[Any]:
+def mapped(path: str | Path, header: NpyHeader, offset: int = 0) -> NDArray[Any]:
     """A memory map of the array whose header lies at byte `offset` of a file. ValueError for objects."""
     if header.dtype.hasobject:
         raise ValueError("holds Python objects; expected an array of numbers")

@@ -13,7 +13,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ucf_vit.data.formats.npy import Header, mapped, read_header
+from ucf_vit.data.formats.npy import NpyHeader, mapped, read_header
 from ucf_vit.data.limits import check_size
 from ucf_vit.data.storage.scratch import Scratch
 
@@ -72,7 +72,7 @@ class NpzFile:
             )
         return {name: channel for channel, name in enumerate(names)}
 
-    def _header(self, info: zipfile.ZipInfo) -> Header:
+    def _header(self, info: zipfile.ZipInfo) -> NpyHeader:
         with self._archive.open(info) as stream:
             header = read_header(stream)
         if header.size != info.file_size and not header.dtype.hasobject:

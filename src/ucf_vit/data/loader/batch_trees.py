@@ -5,19 +5,19 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ucf_vit.data.loader.shared_memory import Part, Tensors
+from ucf_vit.data.loader.shared_memory import BatchPart, Tensors
 from ucf_vit.patching.tree.leaves import Leaves
 from ucf_vit.patching.tree.patcher import AdaptivePatcher
 
 
-def parts(patcher: AdaptivePatcher, channels: int) -> dict[str, Part]:
+def parts(patcher: AdaptivePatcher, channels: int) -> dict[str, BatchPart]:
     """What the leaves of a sample of so many channels are made of: see `Leaves`, with axes `[T, L]`."""
     shape = (channels if patcher.separate_channels else 1, patcher.length)
     found = {
-        "start": Part((*shape, patcher.forest.dims), torch.int64, torch.int32),
-        "level": Part(shape, torch.int64, torch.uint8),
+        "start": BatchPart((*shape, patcher.forest.dims), torch.int64, torch.int32),
+        "level": BatchPart(shape, torch.int64, torch.uint8),
     }
-    return found if patcher.all_valid else {**found, "valid": Part(shape, torch.bool, torch.bool)}
+    return found if patcher.all_valid else {**found, "valid": BatchPart(shape, torch.bool, torch.bool)}
 
 
 def grow(patcher: AdaptivePatcher, tensors: Tensors, rows: int, keys: Tensor | None) -> None:

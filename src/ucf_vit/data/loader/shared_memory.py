@@ -24,7 +24,7 @@ Tensors = dict[str, Tensor]
 """`image` `[B, C, *S]`, `label` `[B, *S]` or `[B]` if there are labels, and what trees are made of."""
 
 
-class Part(NamedTuple):
+class BatchPart(NamedTuple):
     """One tensor of a batch: its shape without the rows, its type, and its type on the way."""
 
     shape: tuple[int, ...]
@@ -37,10 +37,10 @@ class Part(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Layout:
+class BatchLayout:
     """What a batch is made of, by name."""
 
-    parts: Mapping[str, Part]
+    parts: Mapping[str, BatchPart]
 
     def nbytes(self, rows: int) -> int:
         """Bytes of a batch of `rows` on the way."""
@@ -63,7 +63,7 @@ class Layout:
         return tensors
 
 
-class Slots:
+class SharedSlots:
     """`count` pieces of shared memory, each with room for a batch of `rows` rows of any of the `layouts`.
 
     Raises DataError where they are more than the machine's memory.
@@ -72,7 +72,7 @@ class Slots:
     request that uses it next: nothing has to be locked.
     """
 
-    def __init__(self, context: BaseContext, layouts: Sequence[Layout], rows: int, count: int) -> None:
+    def __init__(self, context: BaseContext, layouts: Sequence[BatchLayout], rows: int, count: int) -> None:
         self.layouts = list(layouts)
         self.count = count
         self.size = -(-max(layout.nbytes(rows) for layout in layouts) // 64) * 64

@@ -82,7 +82,7 @@ class Stream(IterableDataset[Batch]):
         else:
             self.order = RankOrder.of(plan, groups, seed, rank)
         _check(self.order)
-        self._files = digest(datasets)
+        self._files = digest_of_order(datasets)
         self.epoch = 0
         self.position = 0
         self._rest: Any = self.order.whole
@@ -230,7 +230,7 @@ def split(datasets: Sequence[Dataset], single_channel: bool) -> list[tuple[Datas
     return [(dataset, (channel,)) for dataset in datasets for channel in dataset.channels]
 
 
-def digest(datasets: Sequence[Dataset]) -> str:
+def digest_of_order(datasets: Sequence[Dataset]) -> str:
     """Changes with the items of data sets and with how they are cut; not with where they are."""
     hashed = hashlib.blake2b(digest_size=8)
     for dataset in datasets:

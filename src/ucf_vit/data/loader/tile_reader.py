@@ -13,7 +13,7 @@ from ucf_vit.data.batch import Sample
 from ucf_vit.data.dataset import Dataset
 from ucf_vit.data.item_facts import Facts, FactsBook, check_label, find
 from ucf_vit.data.loader.augment import Augmentation
-from ucf_vit.data.loader.shared_memory import Layout, Part
+from ucf_vit.data.loader.shared_memory import BatchLayout, BatchPart
 from ucf_vit.data.read_item import read_sample, reading_item
 from ucf_vit.data.sources import Item
 
@@ -36,14 +36,14 @@ class TileReader:
         return tuple(self.dataset.source.variables[c] for c in self.channels)
 
     @property
-    def layout(self) -> Layout:
+    def layout(self) -> BatchLayout:
         """What `read` fills."""
         size, first = self.dataset.tile_size, self.dataset.items[0]
-        parts = {"image": Part((len(self.channels), *size), torch.float32, torch.float32)}
+        parts = {"image": BatchPart((len(self.channels), *size), torch.float32, torch.float32)}
         if first.label is not None or first.class_index is not None:
             shape = () if first.label is None else size
-            parts["label"] = Part(shape, torch.int64, torch.int64)
-        return Layout(parts)
+            parts["label"] = BatchPart(shape, torch.int64, torch.int64)
+        return BatchLayout(parts)
 
     def file(self, tile: int) -> str:
         """The image file that tile number `tile` lies in."""

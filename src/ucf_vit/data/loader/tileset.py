@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ucf_vit.core.errors import DataError, UserError
 from ucf_vit.data.batch import Skipped
 from ucf_vit.data.loader import batch_trees
-from ucf_vit.data.loader.shared_memory import Layout, Tensors
+from ucf_vit.data.loader.shared_memory import BatchLayout, Tensors
 from ucf_vit.data.loader.tile_reader import TileReader
 from ucf_vit.data.order.epoch_order import Order, Request
 from ucf_vit.data.order.rank_order import RankOrder
@@ -62,13 +62,13 @@ class TileSet:
         self.draw_trees = draw_trees
 
     @property
-    def layouts(self) -> list[Layout]:
+    def layouts(self) -> list[BatchLayout]:
         """What the batches of each group are made of."""
         found = [reader.layout for reader in self.readers]
         if self.patcher is None:
             return found
         return [
-            Layout({**layout.parts, **batch_trees.parts(self.patcher, len(reader.channels))})
+            BatchLayout({**layout.parts, **batch_trees.parts(self.patcher, len(reader.channels))})
             for layout, reader in zip(found, self.readers, strict=True)
         ]
 

@@ -15,7 +15,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from ucf_vit.core.errors import DataError
-from ucf_vit.data.loader.shared_memory import Slots, Tensors
+from ucf_vit.data.loader.shared_memory import SharedSlots, Tensors
 from ucf_vit.data.loader.tileset import Filled, TileSet
 from ucf_vit.data.order.epoch_order import Request
 
@@ -36,7 +36,7 @@ class Workers:
         start_method: str | None,
     ) -> None:
         self._context = multiprocessing.get_context(start_method)
-        self._slots = Slots(self._context, tiles.layouts, rows, count * prefetch + 2)
+        self._slots = SharedSlots(self._context, tiles.layouts, rows, count * prefetch + 2)
         self._tiles = tiles
         self._count = count
         self._prefetch = prefetch
@@ -108,7 +108,7 @@ class Workers:
 class _InSlots(Dataset[Filled]):
     """What a worker holds: fills the slot that comes with the request."""
 
-    def __init__(self, tiles: TileSet, slots: Slots) -> None:
+    def __init__(self, tiles: TileSet, slots: SharedSlots) -> None:
         self.tiles = tiles
         self.slots = slots
 

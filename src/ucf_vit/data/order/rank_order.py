@@ -19,17 +19,17 @@ from ucf_vit.planning.plan import Plan
 from ucf_vit.planning.sharing import Sharing, share_rest
 
 
-class Leg(NamedTuple):
+class EpochSegment(NamedTuple):
     """The part of an epoch that was read in one way: `done` batches by each rank."""
 
     sharing: Sharing
     done: int
 
 
-class Rest(NamedTuple):
+class Remainder(NamedTuple):
     """What `legs` left of an epoch (no legs: all of it), and how ranks share it in `steps` batches each."""
 
-    legs: tuple[Leg, ...]
+    legs: tuple[EpochSegment, ...]
     sharing: Sharing
     steps: int
 
@@ -71,18 +71,18 @@ class RankOrder:
         return self.sharing.batch_size * self.ranks
 
     @property
-    def whole(self) -> Rest:
+    def whole(self) -> Remainder:
         """A whole epoch."""
-        return Rest((), self.sharing, self.steps)
+        return Remainder((), self.sharing, self.steps)
 
     def __len__(self) -> int:
         return self.steps
 
-    def count(self, epoch: int, rest: Rest) -> int:
+    def count(self, epoch: int, rest: Remainder) -> int:
         """Batches of each rank in what is left of an epoch."""
         return rest.steps
 
-    def requests(self, epoch: int, first: int, rest: Rest) -> Iterator[Request]:
+    def requests(self, epoch: int, first: int, rest: Remainder) -> Iterator[Request]:
         """This rank's batches of what is left of an epoch, from number `first` on."""
         share = self._share(epoch, rest.legs, rest.sharing, self.rank)
         for step in range(first, rest.steps):
@@ -95,7 +95,7 @@ class RankOrder:
         for tile in (np.arange(1, size) + request.tiles[turn]) % size:
             yield int(tile), int(self._keys(request.group, request.epoch, tile[None], np.zeros(1, int))[0])
 
-    def state(self, rest: Rest) -> dict[str, Any]:
+    def state(self, rest: Remainder) -> dict[str, Any]:
         """How what is left of an epoch is shared, as JSON."""
         legs = [{**leg.sharing._asdict(), "done": leg.done} for leg in rest.legs]
         return {
@@ -107,7 +107,7 @@ class RankOrder:
             "legs": legs,
         }
 
-    def go_on(self, state: Mapping[str, Any]) -> tuple[int, Rest]:
+    def go_on(self, state: Mapping[str, Any]) -> tuple[int, Remainder]:
         """Position and rest with which to go on where `state` was taken, with what was not seen by then."""
         epoch, position = int(state["epoch"]), int(state["position"])
         if state["order"] != "rank":
@@ -118,15 +118,15 @@ class RankOrder:
                 )
             return 0, self.whole
         then = Sharing.of(state["sharing"])
-        legs = tuple(Leg(Sharing.of(leg), leg["done"]) for leg in state["legs"])
+        legs = tuple(EpochSegment(Sharing.of(leg), leg["done"]) for leg in state["legs"])
         if not legs and not position:
             return 0, self.whole
         now = self._reshared(epoch, legs)
         if now.sharing == then:
             return position, now._replace(steps=int(state["steps"]))
-        return 0, self._reshared(epoch, (*legs, Leg(then, position)) if position else legs)
+        return 0, self._reshared(epoch, (*legs, EpochSegment(then, position)) if position else legs)
 
-    def _reshared(self, epoch: int, legs: tuple[Leg, ...]) -> Rest:
+    def _reshared(self, epoch: int, legs: tuple[EpochSegment, ...]) -> Remainder:
         """What `legs` left, shared out anew among these ranks."""
         if not legs:
             return self.whole
@@ -138,9 +138,9 @@ class RankOrder:
         ]
         sharing = share_rest(works, self.sharing)
         batches = [-(-np.diff(edges) // sharing.batch_size) for edges in self._edges(left, sharing)]
-        return Rest(legs, sharing, int(np.sum(batches, axis=0).max()))
+        return Remainder(legs, sharing, int(np.sum(batches, axis=0).max()))
 
-    def _share(self, epoch: int, legs: tuple[Leg, ...], sharing: Sharing, rank: int) -> Share:
+    def _share(self, epoch: int, legs: tuple[EpochSegment, ...], sharing: Sharing, rank: int) -> Share:
         """What `rank` reads; a rank for which not one tile is left reads what the others do."""
         left = _left(self, epoch if legs else 0, legs)
         edges = self._edges(left, sharing)
@@ -173,7 +173,7 @@ class RankOrder:
 
 
 @lru_cache(maxsize=4)
-def _left(order: RankOrder, epoch: int, legs: tuple[Leg, ...]) -> list[Tiles]:
+def _left(order: RankOrder, epoch: int, legs: tuple[EpochSegment, ...]) -> list[Tiles]:
     """The tiles of each group that nobody saw in `legs`, ascending."""
     if not legs:
         return [np.arange(group.size) for group in order.groups]

@@ -17,7 +17,7 @@ from ucf_vit.data.prepare.grid import check_sides, chunk_of, chunk_sides, rows_a
 from ucf_vit.data.prepare.write import Job
 from ucf_vit.data.read_item import shape_of
 from ucf_vit.data.reading import reading
-from ucf_vit.data.sources import Item, Source, resolve, value_options
+from ucf_vit.data.sources import Item, Source, source_of, value_options
 from ucf_vit.data.sources.source import describe
 from ucf_vit.data.storage import Cache, Files
 from ucf_vit.data.storage.scratch import Scratch
@@ -40,7 +40,7 @@ class Origin:
         given = {"root": checked(root), "scratch": scratch, "files": Files(Cache(scratch)), **options}
         if variables is not None:
             given["variables"] = tuple(variables)
-        accepted = inspect.signature(resolve(kind)).parameters
+        accepted = inspect.signature(source_of(kind)).parameters
         return cls(
             kind, {key: value for key, value in given.items() if key in accepted and value is not None}
         )
@@ -48,7 +48,7 @@ class Origin:
     def make(self) -> Source:
         """A source of its own for each thread: sources keep files open."""
         with reading(str(self.given["root"])):
-            return resolve(self.kind)(**self.given)
+            return source_of(self.kind)(**self.given)
 
     @property
     def options(self) -> dict[str, Any]:
@@ -57,7 +57,7 @@ class Origin:
 
 
 @dataclass(frozen=True)
-class Settings:
+class StorageOptions:
     """How a data set is stored: sides of a chunk, or of a tile that chunks are made for; size of a shard."""
 
     chunk: tuple[int, ...] | None = None
@@ -69,7 +69,7 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Plan:
+class Conversion:
     """Readable items with their shapes, those that are not with the causes, and the jobs.
 
     `listed` says what belongs to the data set, and what was passed over.
@@ -82,7 +82,7 @@ class Plan:
     listed: str
 
     @classmethod
-    def of(cls, origin: Origin, source: Source, settings: Settings) -> Plan:
+    def of(cls, origin: Origin, source: Source, settings: StorageOptions) -> Conversion:
         """All items of a source. Raises DataError where a header can't be read and is not to be skipped."""
         files = origin.given.get("files") or Files()
         with reading(str(origin.given["root"])):
@@ -116,7 +116,7 @@ def _others(source: Source, item: Item) -> list[str]:
 
 
 def _shapes(
-    source: Source, everything: Sequence[Item], settings: Settings, max_bytes: int | None
+    source: Source, everything: Sequence[Item], settings: StorageOptions, max_bytes: int | None
 ) -> tuple[list[Item], list[tuple[int, ...]], list[tuple[str, str]]]:
     def shape(item: Item) -> tuple[int, ...] | DataError:
         try:

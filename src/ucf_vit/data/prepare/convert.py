@@ -14,8 +14,8 @@ from ucf_vit.core.errors import DataError, UserError
 from ucf_vit.core.urls import is_remote
 from ucf_vit.data.formats.prepared import manifest
 from ucf_vit.data.formats.prepared.manifest import Manifest, Pack
-from ucf_vit.data.prepare.conversion import Origin, Plan, Settings
-from ucf_vit.data.prepare.journal import Journal, locked
+from ucf_vit.data.prepare.conversion import Conversion, Origin, StorageOptions
+from ucf_vit.data.prepare.journal import Journal, locked_journal
 from ucf_vit.data.prepare.write import Done, Job, check_installed, write_job
 from ucf_vit.data.sources import Source
 
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 def prepare(
     origin: Origin,
     destination: Path,
-    settings: Settings,
+    settings: StorageOptions,
     on_items: Callable[[int, int], None] = lambda done, total: None,
     on_listed: Callable[[str], None] = lambda listed: None,
 ) -> Manifest:
@@ -40,7 +40,7 @@ def prepare(
     if not is_remote(root) and destination.resolve() == Path(root).resolve():
         raise UserError(f"{destination} is the data itself; name another directory")
     source = origin.make()
-    plan = Plan.of(origin, source, settings)
+    plan = Conversion.of(origin, source, settings)
     on_listed(plan.listed)
     try:
         return _prepare(origin, source, destination, settings, plan, on_items)
@@ -56,8 +56,8 @@ def _prepare(
     origin: Origin,
     source: Source,
     destination: Path,
-    settings: Settings,
-    plan: Plan,
+    settings: StorageOptions,
+    plan: Conversion,
     on_items: Callable[[int, int], None],
 ) -> Manifest:
     file = destination / manifest.FILE
@@ -71,7 +71,7 @@ def _prepare(
         on_items(len(plan.items), len(plan.items))
         return found
     _open_folder(destination)
-    with locked(destination):
+    with locked_journal(destination):
         journal = Journal(destination, plan.digest)
         _run(plan.jobs, origin, destination / manifest.PACKS, settings, journal, plan, on_items)
         found = _manifest(origin, source, plan, [journal.done[job.name] for job in plan.jobs])
@@ -95,9 +95,9 @@ def _run(
     jobs: Sequence[Job],
     origin: Origin,
     folder: Path,
-    settings: Settings,
+    settings: StorageOptions,
     journal: Journal,
-    plan: Plan,
+    plan: Conversion,
     on_items: Callable[[int, int], None],
 ) -> None:
     """Do what is not done, `workers` jobs at a time; the first error ends it when those that run are done."""
@@ -130,13 +130,13 @@ def _run(
                 on_items(done, len(plan.items))
 
 
-def _check_errors(plan: Plan, journal: Journal, settings: Settings) -> None:
+def _check_errors(plan: Conversion, journal: Journal, settings: StorageOptions) -> None:
     causes = [cause for one in journal.done.values() for _, cause in one.failed]
     if causes and len(causes) + len(plan.skipped) > settings.max_errors:
         raise DataError(f"more than {settings.max_errors} files can't be read, the last: {causes[-1]}")
 
 
-def _manifest(origin: Origin, source: Source, plan: Plan, done: Sequence[Done]) -> Manifest:
+def _manifest(origin: Origin, source: Source, plan: Conversion, done: Sequence[Done]) -> Manifest:
     failed = {number: cause for one in done for number, cause in one.failed}
     kept = [number for number in range(len(plan.items)) if number not in failed]
     place = {number: position for position, number in enumerate(kept)}

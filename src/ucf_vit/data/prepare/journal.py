@@ -77,7 +77,7 @@ class Journal:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked_journal(folder: Path) -> Iterator[None]:
     """The only process that writes to `folder`. UserError where there is another."""
     with (folder / LOCK).open("a") as file:
         try:

@@ -7,7 +7,7 @@ from ucf_vit.data.sources.fields import Fields
 from ucf_vit.data.sources.imagenet import ImageNet
 from ucf_vit.data.sources.npy_pairs import NpyPairs
 from ucf_vit.data.sources.prepared import Prepared
-from ucf_vit.data.sources.resolve import resolve
+from ucf_vit.data.sources.resolve import source_of
 from ucf_vit.data.sources.source import SOURCES, Item, Source, value_options
 from ucf_vit.data.sources.tiff import Tiff
 
@@ -23,6 +23,6 @@ __all__ = [
     "Prepared",
     "Source",
     "Tiff",
-    "resolve",
+    "source_of",
     "value_options",
 ]

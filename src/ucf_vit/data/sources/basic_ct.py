@@ -8,7 +8,7 @@ from typing import Literal
 
 from ucf_vit.core.errors import DataError
 from ucf_vit.data.batch import Sample
-from ucf_vit.data.formats.nifti import SUFFIXES, Header, Volumes, difference, read_header
+from ucf_vit.data.formats.nifti import SUFFIXES, NiftiHeader, Volumes, difference, read_header
 from ucf_vit.data.sources.listing import Listing
 from ucf_vit.data.sources.pairing import paired
 from ucf_vit.data.sources.source import SOURCES, Item, Source
@@ -86,7 +86,7 @@ class BasicCT(Source):
         label = None if item.label is None else self._volumes.read(item.label).values((0,), region)[0]
         return Sample(image, label, tuple(self.variables[c] for c in chosen), item.image)
 
-    def _check_label(self, item: Item, image: Header, label: Header) -> None:
+    def _check_label(self, item: Item, image: NiftiHeader, label: NiftiHeader) -> None:
         if label.shape != image.shape[:3]:
             raise DataError(f"{item.label}: shape {label.shape} is not that of the image, {image.shape[:3]}")
         apart = difference(image, label)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ucf_vit.core.errors import DataError
-from ucf_vit.core.registry import nearest
+from ucf_vit.core.registry import did_you_mean
 from ucf_vit.core.text import one_form
 from ucf_vit.data.batch import Sample
 from ucf_vit.data.formats import STORES, SUFFIXES, FieldFile, open_fields, open_remote_zarr
@@ -154,7 +154,7 @@ class Fields(Source):
         found = self._shapes_in(path)
         for name in self.variables:
             if name not in found:
-                hint = nearest(name, list(found))
+                hint = did_you_mean(name, list(found))
                 raise DataError(f"{path}: no variable {name!r}{hint}; it has {', '.join(found)}")
             if len(found[name]) - self.spatial_dims not in (0, 1):
                 expected = "[T, H, W] or [H, W]" if self.spatial_dims == 2 else "[T, H, W, D] or [H, W, D]"

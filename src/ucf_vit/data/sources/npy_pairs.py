@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ucf_vit.data.formats import npy
 from ucf_vit.data.reading import reading
-from ucf_vit.data.sources.pairs import Header, Pairs
+from ucf_vit.data.sources.pairs import ArrayHeader, Pairs
 from ucf_vit.data.sources.source import SOURCES
 
 LONGEST_HEADER = 4096
@@ -22,11 +22,11 @@ class NpyPairs(Pairs):
 
     suffixes = (".npy",)
 
-    def header(self, path: str, label: bool = False) -> Header:
+    def header(self, path: str, label: bool = False) -> ArrayHeader:
         """From the first bytes."""
         with reading(path, "no readable .npy header"):
             found = npy.read_header(io.BytesIO(self.files.head(path, LONGEST_HEADER)))
-        return Header(found.shape, found.dtype)
+        return ArrayHeader(found.shape, found.dtype)
 
     def open(self, path: str, label: bool = False) -> NDArray[Any]:
         """A memory map."""

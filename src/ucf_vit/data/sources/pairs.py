@@ -28,7 +28,7 @@ MOST_COLOURS = 4
 """Without labels to tell, a third axis of at most this length is taken for channels."""
 
 
-class Header(NamedTuple):
+class ArrayHeader(NamedTuple):
     """Shape and type of a stored array, and how many of its axes are spatial if the file says so."""
 
     shape: tuple[int, ...]
@@ -74,7 +74,7 @@ class Pairs(Source):
         self.spatial_dims = self._axes(tile_dims)
 
     @abstractmethod
-    def header(self, path: str, label: bool = False) -> Header:
+    def header(self, path: str, label: bool = False) -> ArrayHeader:
         """Shape and type without reading values, of an image or a `label`. Raises DataError."""
 
     @abstractmethod
@@ -115,7 +115,7 @@ class Pairs(Source):
         label = None if item.label is None else self.open(item.label, label=True)[region]
         return Sample(image, label, tuple(self.variables[c] for c in chosen), item.image)
 
-    def _checked(self, path: str, label: bool = False) -> Header:
+    def _checked(self, path: str, label: bool = False) -> ArrayHeader:
         """The header of an array of real numbers."""
         found = self.header(path, label)
         if found.dtype.kind not in "biuf":

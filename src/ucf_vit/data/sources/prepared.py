@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ucf_vit.core.errors import DataError
-from ucf_vit.core.registry import nearest
+from ucf_vit.core.registry import did_you_mean
 from ucf_vit.data.batch import Sample
 from ucf_vit.data.formats.prepared import manifest
 from ucf_vit.data.formats.prepared.manifest import PACKS, UNFINISHED, Manifest, Pack
@@ -108,7 +108,7 @@ class Prepared(Source):
         known = self.manifest.variables
         if name not in known:
             raise DataError(
-                f"{self.root}: no variable {name!r}{nearest(name, list(known))}; it was prepared with "
+                f"{self.root}: no variable {name!r}{did_you_mean(name, list(known))}; it was prepared with "
                 + ", ".join(known)
             )
         return known.index(name)

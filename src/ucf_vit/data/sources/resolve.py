@@ -7,13 +7,13 @@ from importlib.metadata import entry_points
 
 from ucf_vit.core import plugins
 from ucf_vit.core.errors import DataError
-from ucf_vit.core.registry import nearest
+from ucf_vit.core.registry import did_you_mean
 from ucf_vit.data.sources.source import SOURCES, Source
 
 GROUP = "ucf_vit.sources"
 
 
-def resolve(name: str) -> Callable[..., Source]:
+def source_of(name: str) -> Callable[..., Source]:
     """The constructor that `name` stands for: "basic_ct", an entry point's name, or "path/to/file.py:Class".
 
     Raises DataError where there is none, with the names that are known.
@@ -27,6 +27,6 @@ def resolve(name: str) -> Callable[..., Source]:
         return installed[name].load()
     known = [*SOURCES, *sorted(installed)]
     raise DataError(
-        f"no data source named {name!r}{nearest(name, known)}; known: {', '.join(known)}, "
+        f"no data source named {name!r}{did_you_mean(name, known)}; known: {', '.join(known)}, "
         "or path/to/file.py:ClassName"
     )

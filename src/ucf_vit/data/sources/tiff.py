@@ -25,7 +25,7 @@ from ucf_vit.data.formats.tiff_pages import (
     decode,
 )
 from ucf_vit.data.reading import reading
-from ucf_vit.data.sources.pairs import Header, Pairs
+from ucf_vit.data.sources.pairs import ArrayHeader, Pairs
 from ucf_vit.data.sources.source import SOURCES
 from ucf_vit.data.storage import Cache, Files
 from ucf_vit.data.storage.decoded import decoded
@@ -59,7 +59,7 @@ class Tiff(Pairs):
         self._scratch = scratch or Scratch()
         super().__init__(root, variables, files=files or Files(Cache(self._scratch)))
 
-    def header(self, path: str, label: bool = False) -> Header:
+    def header(self, path: str, label: bool = False) -> ArrayHeader:
         """From the tags of the file."""
         with _opened(path, self.files) as (series, _):
             order, spatial, turn = _layout(series)
@@ -68,7 +68,7 @@ class Tiff(Pairs):
             shape = [series.shape[axis] for axis in order]
             if turn.sideways:
                 shape[spatial - 2 : spatial] = shape[spatial - 1], shape[spatial - 2]
-            return Header(tuple(shape), np.dtype(series.dtype), spatial)
+            return ArrayHeader(tuple(shape), np.dtype(series.dtype), spatial)
 
     def open(self, path: str, label: bool = False) -> NDArray[Any]:
         """A memory map."""

@@ -71,9 +71,9 @@ def persist(url: str, patience: Patience, call: Callable[[], Found]) -> Found:
             failed += 1
             final = _final(error)
             if final is not None:
-                raise final(f"{bare(url)}: {cause(error)}") from None
+                raise final(f"{bare(url)}: {storage_failure(error)}") from None
             if failed >= patience.attempts:
-                raise DataError(f"{bare(url)}: {cause(error)}; tried {failed} times") from None
+                raise DataError(f"{bare(url)}: {storage_failure(error)}; tried {failed} times") from None
         time.sleep(patience.pause(failed))
 
 
@@ -105,7 +105,7 @@ def _refused(error: BaseException) -> bool:
     return not names.isdisjoint(_REFUSED) or _status(error) in (401, 403)
 
 
-def cause(error: BaseException) -> str:
+def storage_failure(error: BaseException) -> str:
     """One line that says what went wrong, without credentials."""
     if _is_missing(error):
         return "no such file"

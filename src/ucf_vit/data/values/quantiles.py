@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ucf_vit.data.values.running_moments import slabs
+from ucf_vit.data.values.running_moments import slabs_of
 
 _DIGIT = 16
 """Bits that are looked at in one pass over the values."""
@@ -46,7 +46,7 @@ def _of_ranks(values: NDArray[Any], ranks: Sequence[int]) -> list[float]:
 def _count(values: NDArray[Any], dtype: np.dtype[Any], low: int, heads: Sequence[int]) -> dict[int, Any]:
     """Of each head: how many values begin with it and have at most each digit, from bit `low` on."""
     counts = {head: np.zeros(2**_DIGIT, np.int64) for head in heads}
-    for slab in slabs(values):
+    for slab in slabs_of(values):
         keys = _keys(slab, dtype)
         begin = keys >> keys.dtype.type(low)
         for head, count in counts.items():

@@ -37,14 +37,14 @@ class Moments(NamedTuple):
 def moments(values: NDArray[Any]) -> Moments:
     """In float64, slab by slab along the last axis: nothing is copied whole."""
     found = Moments()
-    for slab in slabs(values):
+    for slab in slabs_of(values):
         part = slab.astype(np.float64)
         mean = float(part.mean())
         found |= Moments(part.size, mean, float(np.square(part - mean).sum()))
     return found
 
 
-def slabs(values: NDArray[Any]) -> list[NDArray[Any]]:
+def slabs_of(values: NDArray[Any]) -> list[NDArray[Any]]:
     """Views of about `SLAB` values, cut along the last axis; none of an empty array."""
     if not values.size:
         return []

@@ -24,7 +24,7 @@ QUERIES = 256
 """Tokens of a rank that attend at a time where keys and values go round."""
 
 
-def shares(total: int, ranks: int) -> list[int]:
+def token_shares(total: int, ranks: int) -> list[int]:
     """How many of `total` each rank gets: as even as can be, the first ones one more."""
     each, more = divmod(total, ranks)
     return [each + (rank < more) for rank in range(ranks)]
@@ -74,7 +74,7 @@ class TokenGroup:
 
     def runs(self, x: Tensor, total: int) -> list[Tensor]:
         """The runs of all ranks; x `[B, n, ...]` is that of this one."""
-        counts = shares(total, self.ranks)
+        counts = token_shares(total, self.ranks)
         padded = x.new_zeros(x.shape[0], counts[0], *x.shape[2:])
         padded[:, : x.shape[1]] = x
         parts = [torch.empty_like(padded) for _ in counts]
@@ -86,7 +86,7 @@ class _Split(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, tokens: TokenGroup) -> Tensor:
         ctx.tokens, ctx.total = tokens, x.shape[1]
-        return x.split(shares(x.shape[1], tokens.ranks), dim=1)[tokens.rank].contiguous()
+        return x.split(token_shares(x.shape[1], tokens.ranks), dim=1)[tokens.rank].contiguous()
 
     @staticmethod
     @once_differentiable
@@ -104,7 +104,7 @@ class _Join(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
-        own = grad.split(shares(grad.shape[1], ctx.tokens.ranks), dim=1)[ctx.tokens.rank]
+        own = grad.split(token_shares(grad.shape[1], ctx.tokens.ranks), dim=1)[ctx.tokens.rank]
         return own * ctx.tokens.ranks, None, None
 
 
@@ -149,7 +149,7 @@ class _Swap(torch.autograd.Function):
 
 def _swap(x: Tensor, tokens: TokenGroup, total: int, heads: int, to_heads: bool) -> Tensor:
     """Split along one of heads (1) and tokens (2), join along the other."""
-    by_head, by_token = shares(heads, tokens.ranks), shares(total, tokens.ranks)
+    by_head, by_token = token_shares(heads, tokens.ranks), token_shares(total, tokens.ranks)
     out, into = (by_head, by_token) if to_heads else (by_token, by_head)
     split_axis, join_axis = (1, 2) if to_heads else (2, 1)
     pieces = x.split(out, dim=split_axis)
@@ -267,14 +267,14 @@ def _logits(q: Tensor, k: Tensor, valid: Tensor | None) -> Tensor:
 def _valid_of(valid: Tensor | None, owner: int, tokens: TokenGroup, total: int) -> Tensor | None:
     if valid is None:
         return None
-    ends = list(accumulate(shares(total, tokens.ranks)))
-    return valid[:, ends[owner] - shares(total, tokens.ranks)[owner] : ends[owner]]
+    ends = list(accumulate(token_shares(total, tokens.ranks)))
+    return valid[:, ends[owner] - token_shares(total, tokens.ranks)[owner] : ends[owner]]
 
 
 def _pass_on(passing: Tensor, coming: int, tokens: TokenGroup, total: int) -> Tensor:
     """`passing` goes to the next rank; what the rank before had, of the tokens of `coming`, comes."""
     shape = list(passing.shape)
-    shape[-2] = shares(total, tokens.ranks)[coming]
+    shape[-2] = token_shares(total, tokens.ranks)[coming]
     arrived = passing.new_empty(shape)
     after, before = (tokens.rank + 1) % tokens.ranks, (tokens.rank - 1) % tokens.ranks
     moves = [

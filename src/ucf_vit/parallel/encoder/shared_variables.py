@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.func import functional_call
 
-from ucf_vit.nn.aggregation import Slots
+from ucf_vit.nn.aggregation import GroupSlots
 from ucf_vit.nn.variable_tokens import VariableEmbed
-from ucf_vit.parallel.encoder.sequence import shares
+from ucf_vit.parallel.encoder.sequence import token_shares
 
 
 def split_variables(model: nn.Module, group: dist.ProcessGroup) -> None:
@@ -32,10 +32,10 @@ class SplitVariableEmbed(VariableEmbed):
 
     ranks: dist.ProcessGroup
 
-    def _groups(self, patches: Tensor, slots: Slots) -> Tensor:
+    def _groups(self, patches: Tensor, slots: GroupSlots) -> Tensor:
         """As of one rank: `[B, L, V', P]` to tokens of all groups `[B, L, G, D]`."""
-        counts = shares(len(slots.channel), self.ranks.size())
-        own = Slots(*(None if x is None else x.split(counts)[self.ranks.rank()] for x in slots))
+        counts = token_shares(len(slots.channel), self.ranks.size())
+        own = GroupSlots(*(None if x is None else x.split(counts)[self.ranks.rank()] for x in slots))
         shape = own.channel.shape
         patches = patches.index_select(2, own.channel.flatten())
         if self.partial is None:

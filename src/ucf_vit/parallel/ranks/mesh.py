@@ -19,7 +19,7 @@ AXES = ("ddp", "fsdp", "seq", "tensor")
 
 
 @dataclass(frozen=True)
-class Layout:
+class MeshLayout:
     """Ranks along each axis; rank = ((ddp * F + fsdp) * S + seq) * T + tensor."""
 
     ddp: int = 1
@@ -70,9 +70,9 @@ class Layout:
         return rank
 
 
-def layout_of(degrees: Mapping[str, int]) -> Layout:
+def layout_of(degrees: Mapping[str, int]) -> MeshLayout:
     """The layout of the four sizes of section `parallelism`, all of them known."""
-    return Layout(
+    return MeshLayout(
         ddp=degrees["simple_ddp_size"],
         fsdp=degrees["fsdp_size"],
         seq=degrees["seq_par_size"],
@@ -80,7 +80,7 @@ def layout_of(degrees: Mapping[str, int]) -> Layout:
     )
 
 
-def make_mesh(layout: Layout, device: torch.device, patience: timedelta) -> DeviceMesh:
+def make_mesh(layout: MeshLayout, device: torch.device, patience: timedelta) -> DeviceMesh:
     """Process groups of what weights are spread over: axes ddp, shard and tensor; collective.
 
     Weights are sharded over the ranks with other data and over those with other tokens of the same: shard is
@@ -93,7 +93,7 @@ def make_mesh(layout: Layout, device: torch.device, patience: timedelta) -> Devi
     return mesh
 
 
-def make_token_group(layout: Layout, patience: timedelta, attention: Exchange) -> TokenGroup | None:
+def make_token_group(layout: MeshLayout, patience: timedelta, attention: Exchange) -> TokenGroup | None:
     """This process's group along seq, None where that has one rank; collective."""
     if layout.seq == 1:
         return None

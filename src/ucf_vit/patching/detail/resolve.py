@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ucf_vit.core import plugins
 from ucf_vit.core.errors import UserError
-from ucf_vit.core.registry import Registry, nearest
+from ucf_vit.core.registry import Registry, did_you_mean
 from ucf_vit.patching.detail.canny import Canny
 from ucf_vit.patching.detail.gradient import Gradient
 from ucf_vit.patching.detail.variance import Variance
@@ -49,7 +49,7 @@ def resolve_detail(name: str, dims: int, options: Mapping[str, Any]) -> Detail:
     if name not in DETAILS:
         known = ["auto", *DETAILS]
         raise UserError(
-            f"no detail named {name!r}{nearest(name, known)}; known: {', '.join(known)}, "
+            f"no detail named {name!r}{did_you_mean(name, known)}; known: {', '.join(known)}, "
             "or path/to/file.py:function"
         )
     return DETAILS.build(name, {**options, "dims": dims})
@@ -76,7 +76,7 @@ class InFile:
         try:
             maps = self._function(image, keys, separate)
         except Exception as error:
-            cause = plugins.cause(error, plugins.file_of(self.name))
+            cause = plugins.user_code_failure(error, plugins.file_of(self.name))
             raise UserError(f"detail {self.name}: {cause}") from error
         expected = [image.shape[0], image.shape[1] if separate else 1, *image.shape[2:]]
         if not isinstance(maps, Tensor) or list(maps.shape) != expected:

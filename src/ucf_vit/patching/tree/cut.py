@@ -52,7 +52,7 @@ def cut_labels(label: Tensor, leaves: Leaves, patch_size: int, num_classes: int)
         if side > patch_size and side % patch_size == 0:
             small = _majority(blocks, side // patch_size, num_classes)
         else:
-            small = nearest(blocks, patch_size)
+            small = nearest_pixels(blocks, patch_size)
         tokens.index_copy_(0, tree * leaves.length + leaf, small.flatten(1))
     return tokens.view(len(label), leaves.trees * leaves.length, *patch)
 
@@ -68,7 +68,7 @@ def of_each_size(leaves: Leaves) -> Iterator[tuple[int, Tensor, Tensor]]:
             yield side, tree, leaf
 
 
-def nearest(blocks: Tensor, side: int) -> Tensor:
+def nearest_pixels(blocks: Tensor, side: int) -> Tensor:
     """Blocks `[M, s, ...]` brought to `side` by taking the pixel whose centre is nearest."""
     before = blocks.shape[-1]
     picked = (torch.arange(side, device=blocks.device) * 2 + 1) * before // (2 * side)

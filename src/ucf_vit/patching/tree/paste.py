@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ucf_vit.core.errors import UserError
 from ucf_vit.patching.tree.blocks import AT_ONCE, put_blocks, resample
-from ucf_vit.patching.tree.cut import nearest, of_each_size
+from ucf_vit.patching.tree.cut import nearest_pixels, of_each_size
 from ucf_vit.patching.tree.leaves import Leaves, z_order
 
 
@@ -34,7 +34,7 @@ def paste_labels(tokens: Tensor, leaves: Leaves) -> Tensor:
     flat = tokens.reshape(-1, *patch)
     image = tokens.new_zeros(len(leaves.level), 1, *forest.space)
     for side, tree, leaf in _in_pieces(flat[:, None], leaves):
-        blocks = nearest(flat.index_select(0, tree * leaves.length + leaf), side)
+        blocks = nearest_pixels(flat.index_select(0, tree * leaves.length + leaf), side)
         put_blocks(image, tree, leaves.start[tree, leaf], blocks[:, None])
     return image.view(len(tokens), leaves.trees, *forest.space)
 

@@ -11,7 +11,7 @@ from ucf_vit.core.errors import DataError
 from ucf_vit.data.build_dataset import ReadShapes, build_dataset
 from ucf_vit.data.class_names import in_words, numbered
 from ucf_vit.data.dataset import Dataset
-from ucf_vit.data.sources import resolve
+from ucf_vit.data.sources import source_of
 from ucf_vit.data.storage import Cache, Files
 from ucf_vit.data.storage.scratch import Scratch
 from ucf_vit.train.data_record import Record
@@ -49,7 +49,7 @@ def build_datasets(
     """
     files = files or remote_files(run, scratch)
     try:
-        resolve(run.data.dataset)
+        source_of(run.data.dataset)
     except DataError as unknown:
         raise run.error("data.dataset", str(unknown), run.data.dataset) from None
     if parts is None:

@@ -7,7 +7,7 @@ import json
 import numpy as np
 
 from ucf_vit.drawing.style import LINES, new_figure, png
-from ucf_vit.planning.plan import Part, Plan
+from ucf_vit.planning.plan import Plan, PlannedDataset
 
 _MOST_BARS = 2000
 
@@ -28,7 +28,7 @@ def table(plan: Plan) -> str:
     return "\n".join([title, *lines])
 
 
-def _row(plan: Plan, part: Part) -> tuple[str, ...]:
+def _row(plan: Plan, part: PlannedDataset) -> tuple[str, ...]:
     low, high = part.tiles // part.ranks, -(-part.tiles // part.ranks)
     return (
         part.name,

@@ -7,14 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from ucf_vit.config import Run
-from ucf_vit.data.prepare.conversion import Origin, Settings
+from ucf_vit.data.prepare.conversion import Origin, StorageOptions
 from ucf_vit.data.storage.scratch import Scratch
 from ucf_vit.train.inputs.datasets import remote_files, source_options
 
 
 def origins(
-    run: Run, destination: Path, settings: Settings
-) -> Iterator[tuple[str, str, Origin, Path, Settings]]:
+    run: Run, destination: Path, settings: StorageOptions
+) -> Iterator[tuple[str, str, Origin, Path, StorageOptions]]:
     """Key, name, source, directory below `destination` and settings of each data set that `run` names.
 
     These are those of data.dict_root_dirs, data.validation and data.test. All items are prepared with all

@@ -24,7 +24,7 @@ from ucf_vit.train.same_on_all_ranks import check_data
 
 
 @dataclass(frozen=True)
-class Data:
+class RunData:
     """What a run reads; `examples` gives a tile of each of the data sets that train, not augmented."""
 
     training: Sequence[Dataset]
@@ -73,7 +73,7 @@ def build_data(
     planned: Planned | None = None,
     record: Record | None = None,
     first_classes: Sequence[str] = (),
-) -> Data:
+) -> RunData:
     """Training and held-out data of this process; by a plan, each rank trains on tiles of its own.
 
     Classes and values are those of `record` where a run goes on; a new run numbers `first_classes` first.
@@ -99,7 +99,7 @@ def build_data(
         **_of_streams(run, world, task),
     )
     tiles = partial(examples, training, run.data.single_channel)
-    return Data(training, record, train, HeldOut(run, world, task, held_out), tiles)
+    return RunData(training, record, train, HeldOut(run, world, task, held_out), tiles)
 
 
 class HeldOut:

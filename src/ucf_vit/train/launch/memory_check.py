@@ -15,7 +15,7 @@ NUMBER = 4
 """Bytes of a weight."""
 
 
-def check_room(run: Run, place: Place, device: torch.device) -> None:
+def check_memory(run: Run, place: Place, device: torch.device) -> None:
     """UserError where the weights are certain to be more than the memory for them.
 
     Mode simple makes them whole in host memory, in each process of this machine; mode fsdp a share of them on

@@ -20,7 +20,7 @@ from ucf_vit.parallel.ranks.mesh import layout_of, make_mesh, make_token_group
 from ucf_vit.parallel.ranks.world import World
 from ucf_vit.train.launch.device import pick_device
 from ucf_vit.train.launch.find import find_place
-from ucf_vit.train.launch.memory_check import check_room
+from ucf_vit.train.launch.memory_check import check_memory
 from ucf_vit.train.launch.rank import Place
 from ucf_vit.train.same_on_all_ranks import check_program
 
@@ -38,7 +38,7 @@ def start(run: Run) -> Iterator[World]:
     place = find_place()
     layout = layout_of(check_ranks(run, place.size))
     chosen = pick_device(run.trainer.device, place.size)
-    check_room(run, place, chosen)
+    check_memory(run, place, chosen)
     if place.size == 1:
         torch.manual_seed(run.trainer.seed)
         yield World(0, 1, chosen)

@@ -1,7 +1,7 @@
 """NIfTI files: header only, or an array of which only the touched part is read."""
 
 from ucf_vit.data.formats.nifti.geometry import difference
-from ucf_vit.data.formats.nifti.header import SUFFIXES, Header, read_header, read_shape
+from ucf_vit.data.formats.nifti.header import SUFFIXES, NiftiHeader, read_header, read_shape
 from ucf_vit.data.formats.nifti.volumes import Volume, Volumes
 
-__all__ = ["SUFFIXES", "Header", "Volume", "Volumes", "difference", "read_header", "read_shape"]
+__all__ = ["SUFFIXES", "NiftiHeader", "Volume", "Volumes", "difference", "read_header", "read_shape"]

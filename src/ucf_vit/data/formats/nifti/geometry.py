@@ -8,7 +8,7 @@ import numpy as np
 from nibabel.orientations import aff2axcodes
 from numpy.typing import NDArray
 
-from ucf_vit.data.formats.nifti.header import Header
+from ucf_vit.data.formats.nifti.header import NiftiHeader
 
 TOLERANCE = 0.1
 """No voxel may be further from where the other header puts it than this share of a voxel's shortest side.
@@ -18,7 +18,7 @@ are taken for each other, is none of rounding.
 """
 
 
-def difference(image: Header, label: Header) -> str:
+def difference(image: NiftiHeader, label: NiftiHeader) -> str:
     """What is different of the label's place, both values said; empty where every voxel lies in its own."""
     if not np.isfinite([image.affine, label.affine]).all():
         return "one of the headers says no place in space (its affine is not finite)"
@@ -35,16 +35,16 @@ def difference(image: Header, label: Header) -> str:
     return "; ".join(different or ["its axes are turned"]) + f": voxels up to {apart:.3g} mm apart"
 
 
-def _places(header: Header, voxels: NDArray[np.float64]) -> NDArray[np.float64]:
+def _places(header: NiftiHeader, voxels: NDArray[np.float64]) -> NDArray[np.float64]:
     """Of voxels `[N, 3]`, in mm."""
     return voxels @ header.affine[:3, :3].T + header.affine[:3, 3]
 
 
-def _spacing(header: Header) -> NDArray[np.float64]:
+def _spacing(header: NiftiHeader) -> NDArray[np.float64]:
     return np.linalg.norm(header.affine[:3, :3], axis=0)
 
 
-def _orientation(header: Header) -> str:
+def _orientation(header: NiftiHeader) -> str:
     return "".join(code or "?" for code in aff2axcodes(header.affine))
 
 

@@ -27,7 +27,7 @@ _LARGEST = 2**62
 
 
 @dataclass(frozen=True)
-class Header:
+class NiftiHeader:
     """A volume of `shape` `[X, Y, Z]` or `[X, Y, Z, C]`, which begins at byte `offset`, x fastest.
 
     Its values mean `stored * slope + intercept`; voxel `[x, y, z]` lies at `affine @ [x, y, z, 1]`, in mm.
@@ -46,7 +46,7 @@ class Header:
         return self.offset + math.prod(self.shape) * self.dtype.itemsize
 
 
-def read_header(path: str, files: Files | None = None) -> Header:
+def read_header(path: str, files: Files | None = None) -> NiftiHeader:
     """That of the file at `path`, whatever its kind of NIfTI.
 
     An image `[X, Y]` is a volume one voxel thick; `[X, Y, Z, 1, C]`, as ITK writes vectors, has C channels.
@@ -64,7 +64,9 @@ def read_header(path: str, files: Files | None = None) -> Header:
         if dtype.kind not in "iuf":
             raise DataError(f"{path}: expected one real number per voxel, found the type {dtype}")
         slope, intercept = _scale(found, dtype)
-        header = Header(shape, dtype, offset, slope, intercept, np.asarray(found.get_best_affine(), float))
+        header = NiftiHeader(
+            shape, dtype, offset, slope, intercept, np.asarray(found.get_best_affine(), float)
+        )
         if not 0 < header.size < _LARGEST:
             raise ValueError(f"its {shape} values from byte {offset} on are in no file")
     return header

@@ -14,7 +14,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ucf_vit.data.formats.nifti.header import Header, read_header
+from ucf_vit.data.formats.nifti.header import NiftiHeader, read_header
 from ucf_vit.data.reading import reading
 from ucf_vit.data.storage import Files, is_remote
 from ucf_vit.data.storage.scratch import Scratch
@@ -87,7 +87,7 @@ class Volumes:
             del self._open[name]
         return volume
 
-    def _load(self, path: str, header: Header) -> Volume:
+    def _load(self, path: str, header: NiftiHeader) -> Volume:
         if not path.lower().endswith(".gz"):
             return self.files.using(path, lambda file: _mapped(file, header))
         self.files.check_size(path, header.size)
@@ -96,7 +96,7 @@ class Volumes:
                 return _mapped(plain, header)
         return self.files.using(path, lambda file: _held(file, header))
 
-    def _decompressed(self, path: str, header: Header) -> Path | None:
+    def _decompressed(self, path: str, header: NiftiHeader) -> Path | None:
         remote = is_remote(path)
         scratch = self.files.cache.scratch if remote else self.scratch
 
@@ -111,21 +111,21 @@ class Volumes:
         return {**self.__dict__, "_open": OrderedDict()}
 
 
-def _mapped(path: Path, header: Header) -> Volume:
+def _mapped(path: Path, header: NiftiHeader) -> Volume:
     if (size := path.stat().st_size) < header.size:
         raise EOFError(f"it ends after {size:,} bytes, its header says {header.size:,}")
     raw = np.memmap(path, header.dtype, "r", header.offset, header.shape, order="F")
     return _volume(raw, header, mapped=True)
 
 
-def _held(path: Path, header: Header) -> Volume:
+def _held(path: Path, header: NiftiHeader) -> Volume:
     unpacked = io.BytesIO()
     _gunzip(path, unpacked, header.size)
     raw = np.ndarray(header.shape, header.dtype, unpacked.getbuffer(), header.offset, order="F")
     return _volume(raw, header, mapped=False)
 
 
-def _volume(raw: NDArray[Any], header: Header, mapped: bool) -> Volume:
+def _volume(raw: NDArray[Any], header: NiftiHeader, mapped: bool) -> Volume:
     channels_first = np.moveaxis(raw, -1, 0) if raw.ndim == 4 else raw[None]
     return Volume(channels_first, header.slope, header.intercept, mapped)
 
