@@ -105,7 +105,7 @@ def test_credentials_and_unknown_places_are_refused(files):
 
 def test_a_missing_package_names_the_extra(monkeypatch, files):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    monkeypatch.setattr("ucf_vit.data.storage.store._stores", {})
+    monkeypatch.setattr("ucf_vit.data.storage.open_store._stores", {})
     for url, extra in (("s3://b/x", "s3"), ("gs://b/x", "gs"), ("https://h/x", "http")):
         with pytest.raises(UserError, match=rf"pip install 'ucf-vit\[{extra}\]'"):
             files.local(url)
