@@ -10,8 +10,8 @@ from nifti_files import save_nifti
 
 from ucf_vit.core.errors import DataError
 from ucf_vit.data.build_dataset import build_dataset, select
+from ucf_vit.data.loader.whole_items import volumes
 from ucf_vit.data.sources import Item
-from ucf_vit.data.whole import volumes
 
 
 def items_of(sizes: dict[str, int]) -> list[Item]:
