@@ -42,7 +42,7 @@ def s3_server() -> Iterator[str]:
 
 
 def _wait(endpoint: str, process: subprocess.Popen[bytes]) -> None:
-    for _ in range(600):
+    for _ in range(3000):
         try:
             urllib.request.urlopen(endpoint, timeout=5).close()
             return

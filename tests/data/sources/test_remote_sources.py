@@ -16,7 +16,7 @@ from ucf_vit.data.loader.stream import Stream
 from ucf_vit.data.sources import BasicCT, Fields, ImageNet
 from ucf_vit.data.storage import Cache, Files, Patience, join
 
-QUICK = Patience(attempts=3, wait=0.01, read=10)
+QUICK = Patience(attempts=3, wait=0.01)
 
 
 def upload(s3, bucket: str, root: Path) -> str:

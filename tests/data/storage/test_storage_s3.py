@@ -18,7 +18,7 @@ ODD = [
     *("a", "a!b", "a b", "100%.nii", "%20", "a#b", "a?b", "é", "e\u0301", "日本", "x+y", "a=b&c", "..c"),
     *("a*[1]", "'q'", "tab\tx", "~t", "a:b", "{x}", "a\\b", "v.nii.gz"),
 ]
-QUICK = Patience(attempts=3, wait=0.01, read=5)
+QUICK = Patience(attempts=3, wait=0.01)
 
 
 @pytest.fixture(params=["obstore", "fsspec"])

