@@ -59,7 +59,10 @@ def test_a_run_is_found_by_directory_checkpoint_and_config(run: Path) -> None:
     by_directory = call("evaluate", run)
     assert f"{run}/best (step 1) on validation items" in by_directory
     assert re.search(r"tiny \(.*data\): 2 items: c2, c3", by_directory)
-    assert "chosen on these items" in by_directory and "None of the 2 items was trained on" in by_directory
+    assert (
+        "chosen on these items" in by_directory
+        and "None of the 2 items has the path or contents of one" in by_directory
+    )
     found = results(run)
     assert found["items"] == {f"tiny ({run.parent / 'data'})": ["c2", "c3"]}
     assert found["facts"]["Items"] == "2 (2 tiles)"
@@ -154,7 +157,7 @@ def test_copies_of_what_was_trained_on_are_known_wherever_they_are(run: Path, tm
         call("evaluate", run, "--data", new)
     (new / "images/y.npy").unlink()
     said = call("evaluate", run, "--data", new)
-    assert "1 of 2 items have the name of one that was trained on, but other contents: c0." in said
+    assert "1 of 2 items have the name of one that was trained on: c0. They are taken for others" in said
 
 
 def test_what_the_weights_began_with_counts_too(run: Path, tmp_path: Path) -> None:
@@ -186,7 +189,7 @@ def test_items_of_the_pre_training_are_named(tmp_path: Path, concrete: Path) -> 
     runs.train(runs.write_config(tmp_path / "unetr/c.yaml", "unetr", concrete, trainer=trainer))
     said = call("evaluate", tmp_path / "unetr/out")
     assert "1 of 1 items were in the pre-training that the weights began with" in said
-    assert "None of the 1 items was trained on." in said
+    assert "None of the 1 items has the path or contents of one that was trained on." in said
     assert "numbers of items" in said and "only predicted" in said
     assert (
         "is 0 for" not in said
@@ -255,16 +258,28 @@ def test_a_whole_data_set_validates(tmp_path: Path, caplog: pytest.LogCaptureFix
     runs.train(config)
     assert "training items: 4 (tiny: 4)" in caplog.text and "validation items: 3 (tiny: 3)" in caplog.text
     assert "3 items: x, y, z" in call("evaluate", config)
-    (tmp_path / "link").symlink_to(root)
+    (held_out / "images/notes.txt").touch()
     caplog.clear()
-    linked = [
-        f"data.validation={{tiny: {tmp_path / 'link'}}}",
-        f"trainer.checkpoint_path={tmp_path / 'other'}",
-    ]
-    runs.train(config, *linked)
-    assert "4 validation item(s) have the contents of items that train: a = a, b = b" in caplog.text
-    with pytest.raises(UserError, match=r"4 of 4 items were trained on: a \(same file\)"):
-        call("evaluate", tmp_path / "other")
+    runs.train(config, "trainer.overwrite=true")
+    assert "data: tiny: 4 items; tiny: 3 items; 1 files passed over" in caplog.text
+
+
+def test_links_to_what_trains_do_not_validate_unnoticed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A folder by another way is refused; a link to a file has its contents."""
+    root = images(tmp_path / "data", *"abcd")
+    (tmp_path / "link").symlink_to(root)
+    (tmp_path / "some/images").mkdir(parents=True)
+    (tmp_path / "some/images/x.npy").symlink_to(root / "images/b.npy")
+    config = config_of(tmp_path / "c.yaml", root, data={"dict_end_idx": {"tiny": 1.0}})
+    for way in (tmp_path / "link", tmp_path / "data/../data"):
+        with pytest.raises(DataError, match=r"4 item\(s\) are there to train and to validate: tiny: a"):
+            runs.train(config, f"data.validation={{tiny: {way}}}")
+    runs.train(config, f"data.validation={{tiny: {tmp_path / 'some'}}}")
+    assert "1 validation item(s) have the contents of items that train: x = b" in caplog.text
+    with pytest.raises(UserError, match=r"1 of 1 items were trained on: x \(same contents\)"):
+        call("evaluate", tmp_path / "out")
 
 
 def test_items_that_train_and_validate_are_refused_at_once(tmp_path: Path) -> None:

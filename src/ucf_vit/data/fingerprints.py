@@ -46,7 +46,7 @@ def fingerprints(dataset: Dataset, stopped: Callable[[], bool] = lambda: False) 
     for row, item in zip(rows, dataset.items, strict=True):
         step = str(item.step).encode()
         content = known[item.image]
-        row[PLACE] = _hash(_place(item.image, folders), step)
+        row[PLACE] = _hash(to_bytes(real_place(item.image, folders)), step)
         row[CONTENTS] = _hash(content, step) if content else 0
         row[NAME] = _hash(to_bytes(item.key))
     return rows
@@ -101,14 +101,14 @@ def _start(number: int, size: int) -> int:
     return int(place * max(0, size - BLOCK))
 
 
-def _place(path: str, folders: dict[str, str]) -> bytes:
-    """The real path of a file: that of its folder, looked up once, and its name."""
+def real_place(path: str, folders: dict[str, str]) -> str:
+    """The real path of a file: that of its folder, looked up once for `folders`, and its name."""
     if is_remote(path):
-        return to_bytes(path)
+        return path
     folder, name = os.path.split(path)
     if folder not in folders:
         folders[folder] = os.path.realpath(folder)
-    return to_bytes(os.path.join(folders[folder], name))  # noqa: PTH118
+    return os.path.join(folders[folder], name)  # noqa: PTH118
 
 
 def _hash(*parts: bytes) -> int:

@@ -23,7 +23,7 @@ SHOWN = 10
 class Overlap:
     """Names of the items by their use, each with how it is known again; `known` is what the checkpoint keeps.
 
-    `namesakes` are other files whose name is that of an item that was trained on.
+    `namesakes` are further items whose name is that of an item that was trained on.
     """
 
     total: int
@@ -73,11 +73,14 @@ class Overlap:
             if self.used.get(use)
         ]
         if not self.used["trained"]:
-            notes.append(f"None of the {self.total} items was trained on.")
+            notes.append(
+                f"None of the {self.total} items has the path or contents of one that was trained on."
+            )
         if self.namesakes:
             notes.append(
-                f"{len(self.namesakes)} of {self.total} items have the name of one that was trained on, but "
-                f"other contents: {few(self.namesakes)}."
+                f"{len(self.namesakes)} of {self.total} items have the name of one that was trained on: "
+                f"{few(self.namesakes)}. They are taken for others, since path and contents are; the same "
+                "item in another format would be, too."
             )
         return [*notes, COMPARED]
 

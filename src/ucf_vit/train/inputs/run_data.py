@@ -53,7 +53,10 @@ class RunData:
 
     def in_words(self) -> dict[str, str]:
         """What belongs to each data set, names of classes, and how many items there are for what."""
-        listed = {"Data": "; ".join(f"{one.name}: {one.listed}" for one in self.training)}
+        found = dict.fromkeys(
+            f"{one.name}: {one.listed}" for one in (*self.training, *self.held_out.datasets)
+        )
+        listed = {"Data": "; ".join(found)}
         classes = {"Classes": in_words(self.record.class_names)} if self.record.class_names else {}
         items = {"Training items": self.training, "Validation items": self.held_out.datasets}
         return listed | classes | {title: _counts(datasets) for title, datasets in items.items() if datasets}

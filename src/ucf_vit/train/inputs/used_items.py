@@ -15,7 +15,8 @@ from torch import Tensor
 
 from ucf_vit.core.errors import CheckpointError, DataError
 from ucf_vit.data.dataset import Dataset
-from ucf_vit.data.fingerprints import CONTENTS, fingerprints, joined
+from ucf_vit.data.fingerprints import CONTENTS, fingerprints, joined, real_place
+from ucf_vit.data.sources import Item
 
 log = logging.getLogger(__name__)
 Use = Literal["trained", "pretrained", "validated"]
@@ -67,14 +68,14 @@ def used_items(state: Mapping[str, Any]) -> dict[Use, Rows]:
 
 
 def check_apart(training: Sequence[Dataset], held_out: Sequence[Dataset]) -> None:
-    """DataError, naming them, where held-out items are items that train."""
-    wanted = {(item.image, item.step): f"{one.name}: {item.key}" for one in held_out for item in one.items}
-    met = [
-        wanted[item.image, item.step]
-        for one in training
-        for item in one.items
-        if (item.image, item.step) in wanted
-    ]
+    """DataError, naming them, where held-out items are items that train, whatever links lead there."""
+    folders: dict[str, str] = {}
+
+    def place(item: Item) -> tuple[str, int]:
+        return real_place(item.image, folders), item.step
+
+    wanted = {place(item): f"{one.name}: {item.key}" for one in held_out for item in one.items}
+    met = [wanted[at] for one in training for at in map(place, one.items) if at in wanted] if wanted else []
     if met:
         shown = ", ".join(met[:SHOWN]) + (", ..." if len(met) > SHOWN else "")
         raise DataError(
