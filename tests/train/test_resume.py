@@ -17,6 +17,7 @@ from ucf_vit import checkpoint
 from ucf_vit.core.errors import UserError
 from ucf_vit.evaluation import Wanted, evaluate_run
 from ucf_vit.train import loop
+from ucf_vit.train.hooks.jsonl import read_metrics
 
 SETTINGS = {"checkpoint_steps": 3, "max_epochs": 4}
 TWO_EPOCHS = ["trainer.max_epochs=2"]
@@ -150,3 +151,21 @@ def test_a_signal_in_the_last_step_leaves_nothing_out(
     runs.train(config)
     assert list(runs.losses(tmp_path / "out", "validation", "validation/loss")) == [3]
     assert checkpoint.load_newest(tmp_path / "out", "best")[0] is not None
+
+
+def test_more_epochs_are_told_that_the_rate_jumps(tmp_path: Path, concrete: Path) -> None:
+    config = runs.write_config(tmp_path / "c.yaml", "masked", concrete, trainer={"max_epochs": 1})
+    runs.train(config)
+    end = max(runs.losses(tmp_path / "out"))
+    longer = ["trainer.resume_from_checkpoint=true", "trainer.max_epochs=2"]
+    runs.train(config, *longer, f"model.max_steps={end}", "trainer.max_steps=" + str(end + 1))
+    log = tmp_path / "out/log.txt"
+    assert "the learning rate is" not in log.read_text()
+    last = [line for line in read_metrics(tmp_path / "out/metrics.jsonl") if line["event"] == "step"][-1]
+    assert (last["step"], last["lr"]) == (end + 1, 0.0)
+    runs.train(config, *longer)
+    assert (
+        f"from step {end + 1} on, not 0: the schedule ends at step {2 * end} (so far {end})"
+        in log.read_text()
+    )
+    assert f"With model.max_steps={end} it goes on" in log.read_text()

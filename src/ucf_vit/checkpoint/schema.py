@@ -106,6 +106,7 @@ class RunState(TypedDict):
 
     step: Count
     steps_per_epoch: Annotated[int, Field(ge=1, le=2**53)]
+    total_steps: NotRequired[Annotated[int, Field(ge=1, le=2**53)]]
     best: Finite | None
     stale: Count
     stream: Place
@@ -119,6 +120,11 @@ class OfModel(TypedDict):
     """Section `model` of a config."""
 
     default_vars: list[str]
+    lr: NotRequired[Finite]
+    warmup_steps: NotRequired[Count]
+    max_steps: NotRequired[Count | None]
+    warmup_start_lr: NotRequired[Finite]
+    eta_min: NotRequired[Finite]
 
 
 @with_config(_STRICT)

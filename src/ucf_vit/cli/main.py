@@ -28,6 +28,7 @@ from ucf_vit.cli import (
 )
 from ucf_vit.cli.arguments import Commands, refuse_credentials
 from ucf_vit.core.errors import UserError
+from ucf_vit.core.exhausted import exhausted
 from ucf_vit.core.urls import without_credentials
 
 app = typer.Typer(
@@ -76,15 +77,21 @@ def guarded(main: Callable[..., None]) -> Callable[..., None]:
             refuse_credentials(one for one in arguments or sys.argv[1:] if isinstance(one, str))
             main(*arguments)
         except UserError as error:
-            rank = os.environ.get("RANK")
-            message = without_credentials(str(error))
-            typer.echo(f"error: {f'[rank {rank}] ' if rank else ''}{message}", err=True)
+            _tell(str(error))
             sys.exit(error.exit_code)
-        except Exception:
-            typer.echo(without_credentials(traceback.format_exc()), err=True)
+        except Exception as error:
+            if message := exhausted(error):
+                _tell(message)
+            else:
+                typer.echo(without_credentials(traceback.format_exc()), err=True)
             sys.exit(1)
 
     return call
+
+
+def _tell(message: str) -> None:
+    rank = os.environ.get("RANK")
+    typer.echo(f"error: {f'[rank {rank}] ' if rank else ''}{without_credentials(message)}", err=True)
 
 
 def script(command: Callable[..., None]) -> None:

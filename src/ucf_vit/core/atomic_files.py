@@ -39,14 +39,28 @@ def clean_up(path: Path) -> None:
         left.unlink(missing_ok=True)
 
 
-def write_atomic(path: Path, content: str | bytes) -> None:
-    """Write `content` to `path`, which is complete or as it was before; makes a missing directory."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """A context in which `path` is written: an OSError, which often names no file, names it."""
     try:
-        aside.write_bytes(printable(content).encode() if isinstance(content, str) else content)
-        flush(aside)
-        aside.replace(path)
-        flush(path.parent)
-    finally:
-        aside.unlink(missing_ok=True)
+        yield
+    except OSError as error:
+        error.filename = str(path)
+        raise
+
+
+def write_atomic(path: Path, content: str | bytes) -> None:
+    """Write `content` to `path`, which is complete or as it was before; makes a missing directory.
+
+    Raises OSError with the name of `path`.
+    """
+    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            aside.write_bytes(printable(content).encode() if isinstance(content, str) else content)
+            flush(aside)
+            aside.replace(path)
+            flush(path.parent)
+        finally:
+            aside.unlink(missing_ok=True)

@@ -6,6 +6,7 @@ import logging
 import re
 import sys
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -75,7 +76,32 @@ class _Formatter(logging.Formatter):
         return without_credentials(super().format(record))
 
 
-class _StandardOutput(logging.StreamHandler[TextIO]):
+class _Forgiving(logging.Handler):
+    """Says once that it cannot write, such as on a full disk: a run goes on without its log."""
+
+    told = False
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            super().handleError(record)
+        elif not self.told:
+            self.told = True
+            print(f"warning: {self} cannot be written ({error.strerror})", file=sys.stderr)
+
+
+class _File(_Forgiving, logging.FileHandler):
+    """A log file."""
+
+    def __str__(self) -> str:
+        return self.baseFilename
+
+    def close(self) -> None:
+        with suppress(OSError):  # of lines that were said not to be written
+            super().close()
+
+
+class _StandardOutput(_Forgiving, logging.StreamHandler[TextIO]):
     """Writes to what `sys.stdout` is now, not to what it was at start-up."""
 
     def __init__(self) -> None:
@@ -84,6 +110,9 @@ class _StandardOutput(logging.StreamHandler[TextIO]):
     @property
     def stream(self) -> TextIO:  # type: ignore[override]
         return sys.stdout
+
+    def __str__(self) -> str:
+        return "standard output"
 
 
 def _to_terminal(prefix: str) -> logging.Handler:
@@ -102,7 +131,7 @@ def _to_terminal(prefix: str) -> logging.Handler:
 
 def _to_file(file: Path, prefix: str, level: int) -> logging.Handler:
     file.parent.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(file, encoding="utf-8", errors="backslashreplace", delay=True)
+    handler = _File(file, encoding="utf-8", errors="backslashreplace", delay=True)
     handler.setFormatter(_Formatter(f"%(asctime)s %(levelname)-7s {prefix}%(name)s: %(message)s", _DATE))
     handler.setLevel(level)
     return handler

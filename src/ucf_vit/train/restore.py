@@ -18,6 +18,7 @@ from ucf_vit.tasks.task import Task
 from ucf_vit.train.ema import Ema
 from ucf_vit.train.optimizer import load_moments
 from ucf_vit.train.run_directory import write_config
+from ucf_vit.train.schedule import jump
 from ucf_vit.train.state import State
 
 log = logging.getLogger(__name__)
@@ -115,8 +116,19 @@ def resume(state: State, run: Run, read: checkpoint.Checkpoint) -> None:
         )
     if changes := _changes(state, read.state):
         log.info("the steps are others from here on: %s", changes)
+    _tell_jump(state, run, read)
     if state.step >= state.total_steps:
         log.warning("nothing left to do: raise trainer.max_epochs or trainer.max_steps to train further")
+
+
+def _tell_jump(state: State, run: Run, read: checkpoint.Checkpoint) -> None:
+    """Say where the learning rate does not go on as it was, such as in a run that was made longer."""
+    steps_before = read.state.get("total_steps")
+    if steps_before is None or state.step >= state.total_steps or not state.world.is_main:
+        return
+    before = read.config["model"]
+    if told := jump(before, steps_before, run.model, state.total_steps, state.step):
+        log.warning(told)
 
 
 def _check(read: checkpoint.Checkpoint) -> None:

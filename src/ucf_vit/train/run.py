@@ -31,7 +31,7 @@ from ucf_vit.train.pretrained import first_classes_of, start_from, start_from_ma
 from ucf_vit.train.restore import resume
 from ucf_vit.train.retention import save_if_good, save_slot
 from ucf_vit.train.run_directory import locked, open_directory
-from ucf_vit.train.schedule import warmup_cosine
+from ucf_vit.train.schedule import schedule
 from ucf_vit.train.state import State
 from ucf_vit.train.step import StepSettings
 from ucf_vit.train.validation import evaluate
@@ -107,10 +107,7 @@ def build_state(task: Task, replica: nn.Module, run: Run, world: World, data: Ru
 
 def build_loop(run: Run, data: RunData, total_steps: int, saver: Saver) -> Loop:
     """The loop's settings, with the functions that validate and save."""
-    net, trainer = run.model, run.trainer
-    rate = warmup_cosine(
-        net.lr, net.warmup_steps, net.max_steps or total_steps, net.warmup_start_lr, net.eta_min
-    )
+    trainer, rate = run.trainer, schedule(run.model, total_steps)
     dtype = getattr(torch, trainer.data_type)
     return Loop(
         step=StepSettings(rate, dtype, trainer.gradient_clip, trainer.max_bad_losses, trainer.seed),

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ucf_vit.config.sections.model import Model
+
+Rate = Callable[[int], float]
+KEYS = ("lr", "warmup_steps", "max_steps", "warmup_start_lr", "eta_min")
+"""Keys of section `model` that make a schedule."""
+NOTICED = 0.01
+"""Share of `model.lr` by which the rate may change unsaid where a run goes on."""
 
 
 def warmup_cosine(
     lr: float, warmup_steps: int, max_steps: int, warmup_start_lr: float = 0.0, eta_min: float = 0.0
-) -> Callable[[int], float]:
+) -> Rate:
     """Learning rate of step i: linear from `warmup_start_lr` to `lr`, then half a cosine down to `eta_min`.
 
     The warm-up reaches `lr` at step `warmup_steps - 1`, so that one of a single step is none; from
@@ -22,3 +31,30 @@ def warmup_cosine(
         return eta_min + (lr - eta_min) * (1 + math.cos(math.pi * progress)) / 2
 
     return rate
+
+
+def schedule(model: Model, total_steps: int) -> Rate:
+    """The learning rate of a run of `total_steps`, as its config says."""
+    length = model.max_steps or total_steps
+    return warmup_cosine(model.lr, model.warmup_steps, length, model.warmup_start_lr, model.eta_min)
+
+
+def jump(before: Mapping[str, Any], steps_before: int, model: Model, total_steps: int, step: int) -> str:
+    """How the rate of the next step differs from that of the schedule so far, why, and how to keep that one.
+
+    `before` is section `model` of the config so far. Nothing where the rates are alike.
+    """
+    now = {key: getattr(model, key) for key in KEYS}
+    then = {key: before.get(key, value) for key, value in now.items()}
+    old, new = schedule(model.model_copy(update=then), steps_before)(step), schedule(model, total_steps)(step)
+    if abs(new - old) <= NOTICED * model.lr:
+        return ""
+    length, was = now.pop("max_steps") or total_steps, then.pop("max_steps") or steps_before
+    causes = [
+        f"model.{key} is {value:g} (was {then[key]:g})" for key, value in now.items() if value != then[key]
+    ]
+    if length != was:
+        causes.append(f"the schedule ends at step {length} (so far {was})")
+    said = f"the learning rate is {new:.3g} from step {step} on, not {old:.3g}: {', '.join(causes)}"
+    floor = f"from step {was} on at model.eta_min = {model.eta_min:g}"
+    return said if length == was else f"{said}. With model.max_steps={was} it goes on as so far, {floor}"

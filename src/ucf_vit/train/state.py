@@ -92,6 +92,7 @@ class State:
             "stream": self.stream.state_dict(),
             "step": self.step,
             "steps_per_epoch": self.steps_per_epoch,
+            "total_steps": self.total_steps,
             "best": self.best,
             "stale": self.stale,
             "held_out": self.held_out,

@@ -19,6 +19,9 @@ from ucf_vit.data.loader.shared_memory import SharedSlots, Tensors
 from ucf_vit.data.loader.tileset import Filled, TileSet
 from ucf_vit.data.order.epoch_order import Request
 
+LOCKS = 4
+"""At most those of a queue of multiprocessing."""
+
 
 class Workers:
     """`count` processes that each fill up to `prefetch` batches of up to `rows` rows ahead of time.
@@ -36,7 +39,8 @@ class Workers:
         start_method: str | None,
     ) -> None:
         self._context = multiprocessing.get_context(start_method)
-        self._slots = SharedSlots(self._context, tiles.layouts, rows, count * prefetch + 2)
+        with _sharing():
+            self._slots = SharedSlots(self._context, tiles.layouts, rows, count * prefetch + 2)
         self._tiles = tiles
         self._count = count
         self._prefetch = prefetch
@@ -60,6 +64,9 @@ class Workers:
         self._loader = None
 
     def _start(self) -> DataLoader[Filled]:
+        with _sharing():  # the locks of its queues: without room for them torch breaks half-way
+            locks = [self._context.Lock() for _ in range(LOCKS * (self._count + 2))]
+        del locks
         return DataLoader(
             _InSlots(self._tiles, self._slots),
             batch_size=None,
@@ -131,6 +138,18 @@ class _Numbered(Sampler[tuple[int, Request]]):
     def __iter__(self) -> Iterator[tuple[int, Request]]:
         for number, request in enumerate(self.pending):
             yield number % self.slots, request
+
+
+@contextmanager
+def _sharing() -> Iterator[None]:
+    """DataError where there is no room for what processes share."""
+    try:
+        yield
+    except OSError as cause:
+        raise DataError(
+            f"loader processes can't be started, shared memory is full (/dev/shm: {cause.strerror}): give it "
+            "more, as with docker run --shm-size, or set data.num_workers=0"
+        ) from None
 
 
 @contextmanager

@@ -45,7 +45,7 @@ def prepare(
     try:
         return _prepare(origin, source, destination, settings, plan, on_items)
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         cause = "the disk is full" if full else f"can't be written ({error.strerror or error})"
         raise UserError(
             f"{destination}: {cause}; what is done is kept: mend it and give the same command again"

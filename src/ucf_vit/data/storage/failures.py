@@ -20,7 +20,7 @@ _OURS = (UserError, AttributeError, NameError, TypeError, ImportError, MemoryErr
 _FOLDER = (IsADirectoryError, NotADirectoryError)
 _REFUSED = ("PermissionError", "PermissionDeniedError", "UnauthenticatedError", "NoCredentialsError")
 _SECRET = re.compile(r"(SECRET|TOKEN|KEY|PASSWORD)")
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 _OWN = random.SystemRandom()

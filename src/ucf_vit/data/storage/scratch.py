@@ -141,7 +141,7 @@ class Scratch:
             make(partial)
             partial.replace(path)
         except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
                 raise
             log.warning("no room for scratch files in %s", path.parent)
             self.limit = 0

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ucf_vit.core.atomic_files import write_atomic
+from ucf_vit.core.atomic_files import naming, write_atomic
 from ucf_vit.core.errors import DataError
 from ucf_vit.train.hooks.hook import Hook, RunState
 
@@ -54,7 +54,7 @@ class JsonlHook(Hook):
             return
         elapsed = round(time.monotonic() - self._started, 3)
         line = {"event": event, "step": state.step, "epoch": state.epoch, "elapsed": elapsed, **more}
-        with self.path.open("a", encoding="utf-8") as file:
+        with naming(self.path), self.path.open("a", encoding="utf-8") as file:
             file.write(_to_json({**metrics, **line}, first=tuple(line)))
         self._written[event] = state.step
 
