@@ -58,6 +58,11 @@ def test_the_pythons_that_are_named_are_those_of_the_classifiers() -> None:
         assert f"{named[0]} to {named[-1]}" in (ROOT / page).read_text()
 
 
+def test_what_runs_with_the_floors_is_there() -> None:
+    named = re.findall(r"tests/[\w/]+\.py", (ROOT / ".ci/floors").read_text())
+    assert named and [name for name in named if not (ROOT / name).is_file()] == []
+
+
 def test_nothing_in_the_project_names_the_host_of_a_registry() -> None:
     """Packages come from wherever pip and apt are set up to look."""
     hosts = r"pypi\.(org|io)|pythonhosted|npmjs\.|deb\.debian\.|index-url|download\.pytorch"
