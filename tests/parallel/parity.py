@@ -14,8 +14,8 @@ import tiny_models
 from ucf_vit.data.batch import Batch
 from ucf_vit.models import MODELS
 from ucf_vit.parallel.distribute import DistributeOptions, distribute
-from ucf_vit.parallel.dtensor_layout import gathered
-from ucf_vit.parallel.encoder.sequence import Exchange
+from ucf_vit.parallel.dtensor_layout import gather_full_tensors
+from ucf_vit.parallel.encoder.token_group import Exchange
 from ucf_vit.parallel.gradient_norm import clip_gradients
 from ucf_vit.parallel.ranks.mesh import MeshLayout
 from ucf_vit.parallel.ranks.world import World
@@ -136,7 +136,7 @@ def _steps(
     world = World(0, 1, torch.device("cpu")) if layout is None else world_of(layout, attention)
     task = build(case)
     replica = distribute(task, world, settings)
-    outcome = Outcome(initial=arrays(gathered(task.state_dict(), True)))
+    outcome = Outcome(initial=arrays(gather_full_tensors(task.state_dict(), True)))
     optimizer = adamw(task, lr=1e-3, betas=(0.9, 0.95), weight_decay=0.05)
     for step in range(steps):
         batch = share(batch_of(case, task, step), world.data_rank, world.data_size)
@@ -147,12 +147,12 @@ def _steps(
         loss.backward()
         if step == 0:
             grads = {name: p.grad for name, p in task.named_parameters() if p.grad is not None}
-            outcome.gradients = arrays(gathered(grads, True))
+            outcome.gradients = arrays(gather_full_tensors(grads, True))
         outcome.norms.append(clip_gradients(task.parameters(), 1.0, world))
         optimizer.step()
         optimizer.zero_grad()
         outcome.losses.append(float(world.sum(loss.detach())) / world.size)
-    outcome.weights = arrays(gathered(task.state_dict(), True))
+    outcome.weights = arrays(gather_full_tensors(task.state_dict(), True))
     return outcome
 
 

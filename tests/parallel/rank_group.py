@@ -13,7 +13,7 @@ import torch
 import torch.distributed as dist
 
 from ports import free_port
-from ucf_vit.parallel.encoder.sequence import Exchange
+from ucf_vit.parallel.encoder.token_group import Exchange
 from ucf_vit.parallel.ranks.mesh import MeshLayout, make_mesh, make_token_group
 from ucf_vit.parallel.ranks.world import World
 

@@ -22,7 +22,7 @@ def test_ranks_and_coordinates(layout: MeshLayout, data: st.DataObject) -> None:
 
 
 @given(layouts)
-def test_groups_share_out_the_ranks(layout: MeshLayout) -> None:
+def test_groups_partition_the_ranks(layout: MeshLayout) -> None:
     for axes in (("tensor",), ("ddp", "fsdp"), AXES):
         assert sorted(rank for group in layout.groups(*axes) for rank in group) == list(range(layout.size))
 

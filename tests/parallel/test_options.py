@@ -15,11 +15,11 @@ from torch import nn
 from ucf_vit.core.errors import UserError
 from ucf_vit.nn.encoder import Encoder
 from ucf_vit.parallel.distribute import DistributeOptions, distribute
-from ucf_vit.parallel.encoder.sequence import Exchange
+from ucf_vit.parallel.encoder.token_group import Exchange
 from ucf_vit.parallel.initial_weights import materialise
 from ucf_vit.parallel.ranks.mesh import MeshLayout
 from ucf_vit.parallel.shard import Sharding, gathered_weights
-from ucf_vit.parallel.traffic import Sizes, bytes_per_step
+from ucf_vit.parallel.traffic import ElementSizes, bytes_per_step
 
 BOTH = MeshLayout(fsdp=2, tensor=2)
 CASE = Case("vit", {"tile_size": (8, 4, 12), "patch_size": 4, "class_token": True, "depth": 3})
@@ -48,7 +48,7 @@ def alone() -> Outcome:
     ],
     ids=["kept after forward", "offloaded", "blocks again", "attention again"],
 )
-def test_memory_is_saved_without_changing_a_result(
+def test_memory_saving_options_change_no_result(
     group: RankGroup, alone: Outcome, settings: DistributeOptions
 ) -> None:
     for outcome in group.call(parity.steps, CASE, BOTH, settings):
@@ -56,7 +56,7 @@ def test_memory_is_saved_without_changing_a_result(
         np.testing.assert_allclose(outcome.norms, alone.norms, rtol=1e-9)
 
 
-def test_recomputation_serves_one_process_too(alone: Outcome) -> None:
+def test_recomputation_on_one_process_changes_no_result(alone: Outcome) -> None:
     outcome = parity.steps(CASE, None, DistributeOptions(recompute="block"))
     np.testing.assert_allclose(outcome.losses, alone.losses, rtol=1e-12)
 
@@ -92,7 +92,7 @@ def _in_bfloat16(
     return float(world.sum(loss.detach())) / world.size, types
 
 
-def test_dropout_agrees_where_it_must(group: RankGroup) -> None:
+def test_dropout_agrees_between_tensor_ranks_and_differs_between_data_ranks(group: RankGroup) -> None:
     """Tensor ranks go on with the same tokens and gradients; data ranks draw their own."""
     case = Case("vit", CASE.options | {"drop_rate": 0.2, "drop_path": 0.3})
     answers = group.call(_with_dropout, case)
@@ -174,7 +174,7 @@ def test_traffic_of_a_step_is_that_of_the_formulas(group: RankGroup) -> None:
     layout, batch = MeshLayout(tensor=4), parity.BATCH
     _, measured = group.call(traffic.of_one_step, case, layout, parity.EXACT)[0]
     network = parity.build(case).model
-    computed = bytes_per_step(network, {"encoder": 5}, batch, layout, Sizes(8, 8, 8))
+    computed = bytes_per_step(network, {"encoder": 5}, batch, layout, ElementSizes(8, 8, 8))
     assert computed == {"tensor": sum(measured.values()), "seq": 0, "shard": 0, "ddp": 0}
 
 
@@ -208,7 +208,7 @@ def test_traffic_of_ranks_that_split_tokens_is_that_of_the_formulas(
     assert found == dict.fromkeys(kinds, (0, 0)) | per_block
     assert more[ends] == 2
     assert more_bytes[ends] == 2 * parity.BATCH * layout.seq * -(-length // layout.seq) * 16 * 8
-    network, sizes = parity.build(cases[1]).model, Sizes(8, 8, 8)
+    network, sizes = parity.build(cases[1]).model, ElementSizes(8, 8, 8)
     computed = bytes_per_step(network, {"encoder": length}, parity.BATCH, layout, sizes, attention=attention)
     assert computed["seq"] == sum(more_bytes[kind] for kind in kinds)
     assert (computed["tensor"] > 0) == (layout.tensor > 1)

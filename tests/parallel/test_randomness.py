@@ -17,7 +17,8 @@ from ucf_vit.core.seeds import seed_generators
 from ucf_vit.nn.drop_path import DropPath
 from ucf_vit.nn.encoder import Encoder
 from ucf_vit.parallel.distribute import DistributeOptions, distribute
-from ucf_vit.parallel.encoder.styles import Region, SplitDropout, SplitDropPath, own_randomness, split_tokens
+from ucf_vit.parallel.encoder.region import Region, split_tokens
+from ucf_vit.parallel.encoder.split_dropout import SplitDropout, SplitDropPath, rank_randomness
 from ucf_vit.parallel.ranks.mesh import MeshLayout
 from ucf_vit.parallel.ranks.world import World
 from ucf_vit.parallel.recompute_and_compile import Recompute
@@ -65,13 +66,13 @@ def _streams(layout: MeshLayout) -> tuple[int, float, float, float]:
     world = world_of(layout)
     begin(world)
     before = torch.rand(()).item()
-    with own_randomness(region_of(world), CPU):
+    with rank_randomness(region_of(world), CPU):
         within = torch.rand(()).item()
     return world.data_rank, within, before, torch.rand(()).item()
 
 
 @pytest.mark.parametrize("layout", SPLIT[:3], ids=str)
-def test_tokens_of_different_ranks_are_dropped_apart(group: RankGroup, layout: MeshLayout) -> None:
+def test_dropout_differs_between_ranks(group: RankGroup, layout: MeshLayout) -> None:
     """Of a tensor of ones every rank keeps others, as often as the rate says, and scales what it keeps."""
     masks = group.call(_dropped_tokens, layout)
     assert len({mask.tobytes() for mask in masks}) == 4
@@ -109,7 +110,7 @@ def _stochastic_depth(x: Tensor) -> Tensor:
 @pytest.mark.parametrize("layout", [None, *SPLIT[:3]], ids=str)
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("how", ["block", "selective"])
-def test_what_is_computed_again_drops_the_same(
+def test_recomputation_drops_the_same_values(
     group: RankGroup, name: str, layout: MeshLayout | None, how: Recompute
 ) -> None:
     """Gradients with dropout are those of kept activations; the last block of a VIT has a single token."""

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rank_group import RankGroup
 from token_attention import RANKS, Sizes
 
-from ucf_vit.parallel.encoder.sequence import token_shares
+from ucf_vit.parallel.encoder.token_group import shard_sizes
 
 SIZES = [
     Sizes(8),
@@ -34,7 +34,7 @@ def group(forkserver: BaseContext) -> Iterator[RankGroup]:
 
 @given(st.integers(0, 100), st.integers(1, 9))
 def test_shares_are_even_and_complete(total: int, ranks: int) -> None:
-    counts = token_shares(total, ranks)
+    counts = shard_sizes(total, ranks)
     assert len(counts) == ranks and sum(counts) == total
     assert counts == sorted(counts, reverse=True) and counts[0] - counts[-1] <= 1
 
@@ -47,14 +47,14 @@ def test_attention_equals_that_of_one_process(group: RankGroup, sizes: Sizes, ri
         torch.testing.assert_close(torch.cat(found, dim=2), expected, rtol=1e-12, atol=1e-13)
 
 
-def test_a_ring_serves_less_heads_than_ranks(group: RankGroup) -> None:
+def test_ring_attention_with_fewer_heads_than_ranks(group: RankGroup) -> None:
     sizes = Sizes(13, heads=1)
     runs = group.call(token_attention.on_ranks, sizes, True)
     for found, expected in zip(zip(*runs, strict=True), token_attention.alone(sizes), strict=True):
         torch.testing.assert_close(torch.cat(found, dim=2), expected, rtol=1e-12, atol=1e-13)
 
 
-def test_a_ring_sums_in_float32_what_comes_in_bfloat16(group: RankGroup) -> None:
+def test_ring_attention_accumulates_bfloat16_in_float32(group: RankGroup) -> None:
     """An error of a few roundings of 2^-8 however many runs there are, and the type that came."""
     sizes = Sizes(64)
     runs = group.call(token_attention.on_ranks, sizes, True, torch.bfloat16)
@@ -65,7 +65,7 @@ def test_a_ring_sums_in_float32_what_comes_in_bfloat16(group: RankGroup) -> None
 
 
 @pytest.mark.parametrize("sizes", [Sizes(8), Sizes(13), Sizes(3), Sizes(13, batch=1)], ids=str)
-def test_between_split_and_join_all_is_as_in_one_process(group: RankGroup, sizes: Sizes) -> None:
+def test_computation_between_split_and_join_equals_one_process(group: RankGroup, sizes: Sizes) -> None:
     answers = group.call(token_attention.region, sizes)
     expected = token_attention.region_alone(sizes)
     for answer in answers:

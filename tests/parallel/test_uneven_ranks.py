@@ -16,7 +16,7 @@ from rank_group import RankGroup, world_of
 from ucf_vit.data.batch import Batch
 from ucf_vit.data.order.epoch_order import Group, Order, Request
 from ucf_vit.parallel.distribute import distribute
-from ucf_vit.parallel.dtensor_layout import gathered
+from ucf_vit.parallel.dtensor_layout import gather_full_tensors
 from ucf_vit.parallel.ranks.mesh import MeshLayout
 from ucf_vit.parallel.ranks.world import World
 from ucf_vit.tasks import Task
@@ -93,7 +93,7 @@ def _epoch(case: Case, layout: MeshLayout | None, accumulate: int) -> Any:
         train_step(state, settings, given[first : first + accumulate]).metrics["loss"]
         for first in range(0, len(given), accumulate)
     ]
-    weights = parity.arrays(gathered(task.state_dict(), True))
+    weights = parity.arrays(gather_full_tensors(task.state_dict(), True))
     return weights, losses, all(batch.counts for batch in given)
 
 

@@ -9,7 +9,9 @@ import torch.nn.functional as F
 from rank_group import world_of
 from torch import Tensor
 
-from ucf_vit.parallel.encoder.sequence import TokenGroup, heads_for_tokens, ring_attention, tokens_for_heads
+from ucf_vit.parallel.encoder.ring import ring_attention
+from ucf_vit.parallel.encoder.token_group import TokenGroup
+from ucf_vit.parallel.encoder.ulysses import heads_to_tokens, tokens_to_heads
 from ucf_vit.parallel.ranks.mesh import MeshLayout
 
 RANKS = 4
@@ -61,10 +63,10 @@ def on_ranks(sizes: Sizes, ring: bool, dtype: torch.dtype = torch.float64) -> li
     if ring:
         result = ring_attention(*leaves, valid, tokens, total)
     else:
-        q, k, v = (heads_for_tokens(x, tokens, total) for x in leaves)
+        q, k, v = (tokens_to_heads(x, tokens, total) for x in leaves)
         mask = None if valid is None else valid[:, None, None, :]
         attended = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
-        result = tokens_for_heads(attended, tokens, sizes.heads)
+        result = heads_to_tokens(attended, tokens, sizes.heads)
     result.backward(own(grad, tokens, 2).to(dtype))
     return [result.detach(), *[gradient(leaf) for leaf in leaves]]
 
@@ -76,7 +78,7 @@ def region(sizes: Sizes) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """
     tokens = tokens_of()
     x, condition, weight, grad = drawn_for_region(sizes)
-    mixed = tokens.split(x) * weight + tokens.enter(condition)[:, None]
+    mixed = tokens.split(x) * weight + tokens.replicate(condition)[:, None]
     whole = tokens.join(mixed.tanh(), sizes.tokens)
     whole.backward(grad)
     return whole.detach(), gradient(x), gradient(condition), gradient(weight)
@@ -105,7 +107,7 @@ def tokens_of() -> TokenGroup:
 
 
 def own(x: Tensor, tokens: TokenGroup, axis: int) -> Tensor:
-    return x.tensor_split(tokens.ranks, dim=axis)[tokens.rank].clone()
+    return x.tensor_split(tokens.size, dim=axis)[tokens.rank].clone()
 
 
 def gradient(leaf: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from ucf_vit.parallel.distribute import DistributeOptions, distribute
-from ucf_vit.parallel.encoder.sequence import Exchange
+from ucf_vit.parallel.encoder.token_group import Exchange
 from ucf_vit.parallel.ranks.mesh import MeshLayout
 
 KINDS = {

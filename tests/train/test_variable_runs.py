@@ -14,7 +14,7 @@ from ports import free_port
 from ucf_vit.data.batch import Batch
 from ucf_vit.models import MAE, SAP, UNETR, VIT
 from ucf_vit.parallel.ranks.world import World
-from ucf_vit.parallel.simple import distribute
+from ucf_vit.parallel.simple import wrap_in_ddp
 from ucf_vit.patching.tree.patcher import AdaptivePatcher
 from ucf_vit.tasks import Classification, MaskedAutoencoding, Segmentation, Task, TokenSegmentation
 
@@ -74,7 +74,7 @@ def gradients_on(rank: int, port: int, path: Path) -> None:
     found = {}
     for name in TASKS:
         task = task_for(name)
-        replica = distribute(task, World(rank, 2, torch.device("cpu")))
+        replica = wrap_in_ddp(task, World(rank, 2, torch.device("cpu")))
         for _ in range(2):
             task.zero_grad()
             replica(batch_of(task, name, rank)).value.backward()

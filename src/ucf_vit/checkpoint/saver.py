@@ -35,7 +35,7 @@ class Saver:
     """
 
     def __init__(self, world: World, beside: bool = False, check: Callable[[], None] = lambda: None) -> None:
-        self.world = world.beside() if beside else world
+        self.world = world.with_cpu_group() if beside else world
         self.layout = world
         self.check = check
         self.on_save: Callable[[str, float], None] = lambda name, seconds: None

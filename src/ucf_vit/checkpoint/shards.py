@@ -25,7 +25,7 @@ from typing_extensions import TypedDict
 from ucf_vit.core.atomic_files import usual_mode
 from ucf_vit.core.errors import CheckpointError, brief
 from ucf_vit.core.text import printable
-from ucf_vit.parallel.tensor_pieces import TensorPiece, own_parts
+from ucf_vit.parallel.tensor_pieces import TensorPiece, read_local_parts
 
 PLACES = "DCP_SHARDING_INFO"
 LONGEST = 300
@@ -127,7 +127,7 @@ class Shards:
         fitting = {
             name: tensor for name, tensor in like.items() if self.shapes.get(name) == tuple(tensor.shape)
         }
-        return own_parts(fitting, self.read)
+        return read_local_parts(fitting, self.read)
 
 
 def _pieces(file: Path, content: Any) -> Iterator[tuple[str, tuple[int, ...], torch.dtype, Box]]:

@@ -1,1 +1,1 @@
-"""How a task is spread over processes. Knows the networks' blocks, never a model, a task or data."""
+"""Distribution of a task over processes. Uses the blocks of networks, but no model, task or data."""

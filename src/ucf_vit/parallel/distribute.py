@@ -1,4 +1,4 @@
-"""Spreads a task over the processes of a run: the one place where the ways to do so come together."""
+"""Distribution of a task over the processes of a run, by all methods in the right order."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ucf_vit.parallel.shard import Sharding, shard_network
 
 @dataclass(frozen=True)
 class DistributeOptions:
-    """How to distribute; `seed` is that of the weights of networks that are still on `meta`."""
+    """Options of `distribute`; `seed` initialises the weights of networks on device `meta`."""
 
     sharding: Sharding = field(default_factory=Sharding)
     recompute: Recompute = "none"
@@ -28,25 +28,26 @@ class DistributeOptions:
 
 
 def distribute(task: nn.Module, world: World, settings: DistributeOptions) -> nn.Module:
-    """What to call in place of `task` in a training step; `task` itself changes, and moves to its device.
+    """Returns the module to call instead of `task` in a training step; changes and moves `task` in place.
 
-    In a world without a mesh every process holds all of it (mode `simple`). Otherwise, in this order: split
-    over tensor ranks, recompute, compile, shard, fill with initial weights. A network that has its weights
-    gets those of rank 0 everywhere; each network of the task is a unit of its own, which can be called alone.
+    In a world without a mesh every process holds the whole task (mode `simple`). Otherwise each network of
+    the task is split over tensor ranks, set to recompute and compile, sharded, and filled with initial
+    weights, in this order. A network that has weights already gets those of rank 0 on all ranks. Each network
+    is a unit of its own, which can be called without the others.
     """
     if world.mesh is None:
-        for network in networks(task):
+        for network in find_networks(task):
             if is_on_meta(network):
                 materialise(network, settings.seed, world.device)
         task.to(world.device)
         _prepare_blocks(task, settings)
-        return simple.distribute(task, world)
+        return simple.wrap_in_ddp(task, world)
     mesh = world.mesh
-    for network in networks(task):
+    for network in find_networks(task):
         on_meta = is_on_meta(network)
         if not on_meta:
             network.to(world.device)
-            _as_on_rank_0(network)
+            _broadcast_from_rank_0(network)
         if mesh["tensor"].size() > 1:
             split_variables(network, mesh.get_group("tensor"))
         if mesh["tensor"].size() > 1 or world.tokens is not None:
@@ -55,21 +56,21 @@ def distribute(task: nn.Module, world: World, settings: DistributeOptions) -> nn
         axes = mesh["ddp", "shard"] if mesh["ddp"].size() > 1 else mesh["shard"]
         shard_network(network, axes, settings.sharding)
         if on_meta:
-            host = settings.sharding.cpu_offload
-            materialise(network, settings.seed, torch.device("cpu") if host else world.device)
-            for module in network.modules() if host else ():
+            offload = settings.sharding.cpu_offload
+            materialise(network, settings.seed, torch.device("cpu") if offload else world.device)
+            for module in network.modules() if offload else ():
                 for name, buffer in module.named_buffers(recurse=False):
                     setattr(module, name, buffer.to(world.device))
     return task
 
 
-def networks(task: nn.Module) -> list[nn.Module]:
-    """The parts of a task that have parameters."""
+def find_networks(task: nn.Module) -> list[nn.Module]:
+    """Returns the submodules of a task that have parameters."""
     return [child for child in task.children() if any(True for _ in child.parameters())]
 
 
 def is_on_meta(network: nn.Module) -> bool:
-    """Whether a network was built without memory for its weights."""
+    """Returns whether a network was built without memory for its weights."""
     return any(parameter.is_meta for parameter in network.parameters())
 
 
@@ -79,7 +80,7 @@ def _prepare_blocks(model: nn.Module, settings: DistributeOptions) -> None:
         compile_blocks(model)
 
 
-def _as_on_rank_0(network: nn.Module) -> None:
+def _broadcast_from_rank_0(network: nn.Module) -> None:
     with torch.no_grad():
         for tensor in (*network.parameters(), *network.buffers()):
             dist.broadcast(tensor, src=0)

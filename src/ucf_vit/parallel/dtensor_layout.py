@@ -1,4 +1,4 @@
-"""Between whole tensors and the parts of them that ranks hold."""
+"""Conversion between whole tensors and the parts of them that ranks hold."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from torch import Tensor
 from torch.distributed.tensor import DTensor, Replicate
 
 
-def own_box(
+def local_box(
     shape: tuple[int, ...], like: DTensor, axes: tuple[int, ...] = ()
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Offsets and sizes of what this rank holds of a tensor of `shape` that is laid out as `like`.
+    """Returns offsets and sizes of this rank's part of a tensor of `shape` that is laid out as `like`.
 
-    With `axes`, split along these axes of the tensor alone. Tensor parallelism splits first, and sharding
-    then splits what that leaves: so the mesh is gone through from the last axis on.
+    With `axes`, only splits along these axes of the tensor count. Tensor parallelism splits a tensor first
+    and sharding splits the result, so the axes of the mesh are visited from last to first.
     """
     mesh = like.device_mesh
     offsets, sizes = [0] * len(shape), list(shape)
@@ -30,33 +30,34 @@ def own_box(
     return tuple(offsets), tuple(sizes)
 
 
-def own_part(whole: Tensor, like: DTensor, axes: tuple[int, ...] = ()) -> Tensor:
-    """What this rank holds of a tensor that is laid out as `like`, a view; see `own_box`."""
-    for axis, (first, size) in enumerate(zip(*own_box(tuple(whole.shape), like, axes), strict=True)):
+def local_part(whole: Tensor, like: DTensor, axes: tuple[int, ...] = ()) -> Tensor:
+    """Returns this rank's part of a tensor that is laid out as `like`, as a view; see `local_box`."""
+    for axis, (first, size) in enumerate(zip(*local_box(tuple(whole.shape), like, axes), strict=True)):
         whole = whole.narrow(axis, first, size)
     return whole
 
 
-def gathered(tree: Any, keep: bool) -> Any:
-    """A nest of dictionaries, lists and tensors with every DTensor whole and on the CPU; collective.
+def gather_full_tensors(tree: Any, keep: bool) -> Any:
+    """Returns nested dictionaries and lists with every DTensor gathered and on the CPU; collective.
 
-    Where `keep` is false, an empty tensor takes its place: one rank writes, and one tensor at a time is
-    whole on the others.
+    On ranks where `keep` is false an empty tensor takes its place, so that those that do not write hold only
+    one whole tensor at a time.
     """
     if isinstance(tree, DTensor):
-        whole = _whole(tree.detach())
+        whole = _full_tensor(tree.detach())
         return whole.cpu() if keep else torch.empty(0)
     if isinstance(tree, Mapping):
-        return {key: gathered(value, keep) for key, value in tree.items()}
+        return {key: gather_full_tensors(value, keep) for key, value in tree.items()}
     if isinstance(tree, list | tuple):
-        return type(tree)(gathered(value, keep) for value in tree)
+        return type(tree)(gather_full_tensors(value, keep) for value in tree)
     return tree
 
 
-def _whole(tensor: DTensor) -> Tensor:
-    """Gathered along one axis of the mesh after the other, sharding first: the way it was split, back.
+def _full_tensor(tensor: DTensor) -> Tensor:
+    """Returns `tensor` gathered along one axis of the mesh after the other.
 
-    What lies in host memory goes through the device, which is where ranks exchange.
+    Sharding is undone first, in reverse order of the splits. A tensor in host memory is moved to the device,
+    since that is where collectives run.
     """
     mesh, placements = tensor.device_mesh, list(tensor.placements)
     part = tensor.to_local()

@@ -1,4 +1,4 @@
-"""The norm of a gradient of which every rank holds a part."""
+"""Norm of gradients that are split over ranks."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from ucf_vit.parallel.ranks.world import World
 
 
 def clip_gradients(parameters: Iterable[nn.Parameter], largest: float, world: World) -> float:
-    """Scale all gradients so that their global norm is at most `largest`; the norm before.
+    """Scales all gradients so that their global norm is at most `largest`; returns the norm before.
 
-    Parts may lie on different meshes: squares of parts are summed, each divided by the number of ranks that
-    hold the same part, in one exchange for all.
+    Gradients may be on different meshes: the squared norms of local parts are summed in one collective, each
+    divided by the number of ranks that hold the same part.
     """
-    kept = [parameter for parameter in parameters if parameter.grad is not None]
+    with_grad = [parameter for parameter in parameters if parameter.grad is not None]
     if world.mesh is None:
-        return float(clip_grad_norm_(kept, largest, foreach=True))
+        return float(clip_grad_norm_(with_grad, largest, foreach=True))
     parts: dict[int, list[Tensor]] = defaultdict(list)
-    for parameter in kept:
+    for parameter in with_grad:
         grad = parameter.grad
         assert grad is not None
         local = grad.to_local() if isinstance(grad, DTensor) else grad
-        parts[_copies(grad, world)].append(local)
+        parts[_num_copies(grad, world)].append(local)
     squares = [get_total_norm(part, foreach=True).double() ** 2 / copies for copies, part in parts.items()]
     norm = float(world.sum(torch.stack(squares).sum()).sqrt())
     if largest < norm < math.inf:
@@ -37,8 +37,8 @@ def clip_gradients(parameters: Iterable[nn.Parameter], largest: float, world: Wo
     return norm
 
 
-def _copies(grad: Tensor, world: World) -> int:
-    """How many ranks hold the same part."""
+def _num_copies(grad: Tensor, world: World) -> int:
+    """Returns the number of ranks that hold the same part of `grad`."""
     pieces = 1
     if isinstance(grad, DTensor):
         for number, placement in enumerate(grad.placements):

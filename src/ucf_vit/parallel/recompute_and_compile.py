@@ -1,4 +1,4 @@
-"""What is done to every block, in whatever way the model is spread: recomputation and compilation."""
+"""Recomputation of activations and compilation, block by block, for models in any layout."""
 
 from __future__ import annotations
 
@@ -14,18 +14,19 @@ Recompute = Literal["none", "block", "selective"]
 
 
 def recompute(model: nn.Module, how: Recompute) -> None:
-    """Compute activations again in the backward pass in place of keeping them (Chen et al. 2016).
+    """Makes blocks recompute activations in the backward pass instead of saving them (Chen et al. 2016).
 
-    "block": all of every block; only what passes between blocks is kept. "selective": attention alone.
+    "block" recomputes every block and saves only the tensors between blocks. "selective" recomputes only
+    attention. "none" does nothing.
     """
     for block in _blocks(model) if how != "none" else ():
         module = block if how == "block" else block.attn
-        again = partial(checkpoint, module.forward, use_reentrant=False)
-        module.forward = again  # type: ignore[method-assign]
+        checkpointed = partial(checkpoint, module.forward, use_reentrant=False)
+        module.forward = checkpointed  # type: ignore[method-assign]
 
 
 def compile_blocks(model: nn.Module) -> None:
-    """Compile every block by itself (torch.compile), in place: equal blocks share one compilation."""
+    """Compiles every block by itself (torch.compile), in place; equal blocks share one compilation."""
     for block in _blocks(model):
         block.compile()
 

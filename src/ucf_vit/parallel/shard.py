@@ -1,4 +1,4 @@
-"""Sharded data parallelism: weights, gradients and moments spread over ranks that see different data."""
+"""Sharded data parallelism: weights, gradients and moments sharded over ranks that see different data."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from ucf_vit.nn.block import Block
 
 @dataclass(frozen=True)
 class Sharding:
-    """How weights are kept and moved.
+    """Options of sharding.
 
-    `reshard_after_forward` frees a block's gathered weights until its backward pass gathers them again.
-    `dtype` is the type in which a block's weights are gathered, for autocast on an accelerator (on a
-    CPU norms take no reduced weights); `reduce_dtype` is that in which gradients are summed. What is sharded,
-    the optimizer's copy, stays as it is (float32), and so does all that lies outside blocks: embeddings,
-    final norms, decoders, heads.
+    `reshard_after_forward` frees the gathered weights of a block until its backward pass gathers them again.
+    `dtype` is the type in which the weights of blocks are gathered, for autocast on an accelerator (on a CPU
+    norms do not support reduced weights); `reduce_dtype` is the type in which gradients are summed. The
+    shards themselves, which the optimizer updates, stay float32, and so does everything outside blocks:
+    embeddings, final norms, decoders, heads.
     `cpu_offload` keeps shards, gradients and moments in host memory.
     """
 
@@ -41,11 +41,12 @@ class Sharding:
 
 
 def shard_network(network: nn.Module, mesh: DeviceMesh, settings: Sharding) -> None:
-    """Shard every Block by itself, then the rest of `network`, in place (FSDP2, Zhao et al. 2023).
+    """Shards every Block as a unit of its own, then the remainder of `network`, in place.
 
-    `mesh` has the axis fsdp, or ddp and fsdp: then shards are replicated along ddp (hybrid sharding).
+    FSDP2 (Zhao et al. 2023). `mesh` has the axis shard, or ddp and shard: then shards are replicated along
+    ddp (hybrid sharding).
     """
-    # It means views that are changed in place afterwards, which no task does with what a network returns.
+    # The warning is about views that are changed in place; no task changes the output of a network in place.
     warnings.filterwarnings("ignore", message="FSDP2-wrapped module .* returned a view", category=UserWarning)
     offload = CPUOffloadPolicy(pin_memory=mesh.device_type != "cpu") if settings.cpu_offload else None
     blocks = [module for module in network.modules() if isinstance(module, Block)]
@@ -69,9 +70,9 @@ def shard_network(network: nn.Module, mesh: DeviceMesh, settings: Sharding) -> N
 
 @contextmanager
 def gathered_weights(task: nn.Module) -> Iterator[None]:
-    """Within, forward passes exchange no weights, so that data ranks may make different numbers of them.
+    """Context in which weights stay gathered: data ranks may make different numbers of forward passes.
 
-    Collective at start and end. Every rank then holds all weights that it computes with.
+    Collective at start and end. Within it every rank holds all weights that it computes with.
     """
     sharded = [module for module in task.modules() if isinstance(module, FSDPModule)]
     for module in sharded:

@@ -1,4 +1,4 @@
-"""Mode `simple`: the whole task on every process, gradients averaged (DistributedDataParallel)."""
+"""Mode `simple`: the whole task on every process, with averaged gradients (DistributedDataParallel)."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from torch.nn.parallel import DistributedDataParallel
 from ucf_vit.parallel.ranks.world import World
 
 
-def distribute(task: nn.Module, world: World) -> nn.Module:
-    """What to call in place of `task` in a training step; the task itself in a world of one."""
+def wrap_in_ddp(task: nn.Module, world: World) -> nn.Module:
+    """Returns the module to call instead of `task` in a training step; `task` itself on one process."""
     if world.size == 1:
         return task
     device_ids = [world.device.index] if world.device.type == "cuda" else None
     return DistributedDataParallel(task, device_ids=device_ids, gradient_as_bucket_view=True)
 
 
-def accumulating(module: nn.Module) -> AbstractContextManager[None]:
-    """A context in which backward passes add up gradients without exchanging them."""
+def no_gradient_sync(module: nn.Module) -> AbstractContextManager[None]:
+    """Returns a context in which backward passes accumulate gradients without exchanging them."""
     return module.no_sync() if isinstance(module, DistributedDataParallel) else nullcontext()

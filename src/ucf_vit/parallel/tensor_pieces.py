@@ -1,4 +1,4 @@
-"""The pieces of tensors that ranks hold: which box of the whole each is, and who writes it."""
+"""Pieces of tensors that ranks hold: their boxes within the whole tensors, and the ranks that write them."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from zlib import crc32
 from torch import Tensor
 from torch.distributed.tensor import DTensor
 
-from ucf_vit.parallel.dtensor_layout import own_box
+from ucf_vit.parallel.dtensor_layout import local_box
 from ucf_vit.parallel.ranks.world import World
 
 WRITERS = 8
-"""At most so many of the ranks that hold the same write."""
+"""Most ranks that share the writing of tensors which all of them hold."""
 
 
 @dataclass(frozen=True)
 class TensorPiece:
-    """What lies from `offsets` on in a whole tensor of `shape`."""
+    """Part of a whole tensor of `shape`, at `offsets`."""
 
     tensor: Tensor
     offsets: tuple[int, ...]
@@ -26,9 +26,10 @@ class TensorPiece:
 
 
 def pieces_to_write(tensors: Mapping[str, Tensor], world: World) -> dict[str, TensorPiece]:
-    """This rank's share of `tensors`, by name: over all ranks each element is there once; no communication.
+    """Returns the pieces of `tensors` that this rank writes, by name; needs no communication.
 
-    Of ranks that hold the same, the name decides which one writes it.
+    Each element is written by exactly one rank. Among ranks that hold the same piece, the name of the tensor
+    determines which one writes it.
     """
     pieces = {}
     for name, tensor in tensors.items():
@@ -37,24 +38,24 @@ def pieces_to_write(tensors: Mapping[str, Tensor], world: World) -> dict[str, Te
         part = tensor.detach()
         offsets = (0,) * tensor.ndim
         if isinstance(part, DTensor):
-            offsets, _ = own_box(tuple(tensor.shape), part)
+            offsets, _ = local_box(tuple(tensor.shape), part)
             part = part.to_local()
         if part.numel():
             pieces[name] = TensorPiece(part, offsets, tuple(tensor.shape))
     return pieces
 
 
-def own_parts(
+def read_local_parts(
     like: Mapping[str, Tensor], read: Callable[[str, tuple[int, ...], tuple[int, ...]], Tensor]
 ) -> dict[str, Tensor]:
-    """Tensors laid out as those in `like`, of which `read(name, offsets, sizes)` gives this rank's boxes."""
+    """Returns tensors laid out as those in `like`; `read(name, offsets, sizes)` returns a box of a tensor."""
     parts = {}
     for name, tensor in like.items():
         shape = tuple(tensor.shape)
         if not isinstance(tensor, DTensor):
             parts[name] = read(name, (0,) * len(shape), shape)
             continue
-        part = read(name, *own_box(shape, tensor)).to(tensor.to_local().device)
+        part = read(name, *local_box(shape, tensor)).to(tensor.to_local().device)
         parts[name] = DTensor.from_local(
             part,
             tensor.device_mesh,
@@ -68,17 +69,17 @@ def own_parts(
 
 def _is_writer(name: str, tensor: Tensor, world: World) -> bool:
     if world.mesh is None or not isinstance(tensor, DTensor):
-        return world.rank == _chosen(name, world.size)
+        return world.rank == _writer(name, world.size)
     axes, placements = tensor.device_mesh.mesh_dim_names or (), tensor.placements
     split = {axis for axis, placement in zip(axes, placements, strict=True) if hasattr(placement, "dim")}
     return all(
-        world.mesh.get_local_rank(axis) == _chosen(name, world.mesh[axis].size())
+        world.mesh.get_local_rank(axis) == _writer(name, world.mesh[axis].size())
         for axis in world.mesh.mesh_dim_names or ()
         if axis not in split
     )
 
 
-def _chosen(name: str, ranks: int) -> int:
-    """One of `WRITERS` ranks spread evenly over all, so over the nodes."""
+def _writer(name: str, ranks: int) -> int:
+    """Returns one of `WRITERS` ranks, which are spread evenly over all ranks and thus over nodes."""
     writers = min(ranks, WRITERS)
     return crc32(name.encode()) % writers * (ranks // writers)

@@ -9,8 +9,8 @@ from ucf_vit.config import Run
 from ucf_vit.config.check_ranks import check_ranks
 from ucf_vit.core.errors import UserError
 from ucf_vit.models import MAE
-from ucf_vit.parallel.ranks.mesh import AXES, MeshLayout, layout_of
-from ucf_vit.parallel.traffic import Sizes, bytes_per_step
+from ucf_vit.parallel.ranks.mesh import AXES, MeshLayout, layout_from_degrees
+from ucf_vit.parallel.traffic import ElementSizes, bytes_per_step
 from ucf_vit.patching.masking import num_kept
 from ucf_vit.train.build import build_network
 
@@ -22,12 +22,12 @@ def describe_mesh(run: Run, ranks: int, per_node: int) -> str:
 
     Raises ConfigError if the sizes of `run` don't make so many ranks, UserError if nodes are not full.
     """
-    layout = layout_of(check_ranks(run, ranks))
+    layout = layout_from_degrees(check_ranks(run, ranks))
     if ranks > per_node and ranks % per_node:
         raise UserError(f"--gpus {ranks} does not divide by --gpus-per-node {per_node}; fill every node")
     model = build_network(run)
     half = 4 if run.trainer.data_type == "float32" else 2
-    sizes = Sizes(half, half, 2 if run.parallelism.reduce_type == "bfloat16" else 4)
+    sizes = ElementSizes(half, half, 2 if run.parallelism.reduce_type == "bfloat16" else 4)
     reshard = run.parallelism.reshard_after_forward
     traffic = bytes_per_step(
         model,

@@ -69,9 +69,9 @@ def _train_epoch(state: State, loop: Loop, hooks: Sequence[Hook], request: StopR
     """Train on the rest of the epoch, or up to the last step; True when asked to stop."""
     state.replica.train()
     for batches in meter.waiting(_grouped(state.stream, loop.accumulate_steps)):
-        state.world.at(state.step + 1, "computing")
+        state.world.report_progress(state.step + 1, "computing")
         result = train_step(state, loop.step, batches, stop=bool(request))
-        state.world.at(state.step, "done")
+        state.world.report_progress(state.step, "done")
         meter.add(result.metrics, batches, state.world.data_size)
         last = state.step >= state.total_steps
         if last or result.stop or state.step % loop.log_steps == 0:
@@ -96,7 +96,7 @@ def _is_due(state: State, loop: Loop, epoch: int) -> bool:
 
 def _finish_epoch(state: State, loop: Loop, hooks: Sequence[Hook]) -> None:
     due = _is_due(state, loop, state.epoch)
-    state.world.at(state.step, "end of an epoch")
+    state.world.report_progress(state.step, "end of an epoch")
     if loop.validation_epochs and due:
         metrics = loop.validate(state)
         for hook in hooks:

@@ -16,7 +16,7 @@ from ucf_vit.core.log import FILE_ONLY
 from ucf_vit.core.seeds import seed_generators
 from ucf_vit.data.batch import Batch
 from ucf_vit.parallel.gradient_norm import clip_gradients
-from ucf_vit.parallel.simple import accumulating
+from ucf_vit.parallel.simple import no_gradient_sync
 from ucf_vit.tasks.task import Loss
 from ucf_vit.train.state import State
 
@@ -57,7 +57,7 @@ def train_step(
 
     Dropout and stochastic depth are a function of (seed, step, data rank): a resumed run draws what it would
     have drawn. Ranks that share samples begin with the same generators; where each holds a part of the
-    tokens, `parallel.styles.own_randomness` sets them apart.
+    tokens, `parallel.encoder.split_dropout.rank_randomness` sets them apart.
     """
     seed_generators(state.world.device, settings.seed, "step", state.step, state.world.data_rank)
     rate = settings.rate(state.step)
@@ -88,7 +88,7 @@ def _gradients(
     for index, batch in enumerate(batches):
         share = batch.weight / samples
         last = index == len(batches) - 1
-        with nullcontext() if last else accumulating(state.replica):
+        with nullcontext() if last else no_gradient_sync(state.replica):
             loss = _forward(state, settings, batch)
             for name, value in {"loss": loss.value, **loss.metrics}.items():
                 sums[name] = sums.get(name, 0.0) + share * value.detach().float()
@@ -111,7 +111,7 @@ def _shared(state: State, values: dict[str, Tensor], stop: bool) -> Callable[[],
     It runs during the backward pass: waiting for it before would be waiting for the slowest forward pass.
     """
     flag = values["loss"].new_tensor(float(stop))
-    return state.world.sum_later(torch.stack([*values.values(), flag]))
+    return state.world.sum_async(torch.stack([*values.values(), flag]))
 
 
 def _update(state: State, settings: StepSettings) -> float:

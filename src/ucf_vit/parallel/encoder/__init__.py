@@ -1,1 +1,1 @@
-"""The Encoder spread over tensor and sequence ranks: one rule per block type, attention over split tokens."""
+"""Encoder split over tensor and sequence ranks: one rule per block type, attention over split tokens."""

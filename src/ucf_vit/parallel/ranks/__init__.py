@@ -1,1 +1,1 @@
-"""The processes of a run: groups, barriers, and the detection of lost ones."""
+"""Ranks of a run: process groups, collectives on small values, and detection of lost ranks."""

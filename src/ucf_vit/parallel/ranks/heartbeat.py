@@ -1,4 +1,4 @@
-"""What ranks show of themselves, and what follows from it: who is lost."""
+"""Heartbeats of ranks, and messages that name the ranks which are lost according to them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass
 
 
 @dataclass(frozen=True)
-class Sign:
-    """What a rank last showed.
+class Heartbeat:
+    """State of a rank as it was last published.
 
-    `count` numbers what it did, in the same way on all ranks; `beat` grows with every sign; `end` is why it
-    left, if it did.
+    `beat` grows with every heartbeat. `count` numbers the activities of a rank, in the same way on all ranks;
+    `end` is the reason why the rank left the run, empty as long as it is in it.
     """
 
     host: str = "host not known"
@@ -23,73 +23,86 @@ class Sign:
     end: str = ""
 
     def pack(self) -> str:
-        """As a text for the store."""
+        """Returns the heartbeat as text for the store."""
         return json.dumps(asdict(self))
 
     @staticmethod
-    def unpack(text: bytes) -> Sign:
-        """Inverse of `pack`."""
-        return Sign(**json.loads(text))
+    def unpack(text: bytes) -> Heartbeat:
+        """Returns the heartbeat that `pack` made into `text`."""
+        return Heartbeat(**json.loads(text))
 
 
 @dataclass(frozen=True)
-class Heard:
-    """A rank's last sign, when it came, and when the rank came to where it is, in seconds of one clock."""
+class RankStatus:
+    """Last heartbeat of a rank, when it arrived, and when the rank last made progress.
 
-    sign: Sign
-    at: float
-    moved: float
+    Times are in seconds of one clock.
+    """
 
-    def then(self, sign: Sign, now: float) -> Heard:
-        """With what was read `now`, which may be the same sign."""
-        return Heard(
-            sign,
-            at=self.at if sign.beat == self.sign.beat else now,
-            moved=self.moved if sign.count == self.sign.count else now,
+    heartbeat: Heartbeat
+    seen_at: float
+    progress_at: float
+
+    def update(self, heartbeat: Heartbeat, now: float) -> RankStatus:
+        """Returns the status after reading `heartbeat`, which may be the same as before, at time `now`."""
+        return RankStatus(
+            heartbeat,
+            seen_at=self.seen_at if heartbeat.beat == self.heartbeat.beat else now,
+            progress_at=self.progress_at if heartbeat.count == self.heartbeat.count else now,
         )
 
 
-def judge(heard: Mapping[int, Heard], now: float, silence: float, patience: float) -> str:
-    """Which ranks are lost, in words; empty if none are.
+def describe_lost_ranks(
+    statuses: Mapping[int, RankStatus], now: float, silence: float, patience: float
+) -> str:
+    """Returns a message that names the lost ranks; empty if there are none.
 
-    Those that showed nothing for `silence` seconds have died or were stopped. If there are none: those that
-    stay behind the furthest for `patience` seconds.
+    Ranks without a heartbeat for `silence` seconds have died or were stopped. If there are none, ranks that
+    have been behind the others for `patience` seconds count as lost.
     """
-    running = {rank: of for rank, of in heard.items() if not of.sign.end}
-    silent = [lost(rank, of, now) for rank, of in running.items() if now - of.at > silence]
-    if silent:
-        return listed(silent)
-    furthest = max((of.sign.count for of in running.values()), default=0)
-    behind = [
-        f"{name(rank, of)} has not come further than {place(of)} for {now - of.moved:.0f} s, others have"
-        for rank, of in running.items()
-        if of.sign.count < furthest and now - of.moved > patience
+    running = {rank: status for rank, status in statuses.items() if not status.heartbeat.end}
+    silent = [
+        describe_silent_rank(rank, status, now)
+        for rank, status in running.items()
+        if now - status.seen_at > silence
     ]
-    return listed(behind)
+    if silent:
+        return join_texts(silent)
+    furthest = max((status.heartbeat.count for status in running.values()), default=0)
+    behind = [
+        f"{_name(rank, status)} has not come further than {_position(status)} for "
+        f"{now - status.progress_at:.0f} s, others have"
+        for rank, status in running.items()
+        if status.heartbeat.count < furthest and now - status.progress_at > patience
+    ]
+    return join_texts(behind)
 
 
-def left(heard: Mapping[int, Heard]) -> str:
-    """Which ranks left before the others, and why; empty if none did."""
-    gone = {rank: of for rank, of in heard.items() if of.sign.end}
-    return listed([f"{name(rank, of)} left at {place(of)}: {of.sign.end}" for rank, of in gone.items()])
+def describe_departed_ranks(statuses: Mapping[int, RankStatus]) -> str:
+    """Returns a message that names the ranks that left before the others, and why; empty if none did."""
+    departed = {rank: status for rank, status in statuses.items() if status.heartbeat.end}
+    return join_texts(
+        [
+            f"{_name(rank, status)} left at {_position(status)}: {status.heartbeat.end}"
+            for rank, status in departed.items()
+        ]
+    )
 
 
-def lost(rank: int, heard: Heard, now: float) -> str:
-    """A rank that shows nothing any more."""
-    return f"{name(rank, heard)} was last seen at {place(heard)}, {now - heard.at:.0f} s ago"
+def describe_silent_rank(rank: int, status: RankStatus, now: float) -> str:
+    """Returns a message about a rank that sends no more heartbeats."""
+    return f"{_name(rank, status)} was last seen at {_position(status)}, {now - status.seen_at:.0f} s ago"
 
 
-def name(rank: int, heard: Heard) -> str:
-    """A rank, and where it runs."""
-    return f"rank {rank} ({heard.sign.host})"
+def join_texts(texts: list[str], limit: int = 8) -> str:
+    """Returns the first `limit` texts in one line, and the number of the others."""
+    more = f"; and {len(texts) - limit} more" if len(texts) > limit else ""
+    return "; ".join(texts[:limit]) + more
 
 
-def place(heard: Heard) -> str:
-    """How far a rank came."""
-    return f"step {heard.sign.step} ({heard.sign.doing})"
+def _name(rank: int, status: RankStatus) -> str:
+    return f"rank {rank} ({status.heartbeat.host})"
 
 
-def listed(texts: list[str], most: int = 8) -> str:
-    """In one line; of a lost node or cabinet only some."""
-    more = f"; and {len(texts) - most} more" if len(texts) > most else ""
-    return "; ".join(texts[:most]) + more
+def _position(status: RankStatus) -> str:
+    return f"step {status.heartbeat.step} ({status.heartbeat.doing})"

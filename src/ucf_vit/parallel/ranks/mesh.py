@@ -1,4 +1,4 @@
-"""How the ranks of a run form groups: a mesh with the axes ddp, fsdp, seq and tensor."""
+"""Mesh of the ranks of a run, with the axes ddp, fsdp, seq and tensor."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ import torch
 import torch.distributed as dist
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 
-from ucf_vit.parallel.encoder.sequence import Exchange, TokenGroup
+from ucf_vit.parallel.encoder.token_group import Exchange, TokenGroup
 
 AXES = ("ddp", "fsdp", "seq", "tensor")
-"""Outermost first: neighbours along the last axis are neighbouring ranks, so on the same node."""
+"""Outermost axis first: neighbours along the last axis have consecutive ranks, so they share a node."""
 
 
 @dataclass(frozen=True)
 class MeshLayout:
-    """Ranks along each axis; rank = ((ddp * F + fsdp) * S + seq) * T + tensor."""
+    """Number of ranks along each axis; rank = ((ddp * F + fsdp) * S + seq) * T + tensor."""
 
     ddp: int = 1
     fsdp: int = 1
@@ -29,7 +29,7 @@ class MeshLayout:
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
-        """Ranks along `AXES`."""
+        """Number of ranks along each of `AXES`."""
         return (self.ddp, self.fsdp, self.seq, self.tensor)
 
     @property
@@ -39,7 +39,7 @@ class MeshLayout:
 
     @property
     def shard(self) -> int:
-        """Over how many ranks weights are sharded: those with other data or other tokens."""
+        """Number of ranks over which weights are sharded: those with other data or other tokens."""
         return self.fsdp * self.seq
 
     @property
@@ -48,30 +48,30 @@ class MeshLayout:
         return self.size == self.ddp
 
     def coordinates(self, rank: int) -> dict[str, int]:
-        """Where a rank stands along each axis."""
-        places = {}
+        """Returns the coordinate of a rank along each axis."""
+        coordinates = {}
         for axis, count in zip(reversed(AXES), reversed(self.shape), strict=True):
-            rank, places[axis] = divmod(rank, count)
-        return {axis: places[axis] for axis in AXES}
+            rank, coordinates[axis] = divmod(rank, count)
+        return {axis: coordinates[axis] for axis in AXES}
 
     def groups(self, *axes: str) -> list[list[int]]:
-        """Sets of ranks that differ along `axes` alone, each in ascending order."""
+        """Returns sets of ranks that differ only along `axes`, each in ascending order."""
         fixed = [range(1) if axis in axes else range(n) for axis, n in zip(AXES, self.shape, strict=True)]
-        moving = [range(n) if axis in axes else range(1) for axis, n in zip(AXES, self.shape, strict=True)]
+        varied = [range(n) if axis in axes else range(1) for axis, n in zip(AXES, self.shape, strict=True)]
         return [
-            [self._rank([a + b for a, b in zip(start, step, strict=True)]) for step in product(*moving)]
+            [self._rank([a + b for a, b in zip(start, step, strict=True)]) for step in product(*varied)]
             for start in product(*fixed)
         ]
 
-    def _rank(self, places: list[int]) -> int:
+    def _rank(self, coordinates: list[int]) -> int:
         rank = 0
-        for place, count in zip(places, self.shape, strict=True):
-            rank = rank * count + place
+        for coordinate, count in zip(coordinates, self.shape, strict=True):
+            rank = rank * count + coordinate
         return rank
 
 
-def layout_of(degrees: Mapping[str, int]) -> MeshLayout:
-    """The layout of the four sizes of section `parallelism`, all of them known."""
+def layout_from_degrees(degrees: Mapping[str, int]) -> MeshLayout:
+    """Returns the layout for the four sizes of section `parallelism`, all of which must be known."""
     return MeshLayout(
         ddp=degrees["simple_ddp_size"],
         fsdp=degrees["fsdp_size"],
@@ -81,20 +81,20 @@ def layout_of(degrees: Mapping[str, int]) -> MeshLayout:
 
 
 def make_mesh(layout: MeshLayout, device: torch.device, patience: timedelta) -> DeviceMesh:
-    """Process groups of what weights are spread over: axes ddp, shard and tensor; collective.
+    """Returns a mesh of the process groups over which weights are split: ddp, shard and tensor; collective.
 
-    Weights are sharded over the ranks with other data and over those with other tokens of the same: shard is
-    fsdp and seq together. Each group gives up on a lost process after `patience`.
+    Axis shard joins fsdp and seq, since weights are sharded both over ranks with other data and over ranks
+    with other tokens of the same data. Collectives of each group time out after `patience`.
     """
     shape = (layout.ddp, layout.shard, layout.tensor)
     mesh = init_device_mesh(device.type, shape, mesh_dim_names=("ddp", "shard", "tensor"))
-    for axis in range(3):  # groups of a mesh would keep their half hour
+    for axis in range(3):  # otherwise the groups of a mesh keep the default of half an hour
         _set_timeout(patience, mesh.get_group(axis))
     return mesh
 
 
 def make_token_group(layout: MeshLayout, patience: timedelta, attention: Exchange) -> TokenGroup | None:
-    """This process's group along seq, None where that has one rank; collective."""
+    """Returns the group of this process along seq, None if seq has one rank; collective."""
     if layout.seq == 1:
         return None
     group, _ = dist.new_subgroups_by_enumeration(layout.groups("seq"), timeout=patience)
@@ -102,7 +102,7 @@ def make_token_group(layout: MeshLayout, patience: timedelta, attention: Exchang
 
 
 def _set_timeout(patience: timedelta, group: dist.ProcessGroup) -> None:
-    """Before torch 2.15 there is a private function alone."""
+    # Before torch 2.15 there is only a private function.
     if hasattr(dist, "set_timeout"):
         dist.set_timeout(patience, group)
     else:

@@ -1,4 +1,4 @@
-"""The processes of a run, as one object."""
+"""World of the processes of a run, with collectives on small values."""
 
 from __future__ import annotations
 
@@ -12,20 +12,24 @@ from torch import Tensor
 from torch.distributed.device_mesh import DeviceMesh
 
 from ucf_vit.core.errors import UserError
-from ucf_vit.parallel.encoder.sequence import TokenGroup
-from ucf_vit.parallel.ranks.liveness import Watch
+from ucf_vit.parallel.encoder.token_group import TokenGroup
+from ucf_vit.parallel.ranks.liveness import LivenessMonitor
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class World:
-    """This process among all: `rank` of `size`, and the device it computes on.
+    """Rank and device of this process, and the groups that it belongs to.
 
-    `mesh` is made by `parallel.ranks.mesh.make_mesh`; None: every process is a data rank (mode `simple`).
-    `tokens` are the processes that have the tokens of the same samples between them; None: each has all.
-    `watch` knows where the others are in the run, to name one that is lost.
-    `group` is what values are exchanged in; None: the one that all processes are in from the start.
+    Args:
+        rank: index of this process.
+        size: number of processes.
+        device: device on which this process computes.
+        mesh: result of `make_mesh`; None if every process is a data rank (mode `simple`).
+        tokens: group of processes that split the tokens of the same samples; None if no tokens are split.
+        monitor: publishes the position of this process in the run and names a process that is lost.
+        group: process group for the collectives of this class; None for the default group.
     """
 
     rank: int
@@ -33,61 +37,61 @@ class World:
     device: torch.device
     mesh: DeviceMesh | None = None
     tokens: TokenGroup | None = None
-    watch: Watch | None = None
+    monitor: LivenessMonitor | None = None
     group: dist.ProcessGroup | None = None
 
     @property
     def is_main(self) -> bool:
-        """Whether this process writes the logs and reports."""
+        """Whether this process writes logs and reports."""
         return self.rank == 0
 
     @property
     def data_rank(self) -> int:
-        """Which share of the data this process reads; the same for all that work on the same samples."""
+        """Index of the part of the data that this process reads; processes with the same samples share it."""
         if self.mesh is None:
             return self.rank
         shards = self.mesh.get_local_rank("ddp") * self.mesh["shard"].size() + self.mesh.get_local_rank(
             "shard"
         )
-        return shards // self._sharing
+        return shards // self._token_ranks
 
     @property
     def data_size(self) -> int:
-        """Into how many shares the data is split."""
+        """Number of parts into which the data is split."""
         if self.mesh is None:
             return self.size
-        return self.mesh["ddp"].size() * self.mesh["shard"].size() // self._sharing
+        return self.mesh["ddp"].size() * self.mesh["shard"].size() // self._token_ranks
 
     @property
-    def _sharing(self) -> int:
-        """Over how many processes the tokens of a sample are split."""
-        return 1 if self.tokens is None else self.tokens.ranks
+    def _token_ranks(self) -> int:
+        """Number of processes over which the tokens of a sample are split."""
+        return 1 if self.tokens is None else self.tokens.size
 
-    def beside(self) -> World:
-        """The same processes with a group of their own on the CPU, for a thread; collective."""
+    def with_cpu_group(self) -> World:
+        """Returns the same world with a new group on the CPU, for use in another thread; collective."""
         if self.size == 1:
             return self
         return replace(self, device=torch.device("cpu"), group=dist.new_group(backend="gloo"))
 
     def sum(self, tensor: Tensor) -> Tensor:
-        """Element-wise sum over all processes."""
-        return self.sum_later(tensor)()
+        """Returns the element-wise sum over all processes."""
+        return self.sum_async(tensor)()
 
-    def sum_later(self, tensor: Tensor) -> Callable[[], Tensor]:
-        """Begin to sum over all processes; what is returned waits for the sum."""
+    def sum_async(self, tensor: Tensor) -> Callable[[], Tensor]:
+        """Starts a sum over all processes and returns a function that waits for it and returns it."""
         if self.size == 1:
             return lambda: tensor
-        shared = tensor.to(self.device, copy=True)
-        work = dist.all_reduce(shared, async_op=True, group=self.group)
+        summed = tensor.to(self.device, copy=True)
+        work = dist.all_reduce(summed, async_op=True, group=self.group)
 
         def finish() -> Tensor:
             work.wait()
-            return shared
+            return summed
 
         return finish
 
     def gather(self, value: Any) -> list[Any]:
-        """The small Python values of all processes, by rank, on every process."""
+        """Returns the small Python values of all processes, in order of rank, on every process."""
         if self.size == 1:
             return [value]
         values: list[Any] = [None] * self.size
@@ -95,7 +99,7 @@ class World:
         return values
 
     def broadcast(self, value: Any) -> Any:
-        """The small Python value of rank 0 on every process."""
+        """Returns the small Python value of rank 0 on every process."""
         if self.size == 1:
             return value
         values: list[Any] = [value]
@@ -103,24 +107,24 @@ class World:
         return values[0]
 
     def on_main(self, work: Callable[[], T]) -> T:
-        """What `work` returns on rank 0, on every process; a UserError there is raised on all of them."""
+        """Calls `work` on rank 0 and returns its result on every process; raises its UserError on all."""
         outcome: list[Any] = [None, None]
         if self.is_main:
             try:
                 outcome[0] = work()
             except UserError as error:
                 outcome[1] = error
-        value, refusal = self.broadcast(outcome)
-        if refusal is not None:
-            raise refusal
+        value, failure = self.broadcast(outcome)
+        if failure is not None:
+            raise failure
         return value
 
     def barrier(self) -> None:
-        """Wait for all processes."""
+        """Waits for all processes."""
         if self.size > 1:
             dist.barrier(group=self.group)
 
-    def at(self, step: int, doing: str) -> None:
-        """Tell the others what this process does now; all say the same in the same order."""
-        if self.watch is not None:
-            self.watch.at(step, doing)
+    def report_progress(self, step: int, doing: str) -> None:
+        """Publishes the current activity of this process; all report the same ones in the same order."""
+        if self.monitor is not None:
+            self.monitor.report(step, doing)

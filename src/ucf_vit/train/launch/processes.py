@@ -15,8 +15,8 @@ import torch.distributed as dist
 from ucf_vit.config import Run
 from ucf_vit.config.check_ranks import check_ranks
 from ucf_vit.core.errors import UserError
-from ucf_vit.parallel.ranks.liveness import Watch
-from ucf_vit.parallel.ranks.mesh import layout_of, make_mesh, make_token_group
+from ucf_vit.parallel.ranks.liveness import LivenessMonitor
+from ucf_vit.parallel.ranks.mesh import layout_from_degrees, make_mesh, make_token_group
 from ucf_vit.parallel.ranks.world import World
 from ucf_vit.train.launch.device import pick_device
 from ucf_vit.train.launch.find import find_place
@@ -36,7 +36,7 @@ def start(run: Run) -> Iterator[World]:
     is not there, the network has no room, or another process has another config or version.
     """
     place = find_place()
-    layout = layout_of(check_ranks(run, place.size))
+    layout = layout_from_degrees(check_ranks(run, place.size))
     chosen = pick_device(run.trainer.device, place.size)
     check_memory(run, place, chosen)
     if place.size == 1:
@@ -44,21 +44,21 @@ def start(run: Run) -> Iterator[World]:
         yield World(0, 1, chosen)
         return
     timeout = run.parallelism.timeout
-    patience = timedelta(seconds=1.2 * timeout + 10)  # the watch comes first, and knows more
+    patience = timedelta(seconds=1.2 * timeout + 10)  # the monitor comes first, and knows more
     store = join(place, chosen, patience)
-    watch = Watch(store, place.rank, place.size, timeout, partial(_give_up, place.rank))
-    with _left_together(watch):
+    monitor = LivenessMonitor(store, place.rank, place.size, timeout, partial(_give_up, place.rank))
+    with _left_together(monitor):
         check_program(run, World(place.rank, place.size, chosen))
         split = run.parallelism.mode == "fsdp" and not layout.is_simple
         mesh = make_mesh(layout, chosen, patience) if split else None
         tokens = make_token_group(layout, patience, run.parallelism.seq_par_attention) if split else None
-        world = World(place.rank, place.size, chosen, mesh, tokens, watch)
+        world = World(place.rank, place.size, chosen, mesh, tokens, monitor)
         torch.manual_seed(run.trainer.seed + world.data_rank)
         yield world
 
 
 @contextmanager
-def _left_together(watch: Watch) -> Iterator[None]:
+def _left_together(monitor: LivenessMonitor) -> Iterator[None]:
     """Leave the process group at the end, and let the others know why. Names a lost rank in a UserError."""
     reason = ""
     try:
@@ -68,11 +68,11 @@ def _left_together(watch: Watch) -> Iterator[None]:
             reason = " ".join(f"{type(error).__name__}: {error}"[:300].split())
             raise
         failure = str(error).strip().partition("\n")[0][:120]
-        raise UserError(f"{watch.explain()}. What failed here: {failure}") from None
+        raise UserError(f"{monitor.explain()}. What failed here: {failure}") from None
     finally:
         if dist.is_initialized():
             dist.destroy_process_group()
-        watch.close(reason)
+        monitor.close(reason)
 
 
 def _is_of_a_collective(error: Exception) -> bool:
