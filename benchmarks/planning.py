@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ucf_vit.planning.cost import Work, count_tiles
+from ucf_vit.planning.cost import Workload, count_tiles
 from ucf_vit.planning.inventory import Inventory
 from ucf_vit.planning.make_plan import make_plan
 from ucf_vit.planning.plan import Plan
@@ -58,13 +58,13 @@ def plan(folder: Path, ranks: int) -> dict[str, float]:
     begin = time.perf_counter()
     found = {name: Inventory.load(folder / f"{name}.npz") for name in SHARES}
     digests = {name: one.digest for name, one in found.items()}
-    works = [Work(name, count_tiles(one.shapes[:, 1:], TILE, 0.0, True)) for name, one in found.items()]
+    works = [Workload(name, count_tiles(one.shapes[:, 1:], TILE, 0.0, True)) for name, one in found.items()]
     read = time.perf_counter()
     made = make_plan(works, ranks, 2, digests=digests)
     planned = time.perf_counter()
     made.save(folder / "plan.npz")
     saved = time.perf_counter()
-    own = list(Plan.load(folder / "plan.npz").share(ranks // 2))
+    own = list(Plan.load(folder / "plan.npz").tiles_of_rank(ranks // 2))
     shared = time.perf_counter()
     unit = 2**20 if sys.platform != "darwin" else 2**30
     return {

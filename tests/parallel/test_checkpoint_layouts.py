@@ -1,6 +1,7 @@
 """A checkpoint written on any layout is read on any other, to the bit, and by torch itself."""
 
 from collections.abc import Iterator
+from importlib import import_module
 from multiprocessing.context import BaseContext
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from ucf_vit import checkpoint
-from ucf_vit.checkpoint import AVERAGED, OPTIMIZER, WEIGHTS, write
+from ucf_vit.checkpoint import AVERAGED, OPTIMIZER, WEIGHTS
 from ucf_vit.checkpoint.saver import Saver
 from ucf_vit.core.errors import CheckpointError
 from ucf_vit.parallel.distribute import distribute
@@ -154,7 +155,8 @@ def full_on_rank_2(directory: Path, beside: bool) -> str:
     with Saver(world, beside) as saver:
         saver.save(directory, tensors, {}, {"step": 1})
     if world.rank == 2:
-        write.write_shard = fails
+        # The package has a function of the same name as this module.
+        import_module("ucf_vit.checkpoint.write").write_shard = fails
     try:
         with Saver(world, beside) as saver:
             saver.save(directory, tensors, {}, {"step": 2})

@@ -61,7 +61,7 @@ def plan(config: Path, gpus: int, *arguments: str) -> list[str]:
     return [line for line in result.output.splitlines() if not re.match(r"\w+: \d+ items", line)]
 
 
-def test_a_table_the_keys_a_picture_and_a_file(config: Path) -> None:
+def test_command_prints_table_and_keys_and_writes_picture_and_plan(config: Path) -> None:
     # 6 x 8 tiles, 3 x 1 x 3 x 3, 2 x 2 x 2
     lines = plan(config, 6, "--report")
     assert lines[0] == "6 data ranks, 8 batches of 2 per rank and epoch; largest load / mean 1.1566"

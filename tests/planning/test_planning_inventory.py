@@ -9,7 +9,8 @@ import pytest
 
 from ucf_vit.core.errors import UserError
 from ucf_vit.planning import npz_arrays
-from ucf_vit.planning.inventory import Inventory, Keeper, difference
+from ucf_vit.planning.inventory import Inventory, describe_changes
+from ucf_vit.planning.shape_reader import ShapeReader
 
 
 @dataclass(frozen=True)
@@ -50,9 +51,9 @@ def files(tmp_path: Path) -> Files:
     return made
 
 
-def keep(files: Files, path: Path, source: str = "s") -> Keeper:
+def keep(files: Files, path: Path, source: str = "s") -> ShapeReader:
     files.reads.clear()
-    keeper = Keeper(path, source)
+    keeper = ShapeReader(path, source)
     assert keeper.shapes(files.items, files.read) == [Files.read(files, item) for item in files.items]
     del files.reads[-len(files.items) :]
     assert keeper.read == len(files.reads)
@@ -73,7 +74,11 @@ def test_only_new_and_changed_headers_are_read(files, tmp_path):
     then = Inventory.load(path)
     second = keep(files, path)
     assert sorted(files.reads) == ["v2ü", "v9"]
-    assert difference(then, second.inventory) == ["1 new (v9)", "1 gone (v0ü)", "1 of another shape (v2ü)"]
+    assert describe_changes(then, second.inventory) == [
+        "1 new (v9)",
+        "1 gone (v0ü)",
+        "1 of another shape (v2ü)",
+    ]
     assert keep(files, path, "with other variables").read == 5
 
 
@@ -85,9 +90,9 @@ def test_a_touched_file_is_read_again_and_changes_no_plan(files, tmp_path):
     assert second.inventory.digest == first.inventory.digest
 
 
-def test_what_is_wrong_is_not_kept(files, tmp_path):
+def test_errors_are_not_kept_in_the_inventory(files, tmp_path):
     (files.root / "v1ü").write_text("broken")
-    keeper = Keeper(tmp_path / "i.npz", "s")
+    keeper = ShapeReader(tmp_path / "i.npz", "s")
     found = keeper.shapes(files.items, files.read)
     assert isinstance(found[1], ValueError) and len(keeper.inventory) == 4
     keeper.save()
@@ -103,14 +108,14 @@ def test_a_label_belongs_to_its_image_and_directories_are_always_read(files, tmp
     reads = []
     for text in ("1", "1", "22"):
         (tmp_path / "label").write_text(text) if text != "1" else None
-        keeper = Keeper(tmp_path / "i.npz", "s")
+        keeper = ShapeReader(tmp_path / "i.npz", "s")
         keeper.shapes(items, shape)
         keeper.save()
         reads.append(keeper.read)
     assert reads == [2, 1, 2]
 
 
-def test_files_that_are_broken_are_refused_and_made_anew(files, tmp_path):
+def test_damaged_files_are_refused_and_replaced(files, tmp_path):
     path = tmp_path / "i.npz"
     keep(files, path)
     whole = path.read_bytes()
@@ -131,7 +136,7 @@ def test_files_that_are_broken_are_refused_and_made_anew(files, tmp_path):
         npz_arrays.load(tmp_path / "c.npz", "plan")
 
 
-def test_arrays_come_back_and_can_be_opened_by_anyone(tmp_path):
+def test_arrays_are_read_back_and_readable_by_numpy(tmp_path):
     given = {"a": np.arange(7, dtype=np.int32), "empty": np.empty((0, 3)), "b": np.ones((2, 3))}
     npz_arrays.save(tmp_path / "x.npz", "plan", {"ranks": 3}, given)
     about, found = npz_arrays.load(tmp_path / "x.npz", "plan")
@@ -146,12 +151,12 @@ def test_arrays_come_back_and_can_be_opened_by_anyone(tmp_path):
         npz_arrays.save(tmp_path / "file" / "x.npz", "plan", {}, given)
 
 
-def test_a_damaged_inventory_is_not_believed(tmp_path: Path, files: Files) -> None:
-    keeper = Keeper(tmp_path / "i.npz", "s")
+def test_a_damaged_inventory_is_ignored(tmp_path: Path, files: Files) -> None:
+    keeper = ShapeReader(tmp_path / "i.npz", "s")
     expected = keeper.shapes(files.items, files.read)
     keeper.save()
     whole = keeper.path.read_bytes()
     damage = np.random.default_rng(0).integers(0, len(whole), 60)
     for place in damage.tolist():
         keeper.path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
-        assert Keeper(keeper.path, "s").shapes(files.items, files.read) == expected
+        assert ShapeReader(keeper.path, "s").shapes(files.items, files.read) == expected

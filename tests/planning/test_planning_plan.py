@@ -10,16 +10,16 @@ from hypothesis import strategies as st
 
 from ucf_vit.core.errors import UserError
 from ucf_vit.planning import npz_arrays
-from ucf_vit.planning.cost import Work
+from ucf_vit.planning.cost import Workload
 from ucf_vit.planning.make_plan import make_plan
 from ucf_vit.planning.plan import Plan
 
 FILES = st.lists(st.lists(st.integers(1, 60), min_size=1, max_size=12), min_size=1, max_size=4)
 
 
-def works(files: list[list[int]], costs: tuple[float, ...] = ()) -> list[Work]:
+def works(files: list[list[int]], costs: tuple[float, ...] = ()) -> list[Workload]:
     pairs = zip(files, costs or (1.0,) * len(files), strict=True)
-    return [Work(f"d{i}", np.array(tiles, np.int64), cost) for i, (tiles, cost) in enumerate(pairs)]
+    return [Workload(f"d{i}", np.array(tiles, np.int64), cost) for i, (tiles, cost) in enumerate(pairs)]
 
 
 @settings(deadline=None)
@@ -30,7 +30,7 @@ def test_every_tile_is_read_by_one_rank_whatever_the_shapes(files, ranks, batch_
     plan = make_plan(works(files), ranks, batch_size, few_ranks="interleave")
     seen = {}
     for rank in range(ranks):
-        own = list(plan.share(rank))
+        own = list(plan.tiles_of_rank(rank))
         assert sum(run.tiles for run in own) == plan.loads[rank] > 0
         for run in own:
             for tile in range(run.first, run.first + run.tiles):
@@ -54,7 +54,7 @@ def test_ten_files_on_six_ranks_drop_nothing():
     assert plan.dataset_group_list == "6"
 
 
-def test_small_data_sets_are_read_again_and_dear_ones_get_more_ranks():
+def test_small_data_sets_repeat_and_costly_ones_get_more_ranks():
     plan = make_plan(works([[300], [90], [10]]), 5, 1)
     assert plan.dataset_group_list == "3:1:1"
     assert [plan.passes(part) for part in plan.parts] == [1, 100 / 90, 10]
@@ -62,7 +62,7 @@ def test_small_data_sets_are_read_again_and_dear_ones_get_more_ranks():
 
 
 def test_one_variable_at_a_time_makes_more_batches():
-    plan = make_plan([Work("v", np.array([10, 11]), 1.0, variables=3)], 2, 4)
+    plan = make_plan([Workload("v", np.array([10, 11]), 1.0, variables=3)], 2, 4)
     assert plan.batches_per_rank_epoch == {"v": 9}
     assert plan.loads.tolist() == [33, 30]
 
@@ -75,7 +75,7 @@ def test_fewer_ranks_than_data_sets():
     assert plan.loads.tolist() == [70, 70]
     assert plan.batches_per_rank_epoch == {"d0": 12, "d1": 2, "d2": 5}
     assert plan.steps == 19 and plan.dataset_group_list is None
-    assert [run.dataset for run in plan.share(0)] == ["d0", "d1", "d2"]
+    assert [run.dataset for run in plan.tiles_of_rank(0)] == ["d0", "d1", "d2"]
     with pytest.raises(UserError, match="3 tiles for 4"):
         make_plan(works([[1, 2]]), 4, 4)
 
@@ -87,7 +87,7 @@ def test_a_rank_reads_its_own_rows_of_the_file(tmp_path: Path):
     made.save(tmp_path / "plan.npz")
     found = Plan.load(tmp_path / "plan.npz")
     assert isinstance(found.runs, np.memmap)
-    assert made.misfit(found) == []
+    assert made.describe_differences(found) == []
     for rank in range(8):
         assert list(found.share(rank)) == list(made.share(rank))
     npz_arrays.save(tmp_path / "old.npz", "plan", {"ranks": 8}, {"loads": made.loads})
@@ -96,10 +96,10 @@ def test_a_rank_reads_its_own_rows_of_the_file(tmp_path: Path):
     assert (found.imbalance, found.steps, found.parts) == (made.imbalance, made.steps, made.parts)
 
 
-def test_a_plan_for_something_else_says_what_differs():
+def test_differences_between_plans_are_named():
     plan = make_plan(works([[7] * 5, [30]]), 4, 4, digests={"d0": "x"}, layout={"tile": [8, 8]})
     other = make_plan(works([[7] * 6, [30]]), 3, 2, digests={"d0": "z"}, layout={"tile": [4, 8]})
-    assert plan.misfit(other) == [
+    assert plan.describe_differences(other) == [
         "the number of data ranks is 3, the plan is for 4",
         "data.batch_size is 2, the plan is for 4",
         "tile is [4, 8], the plan is for [8, 8]",
@@ -108,10 +108,10 @@ def test_a_plan_for_something_else_says_what_differs():
     moved = replace(
         plan, parts=(replace(plan.parts[0], files_digest="z"), replace(plan.parts[1], tile_cost=2.0))
     )
-    assert plan.misfit(moved) == [
+    assert plan.describe_differences(moved) == [
         "d0 has other files, or files of other shapes",
         "a tile of d1 costs 2, 1 in the plan",
     ]
     less = make_plan(works([[7] * 5]), 4, 4, digests={"d0": "x"}, layout={"tile": [8, 8]})
-    assert plan.misfit(less) == ["data set d1 of the plan is not in the config"]
-    assert less.misfit(plan) == ["data set d1 is not in the plan"]
+    assert plan.describe_differences(less) == ["data set d1 of the plan is not in the config"]
+    assert less.describe_differences(plan) == ["data set d1 is not in the plan"]

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from ucf_vit.core.errors import UserError
 from ucf_vit.patching.tiles import Tiling
 from ucf_vit.planning.allocate import allocate, largest_load
-from ucf_vit.planning.cost import Work, count_tiles
-from ucf_vit.planning.tile_runs import cut, even, interleaved
+from ucf_vit.planning.cost import Workload, count_tiles
+from ucf_vit.planning.tile_runs import cut_into_runs, split_evenly, split_interleaved
 
 
-def work(tiles: list[int], cost: float = 1.0) -> Work:
-    return Work("d", np.array(tiles, np.int64), cost)
+def work(tiles: list[int], cost: float = 1.0) -> Workload:
+    return Workload("d", np.array(tiles, np.int64), cost)
 
 
 @settings(deadline=None)
@@ -55,14 +55,14 @@ def test_the_largest_load_is_that_of_the_best_of_all_allocations(works, more):
     assert worst(found) == min(worst(given) for given in every if sum(given) == ranks)
 
 
-def test_equal_data_sets_get_equal_ranks_and_dearer_ones_more():
+def test_equal_data_sets_get_equal_ranks_and_costlier_ones_more():
     assert allocate([work([100])] * 3, 12) == [4, 4, 4]
     assert allocate([work([100]), work([300])], 8) == [2, 6]
     assert allocate([work([100], 3.0), work([300])], 8) == [4, 4]
-    assert allocate([Work("v", np.array([100]), 1.0, variables=3), work([300])], 8) == [4, 4]
+    assert allocate([Workload("v", np.array([100]), 1.0, variables=3), work([300])], 8) == [4, 4]
 
 
-def test_ranks_do_not_crowd_on_a_data_set_without_tiles_for_them():
+def test_no_data_set_gets_more_ranks_than_tiles():
     assert allocate([work([2], 1000.0), work([50])], 20) == [2, 18]
 
 
@@ -75,7 +75,7 @@ def test_fewer_ranks_than_data_sets_are_refused():
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=12), st.integers(1, 20), st.integers(0, 30))
 def test_every_tile_has_one_rank_and_ranks_differ_by_one_tile(tiles, ranks, start):
     counts = np.array(tiles)
-    runs = cut(counts, even(int(counts.sum()), ranks, start))
+    runs = cut_into_runs(counts, split_evenly(int(counts.sum()), ranks, start))
     seen = [(f, t) for _, f, first, n in zip(*runs, strict=True) for t in range(first, first + n)]
     assert seen == [(f, t) for f, n in enumerate(tiles) for t in range(n)]
     loads = np.bincount(runs.rank, weights=runs.tiles, minlength=ranks)
@@ -89,13 +89,13 @@ def test_every_tile_has_one_rank_and_ranks_differ_by_one_tile(tiles, ranks, star
 @settings(deadline=None)
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=8), st.integers(1, 12))
 def test_interleaved_ranks_read_of_all_and_differ_by_one_tile(totals, ranks):
-    shares = interleaved(totals, ranks)
+    shares = split_interleaved(totals, ranks)
     assert [int(share.sum()) for share in shares] == totals
     assert all(np.ptp(share) <= 1 for share in shares)
     assert np.ptp(sum(shares)) <= 1
 
 
 @pytest.mark.parametrize(("tiles", "cost"), [([], 1.0), ([3, 0], 1.0), ([3], 0.0), ([3], float("nan"))])
-def test_what_cannot_be_planned(tiles, cost):
+def test_invalid_workloads_are_refused(tiles, cost):
     with pytest.raises(UserError, match="expected"):
         work(tiles, cost)

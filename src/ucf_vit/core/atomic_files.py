@@ -41,7 +41,7 @@ def clean_up(path: Path) -> None:
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """A context in which `path` is written: an OSError, which often names no file, names it."""
+    """Context in which `path` is written: an OSError, which often names no file, names it."""
     try:
         yield
     except OSError as error:
@@ -49,18 +49,29 @@ def naming(path: Path) -> Iterator[None]:
         raise
 
 
-def write_atomic(path: Path, content: str | bytes) -> None:
-    """Write `content` to `path`, which is complete or as it was before; makes a missing directory.
+@contextmanager
+def replace_atomic(path: Path) -> Iterator[Path]:
+    """Context that yields a temporary path to write to, and moves that file to `path` at the end.
 
-    Raises OSError with the name of `path`.
+    `path` is complete or as it was before. A missing directory is made. Raises OSError with the name of
+    `path`.
     """
-    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with naming(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            aside.write_bytes(printable(content).encode() if isinstance(content, str) else content)
-            flush(aside)
-            aside.replace(path)
+            yield temporary
+            flush(temporary)
+            temporary.replace(path)
             flush(path.parent)
         finally:
-            aside.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
+
+
+def write_atomic(path: Path, content: str | bytes) -> None:
+    """Writes `content` to `path`, which is complete or as it was before; makes a missing directory.
+
+    Raises OSError with the name of `path`.
+    """
+    with replace_atomic(path) as temporary:
+        temporary.write_bytes(printable(content).encode() if isinstance(content, str) else content)

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from ucf_vit.core.errors import DataError
 from ucf_vit.core.registry import did_you_mean
 from ucf_vit.core.rounding import part_of
+from ucf_vit.core.threads import map_in_threads
 from ucf_vit.core.urls import checked
 from ucf_vit.data.batch import Skipped
 from ucf_vit.data.check_dataset import check_channels, check_classes, check_small, check_tiles
@@ -27,7 +28,6 @@ from ucf_vit.data.storage.scratch import Scratch
 from ucf_vit.data.values.label_map import LabelMap
 from ucf_vit.data.values.normalization import Normalization
 from ucf_vit.patching.tiles import Tiling
-from ucf_vit.planning.inventory import in_threads
 
 log = logging.getLogger(__name__)
 
@@ -173,7 +173,7 @@ def _shapes(
 ) -> tuple[list[tuple[Item, tuple[int, ...]]], tuple[Skipped, ...]]:
     """Shapes from the headers; unreadable items are left out under "skip"."""
     one = partial(_shape, source, max_bytes)
-    found = in_threads(one, items) if read_shapes is None else read_shapes(items, one)
+    found = map_in_threads(one, items) if read_shapes is None else read_shapes(items, one)
     good: list[tuple[Item, tuple[int, ...]]] = []
     skipped: list[Skipped] = []
     for item, shape in zip(items, found, strict=True):

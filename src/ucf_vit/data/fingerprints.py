@@ -20,7 +20,7 @@ from ucf_vit.core.text import to_bytes
 from ucf_vit.core.urls import is_remote
 from ucf_vit.data.dataset import Dataset
 from ucf_vit.data.storage import Files
-from ucf_vit.planning.inventory import in_threads
+from ucf_vit.core.threads import map_in_threads
 
 PLACE, CONTENTS, NAME = range(3)
 BLOCK, SMALL = 2**12, 2**15
@@ -40,7 +40,7 @@ def fingerprints(dataset: Dataset, stopped: Callable[[], bool] = lambda: False) 
         return b"" if stopped() else contents(file, dataset.files)
 
     files = list(dict.fromkeys(item.image for item in dataset.items))
-    known = dict(zip(files, in_threads(look, files, READERS), strict=True))
+    known = dict(zip(files, map_in_threads(look, files, READERS), strict=True))
     folders: dict[str, str] = {}
     rows = np.zeros((len(dataset.items), 3), np.int64)
     for row, item in zip(rows, dataset.items, strict=True):

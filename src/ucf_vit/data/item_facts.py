@@ -20,7 +20,7 @@ from ucf_vit.data.storage.store import UNKNOWN
 from ucf_vit.data.values import labels
 from ucf_vit.data.values.label_map import LabelMap
 from ucf_vit.data.values.normalization import Affine, Normalization
-from ucf_vit.planning.inventory import stamp
+from ucf_vit.planning.shape_reader import file_stamp
 
 VERSION = 2
 """Raised when the same values give other facts."""
@@ -94,7 +94,7 @@ def _about(dataset: Dataset) -> tuple[object, ...]:
         code = inspect.getfile(type(source))
     except (OSError, TypeError):  # a class of an interactive session
         code = ""
-    kind = (type(source).__qualname__, code, stamp(code))
+    kind = (type(source).__qualname__, code, file_stamp(code))
     return "facts", VERSION, kind, source.spatial_dims, source.variables, options, dataset.normalization
 
 

@@ -1,1 +1,1 @@
-"""Which data rank reads what: cost of files, ranks to data sets, tiles to ranks, plan files. Only NumPy."""
+"""Plans of the tiles that each data rank reads: costs, ranks per data set, tiles per rank. Only NumPy."""

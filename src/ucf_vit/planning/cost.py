@@ -1,4 +1,4 @@
-"""What the files of a data set cost to train on: tiles x cost of a tile."""
+"""Cost of training on a data set: number of tiles x cost of a tile."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
-class Work:
-    """Data set `name`: `tiles` `[N]` of each file, and what a tile costs, in tokens or in measured seconds.
+class Workload:
+    """Tiles `[N]` of each file of data set `name`, and the cost of a tile, in tokens or in measured seconds.
 
-    Its batches hold one of `variables` at a time: every tile is read so many times in a pass.
+    A batch holds one of `variables`: every tile is read that many times in a pass. Raises UserError for a
+    data set without tiles or an invalid cost.
     """
 
     name: str
@@ -35,28 +36,29 @@ class Work:
 
     @cached_property
     def total(self) -> int:
-        """Tiles of all files."""
+        """Number of tiles of all files."""
         return int(self.tiles.sum())
 
     @property
     def cost(self) -> float:
-        """Cost of a tile in a pass, all its variables together."""
+        """Cost of a tile with all its variables."""
         return self.tile_cost * self.variables
 
     def batches(self, tiles: int, batch_size: int) -> int:
-        """Batches that `tiles` of them make."""
+        """Returns the number of batches for `tiles` tiles."""
         return self.variables * -(-tiles // batch_size)
 
 
 def count_tiles(shapes: NDArray[np.integer], size: Sequence[int], overlap: float, use_all: bool) -> Ints:
-    """Tiles `[N]` of images whose sides are `shapes` `[N, d]`; what `len(Tiling(...))` says of each.
+    """Returns the number of tiles `[N]`, `len(Tiling(...))`, of images with sides `shapes` `[N, d]`.
 
-    Sides repeat, so each axis is worked out once per different side.
+    Each axis is computed once per distinct side, since sides repeat. Raises UserError if the shapes and
+    `size` have different numbers of axes.
     """
     if shapes.ndim != 2 or shapes.shape[1] != len(size):
         raise UserError(f"sides {shapes.shape} can't be cut into tiles of {tuple(size)}")
     counts = np.ones(len(shapes), np.int64)
     for sides, tile in zip(shapes.T, size, strict=True):
-        different, where = np.unique(sides, return_inverse=True)
-        counts *= np.array([axis(int(n), tile, overlap, use_all).count for n in different], np.int64)[where]
+        distinct, inverse = np.unique(sides, return_inverse=True)
+        counts *= np.array([axis(int(n), tile, overlap, use_all).count for n in distinct], np.int64)[inverse]
     return counts

@@ -1,4 +1,4 @@
-"""From data sets and ranks to a plan."""
+"""Construction of a plan for data sets and ranks."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from numpy.typing import NDArray
 
 from ucf_vit.core.errors import UserError
 from ucf_vit.planning.allocate import allocate
-from ucf_vit.planning.cost import Ints, Work
+from ucf_vit.planning.cost import Ints, Workload
 from ucf_vit.planning.plan import Plan, PlannedDataset
-from ucf_vit.planning.tile_runs import Runs, cut, even, interleaved
+from ucf_vit.planning.tile_runs import TileRuns, cut_into_runs, split_evenly, split_interleaved
 
 LARGEST = np.iinfo(np.int32).max
 
 
 def make_plan(
-    works: Sequence[Work],
+    workloads: Sequence[Workload],
     ranks: int,
     batch_size: int,
     *,
@@ -28,65 +28,71 @@ def make_plan(
     digests: Mapping[str, str] | None = None,
     layout: Mapping[str, Any] | None = None,
 ) -> Plan:
-    """Share `works` out: ranks to data sets (`allocate`), then the tiles of each to its ranks, evenly.
+    """Returns a plan that allocates ranks to data sets (`allocate`) and splits the tiles of each evenly.
 
-    All ranks take as many steps as the one with most batches; the others read theirs again. With fewer ranks
-    than data sets and `few_ranks` "interleave", every rank reads of all data sets, of each an equal share:
-    its batches then come in proportion to the tiles. `groups`, the ranks of each data set, and `steps` may be
-    given instead. Raises UserError where there is no plan.
+    All ranks take as many steps as the one with most batches; the others repeat their tiles. With fewer ranks
+    than data sets and `few_ranks` "interleave", every rank reads an equal part of all data sets, with batches
+    in proportion to the tiles. `groups`, the number of ranks of each data set, and `steps` replace the
+    computed values. Raises UserError if no plan exists.
     """
-    mixed = groups is None and ranks < len(works) and few_ranks == "interleave"
-    firsts, shares = _mixed(works, ranks) if mixed else _grouped(works, ranks, groups)
+    interleave = groups is None and ranks < len(workloads) and few_ranks == "interleave"
+    if interleave:
+        first_ranks, splits = _split_interleaved(workloads, ranks)
+    else:
+        first_ranks, splits = _split_grouped(workloads, ranks, groups)
     loads = np.zeros(ranks)
-    parts, cuts = [], []
-    for work, first, share in zip(works, firsts, shares, strict=True):
-        loads[first : first + len(share)] += share * work.cost
-        runs = cut(work.tiles, share)
-        cuts.append(runs._replace(rank=runs.rank + first))
+    parts, runs_of_all = [], []
+    for workload, first, sizes in zip(workloads, first_ranks, splits, strict=True):
+        loads[first : first + len(sizes)] += sizes * workload.cost
+        runs = cut_into_runs(workload.tiles, sizes)
+        runs_of_all.append(runs._replace(rank=runs.rank + first))
         parts.append(
             PlannedDataset(
-                name=work.name,
-                files=len(work.tiles),
-                tiles=work.total,
-                tile_cost=work.cost,
+                name=workload.name,
+                files=len(workload.tiles),
+                tiles=workload.total,
+                tile_cost=workload.cost,
                 first_rank=first,
-                ranks=len(share),
-                batches=work.batches(int(share.max()), batch_size),
-                files_digest=(digests or {}).get(work.name, ""),
+                ranks=len(sizes),
+                batches=workload.batches(int(sizes.max()), batch_size),
+                files_digest=(digests or {}).get(workload.name, ""),
             )
         )
     batches = [part.batches for part in parts]
-    needed = sum(batches) if mixed else max(batches)
-    offsets, table = _table(cuts, ranks, sort=mixed)
-    return Plan(tuple(parts), ranks, batch_size, steps or needed, mixed, layout or {}, offsets, table, loads)
+    steps = steps or (sum(batches) if interleave else max(batches))
+    offsets, table = _build_table(runs_of_all, ranks, sort=interleave)
+    return Plan(tuple(parts), ranks, batch_size, steps, interleave, layout or {}, offsets, table, loads)
 
 
-def _grouped(works: Sequence[Work], ranks: int, given: Sequence[int] | None) -> tuple[list[int], list[Ints]]:
-    """First rank of each data set, and the tiles of each of its ranks."""
-    groups = allocate(works, ranks) if given is None else given
-    for work, group in zip(works, groups, strict=True):
-        if group > work.total:
-            raise UserError(f"{work.name}: {work.total} tiles for {group} data ranks; give it fewer")
-    firsts = [sum(groups[:number]) for number in range(len(groups))]
-    return firsts, [even(work.total, group) for work, group in zip(works, groups, strict=True)]
+def _split_grouped(
+    workloads: Sequence[Workload], ranks: int, groups: Sequence[int] | None
+) -> tuple[list[int], list[Ints]]:
+    """Returns the first rank of each data set, and the number of tiles of each of its ranks."""
+    groups = allocate(workloads, ranks) if groups is None else groups
+    for workload, group in zip(workloads, groups, strict=True):
+        if group > workload.total:
+            raise UserError(f"{workload.name}: {workload.total} tiles for {group} data ranks; give it fewer")
+    first_ranks = [sum(groups[:number]) for number in range(len(groups))]
+    sizes = [split_evenly(workload.total, group) for workload, group in zip(workloads, groups, strict=True)]
+    return first_ranks, sizes
 
 
-def _mixed(works: Sequence[Work], ranks: int) -> tuple[list[int], list[Ints]]:
-    """The same where all ranks read all data sets."""
-    totals = [work.total for work in works]
+def _split_interleaved(workloads: Sequence[Workload], ranks: int) -> tuple[list[int], list[Ints]]:
+    """Returns the same as `_split_grouped` for ranks that all read all data sets."""
+    totals = [workload.total for workload in workloads]
     if sum(totals) < ranks:
         raise UserError(f"{sum(totals)} tiles for {ranks} data ranks: use fewer ranks or more data")
-    return [0] * len(works), interleaved(totals, ranks)
+    return [0] * len(workloads), split_interleaved(totals, ranks)
 
 
-def _table(cuts: Sequence[Runs], ranks: int, sort: bool) -> tuple[Ints, NDArray[np.int32]]:
-    """Runs of all data sets as rows, those of a rank together, and where each rank's begin."""
-    if max(max(int(runs.file.max()), int((runs.first + runs.tiles).max())) for runs in cuts) > LARGEST:
+def _build_table(runs_of_all: Sequence[TileRuns], ranks: int, sort: bool) -> tuple[Ints, NDArray[np.int32]]:
+    """Returns where each rank begins in the table, `[ranks + 1]`, and the table of all runs `[M, 4]`."""
+    if max(max(int(runs.file.max()), int((runs.first + runs.tiles).max())) for runs in runs_of_all) > LARGEST:
         raise UserError(f"a data set of more than {LARGEST:,} files, or tiles in a file, can't be planned")
-    rank = np.concatenate([runs.rank for runs in cuts])
+    rank = np.concatenate([runs.rank for runs in runs_of_all])
     table = np.empty((len(rank), 4), np.int32)
     begin = 0
-    for number, runs in enumerate(cuts):
+    for number, runs in enumerate(runs_of_all):
         rows = table[begin : begin + len(runs.rank)]
         rows[:, 0], rows[:, 1], rows[:, 2], rows[:, 3] = number, runs.file, runs.first, runs.tiles
         begin += len(rows)

@@ -1,4 +1,4 @@
-"""Arrays in a plain .npz file, of which a process reads only the part that it needs."""
+"""Uncompressed .npz files with metadata, whose arrays are read as memory maps."""
 
 from __future__ import annotations
 
@@ -14,73 +14,68 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from ucf_vit.core.atomic_files import replace_atomic
 from ucf_vit.core.errors import UserError
 
 Arrays = Mapping[str, NDArray[Any]]
-_HEAD = "about"
+_METADATA = "about"
 
 
-def save(path: Path, kind: str, about: Mapping[str, Any], arrays: Arrays) -> None:
-    """Write `arrays` and what there is to say `about` them (JSON); complete, or as it was before.
+def save(path: Path, kind: str, metadata: Mapping[str, Any], arrays: Arrays) -> None:
+    """Writes `arrays` and `metadata` (JSON) to `path`; the file is complete or as it was before.
 
-    Raises UserError where the file can't be written.
+    Raises UserError if the file can't be written.
     """
-    head = np.frombuffer(json.dumps({"kind": kind, **about}, indent=1).encode(), np.uint8)
-    content: dict[str, Any] = {_HEAD: head, **arrays}
-    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    header = np.frombuffer(json.dumps({"kind": kind, **metadata}, indent=1).encode(), np.uint8)
+    content: dict[str, Any] = {_METADATA: header, **arrays}
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with aside.open("wb") as file:
-                np.savez(file, **content)
-                file.flush()
-                os.fsync(file.fileno())
-            aside.replace(path)
-        finally:
-            aside.unlink(missing_ok=True)
+        with replace_atomic(path) as temporary, temporary.open("wb") as file:
+            np.savez(file, **content)
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error})") from None
 
 
-def other_version(path: Path, kind: str) -> UserError:
-    """The error for a whole file without what is expected in it."""
+def version_error(path: Path, kind: str) -> UserError:
+    """Returns the error for a readable file that lacks expected entries."""
     return UserError(f"{path}: {kind} of another version; remove it and plan anew")
 
 
-def load(path: Path, kind: str, whole: bool = False) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    """What `save` wrote; the arrays are memory maps, so that only what is touched is read.
+def load(path: Path, kind: str, verify: bool = False) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """Returns the metadata and arrays in `path`; arrays are memory maps, read only where they are used.
 
-    With `whole` all is read and compared with its checksums. Raises UserError if there is no such file or it
-    is something else.
+    With `verify`, the whole file is read and compared with its checksums. Raises UserError if there is no
+    such file or it is not a file of this `kind`.
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            if whole and (damaged := archive.testzip()):
+            if verify and (damaged := archive.testzip()):
                 raise ValueError(f"{damaged} is damaged")
-            found = {
+            arrays = {
                 info.filename.removesuffix(".npy"): _map(path, archive, info) for info in archive.infolist()
             }
-        about = json.loads(found.pop(_HEAD).tobytes())
-        if about.pop("kind") != kind:
+        metadata = json.loads(arrays.pop(_METADATA).tobytes())
+        if metadata.pop("kind") != kind:
             raise ValueError("it is of another kind")
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; make it with: ucf-vit plan") from None
-    except Exception as error:  # what readers of a damaged file raise is anything
+    except Exception as error:  # damaged files make the libraries raise exceptions of any type
         raise UserError(f"{path}: not a readable {kind} ({error}); remove it and plan anew") from None
-    return about, found
+    return metadata, arrays
 
 
 def _map(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> NDArray[Any]:
-    """A member that lies in the file as it is: its local header, an .npy header, the values."""
+    """Returns a memory map of a stored member: after its local header and .npy header come the values."""
     if info.compress_type != zipfile.ZIP_STORED:
         raise ValueError("its arrays are compressed")
     with path.open("rb") as file:
         file.seek(info.header_offset)
-        name, extra = struct.unpack("<26x2H", file.read(30))
-        file.seek(name + extra, os.SEEK_CUR)
-        read = npy.read_array_header_1_0 if npy.read_magic(file) == (1, 0) else npy.read_array_header_2_0
-        shape, fortran, dtype = read(file)
+        name_length, extra_length = struct.unpack("<26x2H", file.read(30))
+        file.seek(name_length + extra_length, os.SEEK_CUR)
+        is_version_1 = npy.read_magic(file) == (1, 0)
+        read_header = npy.read_array_header_1_0 if is_version_1 else npy.read_array_header_2_0
+        shape, fortran_order, dtype = read_header(file)
         start = file.tell()
-    if dtype.hasobject or fortran or start + int(np.prod(shape)) * dtype.itemsize > path.stat().st_size:
+    end = start + int(np.prod(shape)) * dtype.itemsize
+    if dtype.hasobject or fortran_order or end > path.stat().st_size:
         raise ValueError(f"{info.filename} is cut off, or no array of numbers")
     return np.memmap(path, dtype, "r", start, shape) if 0 not in shape else np.empty(shape, dtype)

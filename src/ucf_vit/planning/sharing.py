@@ -1,4 +1,4 @@
-"""How ranks share what an epoch has, or has left."""
+"""Assignment of ranks to the data sets of an epoch, or of the remainder of an epoch."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ucf_vit.planning.allocate import allocate
-from ucf_vit.planning.cost import Ints, Work
-from ucf_vit.planning.tile_runs import even
+from ucf_vit.planning.cost import Ints, Workload
+from ucf_vit.planning.tile_runs import split_evenly
 
 
 class Sharing(NamedTuple):
-    """`ranks` ranks read batches of `batch_size`; `groups[d]` of them, one after another, read data set d.
+    """Assignment of `ranks` ranks, which read batches of `batch_size`, to data sets.
 
-    Without `groups` every rank reads of all data sets.
+    `groups[d]` consecutive ranks read data set d. If `groups` is empty, every rank reads all data sets.
     """
 
     ranks: int
@@ -23,38 +23,41 @@ class Sharing(NamedTuple):
     groups: tuple[int, ...] = ()
 
     @classmethod
-    def of(cls, state: Mapping[str, Any]) -> Sharing:
-        """From what `_asdict` gave, by way of JSON."""
+    def from_state(cls, state: Mapping[str, Any]) -> Sharing:
+        """Returns the object for a dictionary from `_asdict`, which may have been saved as JSON."""
         return cls(int(state["ranks"]), int(state["batch_size"]), tuple(state["groups"]))
 
     def readers(self, dataset: int) -> slice:
-        """The ranks that read a data set."""
+        """Returns the ranks that read a data set."""
         if not self.groups:
             return slice(0, self.ranks)
         first = sum(self.groups[:dataset])
         return slice(first, first + self.groups[dataset])
 
     def edges(self, dataset: int, tiles: int, before: int) -> Ints:
-        """Where the pieces of a data set's `tiles` begin and end, `[ranks + 1]`; those of others are empty.
+        """Returns the edges `[ranks + 1]` of the parts of a data set's `tiles` that each rank reads.
 
-        Pieces of its readers differ by one tile at most. `before` are the tiles of the data sets before it.
+        Parts of its readers differ by at most one tile, those of other ranks are empty. `before` is the
+        number of tiles of the data sets before it.
         """
         sizes = np.zeros(self.ranks, np.int64)
         readers = self.readers(dataset)
         if readers.stop > readers.start:
-            sizes[readers] = even(tiles, readers.stop - readers.start, 0 if self.groups else before)
+            sizes[readers] = split_evenly(tiles, readers.stop - readers.start, 0 if self.groups else before)
         return np.concatenate([[0], np.cumsum(sizes)])
 
 
-def share_rest(works: Sequence[Work | None], whole: Sharing) -> Sharing:
-    """How the ranks of `whole` share what is left of an epoch; None is a data set of which nothing is left.
+def share_remainder(workloads: Sequence[Workload | None], whole: Sharing) -> Sharing:
+    """Returns how the ranks of `whole` share the remainder of an epoch; None is a data set without remainder.
 
-    As a plan of all would, but nothing is refused: where there is no rank, or no tile, for each, all ranks
-    read of all data sets; and so they do where they share a whole epoch like that.
+    Ranks are allocated as in a plan, but without errors: if there are too few ranks or tiles, all ranks read
+    all data sets. They do so too if they read all data sets in the whole epoch.
     """
     ranks, batch_size = whole.ranks, whole.batch_size
-    left = [work for work in works if work is not None]
-    if not whole.groups or not 0 < len(left) <= ranks <= sum(work.total for work in left):
+    remaining = [workload for workload in workloads if workload is not None]
+    total = sum(workload.total for workload in remaining)
+    if not whole.groups or not 0 < len(remaining) <= ranks <= total:
         return Sharing(ranks, batch_size)
-    given = iter(allocate(left, ranks))
-    return Sharing(ranks, batch_size, tuple(0 if work is None else next(given) for work in works))
+    counts = iter(allocate(remaining, ranks))
+    groups = tuple(0 if workload is None else next(counts) for workload in workloads)
+    return Sharing(ranks, batch_size, groups)

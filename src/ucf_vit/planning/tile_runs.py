@@ -1,4 +1,4 @@
-"""Runs of tiles: which tiles of which files each rank reads."""
+"""Runs of consecutive tiles of files, and how tiles are split over ranks."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ import numpy as np
 from ucf_vit.planning.cost import Ints
 
 
-class Runs(NamedTuple):
-    """`rank` reads `tiles` tiles of `file` from number `first` on; each `[M]`, sorted by rank, then file."""
+class TileRuns(NamedTuple):
+    """Runs of tiles, each field `[M]`, sorted by rank, then file.
+
+    `rank` reads `tiles` consecutive tiles of `file`, beginning with number `first`.
+    """
 
     rank: Ints
     file: Ints
@@ -19,40 +22,40 @@ class Runs(NamedTuple):
     tiles: Ints
 
 
-def even(tiles: int, ranks: int, start: int = 0) -> Ints:
-    """Tiles `[ranks]` of each rank: they differ by at most 1, which is the least largest load there is.
+def split_evenly(tiles: int, ranks: int, start: int = 0) -> Ints:
+    """Returns the number of tiles `[ranks]` of each rank; they differ by at most 1.
 
-    Ranks `start`, `start + 1`, ... (the first after the last) have the one more.
+    The remainder goes to ranks `start`, `start + 1`, ..., modulo the number of ranks.
     """
-    size, rest = divmod(tiles, ranks)
-    shares = np.full(ranks, size, np.int64)
-    shares[(start + np.arange(rest)) % ranks] += 1
-    return shares
+    size, remainder = divmod(tiles, ranks)
+    sizes = np.full(ranks, size, np.int64)
+    sizes[(start + np.arange(remainder)) % ranks] += 1
+    return sizes
 
 
-def interleaved(totals: Sequence[int], ranks: int) -> list[Ints]:
-    """Tiles `[ranks]` of each data set on each rank, where every rank reads of all of them.
+def split_interleaved(totals: Sequence[int], ranks: int) -> list[Ints]:
+    """Returns the number of tiles `[ranks]` of each data set on each rank if every rank reads all data sets.
 
-    A data set's remainder begins at the rank where the one before ended, so that all tiles of a rank together
-    differ by at most 1 too.
+    The remainder of a data set begins at the rank at which that of the previous one ended, so that the ranks'
+    total numbers of tiles differ by at most 1 too.
     """
     starts = np.cumsum([0, *totals]) % ranks
-    return [even(total, ranks, int(start)) for total, start in zip(totals, starts[:-1], strict=True)]
+    return [split_evenly(total, ranks, int(start)) for total, start in zip(totals, starts[:-1], strict=True)]
 
 
-def cut(tiles: Ints, shares: Ints) -> Runs:
-    """Files of `tiles` `[N]` one after the other, cut into pieces of `shares` `[ranks]` tiles.
+def cut_into_runs(tiles: Ints, sizes: Ints) -> TileRuns:
+    """Returns the runs of ranks that read `sizes` `[ranks]` tiles of files with `tiles` `[N]`, in order.
 
-    Rank k reads one piece: whole files, but for the first and the last, so that few ranks open a file. There
-    are at most N + ranks runs. The shares add up to all tiles.
+    Each rank reads whole files, apart from its first and last one, so that few ranks open the same file.
+    There are at most N + ranks runs. The sizes must add up to the number of all tiles.
     """
-    ends, bounds = np.cumsum(tiles), np.cumsum(shares)
+    ends, bounds = np.cumsum(tiles), np.cumsum(sizes)
     edges = np.union1d(ends, bounds)
     starts = np.concatenate([[0], edges[:-1]])
     if not edges[0]:
         edges, starts = edges[1:], starts[1:]
     file = np.searchsorted(ends, starts, side="right")
-    return Runs(
+    return TileRuns(
         rank=np.searchsorted(bounds, starts, side="right"),
         file=file,
         first=starts - (ends - tiles)[file],

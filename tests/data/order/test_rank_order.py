@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ucf_vit.core.errors import CheckpointError
 from ucf_vit.data.order.epoch_order import Group, Order
 from ucf_vit.data.order.rank_order import RankOrder, Remainder
-from ucf_vit.planning.cost import Work
+from ucf_vit.planning.cost import Workload
 from ucf_vit.planning.make_plan import make_plan
 from ucf_vit.planning.plan import Plan
 from ucf_vit.planning.sharing import Sharing
@@ -22,7 +22,7 @@ data_sets = st.lists(st.lists(st.integers(1, 9), min_size=1, max_size=8), min_si
 
 
 def plan_of(counts: list[list[int]], ranks: int, batch_size: int, variables: int = 1, **options) -> Plan:
-    works = [Work(f"d{i}", np.array(c), variables=variables) for i, c in enumerate(counts)]
+    works = [Workload(f"d{i}", np.array(c), variables=variables) for i, c in enumerate(counts)]
     return make_plan(works, ranks, batch_size, few_ranks="interleave", **options)
 
 

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from ucf_vit.core.errors import CheckpointError
 from ucf_vit.data.order.epoch_order import Group, Request, sample_keys
 from ucf_vit.data.order.rank_tiles import Share, Tiles
-from ucf_vit.planning.cost import Work
+from ucf_vit.planning.cost import Workload
 from ucf_vit.planning.plan import Plan
-from ucf_vit.planning.sharing import Sharing, share_rest
+from ucf_vit.planning.sharing import Sharing, share_remainder
 
 
 class EpochSegment(NamedTuple):
@@ -117,8 +117,8 @@ class RankOrder:
                     "until it has ended, or start a new run from these weights (trainer.start_from)"
                 )
             return 0, self.whole
-        then = Sharing.of(state["sharing"])
-        legs = tuple(EpochSegment(Sharing.of(leg), leg["done"]) for leg in state["legs"])
+        then = Sharing.from_state(state["sharing"])
+        legs = tuple(EpochSegment(Sharing.from_state(leg), leg["done"]) for leg in state["legs"])
         if not legs and not position:
             return 0, self.whole
         now = self._reshared(epoch, legs)
@@ -132,11 +132,11 @@ class RankOrder:
             return self.whole
         left = _left(self, epoch, legs)
         works = [
-            Work(self.groups[members[0]].dataset, np.array([most]), cost) if most else None
+            Workload(self.groups[members[0]].dataset, np.array([most]), cost) if most else None
             for members, cost in zip(self._members, self.costs, strict=True)
             for most in [max(len(left[group]) for group in members)]
         ]
-        sharing = share_rest(works, self.sharing)
+        sharing = share_remainder(works, self.sharing)
         batches = [-(-np.diff(edges) // sharing.batch_size) for edges in self._edges(left, sharing)]
         return Remainder(legs, sharing, int(np.sum(batches, axis=0).max()))
 

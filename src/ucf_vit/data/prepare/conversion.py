@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ucf_vit.core.errors import DataError
+from ucf_vit.core.threads import map_in_threads
 from ucf_vit.core.urls import checked
 from ucf_vit.data.formats.prepared import manifest
 from ucf_vit.data.prepare.grid import check_sides, chunk_of, chunk_sides, rows_and_depth
@@ -21,7 +22,6 @@ from ucf_vit.data.sources import Item, Source, source_of, value_options
 from ucf_vit.data.sources.source import describe
 from ucf_vit.data.storage import Cache, Files
 from ucf_vit.data.storage.scratch import Scratch
-from ucf_vit.planning.inventory import in_threads
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +97,7 @@ class Conversion:
         jobs = list(_jobs(items, shapes, len(source.variables), sides, settings.shard_bytes))
         parts = [(i.image, i.label, *_others(source, i)) for i in items]
         paths = list(dict.fromkeys(path for some in parts for path in some if path))
-        states = dict(zip(paths, in_threads(files.state, paths), strict=True))
+        states = dict(zip(paths, map_in_threads(files.state, paths), strict=True))
         about = (
             *(manifest.VERSION, origin.kind, origin.options, source.variables, sides, settings.shard_bytes),
             [
@@ -124,7 +124,7 @@ def _shapes(
         except DataError as error:
             return error
 
-    found = in_threads(shape, everything)
+    found = map_in_threads(shape, everything)
     skipped = [
         (i.image, str(one)) for i, one in zip(everything, found, strict=True) if isinstance(one, DataError)
     ]

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from ucf_vit.core.errors import DataError, UserError
+from ucf_vit.core.threads import map_in_threads
 from ucf_vit.core.urls import is_remote
 from ucf_vit.data.batch import Sample
 from ucf_vit.data.formats.dicom import Slice, decode, ordered, read_slice
@@ -18,7 +19,6 @@ from ucf_vit.data.storage import Files
 from ucf_vit.data.storage.decoded import decoded
 from ucf_vit.data.storage.scratch import Scratch
 from ucf_vit.data.values.normalization import Normalization
-from ucf_vit.planning.inventory import in_threads
 
 SUFFIXES = (".dcm", ".ima", ".dicom")
 
@@ -87,7 +87,9 @@ def _headers(listing: Listing, limit: int) -> Mapping[str, Slice | DataError]:
     everything = listing.walk("", lambda name: True, deep=True)
     look = partial(_look, limit=limit)
     found: dict[str, Slice | DataError] = {}
-    for (name, _), one in zip(everything, in_threads(look, [path for _, path in everything]), strict=True):
+    for (name, _), one in zip(
+        everything, map_in_threads(look, [path for _, path in everything]), strict=True
+    ):
         if isinstance(one, str):
             listing.passed_over.add(one, name)
         else:

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from ucf_vit.core.errors import DataError
 from ucf_vit.core.text import one_form
+from ucf_vit.core.threads import map_in_threads
 from ucf_vit.data.storage import Files, is_remote, join
-from ucf_vit.planning.inventory import in_threads
 
 SHOWN = 3
 HIDDEN, OTHER, FOLDERS, AGAIN = "hidden", "other files", "folders", "links to what is read already"
@@ -84,7 +84,7 @@ class Listing:
         seen: set[object] = {_identity(top)}
         level = [Member("", top)]
         while level:
-            listed = in_threads(lambda place: self._files.entries(place.path), level)
+            listed = map_in_threads(lambda place: self._files.entries(place.path), level)
             inner: list[Member] = []
             for place, entries in zip(level, listed, strict=True):
                 for entry in entries:

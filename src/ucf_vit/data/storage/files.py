@@ -17,7 +17,7 @@ from ucf_vit.data.storage.cache import Cache
 from ucf_vit.data.storage.failures import ChangedError, MissingError, Patience, ShortReadError, persist
 from ucf_vit.data.storage.open_store import store_of
 from ucf_vit.data.storage.store import UNKNOWN, Entry, Store
-from ucf_vit.planning.inventory import stamp
+from ucf_vit.planning.shape_reader import file_stamp
 
 CONCURRENCY = 32
 Found = TypeVar("Found")
@@ -94,7 +94,7 @@ class Files:
         -1, -1 where there is no such plain file.
         """
         if not is_remote(path):
-            return stamp(path)
+            return file_stamp(path)
         try:
             found = self.stat(path)
         except MissingError:
@@ -110,7 +110,7 @@ class Files:
         for folder, folders, names in os.walk(path):
             folders.sort()
             for name in sorted(names):
-                about = stamp(os.path.join(folder, name))  # noqa: PTH118
+                about = file_stamp(os.path.join(folder, name))  # noqa: PTH118
                 digest.update(repr((folder, name, about)).encode())
                 size += about[0]
         return size, int.from_bytes(digest.digest(), "little") >> 1

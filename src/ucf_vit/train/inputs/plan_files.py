@@ -18,10 +18,11 @@ from ucf_vit.data.build_dataset import ReadShapes
 from ucf_vit.data.storage import Files
 from ucf_vit.data.storage.scratch import Scratch
 from ucf_vit.parallel.ranks.world import World
-from ucf_vit.planning.cost import Work
-from ucf_vit.planning.inventory import Inventory, Keeper, difference
+from ucf_vit.planning.cost import Workload
+from ucf_vit.planning.inventory import Inventory, describe_changes
 from ucf_vit.planning.make_plan import make_plan
 from ucf_vit.planning.plan import Plan
+from ucf_vit.planning.shape_reader import ShapeReader
 from ucf_vit.train.hooks.jsonl import METRICS, read_metrics
 from ucf_vit.train.inputs.datasets import build_datasets, remote_files
 from ucf_vit.train.inputs.plan_table import table
@@ -82,7 +83,7 @@ def follow(run: Run, world: World) -> Planned | None:
     check_same({"the plan of the data": f"{plan.steps} batches, {plan.parts}"}, world)
 
     def shapes_of(files: Files, name: str) -> ReadShapes:
-        return Keeper(_file(directory, name), _source(run, name), files.stamp).shapes
+        return ShapeReader(_file(directory, name), _source(run, name), files.stamp).shapes
 
     return Planned(plan, shapes_of)
 
@@ -118,7 +119,7 @@ def plan_run(run: Run, gpus: int, directory: Path, *, overwrite: bool = False) -
     if before is None and picture.exists():
         raise UserError(f"{picture} exists already, of no plan; name another directory")
     planned, keepers = _plan(run, gpus, directory)
-    if before is not None and not overwrite and (differing := before.misfit(planned.plan)):
+    if before is not None and not overwrite and (differing := before.describe_differences(planned.plan)):
         raise UserError(
             f"{file} is another plan; replace it with --overwrite, or name another directory with --out\n  "
             + "\n  ".join(differing)
@@ -139,7 +140,7 @@ def check_plan(run: Run, gpus: int, directory: Path) -> Outcome:
     """The plan in `directory`, if it is still that of `run` on `gpus` ranks; UserError with what differs."""
     given = Plan.load(directory / FILE)
     planned, keepers = _plan(run, gpus, directory)
-    wrong = given.misfit(planned.plan)
+    wrong = given.describe_differences(planned.plan)
     for part in given.parts:
         keeper = keepers.get(part.name)
         if keeper is None or keeper.inventory is None or keeper.inventory.digest == part.files_digest:
@@ -150,11 +151,13 @@ def check_plan(run: Run, gpus: int, directory: Path) -> Outcome:
     return planned
 
 
-def _plan(run: Run, gpus: int, directory: Path) -> tuple[Outcome, dict[str, Keeper]]:
+def _plan(run: Run, gpus: int, directory: Path) -> tuple[Outcome, dict[str, ShapeReader]]:
     degrees = check_ranks(run, gpus)
     scratch = Scratch()
     files = remote_files(run, scratch)
-    keepers = {name: Keeper(_file(directory, name), _source(run, name), files.stamp) for name in run.datasets}
+    keepers = {
+        name: ShapeReader(_file(directory, name), _source(run, name), files.stamp) for name in run.datasets
+    }
 
     def shapes_of(name: str) -> ReadShapes:
         return keepers[name].shapes
@@ -163,7 +166,7 @@ def _plan(run: Run, gpus: int, directory: Path) -> tuple[Outcome, dict[str, Keep
     seconds, balancing = run.load_balancing.tile_seconds, run.load_balancing
     auto = balancing.auto_load_balancing
     works = [
-        Work(
+        Workload(
             one.name,
             one.counts,
             seconds.get(one.name, prod(run.grid)),
@@ -217,11 +220,11 @@ def _file(directory: Path, name: str) -> Path:
     return directory / f"inventory_{name}.npz"
 
 
-def _changes(digest: str, keeper: Keeper) -> list[str]:
+def _changes(digest: str, keeper: ShapeReader) -> list[str]:
     """Names of what is not as it was, where the inventory of the plan is still there to tell."""
     try:
         then = Inventory.load(keeper.path)
     except UserError:
         return []
     known = then.digest == digest and keeper.inventory is not None
-    return difference(then, keeper.inventory) if known and keeper.inventory is not None else []
+    return describe_changes(then, keeper.inventory) if known and keeper.inventory is not None else []
