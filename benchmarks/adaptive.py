@@ -29,7 +29,7 @@ from scipy.interpolate import RegularGridInterpolator
 from torch import Tensor
 
 from ucf_vit.patching.tree.forest import Forest
-from ucf_vit.patching.tree.grow import grow
+from ucf_vit.patching.tree.grow import grow_trees
 from ucf_vit.patching.tree.patcher import AdaptivePatcher
 from ucf_vit.patching.tree.patches import Patches
 
@@ -229,7 +229,7 @@ def scale(side: int) -> str:
         stamps = [time.process_time()]
         detail = patcher.detail(image, None, False)
         stamps.append(time.process_time())
-        leaves = grow(detail[:, 0], patcher.forest, patcher.length)
+        leaves = grow_trees(detail[:, 0], patcher.forest, patcher.length)
         stamps.append(time.process_time())
         tokens = patcher.cut(image, leaves)
         stamps.append(time.process_time())

@@ -15,7 +15,7 @@ from ucf_vit.models import MODELS
 from ucf_vit.models.inputs import TreeInput
 from ucf_vit.patching.tree.cut import cut
 from ucf_vit.patching.tree.forest import Forest
-from ucf_vit.patching.tree.grow import grow
+from ucf_vit.patching.tree.grow import grow_trees
 from ucf_vit.patching.tree.patches import Patches
 
 DEFAULTS = {
@@ -145,7 +145,7 @@ def patches_for(model: nn.Module, image: Tensor, threshold: float | None = None)
         return None
     trees, space = image.shape[1] if model.input.separate_channels else 1, image.shape[2:]
     detail = image.abs().unflatten(1, (trees, -1)).mean(2).flatten(0, 1).float()
-    leaves = replace(grow(detail, Forest(tuple(space), 1), model.input.length, threshold), trees=trees)
+    leaves = replace(grow_trees(detail, Forest(tuple(space), 1), model.input.length, threshold), trees=trees)
     return Patches(cut(image, leaves, model.input.patch_size), leaves)
 
 

@@ -14,7 +14,7 @@ from ucf_vit.models.transfer import transfer
 from ucf_vit.nn.positions import interpolate
 from ucf_vit.patching.tree.cut import cut
 from ucf_vit.patching.tree.forest import Forest
-from ucf_vit.patching.tree.grow import grow
+from ucf_vit.patching.tree.grow import grow_trees
 from ucf_vit.patching.tree.paste import paste
 from ucf_vit.patching.tree.patches import Patches
 
@@ -115,7 +115,7 @@ def test_trees_that_are_the_uniform_grid_give_what_the_uniform_network_gives(nam
     torch.manual_seed(0)
     image, patch = image_for(shape).double(), shape["patch_size"]
     forest = Forest(shape["tile_size"], patch)
-    leaves = grow(torch.ones(2, *shape["tile_size"]), forest, forest.num_cells)
+    leaves = grow_trees(torch.ones(2, *shape["tile_size"]), forest, forest.num_cells)
     patches = Patches(cut(image, leaves, patch), leaves)
     options = shape | {
         "pos_embed": "sincos",

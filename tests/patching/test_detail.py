@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from ucf_vit.core.errors import UserError
 from ucf_vit.patching.detail import slabs
-from ucf_vit.patching.detail.gradient import magnitude
-from ucf_vit.patching.detail.intensity import RobustScale, above_median
+from ucf_vit.patching.detail.gradient import gradient_magnitude
+from ucf_vit.patching.detail.intensity import RobustScale, subtract_median
 from ucf_vit.patching.detail.resolve import DETAILS, resolve_detail
-from ucf_vit.patching.detail.variance import variance
+from ucf_vit.patching.detail.variance import variance_map
 
 CASES = [(name, dims) for name in DETAILS for dims in (2, 3) if (name, dims) != ("canny", 3)]
 each = pytest.mark.parametrize(("name", "dims"), CASES)
@@ -83,7 +83,7 @@ def test_no_sample_depends_on_another(name, dims):
 
 
 @pytest.mark.parametrize(("name", "dims"), [("canny", 2), ("gradient", 2), ("gradient", 3)])
-def test_the_key_decides_what_is_drawn(name, dims):
+def test_drawn_options_are_a_function_of_the_key(name, dims):
     keys = torch.arange(30)
     image = scene(dims).expand(30, -1, *[-1] * dims)
     maps = detail_of(name, dims, image, keys, **DRAWN)
@@ -92,7 +92,7 @@ def test_the_key_decides_what_is_drawn(name, dims):
     assert different == 3 if name == "gradient" else different > 10
 
 
-def test_without_keys_it_is_the_middle():
+def test_options_without_keys_have_their_middle_value():
     image = scene(2)
     middle = {"smoothing": [3], "canny_low": [50], "canny_high": [145]}
     for name in ("canny", "gradient"):
@@ -122,7 +122,7 @@ def test_an_outlier_hides_nothing(name, dims):
 
 
 @each
-def test_a_small_object_on_nothing_is_seen(name, dims):
+def test_a_small_object_on_an_empty_background_is_seen(name, dims):
     image = torch.zeros(1, 1, *[64] * dims)
     image[(0, 0, *[slice(40, 43)] * dims)] = 1
     found = detail_of(name, dims, image)
@@ -141,7 +141,7 @@ def test_one_map_for_all_channels_sees_what_each_sees(name, dims):
         around = torch.nn.functional.max_pool2d(largest.float(), 3, stride=1, padding=1)
         assert joint.sum() == largest.sum() and (joint <= around).all()
     else:
-        assert torch.equal(joint, above_median(largest[0].clone())[None])
+        assert torch.equal(joint, subtract_median(largest[0].clone())[None])
 
 
 @pytest.mark.parametrize("dims", [2, 3])
@@ -158,7 +158,7 @@ def test_canny_of_a_full_range_is_the_same_in_uint8_and_float():
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4, 7])
 @pytest.mark.parametrize("side", [1, 3, 5])
-def test_canny_is_opencvs(channels, side):
+def test_canny_equals_opencv(channels, side):
     image = torch.randint(0, 80, (1, channels, 40, 56), dtype=torch.uint8)
     image[..., 10:30, 15:40] += 90
     found = detail_of("canny", 2, image, smoothing=[side], canny_low=[60], canny_high=[110])[0, 0].numpy()
@@ -177,10 +177,10 @@ def test_the_gradient_is_that_of_central_differences(dims):
     scale = RobustScale.of(image[0])
     known = scale(image[0])[0].double().numpy()
     expected = np.sqrt(sum(np.square(part) for part in np.gradient(known)))
-    found = magnitude(image[0], scale, 1, False)
+    found = gradient_magnitude(image[0], scale, 1, False)
     inside = (slice(1, -1),) * dims
     assert np.allclose(found[0].numpy()[inside], expected[inside], atol=1e-6)
-    assert torch.equal(detail_of("gradient", dims, image, smoothing=[1])[0], above_median(found))
+    assert torch.equal(detail_of("gradient", dims, image, smoothing=[1])[0], subtract_median(found))
 
 
 def test_even_noise_is_no_detail():
@@ -189,10 +189,13 @@ def test_even_noise_is_no_detail():
     edge = noise + 4 * (torch.arange(64) >= 32)
     share = detail_of("gradient", 2, edge)[..., 30:34].sum() / detail_of("gradient", 2, edge).sum()
     assert share > 4 * (4 / 64)
-    assert above_median(torch.tensor([[1.0, 2.0, 3.0], [5.0, 5.0, 5.0]])).tolist() == [[0, 0, 1], [0, 0, 0]]
+    assert subtract_median(torch.tensor([[1.0, 2.0, 3.0], [5.0, 5.0, 5.0]])).tolist() == [
+        [0, 0, 1],
+        [0, 0, 0],
+    ]
 
 
-def test_a_long_blur_does_not_overflow():
+def test_a_large_blur_does_not_overflow():
     image = torch.rand(1, 1, 24, 24, 24, generator=torch.Generator().manual_seed(0))
     assert detail_of("gradient", 3, image, smoothing=[77]).isfinite().all()
 
@@ -209,7 +212,7 @@ def test_all_directions_count_alike(direction, sign, side):
     length = sum(part * part for part in direction) ** 0.5
     ramp = sign * sum(part * axis for part, axis in zip(direction, axes, strict=True)) / length
     scale = RobustScale.of(ramp[None])
-    middle = magnitude(ramp[None], scale, side, False)[(0, *[8] * dims)]
+    middle = gradient_magnitude(ramp[None], scale, side, False)[(0, *[8] * dims)]
     assert torch.isclose(middle / scale.factor, torch.tensor(1.0), atol=1e-5)
 
 
@@ -239,34 +242,34 @@ def test_the_variance_is_that_of_the_window(dims):
     known = np.pad(scale(image[0])[0].double().numpy(), 1, mode="edge")
     windows = np.lib.stride_tricks.sliding_window_view(known, [3] * dims)
     expected = windows.var(axis=tuple(range(dims, 2 * dims)))
-    found = variance(image[0], scale, 1, False)
+    found = variance_map(image[0], scale, 1, False)
     assert np.allclose(found[0].numpy(), expected, atol=1e-7)
-    assert torch.equal(detail_of("variance", dims, image, smoothing=[1])[0], above_median(found))
+    assert torch.equal(detail_of("variance", dims, image, smoothing=[1])[0], subtract_median(found))
 
 
 @pytest.mark.parametrize("dims", [2, 3])
 @pytest.mark.parametrize("name", ["gradient", "variance"])
 @settings(max_examples=15)
 @given(sides=st.lists(st.integers(1, 12), min_size=3, max_size=3), cached=st.integers(1, 500))
-def test_parts_do_not_show(name, dims, sides, cached):
+def test_result_does_not_depend_on_slabs(name, dims, sides, cached):
     image = torch.rand(1, 2, *sides[:dims])
     whole = detail_of(name, dims, image)
-    usual, slabs.CACHED = slabs.CACHED, cached
+    usual, slabs.SLAB_PIXELS = slabs.SLAB_PIXELS, cached
     try:
         parts = detail_of(name, dims, image)
     finally:
-        slabs.CACHED = usual
+        slabs.SLAB_PIXELS = usual
     assert torch.allclose(parts, whole, atol=1e-6)
 
 
 @pytest.mark.parametrize("separate", [False, True])
 @pytest.mark.parametrize("smoothing", [1, 3, 7])
-def test_bands_of_canny_do_not_show(smoothing, separate, monkeypatch):
+def test_canny_does_not_depend_on_bands(smoothing, separate, monkeypatch):
     image = (256 * torch.rand(1, 3, 75, 40, generator=torch.Generator().manual_seed(0))).byte()
     for pixels in (image, image.float()):
         whole = detail_of("canny", 2, pixels, separate=separate, smoothing=(smoothing,))
         with monkeypatch.context() as patch:
-            patch.setattr(slabs, "CACHED", 1)
+            patch.setattr(slabs, "SLAB_PIXELS", 1)
             assert torch.equal(
                 detail_of("canny", 2, pixels, separate=separate, smoothing=(smoothing,)), whole
             )
@@ -312,12 +315,12 @@ def test_auto_is_canny_for_images_and_gradient_for_volumes():
         ("auto", 2, {"canny_low": [50, 150], "canny_high": [100]}, "must not reach above canny_high"),
     ],
 )
-def test_what_cannot_be_is_refused(name, dims, options, message):
+def test_invalid_options_are_refused(name, dims, options, message):
     with pytest.raises(UserError, match=message):
         resolve_detail(name, dims, options)
 
 
-def test_canny_refuses_a_volume_that_comes_later():
+def test_canny_refuses_a_volume_when_called():
     with pytest.raises(UserError, match="choose gradient"):
         resolve_detail("auto", 2, {})(scene(3), None, False)
 
@@ -352,7 +355,7 @@ def mine(tmp_path):
     return path
 
 
-def test_a_function_of_the_users_own(mine):
+def test_user_function(mine):
     image = torch.rand(2, 3, 8, 8)
     bright = resolve_detail(f"{mine}:bright", 2, DRAWN)
     assert torch.equal(bright(image, None, True), image)

@@ -12,7 +12,7 @@ TEXT = (Path(__file__).parents[2] / "docs/adaptive_patching.md").read_text()
 DETAIL, LIBRARY = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 
 
-def test_a_detail_of_ones_own(tmp_path: Path) -> None:
+def test_documented_detail_function(tmp_path: Path) -> None:
     (tmp_path / "my_detail.py").write_text(DETAIL)
     image = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     for separate, tokens in ((False, 22), (True, 66)):
@@ -28,7 +28,7 @@ def test_a_detail_of_ones_own(tmp_path: Path) -> None:
         assert torch.equal(patcher.grow(image * 1024).start, patches.leaves.start)
 
 
-def test_the_library() -> None:
+def test_documented_library_example() -> None:
     known: dict[str, Any] = {}
     exec(LIBRARY.replace("256", "64").replace("num_classes", "depth=1, num_classes"), known)
     assert known["patches"].values.shape == (8, 64, 3, 16, 16)

@@ -12,8 +12,8 @@ from tree_oracle import block_counts
 from ucf_vit.patching.adaptive import AdaptivePatcher, Forest
 from ucf_vit.patching.detail import canny
 from ucf_vit.patching.detail.intensity import RobustScale
-from ucf_vit.patching.detail.noise import quietest
-from ucf_vit.patching.detail.sample import pixels
+from ucf_vit.patching.detail.noise import choose_blur
+from ucf_vit.patching.detail.sample import sample_pixels
 
 CPU = torch.device("cpu")
 
@@ -70,7 +70,7 @@ def edges_differ(patcher: AdaptivePatcher, image: torch.Tensor, axis: int) -> bo
     if image.dtype == torch.uint8:
         scale = canny._EIGHT_BITS
     smoothing = patcher.detail.smoothing
-    side = smoothing[0] if smoothing else quietest(image, scale, limit=150 / 7 / 2040)[0]
+    side = smoothing[0] if smoothing else choose_blur(image, scale, limit=150 / 7 / 2040)[0]
     gradients = canny._gradients(image, scale, side, patcher.separate_channels).astype(int)
     strong = (abs(gradients).sum(axis=1) > 150).sum(axis=2 - axis)
     return all(list(lines) != list(lines[::-1]) for lines in strong)
@@ -104,7 +104,7 @@ def test_a_mirrored_image_has_the_mirrored_leaves(name, dims, data):
 
 
 @pytest.mark.parametrize("dims", [2, 3])
-def test_no_leaf_of_hundreds_moves(dims):
+def test_no_leaf_moves_in_a_mirrored_image(dims):
     """Large enough for the samples of pixels to be real ones."""
     side = {2: 192, 3: 48}[dims]
     rng = torch.Generator().manual_seed(dims)
@@ -122,7 +122,7 @@ def test_no_leaf_of_hundreds_moves(dims):
 @pytest.mark.parametrize("count", [200, 2048])
 def test_a_sample_of_pixels_is_the_same_from_all_sides(shape, count):
     here = torch.zeros(shape, dtype=torch.int64).flatten()
-    places = pixels(shape, count, CPU)
+    places = sample_pixels(shape, count, CPU)
     assert count <= len(places) <= 1.3 * count
     here.scatter_add_(0, places, torch.ones_like(places))
     here = here.view(shape)
@@ -130,21 +130,21 @@ def test_a_sample_of_pixels_is_the_same_from_all_sides(shape, count):
         assert torch.equal(here.flip(axis), here)
         other = shape[::-1]
         there = torch.zeros(other, dtype=torch.int64).flatten()
-        where = pixels(other, count, CPU)
+        where = sample_pixels(other, count, CPU)
         there.scatter_add_(0, where, torch.ones_like(where))
         assert torch.equal(there.view(other), here.permute(*reversed(range(len(shape)))))
 
 
 def test_a_sample_is_spread_evenly():
     """Of 2,048 pixels every 64th part of the image has its share, and so have rows modulo small numbers."""
-    places = pixels((512, 512), 2048, CPU)
+    places = sample_pixels((512, 512), 2048, CPU)
     rows, columns = places // 512, places % 512
     blocks = ((rows // 64) * 8 + columns // 64).bincount(minlength=64)
     assert blocks.min() >= 0.5 * 2048 / 64 and blocks.max() <= 1.5 * 2048 / 64
     for period in (2, 3, 4, 8):
         shares = (rows % period).bincount(minlength=period) * period / len(places)
         assert shares.min() > 0.7 and shares.max() < 1.3
-    assert pixels((5, 7), 2048, CPU).tolist() == list(range(35))
+    assert sample_pixels((5, 7), 2048, CPU).tolist() == list(range(35))
 
 
 def test_ties_are_counted_from_the_end_with_more_detail():

@@ -13,10 +13,16 @@ from hypothesis import strategies as st
 from test_detail import scene
 
 from ucf_vit.patching.adaptive import AdaptivePatcher, Leaves
-from ucf_vit.patching.detail.gradient import magnitude
+from ucf_vit.patching.detail.gradient import gradient_magnitude
 from ucf_vit.patching.detail.intensity import RobustScale
-from ucf_vit.patching.detail.noise import LONGEST, QUIET, gradient_gain, noise, quietest
-from ucf_vit.patching.detail.variance import variance, variance_gain
+from ucf_vit.patching.detail.noise import (
+    MAX_GRADIENT_NOISE,
+    MAX_SIDE,
+    choose_blur,
+    estimate_noise,
+    gradient_gain,
+)
+from ucf_vit.patching.detail.variance import variance_gain, variance_map
 
 SHEET = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "adaptive_noise.py"))
 
@@ -36,7 +42,7 @@ def steps(dims: int, side: int) -> torch.Tensor:
 def measured(image: torch.Tensor, side: int = 3) -> torch.Tensor:
     """Noise in the units of `image`."""
     scale = RobustScale.of(image)
-    return noise(image, scale, side) / scale.factor
+    return estimate_noise(image, scale, side) / scale.factor
 
 
 @pytest.mark.parametrize("dims", [2, 3])
@@ -53,7 +59,7 @@ def test_white_noise_is_measured(dims, side, picture):
 
 
 @pytest.mark.parametrize("dims", [2, 3])
-def test_noise_that_neighbours_share_is_what_is_left_after_the_blur(dims):
+def test_correlated_noise_is_measured_after_the_blur(dims):
     """Known from the gradient of the noise; the finest band would find less than half of it."""
     size = {2: 200, 3: 48}[dims]
     shared = white(1, *[size] * dims)
@@ -61,9 +67,9 @@ def test_noise_that_neighbours_share_is_what_is_left_after_the_blur(dims):
         shared = (shared + shared.roll(1, axis)) / 2
     scale = RobustScale.of(shared)
     for side in (3, 5):
-        gradient = magnitude(shared, scale, side, False)
+        gradient = gradient_magnitude(shared, scale, side, False)
         expected = float(gradient.square().mean().div(dims).sqrt())
-        found = float(noise(shared, scale, side)) * gradient_gain(side, dims)
+        found = float(estimate_noise(shared, scale, side)) * gradient_gain(side, dims)
         assert 0.6 * expected < found < 1.2 * expected
 
 
@@ -76,7 +82,7 @@ def test_pictures_without_noise_have_none(dims):
     assert measured(ramp) < 0.05 and measured(ramp.round()) < 0.2
     assert measured(scene(dims, side=size)[0] - 0.005) < 0.01
     for clean in (boxes, ramp.round(), boxes.byte()):
-        assert quietest(clean, RobustScale.of(clean))[0] == 3
+        assert choose_blur(clean, RobustScale.of(clean))[0] == 3
 
 
 def test_there_is_no_noise_in_what_is_clipped():
@@ -92,7 +98,7 @@ def test_there_is_no_noise_in_what_is_clipped():
 
 
 @pytest.mark.parametrize("shape", [(1, 6, 200), (2, 9, 9), (1, 8, 8, 5)])
-def test_too_little_to_tell_is_no_noise(shape):
+def test_too_small_images_have_no_noise(shape):
     assert measured(white(*shape)).tolist() == [0.0] * shape[0]
 
 
@@ -101,7 +107,7 @@ def test_too_little_to_tell_is_no_noise(shape):
 def test_noise_is_in_units_of_the_range_whatever_the_scale(factor, shift, dims):
     image = steps(dims, 32) + 0.3 * white(1, *[32] * dims)
     other = (image + shift) * factor
-    found = [noise(one, RobustScale.of(one), 3) for one in (image, other)]
+    found = [estimate_noise(one, RobustScale.of(one), 3) for one in (image, other)]
     assert torch.allclose(*found, rtol=1e-3)
 
 
@@ -111,7 +117,9 @@ def test_noise_is_the_same_from_all_sides(dims):
     scale = RobustScale.of(image)
     for axis in range(1, dims + 1):
         for other in (image.flip(axis), image.transpose(1, axis).contiguous()):
-            assert torch.equal(noise(other, RobustScale.of(other), 3), noise(image, scale, 3))
+            assert torch.equal(
+                estimate_noise(other, RobustScale.of(other), 3), estimate_noise(image, scale, 3)
+            )
 
 
 @pytest.mark.parametrize("dims", [2, 3])
@@ -120,23 +128,23 @@ def test_gains_are_those_of_white_noise(dims, side):
     image = white(1, *[{2: 300, 3: 60}[dims]] * dims)
     scale = RobustScale(torch.tensor([-10.0]), torch.tensor([10.0]))
     inside = (..., *[slice(5, -5)] * dims)
-    steep = 20 * magnitude(image, scale, side, False)[inside]
+    steep = 20 * gradient_magnitude(image, scale, side, False)[inside]
     assert float(steep.square().mean() / dims) ** 0.5 == pytest.approx(gradient_gain(side, dims), rel=0.1)
-    varied = 400 * variance(image, scale, side, False)[inside]
+    varied = 400 * variance_map(image, scale, side, False)[inside]
     assert float(varied.mean()) == pytest.approx(variance_gain(side, dims), rel=0.1)
 
 
-def test_the_more_noise_the_longer_the_blur():
+def test_more_noise_needs_a_larger_blur():
     image = steps(2, 128)
     sides = []
     for deviation in (0, 0.1, 0.4, 0.8, 1.6, 20):
         seen = image + deviation * white(1, 128, 128)
-        side, left = quietest(seen, RobustScale.of(seen))
-        assert side == LONGEST or float(left.max()) * gradient_gain(side, 2) <= QUIET
+        side, left = choose_blur(seen, RobustScale.of(seen))
+        assert side == MAX_SIDE or float(left.max()) * gradient_gain(side, 2) <= MAX_GRADIENT_NOISE
         sides.append(side)
-    assert sides[0] == sides[1] == 3 and sides == sorted(sides) and sides[-1] == LONGEST
+    assert sides[0] == sides[1] == 3 and sides == sorted(sides) and sides[-1] == MAX_SIDE
     both = torch.cat([image, seen])
-    assert quietest(both, RobustScale.of(both))[0] == LONGEST, "the noisiest channel decides"
+    assert choose_blur(both, RobustScale.of(both))[0] == MAX_SIDE, "the noisiest channel decides"
 
 
 def test_a_higher_threshold_needs_less_blur():

@@ -7,7 +7,7 @@ from ucf_vit.core.errors import UserError
 from ucf_vit.patching.adaptive import AdaptivePatcher, Forest
 
 
-def test_what_no_tree_has_is_padded_and_not_valid() -> None:
+def test_missing_leaves_are_padded_and_invalid() -> None:
     patcher = AdaptivePatcher(tile_size=[32] * 3, patch_size=4, fixed_length=60)
     assert Forest((32, 32, 32)).reachable(60) == 57
     assert not patcher.all_valid

@@ -7,13 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ucf_vit.core.errors import UserError
-from ucf_vit.patching.tiles import Tiling, axis
+from ucf_vit.patching.tiles import Tiling, tile_axis
 
 overlaps = st.one_of(st.sampled_from([0.0, 0.25, 0.5, 0.75, 0.9]), st.floats(0, 1, exclude_max=True))
 
 
 def starts_of(n: int, t: int, overlap: float, use_all: bool) -> list[int]:
-    a = axis(n, t, overlap, use_all)
+    a = tile_axis(n, t, overlap, use_all)
     return [a.start(k) for k in range(a.count)]
 
 

@@ -12,8 +12,8 @@ from tree_oracle import region
 from ucf_vit.core.errors import UserError
 from ucf_vit.patching.tree.cut import cut, cut_labels
 from ucf_vit.patching.tree.forest import Forest
-from ucf_vit.patching.tree.grow import grow, grow_and_drop
-from ucf_vit.patching.tree.paste import paste, paste_labels, place
+from ucf_vit.patching.tree.grow import grow_trees, grow_trees_and_drop
+from ucf_vit.patching.tree.paste import paste, paste_labels, place_on_grid
 
 LINEAR = {2: "bilinear", 3: "trilinear"}
 
@@ -29,9 +29,9 @@ def grown(draw):
     length = draw(st.integers(forest.num_roots, forest.num_cells + 2))
     rule = draw(st.sampled_from(["length", "threshold", "drop"]))
     if rule == "drop":
-        leaves = grow_and_drop(detail, forest, length, 0.5)
+        leaves = grow_trees_and_drop(detail, forest, length, 0.5)
     else:
-        leaves = grow(detail, forest, length, 1.0 if rule == "threshold" else None)
+        leaves = grow_trees(detail, forest, length, 1.0 if rule == "threshold" else None)
     leaves = type(leaves)(leaves.forest, leaves.start, leaves.level, leaves.valid, trees)
     image = torch.randn(2, channels, *forest.space, generator=rng)
     return leaves, image, draw(st.sampled_from([1, 2, 3, 4, 8]))
@@ -114,23 +114,23 @@ def test_labels_by_majority_and_back(case):
 def test_channels_of_a_token_stay_apart():
     """A constant image of (10, 20, 30) gives tokens of 10, 20 and 30."""
     image = torch.tensor([10.0, 20.0, 30.0])[None, :, None, None].expand(1, 3, 32, 32).contiguous()
-    tokens = cut(image, grow(torch.rand(1, 32, 32), Forest((32, 32)), 61), 4)
+    tokens = cut(image, grow_trees(torch.rand(1, 32, 32), Forest((32, 32)), 61), 4)
     assert tokens.shape == (1, 61, 3, 4, 4)
     torch.testing.assert_close(tokens, torch.tensor([10.0, 20.0, 30.0])[:, None, None].expand_as(tokens))
 
 
 @pytest.mark.parametrize("space", [(32, 48), (16, 16, 32)])
-def test_place_is_the_mean_over_each_cell(space):
+def test_features_on_a_grid_are_means_over_boxes(space):
     forest, side = Forest(space), 8
     rng = torch.Generator().manual_seed(1)
     detail = torch.rand(2 * 2, *space, generator=rng)
     detail[..., 16:] = 0
-    leaves = grow(detail, forest, forest.reachable(60))
+    leaves = grow_trees(detail, forest, forest.reachable(60))
     leaves = type(leaves)(forest, leaves.start, leaves.level, leaves.valid, trees=2)
     sizes = set(leaves.size.flatten().tolist())
     assert min(sizes) < side and max(sizes) > side
     features = torch.randn(2, 2 * leaves.length, 5, generator=rng, requires_grad=True)
-    placed = place(features, leaves, side)
+    placed = place_on_grid(features, leaves, side)
     pixels = paste(features.view(2, -1, 5, *[1] * forest.dims), leaves)
     pool = F.avg_pool2d if forest.dims == 2 else F.avg_pool3d
     want = pool(pixels, side).unflatten(1, (2, 5)).mean(dim=1).movedim(1, -1)
@@ -142,19 +142,19 @@ def test_place_is_the_mean_over_each_cell(space):
     torch.testing.assert_close(got, expected, atol=1e-5, rtol=1e-5)
 
 
-def test_place_leaves_holes_empty():
+def test_boxes_without_a_leaf_are_empty():
     forest = Forest((16, 16))
     detail = torch.zeros(1, 16, 16)
     detail[:, :8] = 1
-    leaves = grow_and_drop(detail, forest, 5, 0.0)
-    placed = place(torch.ones(1, 5, 3), leaves, 8)
+    leaves = grow_trees_and_drop(detail, forest, 5, 0.0)
+    placed = place_on_grid(torch.ones(1, 5, 3), leaves, 8)
     share = (leaves.size.float() ** 2).sum() / 16**2
     assert placed.mean() == pytest.approx(float(share))
 
 
 def test_autocast_leaves_tokens_as_they_are():
     forest = Forest((32, 32))
-    leaves, image = grow(torch.rand(1, 32, 32), forest, 61), torch.rand(1, 1, 32, 32)
+    leaves, image = grow_trees(torch.rand(1, 32, 32), forest, 61), torch.rand(1, 1, 32, 32)
     tokens = cut(image, leaves, 4)
     back = paste(tokens, leaves)
     with torch.autocast("cpu", torch.bfloat16):
@@ -164,15 +164,15 @@ def test_autocast_leaves_tokens_as_they_are():
 
 def test_errors_name_the_shapes():
     forest = Forest((16, 16))
-    leaves = grow(torch.rand(2, 16, 16), forest, 13)
+    leaves = grow_trees(torch.rand(2, 16, 16), forest, 13)
     with pytest.raises(UserError, match=r"expected \[2, channels, \*\[16, 16\]\]"):
         cut(torch.rand(3, 1, 16, 16), leaves, 4)
     with pytest.raises(UserError, match="cells of 12 pixels"):
-        place(torch.rand(2, 13, 3), leaves, 12)
+        place_on_grid(torch.rand(2, 13, 3), leaves, 12)
 
 
-def test_weights_made_in_evaluation_serve_training():
-    leaves = grow(torch.rand(1, 48, 48), Forest((48, 48), 3), 64)
+def test_resampling_weights_from_evaluation_work_in_training():
+    leaves = grow_trees(torch.rand(1, 48, 48), Forest((48, 48), 3), 64)
     with torch.inference_mode():
         paste(torch.rand(1, 64, 1, 7, 7), leaves)
     tokens = torch.rand(1, 64, 1, 7, 7, requires_grad=True)
@@ -181,13 +181,13 @@ def test_weights_made_in_evaluation_serve_training():
 
 
 @pytest.mark.parametrize("space", [(48, 80), (16, 32, 16)])
-def test_bands_do_not_show(space, monkeypatch):
+def test_result_does_not_depend_on_bands(space, monkeypatch):
     forest = Forest(space)
     detail = torch.rand(2, *space, generator=torch.Generator().manual_seed(0)) ** 8
     image = torch.rand(2, 3, *space)
 
     def everything():
-        leaves = grow(detail, forest, forest.reachable(100))
+        leaves = grow_trees(detail, forest, forest.reachable(100))
         tokens = cut(image, leaves, 2)
         return (
             leaves.start,
@@ -206,8 +206,8 @@ def test_bands_do_not_show(space, monkeypatch):
     torch.testing.assert_close(image_back, whole[4])
 
 
-def test_gradients_do_not_depend_on_pieces(monkeypatch):
-    leaves = grow(torch.rand(1, 32, 32), Forest((32, 32)), 61)
+def test_gradients_do_not_depend_on_chunks(monkeypatch):
+    leaves = grow_trees(torch.rand(1, 32, 32), Forest((32, 32)), 61)
     tokens = torch.rand(1, 61, 2, 4, 4, requires_grad=True)
     monkeypatch.setattr("ucf_vit.patching.tree.paste.AT_ONCE", 100)
     image = paste(tokens, leaves)

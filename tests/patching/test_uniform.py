@@ -11,7 +11,7 @@ grids = st.lists(st.integers(1, 4), min_size=2, max_size=3)
 
 
 @given(grid=grids, patch=st.integers(1, 5), channels=st.integers(1, 3), batch=st.integers(1, 2))
-def test_there_and_back(grid, patch, channels, batch):
+def test_unpatchify_inverts_patchify(grid, patch, channels, batch):
     image = torch.randn(batch, channels, *(patch * n for n in grid))
     tokens = patchify(image, patch)
     assert tokens.shape == (batch, torch.tensor(grid).prod(), channels * patch ** len(grid))

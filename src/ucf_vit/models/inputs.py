@@ -229,7 +229,7 @@ class TreeInput(Input):
                 "patch_size, fixed_length, separate_channels and in_channels (variables, single_channel)"
             )
         if numbers is not None and self.separate_channels:
-            patches = replace(patches, numbers=torch.tensor(numbers, device=patches.values.device))
+            patches = replace(patches, channel_numbers=torch.tensor(numbers, device=patches.values.device))
         return Cut(patches.values.flatten(2), patches, patches.valid)
 
     def join(self, tokens: Tensor, patches: Patches | None = None) -> Tensor:

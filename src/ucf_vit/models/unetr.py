@@ -17,7 +17,7 @@ from ucf_vit.nn.heads import Head
 from ucf_vit.nn.init import init_weights
 from ucf_vit.nn.unetr_decoder import UnetDecoder
 from ucf_vit.nn.variable_tokens import Kind, Partial
-from ucf_vit.patching.tree.paste import place
+from ucf_vit.patching.tree.paste import place_on_grid
 from ucf_vit.patching.tree.patches import Patches
 from ucf_vit.patching.uniform import PatchGrid
 
@@ -139,7 +139,7 @@ class UNETR(nn.Module):
     def _on_grid(self, tokens: Tensor, patches: Patches | None) -> Tensor:
         """Tokens `[B, L, D]` to `[B, *G, D]`."""
         if patches is not None and self.token_placement == "boxes":
-            return place(tokens, patches.leaves, self.grid.patch_size)
+            return place_on_grid(tokens, patches.leaves, self.grid.patch_size)
         if patches is not None and patches.valid is not None:
             tokens = tokens.masked_fill(~patches.valid[..., None], 0)
         return tokens.unflatten(1, self.grid.shape)

@@ -1,1 +1,1 @@
-"""From images to tokens and back: tiles, uniform patches (`uniform`), adaptive patches (`adaptive`)."""
+"""Images to tokens and back: tiles, uniform patches (`uniform`), adaptive patches (`adaptive`)."""

@@ -1,4 +1,4 @@
-"""How many patches a masked autoencoder sees."""
+"""Number of patches that a masked autoencoder sees."""
 
 from __future__ import annotations
 
@@ -15,5 +15,5 @@ def num_kept(tokens: int, mask_ratio: float) -> int: ...
 @overload
 def num_kept(tokens: Tensor, mask_ratio: float) -> Tensor: ...
 def num_kept(tokens: int | Tensor, mask_ratio: float) -> int | Tensor:
-    """Returns `tokens * (1 - mask_ratio)` as a whole number; of a tensor of numbers of tokens, for each."""
+    """Returns `tokens * (1 - mask_ratio)` as a whole number, elementwise for a tensor of token counts."""
     return part_of(tokens, 1 - mask_ratio)

@@ -1,4 +1,4 @@
-"""Where the tiles of an image lie: pure arithmetic, one tile at a time, never a list of millions."""
+"""Positions of the tiles of an image, computed one tile at a time without a list of all tiles."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ucf_vit.core.rounding import part_of
 
 @dataclass(frozen=True)
 class Axis:
-    """Tiles along one axis of `length` voxels: start k is `k * stride`, the last may end at the border."""
+    """Tiles along an axis of `length` voxels: tile k starts at `k * stride`, the last may end at the end."""
 
     length: int
     tile: int
@@ -20,35 +20,36 @@ class Axis:
     count: int
 
     def start(self, k: int) -> int:
-        """First voxel of tile number `k`; a tile that would pass the border is moved back to it."""
+        """Returns the first voxel of tile number `k`; a tile that would cross the border is moved inside."""
         return min(k * self.stride, max(self.length - self.tile, 0))
 
 
-def axis(length: int, tile: int, overlap: float, use_all: bool) -> Axis:
-    """Starts `range(0, length - tile + 1, tile - part_of(tile, overlap))`.
+def tile_axis(length: int, tile: int, overlap: float, use_all: bool) -> Axis:
+    """Returns the tiles that start at `range(0, length - tile + 1, tile - part_of(tile, overlap))`.
 
-    With `use_all` one more tile ends at the border where a remainder is left. An axis shorter than the tile
-    has the one start 0.
+    With `use_all`, a remainder gets one more tile, which ends at the border. An axis shorter than the tile
+    has one tile, which starts at 0. Raises UserError for lengths below 1 or an overlap outside [0, 1).
     """
     if length < 1 or tile < 1:
         raise UserError(
             f"an axis of {length} voxels can't be cut into tiles of {tile}: both must be at least 1"
         )
     if not 0 <= overlap < 1:
-        raise UserError(f"tile overlap {overlap} is not a share of the tile: expected 0 <= overlap < 1")
+        raise UserError(f"tile overlap {overlap} is not a fraction of the tile: expected 0 <= overlap < 1")
     stride = max(tile - part_of(tile, overlap), 1)
-    room = max(length - tile, 0)
-    count = room // stride + 1
-    if use_all and room % stride:
+    last_start = max(length - tile, 0)
+    count = last_start // stride + 1
+    if use_all and last_start % stride:
         count += 1
     return Axis(length, tile, stride, count)
 
 
 class Tiling:
-    """The tiles of one image of `shape` `[*S]`, numbered in row-major order of their starts.
+    """Tiles of one image of `shape` `[*S]`, numbered in row-major order of their starts.
 
-    `overlap` is the share of a tile that its neighbour repeats; `use_all` adds tiles that end at the border
-    where the regular ones leave a remainder. A size of 1 on the last axis gives the 2D slices of a volume.
+    `overlap` is the fraction of a tile that its neighbour repeats; `use_all` adds tiles that end at the
+    border if the regular ones leave a remainder. A size of 1 on the last axis gives the 2D slices of a
+    volume.
     """
 
     def __init__(
@@ -58,7 +59,7 @@ class Tiling:
             raise UserError(f"an image of shape {tuple(shape)} can't be cut into tiles of {tuple(size)}")
         self.shape = tuple(shape)
         self.size = tuple(size)
-        self.axes = tuple(axis(n, t, overlap, use_all) for n, t in zip(shape, size, strict=True))
+        self.axes = tuple(tile_axis(n, t, overlap, use_all) for n, t in zip(shape, size, strict=True))
         self.counts = tuple(a.count for a in self.axes)
 
     def __len__(self) -> int:
@@ -66,11 +67,11 @@ class Tiling:
 
     @property
     def padded(self) -> bool:
-        """Whether the image is smaller than a tile, so that the reader has to fill up the rest."""
+        """Whether the image is smaller than a tile, so that the reader has to pad it."""
         return any(n < t for n, t in zip(self.shape, self.size, strict=True))
 
     def start(self, tile: int) -> tuple[int, ...]:
-        """First voxel `[*S]` of tile number `tile`."""
+        """Returns the first voxel `[*S]` of tile number `tile`."""
         first: list[int] = []
         for a in reversed(self.axes):
             tile, k = divmod(tile, a.count)
@@ -78,7 +79,7 @@ class Tiling:
         return tuple(reversed(first))
 
     def region(self, tile: int) -> tuple[slice, ...]:
-        """The voxels of tile number `tile`, cut at the border of an image that is smaller than a tile."""
+        """Returns the voxels of tile number `tile`, without those outside an image smaller than a tile."""
         return tuple(
             slice(first, min(first + a.tile, a.length))
             for first, a in zip(self.start(tile), self.axes, strict=True)

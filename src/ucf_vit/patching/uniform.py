@@ -12,7 +12,9 @@ from ucf_vit.core.errors import UserError
 
 
 def patchify(image: Tensor, patch_size: int) -> Tensor:
-    """Cut `[B, C, *S]` into `[B, L, C * p**d]`: patches in row-major order, values ordered (channel, *pixel).
+    """Returns the patches `[B, L, C * p**d]` of `[B, C, *S]`, in row-major order.
+
+    The values of a patch are ordered (channel, *pixel).
 
     Raises UserError if the patch size does not divide every side of the image.
     """
@@ -26,7 +28,7 @@ def patchify(image: Tensor, patch_size: int) -> Tensor:
 
 
 def unpatchify(tokens: Tensor, patch_size: int, space: Sequence[int]) -> Tensor:
-    """Inverse of `patchify`: `[B, L, C * p**d]` to `[B, C, *space]`."""
+    """Returns the image `[B, C, *space]` of patches `[B, L, C * p**d]`: the inverse of `patchify`."""
     grid = _grid(space, patch_size)
     split = tokens.reshape(len(tokens), *grid, -1, *[patch_size] * len(grid))
     channel = 1 + len(grid)
@@ -49,7 +51,7 @@ def _text(space: Sequence[int]) -> str:
 
 @dataclass(frozen=True)
 class PatchGrid:
-    """How a model sees an image: `in_channels` of `tile_size` in patches of `patch_size` pixels a side.
+    """Grid of uniform patches of `patch_size` pixels a side, for images of `in_channels` and `tile_size`.
 
     `tile_size` has two entries for images `[B, C, H, W]`, three for volumes `[B, C, H, W, D]`.
     Raises UserError if it has another number, or if the patch does not divide it.
@@ -80,7 +82,7 @@ class PatchGrid:
         return self.in_channels * self.patch_size ** len(self.tile_size)
 
     def check(self, image: Tensor) -> None:
-        """Raise UserError if the image is not of this grid's shape, `[B, C, *S]`."""
+        """Raises UserError if the image does not have this grid's shape, `[B, C, *S]`."""
         expected = (self.in_channels, *self.tile_size)
         if tuple(image.shape[1:]) != expected:
             raise UserError(
@@ -90,10 +92,10 @@ class PatchGrid:
             )
 
     def split(self, image: Tensor) -> Tensor:
-        """`[B, C, *S]` to `[B, L, C * p**d]`; raises UserError as `check`."""
+        """Returns the patches `[B, L, C * p**d]` of `[B, C, *S]`. Raises UserError as `check` does."""
         self.check(image)
         return patchify(image, self.patch_size)
 
     def join(self, tokens: Tensor) -> Tensor:
-        """`[B, L, K * p**d]` to `[B, K, *S]`, for any number of channels K."""
+        """Returns `[B, K, *S]` for patches `[B, L, K * p**d]` with any number of channels K."""
         return unpatchify(tokens, self.patch_size, self.tile_size)

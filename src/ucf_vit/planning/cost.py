@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ucf_vit.core.errors import UserError
-from ucf_vit.patching.tiles import axis
+from ucf_vit.patching.tiles import tile_axis
 
 Ints = NDArray[np.int64]
 
@@ -60,5 +60,7 @@ def count_tiles(shapes: NDArray[np.integer], size: Sequence[int], overlap: float
     counts = np.ones(len(shapes), np.int64)
     for sides, tile in zip(shapes.T, size, strict=True):
         distinct, inverse = np.unique(sides, return_inverse=True)
-        counts *= np.array([axis(int(n), tile, overlap, use_all).count for n in distinct], np.int64)[inverse]
+        counts *= np.array([tile_axis(int(n), tile, overlap, use_all).count for n in distinct], np.int64)[
+            inverse
+        ]
     return counts

@@ -16,7 +16,7 @@ from ucf_vit.data.loader.whole_items import examples
 from ucf_vit.data.storage.scratch import Scratch
 from ucf_vit.drawing.patched_tile import patched
 from ucf_vit.drawing.patches import Picture, draw_examples, draw_patches, in_words
-from ucf_vit.patching.tree.choose import fitting_tile, usual_length, usual_patch
+from ucf_vit.patching.tree.choose import choose_length, choose_patch_size, choose_tile
 from ucf_vit.patching.tree.forest import Forest
 from ucf_vit.patching.tree.patcher import AdaptivePatcher
 from ucf_vit.train.build import build_patcher
@@ -40,11 +40,11 @@ def picture_of_file(
     """
     image = read_file(path)
     shape = image.shape[1:]
-    tile = fitting_tile(shape, min_leaf, length)
+    tile = choose_tile(shape, min_leaf, length)
     middle = (slice((side - part) // 2, (side + part) // 2) for side, part in zip(shape, tile, strict=True))
-    patch_size = patch_size or usual_patch(tile)
+    patch_size = patch_size or choose_patch_size(tile)
     forest = Forest(tile, min_leaf)
-    kept = forest.reachable(length) if length else usual_length(forest, patch_size)
+    kept = forest.reachable(length) if length else choose_length(forest, patch_size)
     patcher = AdaptivePatcher(
         tile_size=tile,
         patch_size=patch_size,

@@ -1,1 +1,1 @@
-"""Where an image has detail: the maps that the trees of adaptive patching grow by."""
+"""Maps of the detail in an image, which determine where the trees of adaptive patching are split."""

@@ -1,4 +1,4 @@
-"""Detail of an image: its edges as Canny finds them."""
+"""Canny edges as the detail of an image."""
 
 from __future__ import annotations
 
@@ -14,30 +14,36 @@ from torch import Generator, Tensor
 from ucf_vit.core.errors import UserError
 from ucf_vit.patching.detail import slabs
 from ucf_vit.patching.detail.intensity import RobustScale
-from ucf_vit.patching.detail.noise import quietest
-from ucf_vit.patching.detail.per_sample import PerSample, between, kernel_sides, one_of
+from ucf_vit.patching.detail.noise import choose_blur
+from ucf_vit.patching.detail.per_sample import PerSampleDetail, check_kernel_sides, draw_choice, draw_uniform
 
 Plane = NDArray[Any]
 """`[H, W]`."""
 _RAMP = 8 * 255
-"""Sobel's dx where 8 bits rise by their whole range per pixel."""
-_SPARE = 7
-"""How many times the noise in the gradient `canny_high` is to be."""
+"""Sobel's dx of a ramp that rises by the whole 8-bit range per pixel."""
+_HIGH_TO_NOISE = 7
+"""Required ratio of `canny_high` to the noise in the gradient."""
 _EIGHT_BITS = RobustScale(torch.zeros(1), torch.full((1,), 255.0))
 
 
-class Canny(PerSample):
-    """Edges (1, elsewhere 0; uint8) of 2D images after Gaussian smoothing (Canny, 1986, as in OpenCV).
+class Canny(PerSampleDetail):
+    """Edges (1, elsewhere 0; uint8) of 2D images after Gaussian smoothing (Canny 1986, as in OpenCV).
 
-    A uint8 image is taken as it is, another one in 8 bits of its robust range (`RobustScale`). Where one map
-    serves all channels, each pixel has the gradient of the channel in which it is steepest. Of two neighbours
-    that are equally steep, OpenCV takes the first; it is given the image from the ends where more edges
-    start, so that a mirrored image has the mirrored edges.
+    uint8 images are used as they are, others are converted to 8 bits of their robust range (`RobustScale`).
+    If one map serves all channels, each pixel has the gradient of the channel in which it is steepest. Of two
+    equally steep neighbours OpenCV keeps the first; therefore the image is passed to it flipped so that it
+    begins at the ends where more edges start, and a mirrored image gives the mirrored edges. Computed on the
+    CPU.
 
-    `smoothing`: sides of the kernel, one of which is drawn per sample; None: by the noise, which is to be no
-    more than a seventh of `canny_high`, see `quietest`. `canny_low`, `canny_high`: thresholds on |dx| + |dy|
-    of Sobel's 3 x 3 kernels (four times the height of a sharp step, in 8-bit units); one entry is fixed,
-    between two a value is drawn per sample. Computed on the CPU.
+    Args:
+        dims: number of axes; has to be 2.
+        smoothing: sides of the kernel, one of which is drawn per sample; None chooses the side by the noise,
+            which may be at most a seventh of `canny_high`, see `choose_blur`.
+        canny_low, canny_high: thresholds on |dx| + |dy| of Sobel's 3 x 3 kernels (four times the height of a
+            sharp step, in 8-bit units). One entry is a fixed threshold; two are the limits between which a
+            value is drawn per sample.
+
+    Raises UserError for volumes, kernels without a centre, and thresholds out of order.
     """
 
     def __init__(
@@ -48,7 +54,7 @@ class Canny(PerSample):
         canny_high: Sequence[float] = (150,),
     ) -> None:
         _refuse_volumes(dims)
-        self.smoothing = kernel_sides(smoothing)
+        self.smoothing = check_kernel_sides(smoothing)
         self.low, self.high = _limits("canny_low", canny_low), _limits("canny_high", canny_high)
         if self.low[-1] > self.high[0]:
             raise UserError(
@@ -57,44 +63,44 @@ class Canny(PerSample):
             )
 
     def map(self, image: Tensor, rng: Generator | None, separate: bool) -> Tensor:
-        """The edges `[T, H, W]` of one sample `[C, H, W]`."""
+        """Returns the edges `[T, H, W]` of one sample `[C, H, W]`."""
         _refuse_volumes(image.ndim - 1)
         image, device = image.cpu(), image.device
         scale = _EIGHT_BITS if image.dtype == torch.uint8 else RobustScale.of(image)
-        side = None if self.smoothing is None else one_of(self.smoothing, rng)
-        low, high = between(self.low, rng), between(self.high, rng)
+        side = None if self.smoothing is None else draw_choice(self.smoothing, rng)
+        low, high = draw_uniform(self.low, rng), draw_uniform(self.high, rng)
         if side is None:
-            side, _ = quietest(image, scale, limit=high / (_SPARE * _RAMP))
+            side, _ = choose_blur(image, scale, limit=high / (_HIGH_TO_NOISE * _RAMP))
         edges = [_edges(dx, dy, low, high) for dx, dy in _gradients(image, scale, side, separate)]
         return torch.from_numpy(np.stack(edges)).bitwise_and_(1).to(device)
 
 
 def _edges(dx: Plane, dy: Plane, low: float, high: float) -> Plane:
-    """Canny's edges (255, elsewhere 0), from the ends where more of them start; overwrites dx and dy."""
+    """Returns the edges (255, elsewhere 0), starting from the ends with more edges; overwrites dx and dy."""
     strong = cv2.compare(np.abs(dx) + np.abs(dy), high, cv2.CMP_GT)
     lines = (cv2.reduce(strong, along, cv2.REDUCE_SUM, dtype=cv2.CV_32S).ravel().tolist() for along in (1, 0))
     mirrored = [axis for axis, edges in enumerate(lines) if edges < edges[::-1]]
     if not mirrored:
         return cv2.Canny(dx, dy, low, high)
-    how = mirrored[0] if len(mirrored) == 1 else -1
+    flip_code = mirrored[0] if len(mirrored) == 1 else -1
     if len(mirrored) == 1:
-        np.negative(dx, out=dx)  # or dy: their signs say along which diagonal an edge runs, no more
-    edges = cv2.Canny(cv2.flip(dx, how, dx), cv2.flip(dy, how, dy), low, high)
-    return cv2.flip(edges, how, edges)
+        np.negative(dx, out=dx)  # or dy: the signs only determine along which diagonal an edge runs
+    edges = cv2.Canny(cv2.flip(dx, flip_code, dx), cv2.flip(dy, flip_code, dy), low, high)
+    return cv2.flip(edges, flip_code, edges)
 
 
 def _gradients(image: Tensor, scale: RobustScale, side: int, separate: bool) -> NDArray[np.int16]:
-    """Sobel's dx and dy `[T, 2, H, W]` of an image `[C, H, W]` smoothed with a kernel of `side` pixels.
+    """Returns Sobel's dx and dy `[T, 2, H, W]` of an image `[C, H, W]` after a blur of `side` pixels.
 
-    Band by band of rows, so that all that is made on the way stays in the cache.
+    The image is processed in bands of rows, so that intermediate results stay in the cache.
     """
     channels, height, width = image.shape
     whole = np.empty((channels if separate else 1, 2, height, width), np.int16)
-    reach = side // 2 + 1
-    rows = max(slabs.CACHED // (channels * width), 4 * reach)
+    halo = side // 2 + 1
+    rows = max(slabs.SLAB_PIXELS // (channels * width), 4 * halo)
     for first in range(0, height, rows):
-        above = min(first, reach)
-        band = image[:, first - above : first + rows + reach]
+        above = min(first, halo)
+        band = image[:, first - above : first + rows + halo]
         gradients = (_gradient(plane, side) for plane in _eight_bits(band, scale))
         for tree, gradient in enumerate(gradients if separate else [_steepest(gradients)]):
             for axis, plane in enumerate(gradient):
@@ -103,36 +109,36 @@ def _gradients(image: Tensor, scale: RobustScale, side: int, separate: bool) -> 
 
 
 def _eight_bits(image: Tensor, scale: RobustScale) -> Iterator[Plane]:
-    """The planes of an image `[C, H, W]` in 8 bits of the robust range, clamped."""
+    """Yields the planes of an image `[C, H, W]` in 8 bits of the robust range, clamped."""
     if image.dtype == torch.uint8:
         yield from image.numpy()
         return
     capped = torch.minimum(image.float(), scale.high.view(-1, 1, 1)).numpy()
     for plane, low, factor in zip(capped, scale.low.tolist(), scale.factor.tolist(), strict=True):
-        steps = 255 * factor
-        yield cv2.addWeighted(plane, steps, plane, 0.0, -low * steps, dtype=cv2.CV_8U)
+        scale_8_bits = 255 * factor
+        yield cv2.addWeighted(plane, scale_8_bits, plane, 0.0, -low * scale_8_bits, dtype=cv2.CV_8U)
 
 
 def _gradient(plane: Plane, side: int) -> tuple[Plane, Plane]:
-    """Sobel's dx and dy (int16) of a uint8 plane smoothed with a kernel of `side` pixels."""
+    """Returns Sobel's dx and dy (int16) of a uint8 plane smoothed with a kernel of `side` pixels."""
     smooth = cv2.GaussianBlur(plane, (side, side), 0) if side > 1 else plane
     dx, dy = cv2.spatialGradient(smooth, ksize=3, borderType=cv2.BORDER_REPLICATE)
     return dx, dy
 
 
 def _steepest(gradients: Iterator[tuple[Plane, Plane]]) -> tuple[Plane, Plane]:
-    """Pixel by pixel, the gradient of largest |dx| + |dy|; overwrites the first.
+    """Returns the gradient with the largest |dx| + |dy| of each pixel; overwrites the first one.
 
-    This is what `cv2.Canny` does with several channels, in a quarter of the time.
+    `cv2.Canny` computes the same for several channels, but takes four times as long.
     """
     dx, dy = next(gradients)
-    height = np.abs(dx) + np.abs(dy)
+    slope = np.abs(dx) + np.abs(dy)
     for other_dx, other_dy in gradients:
-        other_height = np.abs(other_dx) + np.abs(other_dy)
-        steeper = (other_height > height).view(np.uint8)
-        cv2.copyTo(other_dx, steeper, dx)
-        cv2.copyTo(other_dy, steeper, dy)
-        np.maximum(height, other_height, out=height)
+        other_slope = np.abs(other_dx) + np.abs(other_dy)
+        is_steeper = (other_slope > slope).view(np.uint8)
+        cv2.copyTo(other_dx, is_steeper, dx)
+        cv2.copyTo(other_dy, is_steeper, dy)
+        np.maximum(slope, other_slope, out=slope)
     return dx, dy
 
 

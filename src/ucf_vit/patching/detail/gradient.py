@@ -1,4 +1,4 @@
-"""Detail of an image or volume: how steep it is."""
+"""Magnitude of the gradient as the detail of an image or volume."""
 
 from __future__ import annotations
 
@@ -8,50 +8,51 @@ from collections.abc import Sequence
 import torch
 from torch import Generator, Tensor
 
-from ucf_vit.patching.detail.intensity import RobustScale, above_median
-from ucf_vit.patching.detail.noise import SPARE, gradient_gain, noise, quietest
-from ucf_vit.patching.detail.per_sample import PerSample, kernel_sides, one_of
-from ucf_vit.patching.detail.slabs import FlatGrid, local_map
+from ucf_vit.patching.detail.intensity import RobustScale, subtract_median
+from ucf_vit.patching.detail.noise import NOISE_MARGIN, choose_blur, estimate_noise, gradient_gain
+from ucf_vit.patching.detail.per_sample import PerSampleDetail, check_kernel_sides, draw_choice
+from ucf_vit.patching.detail.slabs import FlatGrid, map_slabs
 
 
-class Gradient(PerSample):
+class Gradient(PerSampleDetail):
     """Magnitude of the gradient (central differences, float32) after Gaussian smoothing, in 2D and 3D.
 
-    Counted from its median over the image, or from 2.5 standard deviations of the image's noise where that is
-    more, so that neither even texture nor noise is detail. All directions count alike. Unit: the channel's
-    robust range (`RobustScale`) per pixel. Where one map serves all channels, each pixel has the magnitude of
-    the channel in which it is largest.
+    The median over the image, or 2.5 standard deviations of the image's noise if that is more, is subtracted,
+    so that neither even texture nor noise counts as detail. The magnitude is isotropic. Unit: the channel's
+    robust range (`RobustScale`) per pixel. If one map serves all channels, each pixel has the magnitude of
+    the channel in which it is largest. Computed on the device of the image.
 
-    `smoothing`: sides of the (binomial) kernel, one of which is drawn per sample; None: by the noise, see
-    `quietest`. Computed where the image is.
+    `smoothing` holds sides of the (binomial) kernel, one of which is drawn per sample; None chooses the side
+    by the noise, see `choose_blur`.
     """
 
     def __init__(self, smoothing: Sequence[int] | None = None) -> None:
-        self.smoothing = kernel_sides(smoothing)
+        self.smoothing = check_kernel_sides(smoothing)
 
     def map(self, image: Tensor, rng: Generator | None, separate: bool) -> Tensor:
-        """The magnitudes that count, `[T, *S]`, of one sample `[C, *S]`."""
+        """Returns the magnitudes above the floor, `[T, *S]`, of one sample `[C, *S]`."""
         scale = RobustScale.of(image)
         if self.smoothing is None:
-            side, left = quietest(image, scale)
+            side, residual_noise = choose_blur(image, scale)
         else:
-            side = one_of(self.smoothing, rng)
-            left = noise(image, scale, side)
-        floor = SPARE * gradient_gain(side, image.ndim - 1) * left
-        return above_median(magnitude(image, scale, side, separate), floor if separate else floor.amax())
+            side = draw_choice(self.smoothing, rng)
+            residual_noise = estimate_noise(image, scale, side)
+        floor = NOISE_MARGIN * gradient_gain(side, image.ndim - 1) * residual_noise
+        magnitudes = gradient_magnitude(image, scale, side, separate)
+        return subtract_median(magnitudes, floor if separate else floor.amax())
 
 
-def magnitude(image: Tensor, scale: RobustScale, side: int, separate: bool) -> Tensor:
-    """Magnitudes `[T, *S]` of the gradient of `image` `[C, *S]`, smoothed with a kernel of `side`."""
+def gradient_magnitude(image: Tensor, scale: RobustScale, side: int, separate: bool) -> Tensor:
+    """Returns the magnitudes `[T, *S]` of the gradient of `image` `[C, *S]` after a blur of `side` pixels."""
     squares = functools.partial(squared_gradient, side=side)
-    return local_map(image, scale, (side + 1) // 2, separate, squares).sqrt_()
+    return map_slabs(image, scale, (side + 1) // 2, separate, squares).sqrt_()
 
 
 def squared_gradient(image: Tensor, side: int) -> Tensor:
-    """Squared magnitude of the gradient of `image` `[C, *S]`, smoothed with a binomial kernel of `side`.
+    """Returns the squared magnitude of the gradient of `image` `[C, *S]`, smoothed with a kernel of `side`.
 
-    Without the border of (side + 1) / 2 pixels that it takes. A mirrored image gives the mirrored map to the
-    last bit.
+    The kernel is binomial. The map lacks a border of (side + 1) / 2 pixels. A mirrored image gives the
+    mirrored map to the last bit.
     """
     grid = FlatGrid(image)
     smooth = grid.smooth(image.flatten(), side)

@@ -1,4 +1,4 @@
-"""What the details have in common: one sample at a time, with options drawn for the sample."""
+"""Base class of details that are computed sample by sample, with options drawn per sample."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from ucf_vit.core.errors import UserError
 from ucf_vit.core.seeds import generator
 
 
-class PerSample(ABC):
-    """A detail whose map of a sample depends on that sample and its key alone, never on the batch."""
+class PerSampleDetail(ABC):
+    """Detail whose map of a sample depends only on the sample and its key, not on the batch."""
 
     def __call__(self, image: Tensor, keys: Tensor | None, separate: bool) -> Tensor:
-        """The maps `[B, T, *S]` of `image` `[B, C, *S]` of any real type, all values >= 0, on its device.
+        """Returns maps `[B, T, *S]` of values >= 0 for `image` `[B, C, *S]` of any real type, on its device.
 
-        T is C if `separate`, else one map serves all channels. `keys` `[B]` int64 seed what is drawn per
-        sample; without them it is the middle of what could be drawn.
+        T is C if `separate`, otherwise 1: one map serves all channels. `keys` `[B]` int64 seed the options
+        that are drawn per sample; without keys each option has its middle value.
         """
         image = image.float() if image.dtype == torch.bool else image
         rngs = [None] * len(image) if keys is None else [generator(key, "detail") for key in keys.tolist()]
@@ -29,11 +29,11 @@ class PerSample(ABC):
 
     @abstractmethod
     def map(self, image: Tensor, rng: Generator | None, separate: bool) -> Tensor:
-        """The maps `[T, *S]` of one sample `[C, *S]`."""
+        """Returns the maps `[T, *S]` of one sample `[C, *S]`."""
 
 
-def kernel_sides(smoothing: Sequence[int] | None) -> tuple[int, ...] | None:
-    """`smoothing` as sides of Gaussian kernels, None as None; UserError unless all are odd and positive."""
+def check_kernel_sides(smoothing: Sequence[int] | None) -> tuple[int, ...] | None:
+    """Returns `smoothing` as a tuple. Raises UserError unless all sides are odd and positive."""
     if smoothing is None:
         return None
     if not smoothing or any(side < 1 or side % 2 == 0 for side in smoothing):
@@ -44,14 +44,14 @@ def kernel_sides(smoothing: Sequence[int] | None) -> tuple[int, ...] | None:
     return tuple(smoothing)
 
 
-def one_of(choices: Sequence[int], rng: Generator | None) -> int:
-    """One of `choices`, all as likely; without `rng` their (lower) median."""
+def draw_choice(choices: Sequence[int], rng: Generator | None) -> int:
+    """Returns one of `choices` with equal probability; without `rng` their (lower) median."""
     if rng is None:
         return statistics.median_low(choices)
     return choices[int(torch.randint(len(choices), (), generator=rng))]
 
 
-def between(limits: Sequence[float], rng: Generator | None) -> float:
-    """A number between the first and the last of `limits`, all as likely; without `rng` the middle."""
-    share = 0.5 if rng is None else float(torch.rand((), generator=rng))
-    return limits[0] + share * (limits[-1] - limits[0])
+def draw_uniform(limits: Sequence[float], rng: Generator | None) -> float:
+    """Returns a uniform number between the first and the last of `limits`; without `rng` the middle."""
+    position = 0.5 if rng is None else float(torch.rand((), generator=rng))
+    return limits[0] + position * (limits[-1] - limits[0])

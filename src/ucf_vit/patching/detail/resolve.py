@@ -1,4 +1,4 @@
-"""Where an image has detail: what the trees of adaptive patching grow by."""
+"""Details by name: functions that map the detail in an image, for the trees of adaptive patching."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from ucf_vit.patching.detail.variance import Variance
 
 
 class Detail(Protocol):
-    """How much there is to see at each pixel."""
+    """Function that measures the detail at each pixel."""
 
     def __call__(self, image: Tensor, keys: Tensor | None, separate: bool) -> Tensor:
-        """Maps `[B, T, *S]`, uint8 or float32 and >= 0, of `image` `[B, C, *S]`, float or uint8.
+        """Returns maps `[B, T, *S]`, uint8 or float32 and >= 0, of `image` `[B, C, *S]`, float or uint8.
 
-        T is C if `separate`, else 1. `keys` `[B]` int64 seed whatever is drawn per sample; None (evaluation)
-        stands for the middle of what could be drawn.
+        T is C if `separate`, otherwise 1. `keys` `[B]` int64 seed the options that are drawn per sample; None
+        (in evaluation) means that each option has its middle value.
         """
 
 
@@ -36,14 +36,14 @@ DETAILS.register("variance")(Variance)
 
 
 def resolve_detail(name: str, dims: int, options: Mapping[str, Any]) -> Detail:
-    """The detail that `name` stands for, for images (`dims` 2) or volumes (3).
+    """Returns the detail called `name`, for images (`dims` 2) or volumes (3).
 
-    "auto" is canny for images and gradient for volumes; "path/to/file.py:function" is a function of the
-    user's own, called as `Detail` is. `options` (`smoothing`, `canny_low`, `canny_high`) go to those that
-    take them. Raises UserError for an unknown name or option values that cannot be.
+    "auto" is canny for images and gradient for volumes; "path/to/file.py:function" is a function of the user
+    with the signature of `Detail`. `options` (`smoothing`, `canny_low`, `canny_high`) are passed to details
+    that have them. Raises UserError for an unknown name or invalid option values.
     """
     if plugins.in_file(name):
-        return InFile(name)
+        return FileDetail(name)
     if name == "auto":
         name = "canny" if dims == 2 else "gradient"
     if name not in DETAILS:
@@ -55,24 +55,24 @@ def resolve_detail(name: str, dims: int, options: Mapping[str, Any]) -> Detail:
     return DETAILS.build(name, {**options, "dims": dims})
 
 
-class InFile:
-    """A user's function `path/to/file.py:function`, its maps checked. Found again by name in other processes.
+class FileDetail:
+    """Detail by a user's function `path/to/file.py:function`, whose maps are checked.
 
-    Raises UserError if the function can't be called as `Detail` is, fails, or returns maps that are of
-    another shape than `Detail` asks for, not finite, or negative.
+    It is pickled by name. Raises UserError if the function can't be called like `Detail`, fails, or returns
+    maps that have the wrong shape, are not finite, or are negative.
     """
 
     def __init__(self, name: str) -> None:
         self.name = name
         self._function: Detail = plugins.load(name, "detail")
-        if not _takes_three(self._function):
+        if not _takes_three_arguments(self._function):
             raise UserError(f"detail {name}: expected a function, called as function(image, keys, separate)")
 
-    def __reduce__(self) -> tuple[type[InFile], tuple[str]]:
-        return InFile, (self.name,)
+    def __reduce__(self) -> tuple[type[FileDetail], tuple[str]]:
+        return FileDetail, (self.name,)
 
     def __call__(self, image: Tensor, keys: Tensor | None, separate: bool) -> Tensor:
-        """As `Detail`."""
+        """Returns the checked maps, see `Detail`."""
         try:
             maps = self._function(image, keys, separate)
         except Exception as error:
@@ -91,8 +91,8 @@ class InFile:
         return maps
 
 
-def _takes_three(function: Any) -> bool:
-    """Whether it can be called with three arguments, as far as its signature tells."""
+def _takes_three_arguments(function: Any) -> bool:
+    """Returns whether a function can be called with three arguments; True if it has no signature."""
     try:
         inspect.signature(function).bind(None, None, None)
     except TypeError:

@@ -1,4 +1,4 @@
-"""Maps of a large image in parts that stay in a processor's cache."""
+"""Maps of a large image, computed in slabs that stay in a processor's cache."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from torch import Tensor
 
 from ucf_vit.patching.detail.intensity import RobustScale
 
-CACHED = 2**18
-"""Pixels of a slab on the CPU; other devices take the image whole."""
+SLAB_PIXELS = 2**18
+"""Number of pixels of a slab on the CPU; on other devices the whole image is one slab."""
 
 
-def slabs(image: Tensor, halo: int) -> Iterator[tuple[slice, Tensor]]:
-    """Parts of `image` `[C, *S]` along its first spatial axis: which rows, and `[C, rows + 2 * halo, ...]`.
+def split_into_slabs(image: Tensor, halo: int) -> Iterator[tuple[slice, Tensor]]:
+    """Yields slabs of `image` `[C, *S]` along its first spatial axis: rows, and `[C, rows + 2 * halo, ...]`.
 
-    The halo on either side is of neighbouring rows; at the border the image goes on as it ends.
+    The halo on either side holds neighbouring rows; at the border the last row is repeated.
     """
     length = image.shape[1]
-    rows = length if image.device.type != "cpu" else max(CACHED * length // image.numel(), 4 * halo, 1)
+    rows = length if image.device.type != "cpu" else max(SLAB_PIXELS * length // image.numel(), 4 * halo, 1)
     for start in range(0, length, rows):
         stop = min(start + rows, length)
         first, last = max(start - halo, 0), min(stop + halo, length)
@@ -32,29 +32,29 @@ def slabs(image: Tensor, halo: int) -> Iterator[tuple[slice, Tensor]]:
         yield slice(start, stop), part
 
 
-def local_map(
+def map_slabs(
     image: Tensor, scale: RobustScale, halo: int, separate: bool, function: Callable[[Tensor], Tensor]
 ) -> Tensor:
-    """A map `[T, *S]` (float32) of `image` `[C, *S]` that depends on a pixel's neighbourhood only.
+    """Returns a map `[T, *S]` (float32) of `image` `[C, *S]` that depends only on a pixel's neighbourhood.
 
-    `function` takes a part of the image on its `scale`, widened by `halo` pixels on each side
-    of each spatial axis, to the part's map, channel by channel. If not `separate`, T is 1 and a pixel has the
-    largest value of its channels.
+    `function` maps a slab of the scaled image, with `halo` more pixels on each side of each spatial axis, to
+    the slab's map, channel by channel. If not `separate`, T is 1 and a pixel has the largest value of its
+    channels.
     """
     maps = torch.empty(len(image) if separate else 1, *image.shape[1:], device=image.device)
     inner = [halo] * 2 * (image.ndim - 2)
-    for rows, part in slabs(image, halo):
-        wide = F.pad(scale(part)[None], [*inner, 0, 0], mode="replicate")[0]
-        found = function(wide.contiguous())
-        maps[:, rows] = found if separate else functools.reduce(torch.maximum, found)
+    for rows, part in split_into_slabs(image, halo):
+        padded = F.pad(scale(part)[None], [*inner, 0, 0], mode="replicate")[0]
+        values = function(padded.contiguous())
+        maps[:, rows] = values if separate else functools.reduce(torch.maximum, values)
     return maps
 
 
 class FlatGrid:
-    """Neighbours in a flattened image `[C, *S]` (contiguous): along an axis they lie a fixed step apart.
+    """Steps between neighbouring pixels in a flattened, contiguous image `[C, *S]`.
 
-    Arithmetic on one long row is faster than on many short ones. What it makes across the ends of rows lies
-    in the border, which `inner` leaves out.
+    Arithmetic on one long row is faster than on many short ones. Values computed across the ends of rows lie
+    in the border, which `inner` removes.
     """
 
     def __init__(self, image: Tensor) -> None:
@@ -64,7 +64,7 @@ class FlatGrid:
         self.diagonal = sum(self.steps)
 
     def smooth(self, values: Tensor, side: int) -> Tensor:
-        """Flat `values` smoothed with a binomial kernel of `side`; they begin (side - 1) / 2 further in."""
+        """Returns flat `values` after a binomial kernel of `side`; they begin (side - 1) / 2 further in."""
         if side > 1:
             for step in self.steps:
                 for _ in range(side - 1):
@@ -73,6 +73,6 @@ class FlatGrid:
         return values
 
     def inner(self, values: Tensor, border: int) -> Tensor:
-        """`[C, *S]` less `border` on each side, of `values` that begin at the first pixel inside it."""
+        """Returns `values`, which begin at the first pixel inside `border`, as `[C, *S]` without border."""
         shape = [self.shape[0], *(side - 2 * border for side in self.shape[1:])]
         return values.as_strided(shape, self.strides)

@@ -1,4 +1,4 @@
-"""Detail of an image or volume: how much its intensities vary nearby."""
+"""Local variance as the detail of an image or volume."""
 
 from __future__ import annotations
 
@@ -8,51 +8,53 @@ from collections.abc import Sequence
 import torch
 from torch import Generator, Tensor
 
-from ucf_vit.patching.detail.intensity import RobustScale, above_median
-from ucf_vit.patching.detail.noise import SPARE, binomial, noise, quietest
-from ucf_vit.patching.detail.per_sample import PerSample, kernel_sides, one_of
-from ucf_vit.patching.detail.slabs import FlatGrid, local_map
+from ucf_vit.patching.detail.intensity import RobustScale, subtract_median
+from ucf_vit.patching.detail.noise import NOISE_MARGIN, binomial, choose_blur, estimate_noise
+from ucf_vit.patching.detail.per_sample import PerSampleDetail, check_kernel_sides, draw_choice
+from ucf_vit.patching.detail.slabs import FlatGrid, map_slabs
 
 
-class Variance(PerSample):
+class Variance(PerSampleDetail):
     """Variance (float32) in the window of 3 pixels a side around each pixel, in 2D and 3D.
 
-    Counted from its median over the image, or from 2.5 times the variance of the image's noise where that is
-    more, so that neither even texture nor noise is detail. Unit: the square of the channel's robust range
-    (`RobustScale`). Where one map serves all channels, each pixel has the variance of the channel in which it
-    is largest.
+    The median over the image, or 2.5 times the variance of the image's noise if that is more, is subtracted,
+    so that neither even texture nor noise counts as detail. Unit: the square of the channel's robust range
+    (`RobustScale`). If one map serves all channels, each pixel has the variance of the channel in which it is
+    largest. Computed on the device of the image.
 
-    `smoothing`: sides of a (binomial) blur before, one of which is drawn per sample; None: none, or what the
-    noise asks for, see `quietest`. Computed where the image is.
+    `smoothing` holds sides of a (binomial) blur before, one of which is drawn per sample; None chooses the
+    blur by the noise, which may be no blur at all, see `choose_blur`.
     """
 
     def __init__(self, smoothing: Sequence[int] | None = None) -> None:
-        self.smoothing = kernel_sides(smoothing)
+        self.smoothing = check_kernel_sides(smoothing)
 
     def map(self, image: Tensor, rng: Generator | None, separate: bool) -> Tensor:
-        """The variances that count, `[T, *S]`, of one sample `[C, *S]`."""
+        """Returns the variances above the floor, `[T, *S]`, of one sample `[C, *S]`."""
         scale = RobustScale.of(image)
         if self.smoothing is None:
-            side, left = quietest(image, scale, shortest=1)
+            side, residual_noise = choose_blur(image, scale, shortest=1)
         else:
-            side = one_of(self.smoothing, rng)
-            left = noise(image, scale, side)
-        floor = SPARE * variance_gain(side, image.ndim - 1) * left.square()
-        return above_median(variance(image, scale, side, separate), floor if separate else floor.amax())
+            side = draw_choice(self.smoothing, rng)
+            residual_noise = estimate_noise(image, scale, side)
+        floor = NOISE_MARGIN * variance_gain(side, image.ndim - 1) * residual_noise.square()
+        variances = variance_map(image, scale, side, separate)
+        return subtract_median(variances, floor if separate else floor.amax())
 
 
-def variance(image: Tensor, scale: RobustScale, side: int, separate: bool) -> Tensor:
-    """The variances `[T, *S]` of `image` `[C, *S]`, smoothed with a kernel of `side`."""
-    varies = functools.partial(local_variance, side=side)
-    return local_map(image, scale, (side + 1) // 2, separate, varies)
+def variance_map(image: Tensor, scale: RobustScale, side: int, separate: bool) -> Tensor:
+    """Returns the variances `[T, *S]` of `image` `[C, *S]`, smoothed with a kernel of `side`."""
+    function = functools.partial(local_variance, side=side)
+    return map_slabs(image, scale, (side + 1) // 2, separate, function)
 
 
 def local_variance(image: Tensor, side: int) -> Tensor:
-    """Variance in windows of 3 a side of `image` `[C, *S]`, smoothed with a binomial kernel of `side`.
+    """Returns the variance in windows of 3 a side of `image` `[C, *S]`, smoothed with a kernel of `side`.
 
-    Without the border of (side + 1) / 2 pixels that it takes. Axis by axis by the law of total variance, mean
-    of variances plus variance of means: a sum of squares, so never negative and blind to a shift. What lies
-    opposite each other is added first, so that a mirrored image gives the mirrored map to the last bit.
+    The kernel is binomial. The map lacks a border of (side + 1) / 2 pixels. It is computed axis by axis by
+    the law of total variance, as mean of variances plus variance of means: a sum of squares, which is never
+    negative and does not change with an offset. Opposite values are added first, so that a mirrored image
+    gives the mirrored map to the last bit.
     """
     grid = FlatGrid(image)
     mean = grid.smooth(image.flatten(), side)
@@ -68,15 +70,16 @@ def local_variance(image: Tensor, side: int) -> Tensor:
 
 @functools.cache
 def variance_gain(side: int, dims: int) -> float:
-    """Mean variance in windows of 3 a side of white noise of 1, smoothed with a binomial kernel of `side`.
+    """Returns the mean variance in windows of 3 a side of unit white noise after a binomial kernel of `side`.
 
-    That of a pixel less that of the mean over the window.
+    It is the variance of a pixel minus the variance of the mean over the window.
     """
-    smooth = binomial(side)
-    apart = [float((smooth[step:] * smooth[: len(smooth) - step]).sum()) for step in range(3)]
-    return apart[0] ** dims - ((3 * apart[0] + 4 * apart[1] + 2 * apart[2]) / 9) ** dims
+    kernel = binomial(side)
+    covariances = [float((kernel[step:] * kernel[: len(kernel) - step]).sum()) for step in range(3)]
+    of_mean = (3 * covariances[0] + 4 * covariances[1] + 2 * covariances[2]) / 9
+    return covariances[0] ** dims - of_mean**dims
 
 
 def _triples(values: Tensor, step: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Each value that has two neighbours `step` away: the one before, itself, the one after."""
+    """Returns the neighbour before, the value, and the neighbour after, `step` apart, where both exist."""
     return values[: -2 * step], values[step:-step], values[2 * step :]

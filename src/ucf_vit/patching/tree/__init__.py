@@ -1,5 +1,5 @@
-"""Adaptive patching: small patches where there is detail; quadtree and octree are one 2^d-tree.
+"""Adaptive patching with quadtrees and octrees: small patches where there is detail.
 
-What a library's user needs is in `ucf_vit.patching.adaptive`; nothing is imported here, since a config needs
-`forest` alone, without torch.
+The public functions are in `ucf_vit.patching.adaptive`. Nothing is imported here, since configs only need
+`forest`, which works without torch.
 """

@@ -1,4 +1,4 @@
-"""Square and cubic blocks out of images and into them, and their resampling."""
+"""Square and cubic blocks of images: reading, writing, summing and resampling."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-AT_ONCE = 2**20
-"""Numbers worked on at once on a CPU: more leave the cache, and what is in between takes fresh memory."""
+CACHED_ELEMENTS = 2**20
+"""Number of elements processed at a time on a CPU, so that intermediate results stay in the cache."""
 
 
 def take_blocks(image: Tensor, row: Tensor, start: Tensor, side: int) -> Tensor:
-    """Blocks `[M, C, side, ...]` of images `[R, C, *S]`, the block m from image `row[m]` at `start[m]`.
+    """Returns blocks `[M, C, side, ...]` of images `[R, C, *S]`; block m is at `start[m]` in image `row[m]`.
 
-    `start` `[M, d]` is in multiples of `side`, which divides the sides of the image. Whole rows of pixels are
-    copied: several times faster than indexing pixels.
+    `start` `[M, d]` holds multiples of `side`, which divides the sides of the image. Whole rows of pixels are
+    copied, which is several times faster than indexing pixels.
     """
     lines = image.reshape(-1, side)
     numbers = _line_numbers(image.shape, row, start, side)
@@ -25,14 +25,14 @@ def take_blocks(image: Tensor, row: Tensor, start: Tensor, side: int) -> Tensor:
 
 
 def put_blocks(image: Tensor, row: Tensor, start: Tensor, blocks: Tensor) -> None:
-    """Write blocks into a contiguous image, in place; the inverse of `take_blocks`."""
+    """Writes blocks into a contiguous image, in place; the inverse of `take_blocks`."""
     side = blocks.shape[-1]
     numbers = _line_numbers(image.shape, row, start, side)
     image.view(-1, side).index_copy_(0, numbers.flatten(), blocks.reshape(-1, side))
 
 
 def _line_numbers(shape: torch.Size, row: Tensor, start: Tensor, side: int) -> Tensor:
-    """Numbers `[M, C * side**(d - 1)]` of the lines of `side` pixels that make up the blocks."""
+    """Returns the numbers `[M, C * side**(d - 1)]` of the lines of `side` pixels that form the blocks."""
     space = [*shape[2:-1], shape[-1] // side]
     strides = [math.prod(space[axis + 1 :]) for axis in range(len(space))]
     first = row * (shape[1] * math.prod(space)) + start[:, -1] // side
@@ -44,25 +44,26 @@ def _line_numbers(shape: torch.Size, row: Tensor, start: Tensor, side: int) -> T
 
 
 def halve(image: Tensor) -> Tensor:
-    """Means over blocks of 2 a side, `[R, C, *S]` to `[R, C, *(S / 2)]`."""
+    """Returns the means over blocks of 2 a side, `[R, C, *S]` to `[R, C, *(S / 2)]`."""
     sums = block_sums(image.flatten(0, 1), 2)
     return sums.mul_(0.5 ** (image.ndim - 2)).unflatten(0, image.shape[:2])
 
 
 def block_sums(x: Tensor, factor: int, dtype: torch.dtype | None = None) -> Tensor:
-    """Sums over blocks of `factor` a side, `[N, *S]` to `[N, *(S / factor)]`, computed in `dtype`.
+    """Returns sums over blocks of `factor` a side, `[N, *S]` to `[N, *(S / factor)]`, computed in `dtype`.
 
-    Pairs are added first; of values >= 0 no sum is smaller than one that it holds, floats included, and the
-    sums of a mirrored map are the same. A large map is worked on in bands that stay in the cache.
+    Pairs are added first. Thus a sum of values >= 0 is never smaller than a sum over a part of the block,
+    also in floating point, and the sums of a mirrored map are the same. A large map is processed in bands
+    that stay in the cache.
     """
     dtype = dtype or x.dtype
     length = x.shape[1] // factor
-    rows = length if x.device.type != "cpu" else max(1, AT_ONCE * length // x.numel())
+    rows = length if x.device.type != "cpu" else max(1, CACHED_ELEMENTS * length // x.numel())
     if rows >= length:
         return _block_sums(x.to(dtype), factor)
     sums = x.new_empty(len(x), *(side // factor for side in x.shape[1:]), dtype=dtype)
-    for band, its_sums in zip(x.split(rows * factor, dim=1), sums.split(rows, dim=1), strict=True):
-        its_sums.copy_(_block_sums(band.to(dtype), factor))
+    for band, band_sums in zip(x.split(rows * factor, dim=1), sums.split(rows, dim=1), strict=True):
+        band_sums.copy_(_block_sums(band.to(dtype), factor))
     return sums
 
 
@@ -81,28 +82,28 @@ def _block_sums(x: Tensor, factor: int) -> Tensor:
 
 
 def resample(blocks: Tensor, side: int, undo: bool = False) -> Tensor:
-    """Blocks `[M, C, s, ...]` brought to `side`: area average down, linear interpolation up.
+    """Returns blocks `[M, C, s, ...]` resampled to `side`: down by area average, up by linear interpolation.
 
-    With `undo`, down is the least-squares inverse of the interpolation up instead, so that what was brought
-    up comes back as it was. Autocast does not reduce the precision.
+    With `undo`, down is the least-squares inverse of the interpolation instead, which restores blocks that
+    were interpolated. Autocast does not reduce the precision.
     """
     before, dims = blocks.shape[-1], blocks.ndim - 2
     if before == side:
         return blocks
     matrix = _resampling(before, side, undo, blocks.device).to(blocks.dtype)
-    together = 2 if before <= 4 else 1  # axes in one product: very small products are slow
-    last = torch.kron(matrix, matrix) if together == 2 else matrix
+    joint_axes = 2 if before <= 4 else 1  # axes resampled in one product: very small products are slow
+    last = torch.kron(matrix, matrix) if joint_axes == 2 else matrix
     with torch.autocast(blocks.device.type, enabled=False):
-        lines = blocks.reshape(-1, before**together) @ last.T
-        for _ in range(dims - together):
+        lines = blocks.reshape(-1, before**joint_axes) @ last.T
+        for _ in range(dims - joint_axes):
             lines = (matrix @ lines.view(-1, before, lines.shape[1])).flatten(1)
     return lines.view(*blocks.shape[:2], *[side] * dims)
 
 
 @lru_cache(maxsize=256)
-@torch.inference_mode(False)  # made in evaluation, it serves training as well
+@torch.inference_mode(False)  # cached weights from evaluation have to work in training as well
 def _resampling(before: int, after: int, undo: bool, device: torch.device) -> Tensor:
-    """Weights `[after, before]` of resampling along one axis."""
+    """Returns the weights `[after, before]` of resampling along one axis."""
     if after > before:
         identity = torch.eye(before, dtype=torch.float64)[:, None]
         weights = F.interpolate(identity, size=after, mode="linear")[:, 0].T

@@ -1,4 +1,4 @@
-"""Which leaves a tile can have: integer arithmetic alone, without tensors."""
+"""Geometry of the trees of a tile: roots, levels and numbers of leaves, in integer arithmetic."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from ucf_vit.core.errors import UserError
 
 @dataclass(frozen=True)
 class Forest:
-    """Equal square or cubic roots that cover a tile, each of which is split in halves along all axes.
+    """Square or cubic roots of equal size that cover a tile; a node is split in halves along all axes.
 
-    A root is the largest block of side `min_leaf * 2**depth` that divides all sides of the tile, so that a
-    tile need not be a power of two: 48 x 32 with smallest leaves of 2 has 3 x 2 roots of side 16. Cells are
-    the smallest leaves. Leaves are in Z-order (Morton 1966): root by root in row-major order, and within a
-    node the children in row-major order.
+    The side of a root is the largest `min_leaf * 2**depth` that divides all sides of the tile, so that a tile
+    need not be a power of two: 48 x 32 with smallest leaves of 2 has 3 x 2 roots of side 16. Cells are the
+    smallest leaves. Leaves are in Z-order (Morton 1966): roots in row-major order, and the children of a node
+    in row-major order.
 
     Args:
         space: sides of the tile in pixels, 2 entries for images and 3 for volumes.
         min_leaf: side of the smallest leaf in pixels; divides every side of the tile.
 
-    Raises UserError if it does not.
+    Raises UserError if the smallest leaf does not divide the tile.
     """
 
     space: tuple[int, ...]
@@ -48,18 +48,18 @@ class Forest:
 
     @property
     def branches(self) -> int:
-        """Children of a split node, 2**d."""
+        """Number of children of a split node, 2**d."""
         return 2**self.dims
 
     @cached_property
     def depth(self) -> int:
-        """Splits from a root to the smallest leaf."""
+        """Number of splits from a root to the smallest leaf."""
         cells = math.gcd(*self.space) // self.min_leaf
         return (cells & -cells).bit_length() - 1
 
     @cached_property
     def sizes(self) -> tuple[int, ...]:
-        """Side of a leaf in pixels by level: from a root, level 0, to the smallest leaf, level `depth`."""
+        """Side of a leaf in pixels by level, from a root (level 0) to the smallest leaf (level `depth`)."""
         return tuple(self.min_leaf * 2 ** (self.depth - level) for level in range(self.depth + 1))
 
     @property
@@ -69,32 +69,32 @@ class Forest:
 
     @property
     def grid(self) -> tuple[int, ...]:
-        """Roots along each axis."""
+        """Number of roots along each axis."""
         return tuple(side // self.root for side in self.space)
 
     @property
     def num_roots(self) -> int:
-        """Roots of the tile, R."""
+        """Number of roots of the tile, R."""
         return math.prod(self.grid)
 
     @property
     def num_cells(self) -> int:
-        """Smallest leaves of the tile, the most leaves that it can have."""
+        """Number of cells, which is the largest number of leaves that the tile can have."""
         return self.num_roots * self.branches**self.depth
 
     @property
     def num_inner(self) -> int:
-        """Nodes that can be split."""
+        """Number of nodes that can be split."""
         return (self.num_cells - self.num_roots) // (self.branches - 1)
 
     def first_node(self, level: int) -> int:
-        """Number of a level's first node where the nodes of all levels are numbered one after the other."""
+        """Returns the number of a level's first node; nodes are numbered level by level."""
         return self.num_roots * (self.branches**level - 1) // (self.branches - 1)
 
     def splits(self, length: int) -> int:
-        """How many splits give at most `length` leaves, each of which makes `2**d - 1` more.
+        """Returns the largest number of splits that give at most `length` leaves; each adds `2**d - 1`.
 
-        Raises UserError if the roots alone are more.
+        Raises UserError if there are more than `length` roots.
         """
         if length < self.num_roots:
             raise UserError(
@@ -105,5 +105,8 @@ class Forest:
         return min((length - self.num_roots) // (self.branches - 1), self.num_inner)
 
     def reachable(self, length: int) -> int:
-        """The largest number of leaves, up to `length`, that the tile can have. UserError as `splits`."""
+        """Returns the largest number of leaves, up to `length`, that the tile can have.
+
+        Raises UserError if there are more than `length` roots.
+        """
         return self.num_roots + self.splits(length) * (self.branches - 1)

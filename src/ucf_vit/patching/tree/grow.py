@@ -1,10 +1,10 @@
-"""From a map of detail to leaves, for a whole batch at once.
+"""Growth of trees from maps of detail, for a whole batch at once.
 
-The rule is greedy: split the leaf that holds most detail until there are enough leaves. A child never holds
-more than its parent, so what the greedy loop splits are the K nodes with most detail of all nodes that can be
-split, with ties in favour of the coarser node and then of the first in row-major order. No loop is needed.
-Each axis is counted from the end where more of the smallest nodes that can be split hold detail, so that a
-mirrored map gives the mirrored leaves.
+The rule is greedy: split the leaf with most detail until there are enough leaves. A child never has more
+detail than its parent, so a greedy loop splits exactly the K nodes with most detail among all nodes that can
+be split. Ties go to the coarser node, then to the first in row-major order. A top-k therefore replaces the
+loop. Each axis is counted from the end at which more of the smallest nodes that can be split have detail, so
+that a mirrored map gives the mirrored leaves.
 """
 
 from __future__ import annotations
@@ -23,49 +23,51 @@ from ucf_vit.patching.tree.forest import Forest
 from ucf_vit.patching.tree.leaves import Leaves, z_order
 
 
-def grow(detail: Tensor, forest: Forest, length: int, threshold: float | None = None) -> Leaves:
-    """Split the leaf with most detail until there are `length` leaves.
+def grow_trees(detail: Tensor, forest: Forest, length: int, threshold: float | None = None) -> Leaves:
+    """Returns the leaves of trees grown by splitting the leaf with most detail until there are `length`.
 
-    `detail` `[N, *S]`, integer or float, is not negative; each of the N trees is grown by itself. With
-    `threshold`, only leaves that hold more than that are split. There are exactly `length` leaves, all valid,
-    unless the threshold or the number of cells ends it before, or no number of splits gives `length` (a split
-    makes 2**d - 1 more): then the rest is not valid. UserError as `Forest.splits`.
+    `detail` `[N, *S]`, integer or float, is not negative; each of the N trees is grown on its own. With
+    `threshold`, only leaves with more detail than that are split. All `length` leaves are valid, unless the
+    threshold or the number of cells ends the growth earlier, or no number of splits gives `length` (a split
+    adds 2**d - 1 leaves): then the remaining ones are invalid. Raises UserError as `Forest.splits` and
+    `sum_nodes` do.
     """
-    totals = node_totals(detail, forest)
-    split = _most(totals, forest.splits(length), forest)
+    totals = sum_nodes(detail, forest)
+    split = _top_nodes(totals, forest.splits(length), forest)
     if threshold is not None:
         split &= totals > threshold
     leaves = _leaves_of(split, forest)
     if threshold is None and leaves.length == length:
         return replace(leaves, valid=None)
-    return _fitted(leaves, length)
+    return _pad(leaves, length)
 
 
-def grow_and_drop(
+def grow_trees_and_drop(
     detail: Tensor, forest: Forest, length: int, threshold: float, keys: Tensor | None = None
 ) -> Leaves:
-    """Split every leaf that holds more than `threshold`; of too many leaves, keep `length` at random.
+    """Returns the leaves of trees in which every leaf with more detail than `threshold` is split.
 
-    The rule of Zhang et al. 2024 (adaptive patch framework). What is dropped leaves holes in the image; it is
-    a function of `keys` `[N]` int64 (None: the same for all).
+    If there are more than `length` leaves, `length` of them are kept at random: the rule of Zhang et al. 2024
+    (adaptive patch framework). Dropped leaves leave holes in the image. The choice is a function of `keys`
+    `[N]` int64; without keys it is the same for all trees.
     """
-    leaves = _leaves_of(node_totals(detail, forest) > threshold, forest)
+    leaves = _leaves_of(sum_nodes(detail, forest) > threshold, forest)
     if leaves.length <= length:
-        return _fitted(leaves, length)
-    kept = torch.zeros_like(leaves.level, dtype=torch.bool)
-    for row, there in enumerate((leaves.size > 0).sum(dim=1).tolist()):
-        stream = generator(0 if keys is None else int(keys[row]), "drop")
-        kept[row, torch.randperm(there, generator=stream)[:length].to(kept.device)] = True
-    numbers, valid = _row_numbers(kept)
+        return _pad(leaves, length)
+    selected = torch.zeros_like(leaves.level, dtype=torch.bool)
+    for row, num_leaves in enumerate((leaves.size > 0).sum(dim=1).tolist()):
+        rng = generator(0 if keys is None else int(keys[row]), "drop")
+        selected[row, torch.randperm(num_leaves, generator=rng)[:length].to(selected.device)] = True
+    numbers, valid = _nonzero_columns(selected)
     start = leaves.start.gather(1, numbers[..., None].expand(-1, -1, forest.dims))
-    return _fitted(Leaves(forest, start, leaves.level.gather(1, numbers), valid), length)
+    return _pad(Leaves(forest, start, leaves.level.gather(1, numbers), valid), length)
 
 
-def node_totals(detail: Tensor, forest: Forest) -> Tensor:
-    """Detail of all nodes that can be split, `[N, num_inner]`: coarse levels first, each in row-major order.
+def sum_nodes(detail: Tensor, forest: Forest) -> Tensor:
+    """Returns the detail in all nodes that can be split, `[N, num_inner]`: by level, in row-major order.
 
-    Integers are summed as integers, and floats so that no child can exceed its parent. Raises UserError if
-    the map has another shape than the tile, or values that are not finite or too large to be summed.
+    Integers are summed as integers, and floats so that no child exceeds its parent. Raises UserError if the
+    map does not have the shape of the tile, or if values are not finite or too large to be summed.
     """
     if detail.ndim != 1 + forest.dims or tuple(detail.shape[1:]) != forest.space:
         raise UserError(
@@ -76,7 +78,7 @@ def node_totals(detail: Tensor, forest: Forest) -> Tensor:
         if levels:
             levels.append(block_sums(levels[-1], 2))
         else:
-            levels.append(block_sums(detail, 2 * forest.min_leaf, _type_of_sums(detail)))
+            levels.append(block_sums(detail, 2 * forest.min_leaf, _sum_dtype(detail)))
     if not levels:
         return detail.new_empty(len(detail), 0)
     if not torch.isfinite(levels[-1]).all():
@@ -87,30 +89,32 @@ def node_totals(detail: Tensor, forest: Forest) -> Tensor:
     return torch.cat([sums.flatten(1) for sums in reversed(levels)], dim=1)
 
 
-def _type_of_sums(detail: Tensor) -> torch.dtype:
+def _sum_dtype(detail: Tensor) -> torch.dtype:
     if detail.dtype.is_floating_point:
         return detail.dtype if detail.dtype == torch.float64 else torch.float32
     largest = torch.iinfo(detail.dtype).max if detail.dtype != torch.bool else 1
     return torch.int32 if largest * detail[0].numel() < 2**31 else torch.int64
 
 
-def _most(totals: Tensor, count: int, forest: Forest) -> Tensor:
-    """Which nodes are the first `count` in the order of falling totals, `[N, num_inner]`; ties as above."""
+def _top_nodes(totals: Tensor, count: int, forest: Forest) -> Tensor:
+    """Returns a mask `[N, num_inner]` of the `count` nodes with the largest totals; ties as defined above."""
     if count == 0:
         return torch.zeros_like(totals, dtype=torch.bool)
-    least = totals.topk(count, dim=1, sorted=False).values.amin(dim=1, keepdim=True)
-    above, equal = totals > least, totals == least
-    room = count - above.sum(dim=1, keepdim=True)
-    if bool((equal.sum(dim=1, keepdim=True) == room).all()):
+    # topk leaves the choice among equal totals open. All nodes above the smallest selected total are taken,
+    # and of those equal to it the first ones by level and position.
+    smallest = totals.topk(count, dim=1, sorted=False).values.amin(dim=1, keepdim=True)
+    above, equal = totals > smallest, totals == smallest
+    num_ties = count - above.sum(dim=1, keepdim=True)
+    if bool((equal.sum(dim=1, keepdim=True) == num_ties).all()):
         return above | equal
-    order = torch.stack([_order(forest, end, totals.device) for end in _ends(totals, forest)])
+    order = torch.stack([_order(forest, flips, totals.device) for flips in _flips(totals, forest)])
     first = equal.gather(1, order)
-    first &= first.cumsum(dim=1, dtype=torch.int32) <= room
-    return above | first.gather(1, order)
+    first &= first.cumsum(dim=1, dtype=torch.int32) <= num_ties
+    return above | first.gather(1, order)  # `order` is its own inverse
 
 
-def _ends(totals: Tensor, forest: Forest) -> list[tuple[bool, ...]]:
-    """For each tree and axis whether nodes are counted from its end."""
+def _flips(totals: Tensor, forest: Forest) -> list[tuple[bool, ...]]:
+    """Returns for each tree and axis whether nodes are counted from the end of the axis."""
     smallest = totals[:, forest.first_node(forest.depth - 1) :] > 0
     grid = smallest.view(-1, *(count << (forest.depth - 1) for count in forest.grid))
     axes = range(1, grid.ndim)
@@ -119,9 +123,9 @@ def _ends(totals: Tensor, forest: Forest) -> list[tuple[bool, ...]]:
 
 
 @lru_cache(maxsize=8)
-def _order(forest: Forest, ends: tuple[bool, ...], device: torch.device) -> Tensor:
-    """Numbers of the nodes that can be split, counted from the ends, `[num_inner]`; its own inverse."""
-    axes = [axis for axis, end in enumerate(ends) if end]
+def _order(forest: Forest, flips: tuple[bool, ...], device: torch.device) -> Tensor:
+    """Returns the order `[num_inner]` of nodes that can be split with axes flipped; it is its own inverse."""
+    axes = [axis for axis, flip in enumerate(flips) if flip]
     levels = []
     for level in range(forest.depth):
         numbers = torch.arange(forest.first_node(level), forest.first_node(level + 1), device=device)
@@ -130,53 +134,54 @@ def _order(forest: Forest, ends: tuple[bool, ...], device: torch.device) -> Tens
 
 
 def _leaves_of(split: Tensor, forest: Forest) -> Leaves:
-    """Leaves of trees in which the nodes `split` `[N, num_inner]` bool are split, in Z-order.
+    """Returns the leaves, in Z-order, of trees whose nodes `split` `[N, num_inner]` bool are split.
 
-    As many as the largest of the trees has; those that a smaller one lacks are not valid.
+    There are as many as in the largest of the trees; the surplus ones of smaller trees are invalid. Leaves
+    are the roots and the children of split nodes that are not split themselves.
     """
-    parents, there = _row_numbers(split)
-    levels, places = _locate(parents, forest)
-    children = (2 * places[:, :, None] + _grid((2,) * forest.dims, split.device)).flatten(1, 2)
+    parents, exists = _nonzero_columns(split)
+    parent_level, parent_position = _locate(parents, forest)
+    children = (2 * parent_position[:, :, None] + _grid((2,) * forest.dims, split.device)).flatten(1, 2)
     roots = _grid(forest.grid, split.device).expand(len(split), -1, -1)
-    level = F.pad((levels + 1).repeat_interleave(forest.branches, dim=1), (forest.num_roots, 0))
-    place = torch.cat([roots, children], dim=1)
-    there = F.pad(there.repeat_interleave(forest.branches, dim=1), (forest.num_roots, 0), value=True)
-    leaf = there & ~_look_up(split, level, place, forest)
-    cells = place << (forest.depth - level)[..., None]
-    order = z_order(cells, forest).masked_fill_(~leaf, forest.num_cells).argsort(dim=1)
+    level = F.pad((parent_level + 1).repeat_interleave(forest.branches, dim=1), (forest.num_roots, 0))
+    position = torch.cat([roots, children], dim=1)
+    exists = F.pad(exists.repeat_interleave(forest.branches, dim=1), (forest.num_roots, 0), value=True)
+    is_leaf = exists & ~_is_split(split, level, position, forest)
+    cells = position << (forest.depth - level)[..., None]
+    order = z_order(cells, forest).masked_fill_(~is_leaf, forest.num_cells).argsort(dim=1)
     order = order[:, : forest.num_roots + parents.shape[1] * (forest.branches - 1)]
     start = (cells * forest.min_leaf).gather(1, order[..., None].expand(-1, -1, forest.dims))
-    return Leaves(forest, start, level.gather(1, order), leaf.gather(1, order))
+    return Leaves(forest, start, level.gather(1, order), is_leaf.gather(1, order))
 
 
-def _row_numbers(mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Column numbers of the True entries of each row, `[N, K]`, and which of the K there are."""
+def _nonzero_columns(mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns the columns of the True entries of each row, `[N, K]`, and a mask of those that exist."""
     counts = mask.sum(dim=1)
     columns = mask.nonzero()[:, 1]
-    there = torch.arange(int(counts.amax()), device=mask.device) < counts[:, None]
-    return torch.zeros_like(there, dtype=torch.int64).masked_scatter_(there, columns), there
+    exists = torch.arange(int(counts.amax()), device=mask.device) < counts[:, None]
+    return torch.zeros_like(exists, dtype=torch.int64).masked_scatter_(exists, columns), exists
 
 
 def _locate(nodes: Tensor, forest: Forest) -> tuple[Tensor, Tensor]:
-    """Level `[N, K]` of nodes given by number, and coordinates `[N, K, d]` on the grid of that level."""
+    """Returns level `[N, K]` of nodes given by number, and coordinates `[N, K, d]` on that level's grid."""
     firsts = _first_nodes(forest, nodes.device)
     level = torch.bucketize(nodes, firsts[1:], right=True)
-    rest = nodes - firsts[level]
-    place = torch.empty(*nodes.shape, forest.dims, dtype=torch.int64, device=nodes.device)
+    remainder = nodes - firsts[level]
+    position = torch.empty(*nodes.shape, forest.dims, dtype=torch.int64, device=nodes.device)
     for axis in range(forest.dims - 1, -1, -1):
         side = forest.grid[axis] << level
-        place[..., axis] = rest % side
-        rest = rest // side
-    return level, place
+        position[..., axis] = remainder % side
+        remainder = remainder // side
+    return level, position
 
 
-def _look_up(split: Tensor, level: Tensor, place: Tensor, forest: Forest) -> Tensor:
-    """Whether nodes given by level `[N, K]` and coordinates `[N, K, d]` are split."""
+def _is_split(split: Tensor, level: Tensor, position: Tensor, forest: Forest) -> Tensor:
+    """Returns whether nodes given by level `[N, K]` and coordinates `[N, K, d]` are split."""
     if not forest.depth:
         return torch.zeros_like(level, dtype=torch.bool)
     number = torch.zeros_like(level)
     for axis, count in enumerate(forest.grid):
-        number = number * (count << level) + place[..., axis]
+        number = number * (count << level) + position[..., axis]
     inner = level < forest.depth
     number = (number + _first_nodes(forest, level.device)[level]) * inner
     return split.gather(1, number) & inner
@@ -184,18 +189,18 @@ def _look_up(split: Tensor, level: Tensor, place: Tensor, forest: Forest) -> Ten
 
 @lru_cache(maxsize=64)
 def _grid(sides: tuple[int, ...], device: torch.device) -> Tensor:
-    """Coordinates of all points of a grid in row-major order, `[prod(sides), d]`."""
+    """Returns the coordinates of all points of a grid in row-major order, `[prod(sides), d]`."""
     return torch.cartesian_prod(*(torch.arange(side, device=device) for side in sides))
 
 
 @lru_cache(maxsize=64)
 def _first_nodes(forest: Forest, device: torch.device) -> Tensor:
-    """Number of the first node of each level, smallest leaves included, `[depth + 1]`."""
+    """Returns the number of the first node of each level, including the smallest leaves, `[depth + 1]`."""
     return torch.tensor([forest.first_node(level) for level in range(forest.depth + 1)], device=device)
 
 
-def _fitted(leaves: Leaves, length: int) -> Leaves:
-    """The same leaves, and more up to `length` that are not valid: start and level of all such are 0."""
+def _pad(leaves: Leaves, length: int) -> Leaves:
+    """Returns the leaves padded to `length` with invalid ones; start and level of invalid leaves are 0."""
     missing = length - leaves.length
     valid = leaves.valid if leaves.valid is not None else torch.ones_like(leaves.level, dtype=torch.bool)
     return replace(

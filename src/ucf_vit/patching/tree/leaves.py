@@ -1,4 +1,4 @@
-"""The leaves of a batch of trees."""
+"""Leaves of a batch of trees."""
 
 from __future__ import annotations
 
@@ -15,9 +15,13 @@ from ucf_vit.patching.tree.forest import Forest
 class Leaves:
     """L leaves in Z-order for each of N trees; N = B samples of T trees each, sample by sample.
 
-    `start` `[N, L, d]` int64 is the first pixel of a leaf, `level` `[N, L]` int64 how often its root was
-    split to reach it, `valid` `[N, L]` bool which leaves are there; None says that all are. Leaves that are
-    not come last; `grow` gives them start and level 0.
+    Args:
+        forest: geometry of the trees.
+        start: `[N, L, d]` int64, first pixel of each leaf.
+        level: `[N, L]` int64, number of splits from the root to the leaf.
+        valid: `[N, L]` bool, False for padding, which comes last and has start and level 0; None if there is
+            no padding.
+        trees: T.
     """
 
     forest: Forest
@@ -28,28 +32,28 @@ class Leaves:
 
     @property
     def length(self) -> int:
-        """L, leaves per tree."""
+        """L, number of leaves per tree."""
         return self.level.shape[1]
 
     @cached_property
     def size(self) -> Tensor:
-        """Side of each leaf in pixels, `[N, L]` int64; 0 where it is not valid."""
+        """Side of each leaf in pixels, `[N, L]` int64; 0 for invalid leaves."""
         size = torch.tensor(self.forest.sizes, device=self.level.device)[self.level]
         return size if self.valid is None else size * self.valid
 
     @property
     def center(self) -> Tensor:
-        """Centre of each leaf in pixels, `[N, L, d]` float32; the first pixel reaches from 0 to 1."""
+        """Centre of each leaf in pixels, `[N, L, d]` float32; the first pixel extends from 0 to 1."""
         return self.start + self.size[..., None] / 2
 
     @cached_property
-    def first(self) -> Tensor:
-        """Z-order number of each leaf's first cell, `[N, L]` int64; `num_cells` where it is not valid."""
+    def first_cell(self) -> Tensor:
+        """Z-order number of each leaf's first cell, `[N, L]` int64; `num_cells` for invalid leaves."""
         first = z_order(self.start // self.forest.min_leaf, self.forest)
         return first if self.valid is None else first.masked_fill(~self.valid, self.forest.num_cells)
 
     def to(self, device: torch.device | str) -> Leaves:
-        """The same leaves on `device`."""
+        """Returns the leaves on `device`."""
         return replace(
             self,
             start=self.start.to(device, non_blocking=True),
@@ -59,7 +63,7 @@ class Leaves:
 
 
 def z_order(cells: Tensor, forest: Forest) -> Tensor:
-    """Z-order numbers `[...]` int64 of the smallest leaves with coordinates `[..., d]` int64."""
+    """Returns the Z-order numbers `[...]` int64 of cells with coordinates `[..., d]` int64."""
     number = torch.zeros_like(cells[..., 0])
     for axis, count in enumerate(forest.grid):
         number = number * count + (cells[..., axis] >> forest.depth)
@@ -72,7 +76,7 @@ def z_order(cells: Tensor, forest: Forest) -> Tensor:
 
 @lru_cache(maxsize=64)
 def _spread_table(dims: int, bits: int, device: torch.device) -> Tensor:
-    """Every number of so many bits with its bit k moved to bit `dims * k`, `[2**bits]` int64."""
+    """Returns all numbers of `bits` bits with bit k moved to bit `dims * k`, `[2**bits]` int64."""
     table = torch.zeros(1, dtype=torch.int64, device=device)
     for bit in range(bits):
         table = torch.cat([table, table + (1 << dims * bit)])

@@ -1,4 +1,4 @@
-"""Adaptive patching of a batch of images: detail, trees, tokens."""
+"""Adaptive patcher for a batch of images: detail, trees, tokens."""
 
 from __future__ import annotations
 
@@ -13,30 +13,31 @@ from ucf_vit.core.errors import UserError
 from ucf_vit.patching.detail.resolve import resolve_detail
 from ucf_vit.patching.tree.cut import cut
 from ucf_vit.patching.tree.forest import Forest
-from ucf_vit.patching.tree.grow import grow, grow_and_drop
+from ucf_vit.patching.tree.grow import grow_trees, grow_trees_and_drop
 from ucf_vit.patching.tree.leaves import Leaves
 from ucf_vit.patching.tree.patches import Patches
 
 
 class AdaptivePatcher:
-    """Images or volumes to `fixed_length` tokens, small where there is detail (Zhang et al. 2024).
+    """Patcher of images or volumes into `fixed_length` tokens by their detail (Zhang et al. 2024).
 
     Args:
         tile_size: sides of an image in pixels, 2 entries for images and 3 for volumes.
         patch_size: side of a token in pixels.
         fixed_length: L, tokens per tree.
         min_leaf: side of the smallest leaf in pixels.
-        split_rule: "length": split the leaf with most detail until there are L; "threshold": split leaves
-            that hold more than `split_threshold`, and what is missing to L is not valid.
-        split_threshold: sum of detail over a leaf: edge pixels for canny, see the detail for others.
-        split_overflow: what the threshold rule does when it would make more than L leaves. "coarsen": split
-            those with most detail until there are L; "drop": leave out leaves at random, as published.
+        split_rule: "length" splits the leaf with most detail until there are L; "threshold" splits leaves
+            with more detail than `split_threshold` and pads to L with invalid leaves.
+        split_threshold: sum of detail over a leaf: number of edge pixels for canny; for the unit of others
+            see the detail.
+        split_overflow: action of the threshold rule if it would make more than L leaves. "coarsen" splits
+            those with most detail until there are L; "drop" drops leaves at random, as published.
         separate_channels: one tree per channel, each token of one channel.
         detail, detail_smoothing, canny_low, canny_high: see `resolve_detail`.
 
-    A tree has as many leaves as its splits make, `Forest.reachable(fixed_length)`; what is missing to L is
-    not valid (a config refuses other lengths). Raises UserError where the roots alone are more than L, the
-    smallest leaf does not divide the tile, or an option of the detail cannot be.
+    A tree has `Forest.reachable(fixed_length)` leaves and is padded to L with invalid ones (a config accepts
+    only lengths that need no padding). Raises UserError if there are more than L roots, if the smallest leaf
+    does not divide the tile, or for an invalid option of the detail.
     """
 
     def __init__(
@@ -67,7 +68,7 @@ class AdaptivePatcher:
 
     @property
     def all_valid(self) -> bool:
-        """Whether every tree has `length` leaves, whatever the image, so that none needs a mask."""
+        """Whether every tree has `length` valid leaves for any image, so that no mask is needed."""
         return self.threshold is None and self.forest.reachable(self.length) == self.length
 
     @property
@@ -76,15 +77,16 @@ class AdaptivePatcher:
         return getattr(self.detail, "name", type(self.detail).__name__.lower())
 
     def __call__(self, image: Tensor, keys: Tensor | None = None) -> Patches:
-        """Patches of images `[B, C, *S]`; see `grow` for `keys` `[B]` and errors."""
+        """Returns the patches of images `[B, C, *S]`; see `grow` for `keys` `[B]` and errors."""
         return self.cut(image, self.grow(image, keys))
 
     @torch.no_grad()
     def grow(self, image: Tensor, keys: Tensor | None = None) -> Leaves:
-        """Leaves of images `[B, C, *S]`, on their device.
+        """Returns the leaves of images `[B, C, *S]`, on their device.
 
-        What is random is a function of `keys` `[B]`; without them, as in evaluation, it has its middle value.
-        Raises UserError if there is no image, or the images are of another size than the tile.
+        Everything random is a function of `keys` `[B]`; without keys, as in evaluation, random options have
+        their middle value. Raises UserError if there is no image, or if the images do not have the size of
+        the tile.
         """
         return self.grow_on(self.detail_of(image, keys), keys)
 
@@ -100,14 +102,14 @@ class AdaptivePatcher:
         trees = detail.shape[1]
         detail = detail.flatten(0, 1)
         if self.threshold is None or not self.drops:
-            leaves = grow(detail, self.forest, self.length, self.threshold)
+            leaves = grow_trees(detail, self.forest, self.length, self.threshold)
         else:
             tree_keys = None if keys is None else keys.repeat_interleave(trees)
-            leaves = grow_and_drop(detail, self.forest, self.length, self.threshold, tree_keys)
+            leaves = grow_trees_and_drop(detail, self.forest, self.length, self.threshold, tree_keys)
         return replace(leaves, trees=trees)
 
     def cut(self, image: Tensor, leaves: Leaves) -> Patches:
-        """Patches of images `[B, C, *S]` along leaves that were grown before."""
+        """Returns the patches of images `[B, C, *S]` along leaves from `grow`."""
         return Patches(cut(image, leaves, self.patch_size), leaves)
 
     def _check(self, image: Tensor) -> None:

@@ -1,4 +1,4 @@
-"""What models take in place of an image with adaptive patching."""
+"""Input of models with adaptive patching: tokens and their leaves."""
 
 from __future__ import annotations
 
@@ -12,23 +12,26 @@ from ucf_vit.patching.tree.leaves import Leaves
 
 @dataclass(frozen=True)
 class Patches:
-    """Tokens of B images and where they come from.
+    """Tokens of B images and the leaves that they were cut from.
 
-    `values` is `[B, T * L, C / T, *P]`: L tokens of all C channels from one tree, or with one tree per
-    channel (T = C) the tokens of the first channel, then those of the second, and so on. `numbers` `[T]`
-    int64 says which channels these are; None: 0 to T - 1.
+    Args:
+        values: `[B, T * L, C / T, *P]`, L tokens of all C channels from one tree, or with one tree per
+        channel
+            (T = C) the tokens of the first channel, then those of the second, and so on.
+        leaves: leaves of the B * T trees.
+        channel_numbers: `[T]` int64, numbers of the channels that the trees belong to; None for 0 to T - 1.
     """
 
     values: Tensor
     leaves: Leaves
-    numbers: Tensor | None = None
+    channel_numbers: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.values)
 
     @property
     def valid(self) -> Tensor | None:
-        """Which tokens are there, `[B, T * L]` bool; None: all."""
+        """Mask of valid tokens, `[B, T * L]` bool; None if all are valid."""
         return None if self.leaves.valid is None else self.leaves.valid.view(len(self), -1)
 
     @property
@@ -38,19 +41,19 @@ class Patches:
 
     @property
     def size(self) -> Tensor:
-        """Side in pixels of the leaf of each token, `[B, T * L]` int64; 0 where there is none."""
+        """Side in pixels of the leaf of each token, `[B, T * L]` int64; 0 for invalid tokens."""
         return self.leaves.size.view(len(self), -1)
 
     @property
     def channel(self) -> Tensor:
-        """Number of each token's channel where each has a tree of its own, else 0; `[T * L]` int64."""
-        trees = self.numbers
-        if trees is None:
-            trees = torch.arange(self.leaves.trees, device=self.values.device)
-        return trees.repeat_interleave(self.leaves.length)
+        """Channel number of each token if every channel has its own tree, otherwise 0; `[T * L]` int64."""
+        numbers = self.channel_numbers
+        if numbers is None:
+            numbers = torch.arange(self.leaves.trees, device=self.values.device)
+        return numbers.repeat_interleave(self.leaves.length)
 
     def to(self, device: torch.device | str) -> Patches:
-        """The same patches on `device`."""
-        numbers = None if self.numbers is None else self.numbers.to(device)
+        """Returns the patches on `device`."""
+        numbers = None if self.channel_numbers is None else self.channel_numbers.to(device)
         values = self.values.to(device, non_blocking=True)
-        return replace(self, values=values, leaves=self.leaves.to(device), numbers=numbers)
+        return replace(self, values=values, leaves=self.leaves.to(device), channel_numbers=numbers)
