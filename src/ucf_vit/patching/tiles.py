@@ -12,7 +12,7 @@ from ucf_vit.core.rounding import part_of
 
 @dataclass(frozen=True)
 class Axis:
-    """Tiles along an axis of `length` voxels: tile k starts at `k * stride`, the last may end at the end."""
+    """Tiles along an axis of `length` voxels: tile k starts at `k * stride`, or earlier at the end."""
 
     length: int
     tile: int
