@@ -10,8 +10,17 @@ from hypothesis import strategies as st
 
 from ucf_vit.config.check import diffusion
 from ucf_vit.core.errors import UserError
-from ucf_vit.diffusion import add_noise, levels_of, sample, schedule, snr_weight, solve, target, timesteps
-from ucf_vit.diffusion.schedule import FEWEST
+from ucf_vit.diffusion import (
+    add_noise,
+    levels_from_signal,
+    make_schedule,
+    prediction_target,
+    sample,
+    sampling_timesteps,
+    snr_weight,
+    split_mixture,
+)
+from ucf_vit.diffusion.schedule import MIN_STEPS
 
 KINDS = ("epsilon", "v", "clean")
 BETAS = {"linear": "linear", "cosine": "squaredcos_cap_v2"}
@@ -43,9 +52,9 @@ SAMPLES = {
 """Of diffusers 0.42, in 25 steps with `guess`, clipped: DDIMScheduler (eta 0) and DDPMScheduler (eta 1)."""
 
 
-def test_signal_is_that_of_diffusers_without_diffusers() -> None:
+def test_signal_equals_recorded_values_of_diffusers() -> None:
     for (kind, steps), known in SIGNAL.items():
-        signal = schedule(kind, steps)
+        signal = make_schedule(kind, steps)
         for step, value in known.items():
             assert signal[step].item() == pytest.approx(value, rel=2e-5, abs=1e-6), (kind, steps, step)
 
@@ -53,7 +62,7 @@ def test_signal_is_that_of_diffusers_without_diffusers() -> None:
 @pytest.mark.parametrize("kind", ["linear", "cosine"])
 @pytest.mark.parametrize("steps", [50, 100, 1000, 1234])
 def test_last_step_is_noise_and_signal_only_falls(kind: str, steps: int) -> None:
-    signal = schedule(kind, steps)
+    signal = make_schedule(kind, steps)
     assert signal.shape == (steps,)
     assert (signal.diff() < 0).all()
     assert 0 < signal[-1] < 1e-4
@@ -61,26 +70,26 @@ def test_last_step_is_noise_and_signal_only_falls(kind: str, steps: int) -> None
 
 
 @given(kind=st.sampled_from(KINDS), step=st.integers(0, 199), seed=st.integers(0, 99))
-def test_solving_undoes_mixing(kind: str, step: int, seed: int) -> None:
+def test_split_mixture_inverts_mixing(kind: str, step: int, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     clean, noise = torch.randn(2, 3, 4, 5, dtype=torch.float64, generator=generator)
-    levels = levels_of(schedule("cosine", 200)[step].expand(3))
+    levels = levels_from_signal(make_schedule("cosine", 200)[step].expand(3))
     mixture = add_noise(clean, noise, levels)
-    found = solve(kind, target(kind, clean, noise, levels), mixture, levels)
+    found = split_mixture(kind, prediction_target(kind, clean, noise, levels), mixture, levels)
     torch.testing.assert_close(found, (clean, noise), rtol=1e-6, atol=1e-6)
 
 
-def test_v_is_that_of_the_paper() -> None:
-    levels = levels_of(torch.tensor([0.64]))
-    assert target("v", torch.tensor([2.0]), torch.tensor([5.0]), levels).item() == pytest.approx(
+def test_v_target_follows_its_definition() -> None:
+    levels = levels_from_signal(torch.tensor([0.64]))
+    assert prediction_target("v", torch.tensor([2.0]), torch.tensor([5.0]), levels).item() == pytest.approx(
         0.8 * 5 - 0.6 * 2
     )
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_min_snr_weights_agree_in_clean_values(kind: str) -> None:
-    signal, largest = schedule("linear", 100), 5.0
-    weight = snr_weight(kind, levels_of(signal), largest)
+    signal, largest = make_schedule("linear", 100), 5.0
+    weight = snr_weight(kind, levels_from_signal(signal), largest)
     snr = signal / (1 - signal)
     share_of_squared_error = {"epsilon": snr, "v": snr + 1, "clean": torch.ones_like(snr)}[kind]
     torch.testing.assert_close(weight * share_of_squared_error, snr.clamp(max=largest))
@@ -89,7 +98,7 @@ def test_min_snr_weights_agree_in_clean_values(kind: str) -> None:
 @given(total=st.integers(1, 1500), share=st.floats(0, 1))
 def test_sampling_begins_at_the_last_step_and_only_falls(total: int, share: float) -> None:
     steps = max(1, round(share * total))
-    found = timesteps(total, steps)
+    found = sampling_timesteps(total, steps)
     assert len(found) == steps
     assert found[0] == total - 1
     assert all(a > b >= 0 for a, b in itertools.pairwise(found))
@@ -98,15 +107,15 @@ def test_sampling_begins_at_the_last_step_and_only_falls(total: int, share: floa
 @pytest.mark.parametrize("steps", [0, 11, -1])
 def test_impossible_numbers_of_steps_are_refused(steps: int) -> None:
     with pytest.raises(UserError, match="expected 1 to 10"):
-        timesteps(10, steps)
+        sampling_timesteps(10, steps)
     with pytest.raises(UserError, match="linear needs 25 or more; cosine takes any"):
-        schedule("linear", 24)
+        make_schedule("linear", 24)
     with pytest.raises(UserError, match="use linear or cosine"):
-        schedule("sine", 100)
+        make_schedule("sine", 100)
 
 
-def test_a_perfect_denoiser_finds_the_only_image_there_is() -> None:
-    image, signal = torch.rand(2, 1, 4, 4) * 2 - 1, schedule("linear", 100)
+def test_a_perfect_denoiser_returns_the_only_image() -> None:
+    image, signal = torch.rand(2, 1, 4, 4) * 2 - 1, make_schedule("linear", 100)
 
     def denoise(x: torch.Tensor, step: int) -> tuple[torch.Tensor, torch.Tensor]:
         return image, (x - signal[step].sqrt() * image) / (1 - signal[step]).sqrt()
@@ -114,13 +123,19 @@ def test_a_perfect_denoiser_finds_the_only_image_there_is() -> None:
     start = torch.randn(2, 1, 4, 4)
     for eta in (0.0, 0.5, 1.0):
         found = sample(
-            denoise, start, signal, timesteps(100, 7), eta, lambda i: torch.randn_like(start), clip=True
+            denoise,
+            start,
+            signal,
+            sampling_timesteps(100, 7),
+            eta,
+            lambda i: torch.randn_like(start),
+            clip=True,
         )
         torch.testing.assert_close(found, image.to(found))
 
 
 @pytest.mark.parametrize("case", SAMPLES, ids=str)
-def test_samples_are_those_of_diffusers_without_diffusers(case: tuple[str, str, float]) -> None:
+def test_samples_equal_recorded_values_of_diffusers(case: tuple[str, str, float]) -> None:
     found = sample_of(*case, clip=True)
     torch.testing.assert_close(found[0, 0, 0, :3].tolist(), SAMPLES[case], rtol=0, atol=1e-6)
 
@@ -135,7 +150,9 @@ def test_noise_levels_equal_diffusers(kind: str) -> None:
     diffusers = pytest.importorskip("diffusers")
     for steps in (1000, 250, 40):
         theirs = diffusers.DDPMScheduler(steps, 0.1 / steps, 20 / steps, BETAS[kind])
-        torch.testing.assert_close(theirs.alphas_cumprod, schedule(kind, steps).float(), rtol=2e-5, atol=1e-6)
+        torch.testing.assert_close(
+            theirs.alphas_cumprod, make_schedule(kind, steps).float(), rtol=2e-5, atol=1e-6
+        )
 
 
 @pytest.mark.parametrize("clip", [False, True])
@@ -153,7 +170,7 @@ def test_samples_equal_ddim_of_diffusers(schedule_kind: str, kind: str, eta: flo
         prediction_type={"epsilon": "epsilon", "v": "v_prediction", "clean": "sample"}[kind],
         timestep_spacing="trailing",
     )
-    theirs.alphas_cumprod = schedule(schedule_kind, 1000)
+    theirs.alphas_cumprod = make_schedule(schedule_kind, 1000)
     compare(theirs, schedule_kind, kind, eta, clip, {"eta": eta, "use_clipped_model_output": True})
 
 
@@ -172,7 +189,7 @@ def test_with_eta_1_samples_equal_ddpm_of_diffusers(schedule_kind: str, kind: st
         prediction_type={"epsilon": "epsilon", "v": "v_prediction", "clean": "sample"}[kind],
         timestep_spacing="trailing",
     )
-    theirs.alphas_cumprod = schedule(schedule_kind, 1000)
+    theirs.alphas_cumprod = make_schedule(schedule_kind, 1000)
     compare(theirs, schedule_kind, kind, 1.0, clip, {})
 
 
@@ -193,18 +210,18 @@ def start() -> torch.Tensor:
 
 
 def sample_of(schedule_kind: str, kind: str, eta: float, clip: bool) -> torch.Tensor:
-    signal, generator = schedule(schedule_kind, 1000), torch.Generator().manual_seed(1)
+    signal, generator = make_schedule(schedule_kind, 1000), torch.Generator().manual_seed(1)
     return sample(
-        lambda x, step: solve(kind, guess(x, step), x, levels_of(signal[step])),
+        lambda x, step: split_mixture(kind, guess(x, step), x, levels_from_signal(signal[step])),
         start(),
         signal,
-        timesteps(1000, 25),
+        sampling_timesteps(1000, 25),
         eta,
         lambda i: torch.randn(2, 1, 6, 6, dtype=torch.float64, generator=generator),
         clip,
     )
 
 
-def test_the_config_knows_how_few_steps_a_schedule_can_have() -> None:
-    assert FEWEST["linear"] == diffusion.FEWEST_LINEAR
-    assert FEWEST["cosine"] == 1
+def test_config_and_schedule_agree_on_the_smallest_number_of_steps() -> None:
+    assert MIN_STEPS["linear"] == diffusion.FEWEST_LINEAR
+    assert MIN_STEPS["cosine"] == 1

@@ -1,18 +1,25 @@
-"""Diffusion as arithmetic: how noise rises, what a network is asked for, how samples come back from noise."""
+"""Arithmetic of diffusion: noise schedules, prediction targets and sampling, without networks."""
 
-from ucf_vit.diffusion.process import Prediction, add_noise, levels_of, snr_weight, solve, target
-from ucf_vit.diffusion.sampler import sample, timesteps
-from ucf_vit.diffusion.schedule import ScheduleKind, schedule
+from ucf_vit.diffusion.process import (
+    Prediction,
+    add_noise,
+    levels_from_signal,
+    prediction_target,
+    snr_weight,
+    split_mixture,
+)
+from ucf_vit.diffusion.sampler import sample, sampling_timesteps
+from ucf_vit.diffusion.schedule import ScheduleKind, make_schedule
 
 __all__ = [
     "Prediction",
     "ScheduleKind",
     "add_noise",
-    "levels_of",
+    "levels_from_signal",
     "sample",
-    "schedule",
+    "make_schedule",
     "snr_weight",
-    "solve",
-    "target",
-    "timesteps",
+    "split_mixture",
+    "prediction_target",
+    "sampling_timesteps",
 ]

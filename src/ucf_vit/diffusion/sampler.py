@@ -1,4 +1,4 @@
-"""From noise to samples, in any number of steps."""
+"""Sampling from noise in any number of steps."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ import torch
 from torch import Tensor
 
 from ucf_vit.core.errors import UserError
-from ucf_vit.diffusion.process import levels_of, noise_of
+from ucf_vit.diffusion.process import levels_from_signal, recover_noise
 
 Denoise = Callable[[Tensor, int], tuple[Tensor, Tensor]]
-"""Of a mixture `[B, ...]` after a step (number from 0), its clean values and its noise."""
+"""Maps a mixture `[B, ...]` and its step (number from 0) to its clean values and its noise."""
 
 
-def timesteps(total: int, steps: int) -> list[int]:
-    """Numbers of the training's steps that sampling visits, from the last, which is noise, downwards.
+def sampling_timesteps(total: int, steps: int) -> list[int]:
+    """Returns the training steps that sampling visits, in descending order from the last, which is noise.
 
-    Evenly spaced from the end ("trailing": Lin et al. 2024). Raises UserError unless 1 <= steps <= total.
+    They are evenly spaced from the end ("trailing": Lin et al. 2024). Raises UserError unless
+    1 <= steps <= total.
     """
     if not 1 <= steps <= total:
         raise UserError(
@@ -32,26 +33,34 @@ def sample(
     signal: Tensor,
     steps: Sequence[int],
     eta: float,
-    fresh: Callable[[int], Tensor],
+    draw_noise: Callable[[int], Tensor],
     clip: bool,
 ) -> Tensor:
-    """Samples like `start` `[B, ...]`, which is standard normal noise.
+    """Returns samples `[B, ...]` for standard normal noise `start` `[B, ...]`.
 
-    Denoising diffusion implicit models (Song et al. 2021): with eta 0 a sample is a function of its start;
-    with eta 1 every step adds as much fresh noise as the denoising diffusion model of Ho et al. (2020) with
-    its smaller variance does. `signal` `[T]` is the schedule, `steps` what `timesteps` says, `fresh(i)` the
-    noise `[B, ...]` of the i-th of them, asked for only where it is used. `clip`: clean values are in -1..1.
+    Denoising diffusion implicit models (Song et al. 2021). With `eta` 0 a sample is a function of its start;
+    with `eta` 1 every step adds as much noise as in the denoising diffusion model of Ho et al. (2020) with
+    the smaller of its two variances.
+
+    Args:
+        denoise: estimates clean values and noise of a mixture.
+        start: noise to start from.
+        signal: schedule `[T]`, see `make_schedule`.
+        steps: steps to visit, see `sampling_timesteps`.
+        eta: fraction of the noise that is drawn anew.
+        draw_noise: returns the noise `[B, ...]` for the i-th of `steps`; called only for steps that use it.
+        clip: whether to clamp clean values to [-1, 1].
     """
     x = start
     for i, step in enumerate(steps):
-        here = signal[step]
-        after = signal[steps[i + 1]] if i + 1 < len(steps) else torch.ones_like(here)
+        current = signal[step]
+        following = signal[steps[i + 1]] if i + 1 < len(steps) else torch.ones_like(current)
         clean, noise = denoise(x, step)
         if clip:
             clean = clean.clamp(-1, 1)
-            noise = noise_of(x, clean, levels_of(here))
-        variance = eta**2 * (1 - after) / (1 - here) * (1 - here / after)
-        x = after.sqrt().item() * clean + (1 - after - variance).clamp(min=0).sqrt().item() * noise
+            noise = recover_noise(x, clean, levels_from_signal(current))
+        variance = eta**2 * (1 - following) / (1 - current) * (1 - current / following)
+        x = following.sqrt().item() * clean + (1 - following - variance).clamp(min=0).sqrt().item() * noise
         if variance > 0:
-            x = x + variance.sqrt().item() * fresh(i)
+            x = x + variance.sqrt().item() * draw_noise(i)
     return x

@@ -44,7 +44,7 @@ class Denoising(Task):
 
     Args:
         model: a DiffusionVIT.
-        num_time_steps, noise_schedule: see `ucf_vit.diffusion.schedule`.
+        num_time_steps, noise_schedule: see `ucf_vit.diffusion.make_schedule`.
         prediction: what the model says, see `ucf_vit.diffusion.Prediction`.
         min_snr: largest signal-to-noise ratio that counts (Min-SNR weighting), 0: every step counts the same.
         conditions: names of the values of what samples are told beside their step: "class", their label, and
@@ -71,8 +71,8 @@ class Denoising(Task):
         patcher: AdaptivePatcher | None = None,
     ) -> None:
         super().__init__(model, patcher)
-        self.signal = diffusion.schedule(noise_schedule, num_time_steps)
-        self.levels = diffusion.levels_of(self.signal).float()
+        self.signal = diffusion.make_schedule(noise_schedule, num_time_steps)
+        self.levels = diffusion.levels_from_signal(self.signal).float()
         self.prediction: Prediction = prediction
         self.min_snr = min_snr
         self.conditions = {name: tuple(values) for name, values in (conditions or {}).items()}
@@ -201,7 +201,7 @@ class Denoising(Task):
             denoise,
             fresh("start"),
             self.signal,
-            diffusion.timesteps(len(self.signal), steps),
+            diffusion.sampling_timesteps(len(self.signal), steps),
             eta,
             lambda i: fresh(f"step {i}"),
             clip=bool(self.unit_range),
@@ -222,7 +222,7 @@ class Denoising(Task):
             labels = labels.masked_fill(~batch.drawn["told"], -1)
         noisy = diffusion.add_noise(clean, noise, levels)
         said = self._say(noisy, batch.drawn["time"], Given(labels, patches, batch.variables))
-        wanted = diffusion.target(self.prediction, clean, noise, levels)
+        wanted = diffusion.prediction_target(self.prediction, clean, noise, levels)
         error = (said.float() - wanted.float()).square()
         if self.min_snr:
             weight = diffusion.snr_weight(self.prediction, levels, self.min_snr).to(error)
@@ -246,7 +246,7 @@ class Denoising(Task):
         if guidance != 1 and given.labels is not None:
             without = self._say(noisy, time, replace(given, labels=None)).float()
             said = without + guidance * (said - without)
-        return diffusion.solve(self.prediction, said, noisy, self.levels[step])
+        return diffusion.split_mixture(self.prediction, said, noisy, self.levels[step])
 
     def _clean(self, values: Tensor) -> Tensor:
         return values * 2 - 1 if self.unit_range else values
