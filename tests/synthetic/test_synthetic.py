@@ -11,7 +11,7 @@ from scipy import ndimage
 from ucf_vit.core.errors import UserError
 from ucf_vit.synthetic import make_volume, parse_size, write_dataset
 from ucf_vit.synthetic.cracks import cut_cracks
-from ucf_vit.synthetic.grains import LARGEST, SMALLEST, pack_grains, sieve_radii
+from ucf_vit.synthetic.grains import LARGEST_RADIUS, SMALLEST_RADIUS, pack_grains, sieve_radii
 from ucf_vit.synthetic.picture import draw_volume
 from ucf_vit.synthetic.scanner import AIR, CUPPING, MORTAR, scan
 
@@ -38,7 +38,7 @@ def test_any_size_from_16_voxels_on(size):
     assert set(np.unique(label)) <= {0, 1, 2, 3}
 
 
-def test_every_class_has_a_sensible_share(volumes):
+def test_class_fractions_are_realistic(volumes):
     bounds = {MORTAR_CLASS: (0.45, 0.7), AGGREGATE: (0.25, 0.45), VOID: (0.015, 0.06), CRACK: (0.005, 0.09)}
     for _, label in volumes:
         for number, (low, high) in bounds.items():
@@ -75,7 +75,7 @@ def test_cracks_go_around_aggregates():
     assert np.mean(cut) < 0.6 * np.mean(inside)
 
 
-def test_aggregates_fill_their_share_with_many_sizes():
+def test_aggregates_fill_their_fraction_with_many_sizes():
     owner = pack_grains(np.random.default_rng(0), (80, 80, 80), fraction=0.36, crushed=0.5)
     voxels = np.bincount(owner.ravel())[1:]
     assert (owner > 0).mean() == pytest.approx(0.36, abs=0.02)
@@ -85,7 +85,7 @@ def test_aggregates_fill_their_share_with_many_sizes():
 
 def test_sieves_follow_fullers_curve():
     radii = sieve_radii((200, 200, 200))
-    assert SMALLEST < radii[-1] < radii[0] < LARGEST
+    assert SMALLEST_RADIUS < radii[-1] < radii[0] < LARGEST_RADIUS
     np.testing.assert_allclose(np.diff(np.sqrt(radii)), np.diff(np.sqrt(radii))[0])
 
 
@@ -136,7 +136,7 @@ def test_an_unfinished_volume_is_written_again_and_overwrite_replaces_others(tmp
     label.unlink()
     write_dataset(tmp_path, 1, (16, 16, 16), seed=1)
     assert label.exists()
-    with pytest.raises(UserError, match=r"concrete_0000.nii.gz is not the volume asked for"):
+    with pytest.raises(UserError, match=r"concrete_0000.nii.gz is not the requested volume"):
         write_dataset(tmp_path, 1, (16, 16, 16), seed=2)
     with pytest.raises(UserError, match=r"not the volume asked for"):
         write_dataset(tmp_path, 1, (16, 16, 18), seed=1)
@@ -168,7 +168,7 @@ def test_vary_gives_different_shapes_within_its_bounds(tmp_path):
         ({"size": (16, 15, 64)}, "16x15x64.*at least 16"),
     ],
 )
-def test_bad_options_say_what_is_expected(tmp_path, change, message):
+def test_errors_of_options_name_what_is_expected(tmp_path, change, message):
     with pytest.raises(UserError, match=message):
         write_dataset(**{"root": tmp_path, "number": 1, "size": (16, 16, 16)} | change)
 
@@ -191,7 +191,7 @@ def test_a_root_that_cannot_hold_folders_is_named(tmp_path):
         ({"number": 10**6, "size": (16,) * 3, "processes": 10**6}, "smaller volumes, or fewer at a time"),
     ],
 )
-def test_what_has_no_room_is_refused_before_anything_is_made(tmp_path, options, message):
+def test_too_large_data_sets_are_refused_before_a_volume_is_made(tmp_path, options, message):
     with pytest.raises(UserError, match=re.escape(message)):
         write_dataset(tmp_path, **options)
     assert not list(tmp_path.glob("*/*"))

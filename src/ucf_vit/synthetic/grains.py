@@ -1,4 +1,4 @@
-"""Aggregates: rough grains of many sizes that do not overlap, packed until the sieve curve is filled."""
+"""Aggregates: rough grains of many sizes without overlap, packed according to a sieve curve."""
 
 from __future__ import annotations
 
@@ -7,65 +7,65 @@ from numpy.typing import NDArray
 
 from ucf_vit.synthetic.grid import Array, Axes, Size, box_around, unit_vectors
 
-LARGEST = 15.0
-"""Radius in voxels of the largest aggregate (smaller in a volume that would not hold it)."""
-SMALLEST = 2.6
-"""Radius in voxels of the smallest one; what is smaller in a real mix belongs to the mortar."""
+LARGEST_RADIUS = 15.0
+"""Radius in voxels of the largest aggregate (smaller in small volumes)."""
+SMALLEST_RADIUS = 2.6
+"""Radius in voxels of the smallest aggregate; smaller grains of a real mix count as mortar."""
 SIEVES = 7
 TRIES = 25
-"""Places tried per grain that would fill a sieve, before a crowded volume is left as it is."""
+"""Number of positions tried per grain of a sieve before a crowded volume is left as it is."""
 OVERLAP = 0.02
-"""Share of a grain's voxels that may already belong to others."""
+"""Fraction of a grain's voxels that may already belong to other grains."""
 
 
 def pack_grains(rng: np.random.Generator, shape: Size, fraction: float, crushed: float) -> NDArray[np.int32]:
-    """Fill `fraction` of the volume with aggregates, the largest first (random sequential addition).
+    """Fills `fraction` of the volume with aggregates, largest first (random sequential addition).
 
     Returns the number of the grain at each voxel `[X, Y, Z]`, 0 for none.
 
-    Every sieve holds the same volume; what one has too much or too little, the next makes up. Its radius
-    follows from Fuller's curve: the share of the volume that passes a sieve of radius r grows as the square
-    root of r (Fuller and Thompson 1907). `crushed` is the share of angular grains, the others are round.
+    All sieves hold the same volume; the next sieve makes up for a surplus or deficit of one. The radii follow
+    Fuller's curve: the fraction of the volume that passes a sieve of radius r grows as the square root of r
+    (Fuller and Thompson 1907). `crushed` is the fraction of angular grains; the others are round.
     """
     owner = np.zeros(shape, np.int32)
     number, missing = 1, 0.0
     for radius in sieve_radii(shape):
         missing += fraction * owner.size / SIEVES
         tries = int(TRIES * max(missing, 0) / grain_volume(radius)) + 8
-        places = rng.uniform(-0.5 * radius, np.array(shape) + 0.5 * radius, size=(tries, 3))
-        for centre in places[~_taken(owner, places, radius)]:
+        centres = rng.uniform(-0.5 * radius, np.array(shape) + 0.5 * radius, size=(tries, 3))
+        for centre in centres[~_is_occupied(owner, centres, radius)]:
             if missing <= 0:
                 break
             size, angular = radius * rng.uniform(0.85, 1.15), rng.random() < crushed
-            placed = _place(rng, owner, centre, size, angular, number)
+            placed = _place_grain(rng, owner, centre, size, angular, number)
             number += placed > 0
             missing -= placed
     return owner
 
 
 def sieve_radii(shape: Size) -> NDArray[np.float64]:
-    """Radius of each sieve, largest first, in voxels."""
-    largest = min(LARGEST, min(shape) / 4)
+    """Returns the radius of each sieve in voxels, largest first."""
+    largest = min(LARGEST_RADIUS, min(shape) / 4)
     middle = (np.arange(SIEVES)[::-1] + 0.5) / SIEVES
-    return (np.sqrt(SMALLEST) + middle * (np.sqrt(largest) - np.sqrt(SMALLEST))) ** 2
+    return (np.sqrt(SMALLEST_RADIUS) + middle * (np.sqrt(largest) - np.sqrt(SMALLEST_RADIUS))) ** 2
 
 
 def grain_volume(radius: float) -> float:
-    """Voxels of a sphere."""
+    """Returns the volume of a sphere in voxels."""
     return 4 / 3 * np.pi * radius**3
 
 
-def _taken(owner: NDArray[np.int32], places: NDArray[np.float64], radius: float) -> NDArray[np.bool_]:
-    """Whether a grain is at each of the places `[N, 3]`, or near it: a quick look before a box is drawn."""
-    taken = np.zeros(len(places), bool)
+def _is_occupied(owner: NDArray[np.int32], centres: NDArray[np.float64], radius: float) -> NDArray[np.bool_]:
+    """Returns whether there is a grain at or near each of the centres `[N, 3]`; faster than drawing one."""
+    occupied = np.zeros(len(centres), bool)
     corners = np.array([(x, y, z) for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)])
     for step in (np.zeros(3), *(0.4 * radius * corners)):
-        voxels = np.clip(np.rint(places + step), 0, np.array(owner.shape) - 1).astype(int)
-        taken |= owner[tuple(voxels.T)] > 0
-    return taken
+        voxels = np.clip(np.rint(centres + step), 0, np.array(owner.shape) - 1).astype(int)
+        occupied |= owner[tuple(voxels.T)] > 0
+    return occupied
 
 
-def _place(
+def _place_grain(
     rng: np.random.Generator,
     owner: NDArray[np.int32],
     centre: NDArray[np.float64],
@@ -73,24 +73,25 @@ def _place(
     angular: bool,
     number: int,
 ) -> int:
-    """Draw grain `number` if there is room; returns the voxels it took, 0 for none."""
+    """Draws grain `number` if there is room, in place; returns the number of its voxels, 0 for no room."""
     box, axes = box_around(centre, 1.4 * radius, owner.shape)
-    inside = _grain(rng, axes, radius, angular)
-    here = owner[box]
+    inside = _draw_grain(rng, axes, radius, angular)
+    owner_in_box = owner[box]
     size = int(np.count_nonzero(inside))
-    inside &= here == 0
+    inside &= owner_in_box == 0
     free = int(np.count_nonzero(inside))
     if size - free > OVERLAP * size:
         return 0
-    here[inside] = number
+    owner_in_box[inside] = number
     return free
 
 
-def _grain(rng: np.random.Generator, axes: Axes, radius: float, angular: bool) -> NDArray[np.bool_]:
-    """Which points of the grid lie in a random grain around its origin, `[x, y, z]`.
+def _draw_grain(rng: np.random.Generator, axes: Axes, radius: float, angular: bool) -> NDArray[np.bool_]:
+    """Returns a mask `[x, y, z]` of the points of the grid in a random grain around the origin.
 
-    The frame is a random rotation with random half axes. A round grain is a blend of ellipsoid and rounded
-    box (superellipsoid); an angular one an ellipsoid cut by random planes. Three waves roughen the surface.
+    The frame is a random rotation with random half axes. A round grain is a blend of an ellipsoid and a
+    rounded box (superellipsoid); an angular grain is an ellipsoid cut by random planes. Three waves roughen
+    the surface.
     """
     rotation = np.linalg.qr(rng.standard_normal((3, 3)))[0]
     stretch = np.exp(rng.uniform(-0.22, 0.22, size=3))
@@ -111,7 +112,7 @@ def _grain(rng: np.random.Generator, axes: Axes, radius: float, angular: bool) -
 
 
 def _points(axes: Axes) -> Array:
-    """Every point of an open grid, `[3, M]`."""
+    """Returns all points of an open grid, `[3, M]`."""
     points = np.empty((3, *(offset.size for offset in axes)), np.float32)
     for row, offset in zip(points, axes, strict=True):
         row[...] = offset
@@ -119,5 +120,5 @@ def _points(axes: Axes) -> Array:
 
 
 def _product(vectors: NDArray[np.float64], points: Array) -> Array:
-    """Inner products `[V, M]` of vectors `[V, 3]` and points `[3, M]` in float32."""
+    """Returns the inner products `[V, M]` of vectors `[V, 3]` and points `[3, M]` in float32."""
     return vectors.astype(np.float32) @ points

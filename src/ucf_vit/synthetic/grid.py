@@ -1,4 +1,4 @@
-"""Boxes within a volume and smooth noise: what grains, voids, cracks and the scanner share."""
+"""Boxes within a volume, and noise fields."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ Axes = tuple[Array, ...]
 def box_around(
     centre: NDArray[Any], half: float | NDArray[Any], shape: Size
 ) -> tuple[tuple[slice, ...], Axes]:
-    """The part of `centre` ± `half` that lies in the volume, as slices and as offsets from the centre.
+    """Returns the part of `centre` ± `half` in the volume, as slices and as offsets from the centre.
 
-    The offsets are an open grid: three arrays `[x, 1, 1]`, `[1, y, 1]`, `[1, 1, z]`. Drawing a shape within
-    its own box alone keeps the cost of a phantom linear in its voxels.
+    The offsets are an open grid: three arrays `[x, 1, 1]`, `[1, y, 1]`, `[1, 1, z]`. Drawing each shape only
+    within its box keeps the cost of a phantom linear in its voxels.
     """
     low = np.clip(np.floor(centre - half), 0, shape).astype(int)
     high = np.clip(np.ceil(centre + half) + 1, 0, shape).astype(int)
@@ -31,41 +31,41 @@ def box_around(
     return box, np.ix_(*offsets)
 
 
-def along(vector: Sequence[float] | NDArray[Any], axes: Axes) -> Array:
-    """Inner product of `vector` `[3]` with every point of an open grid, `[x, y, z]`."""
+def project_onto(vector: Sequence[float] | NDArray[Any], axes: Axes) -> Array:
+    """Returns the inner products `[x, y, z]` of the points of an open grid with `vector` `[3]`."""
     x, y, z = (np.float32(v) * axis for v, axis in zip(vector, axes, strict=True))
     return x + y + z
 
 
 def unit_vectors(rng: np.random.Generator, number: int) -> NDArray[np.float64]:
-    """Directions `[number, 3]`, uniform on the sphere."""
+    """Returns directions `[number, 3]`, uniformly distributed on the sphere."""
     vectors = rng.standard_normal((number, 3))
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
 def smooth_noise(rng: np.random.Generator, shape: Size, spacing: float, std: float) -> Array:
-    """Noise of about the standard deviation `std` that changes over some `spacing` voxels.
+    """Returns noise with a standard deviation of about `std` and a correlation length of `spacing` voxels.
 
-    Random nodes with Perlin's fade curve between them (value noise).
+    Value noise: random nodes, interpolated with Perlin's fade curve.
     """
     nodes = [max(2, round(n / spacing) + 1) for n in shape]
     field = rng.standard_normal(nodes, dtype=np.float32)
     for axis, (n, k) in enumerate(zip(shape, nodes, strict=True)):
         position = np.linspace(0, k - 1, n)
         low = np.minimum(position.astype(int), k - 2)
-        part = np.expand_dims(
+        fraction = np.expand_dims(
             (position - low).astype(np.float32), [a for a in range(len(shape)) if a != axis]
         )
         start, end = np.take(field, low, axis), np.take(field, low + 1, axis)
         end -= start
-        end *= part**2 * (3 - 2 * part)
+        end *= fraction**2 * (3 - 2 * fraction)
         field = start + end
     field *= 1.5 * std
     return field
 
 
 def grainy_noise(rng: np.random.Generator, shape: Size, sigma: float, std: float) -> Array:
-    """White noise blurred by `sigma` voxels, of about the standard deviation `std`."""
+    """Returns white noise blurred by `sigma` voxels, with a standard deviation of about `std`."""
     noise = ndimage.gaussian_filter(rng.standard_normal(shape, dtype=np.float32), sigma, truncate=3)
     noise *= std * (2 * sigma * np.sqrt(np.pi)) ** 1.5
     return noise

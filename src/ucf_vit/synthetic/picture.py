@@ -1,4 +1,4 @@
-"""A picture of a volume and its label: the middle slice along each axis."""
+"""Picture of a volume and its label: the middle slice along each axis."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ COLOURS = ("#8c8c8c", "#4477aa", "#ddcc77", "#cc3311")
 
 
 def draw_volume(image: NDArray[np.int16], label: NDArray[np.uint8], path: Path) -> None:
-    """Write the three orthogonal middle slices of an image and its label, both `[X, Y, Z]`, as a PNG file."""
+    """Writes the three orthogonal middle slices of image and label, both `[X, Y, Z]`, as a PNG file."""
     figure = Figure(figsize=(9, 6.6), layout="constrained")
     low, high = np.percentile(image, (0.5, 99.8))
     for column, panels in enumerate(figure.subplots(2, 3).T):

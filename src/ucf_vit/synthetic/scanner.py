@@ -1,4 +1,4 @@
-"""What a CT scanner makes of a phantom: blur, rings, beam hardening, noise, 16-bit numbers."""
+"""Simulated CT scan of a phantom: blur, rings, beam hardening, noise, 16-bit numbers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ AIR = 4000
 MORTAR = 14000
 """CT number of mortar without cupping."""
 CUPPING = (0.2, 0.35)
-"""How much darker the rotation axis is than the border, in units of mortar over air."""
+"""Difference between border and rotation axis, in units of mortar minus air."""
 RINGS = 0.05
 """Standard deviation of the ring artefacts in the same unit."""
 NOISE = (0.04, 0.07)
@@ -21,10 +21,10 @@ NOISE = (0.04, 0.07)
 
 
 def scan(rng: np.random.Generator, attenuation: Array) -> NDArray[np.int16]:
-    """CT numbers `[X, Y, Z]` of an attenuation map with air at 0 and mortar at 1 (changed in place).
+    """Returns CT numbers `[X, Y, Z]` of an attenuation map with air at 0 and mortar at 1 (changed in place).
 
-    The rotation axis is parallel to Z near the middle of the volume. Beam hardening is added as the smooth
-    bowl that a polychromatic beam leaves after a linear reconstruction (Brooks and Di Chiro 1976).
+    The rotation axis is parallel to Z near the middle of the volume. Beam hardening is a smooth bowl, as
+    after a linear reconstruction with a polychromatic beam (Brooks and Di Chiro 1976).
     """
     ndimage.gaussian_filter(attenuation, rng.uniform(0.6, 0.9), truncate=3, output=attenuation)
     radius = _radius(rng, attenuation.shape[:2])
@@ -36,14 +36,14 @@ def scan(rng: np.random.Generator, attenuation: Array) -> NDArray[np.int16]:
 
 
 def _radius(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
-    """Distance of each voxel column from the rotation axis, `[X, Y]`."""
+    """Returns the distance of each voxel column from the rotation axis, `[X, Y]`."""
     axis = [n * rng.uniform(0.42, 0.58) for n in shape]
     x, y = np.ogrid[: shape[0], : shape[1]]
     return np.hypot(x - axis[0], y - axis[1]).astype(np.float32)
 
 
 def _rings(rng: np.random.Generator, radius: Array, depth: int) -> Array:
-    """Rings `[X, Y, Z]`: detector pixels with a wrong gain, a few of them strong, alike over some slices."""
+    """Returns ring artefacts `[X, Y, Z]` of pixels with a gain error, which persists over some slices."""
     pixels = int(radius.max()) + 2
     gain = rng.standard_normal((pixels, depth), dtype=np.float32)
     gain += 3 * (rng.random((pixels, 1)) < 0.06) * rng.standard_normal((pixels, 1), dtype=np.float32)

@@ -1,4 +1,4 @@
-"""One synthetic volume: mortar, aggregates, air voids and cracks, and the CT image of them."""
+"""Synthetic volume of concrete: mortar, aggregates, air voids and cracks, and their CT image."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from ucf_vit.synthetic.grains import pack_grains
 from ucf_vit.synthetic.grid import Array, Size, box_around, grainy_noise, smooth_noise
 from ucf_vit.synthetic.scanner import scan
 
-SHORTEST = 16
-"""Voxels that every axis needs at least."""
+MIN_SIDE = 16
+"""Smallest number of voxels along an axis."""
 CLASS_NAMES = ("mortar", "aggregate", "void", "crack")
 AGGREGATES = (0.31, 0.41)
-"""Share of the volume that aggregates take."""
+"""Volume fraction of aggregates."""
 VOIDS = (0.025, 0.05)
-"""Share of the volume that air voids take."""
+"""Volume fraction of air voids."""
 VOID_RADIUS = (1.3, 7.0)
 """Radius of air voids in voxels."""
 MINERALS = {
@@ -28,21 +28,22 @@ MINERALS = {
     "quartz": (1.12, 0.25),
     "basalt": (1.3, 0.25),
 }
-"""Attenuation of the aggregates against mortar, and the share of the grains."""
+"""Attenuation of the aggregates relative to mortar, and the fraction of the grains."""
 SPREAD = 0.04
 """Standard deviation of a mineral's attenuation from grain to grain."""
 SAND = 0.16
-"""Standard deviation of the mortar's fine texture (sand below the resolution); aggregates have less."""
+"""Standard deviation of the fine texture of mortar (unresolved sand); aggregates have less."""
 
 
 def make_volume(size: Size, seed: int) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
-    """CT image and label of a piece of concrete, both `[X, Y, Z]`; a function of (size, seed) alone.
+    """Returns CT image and label of a piece of concrete, both `[X, Y, Z]`, as a function of (size, seed).
 
-    The image holds CT numbers, the label 0 mortar, 1 aggregate, 2 air void, 3 crack. Features have fixed
-    sizes in voxels, so that a larger volume is a larger piece of the same material. Time is linear in the
-    voxels (about a second per million), and so is memory, some 25 bytes per voxel at its peak.
+    The image holds CT numbers; the classes of the label are 0 mortar, 1 aggregate, 2 air void, 3 crack.
+    Features have fixed sizes in voxels, so that a larger volume is a larger piece of the same material. Time
+    and memory are linear in the number of voxels: about a second per million, and at most about 25 bytes per
+    voxel.
 
-    UserError where an axis has fewer than 16 voxels.
+    Raises UserError if an axis has fewer than 16 voxels.
     """
     check_volume_size(size)
     label, owner = _phantom(np.random.default_rng(seed_of(seed, "phantom")), size)
@@ -51,16 +52,16 @@ def make_volume(size: Size, seed: int) -> tuple[NDArray[np.int16], NDArray[np.ui
 
 
 def check_volume_size(size: Size) -> None:
-    """UserError unless `size` has three axes that are long enough."""
-    if len(size) != 3 or min(size) < SHORTEST:
+    """Raises UserError unless `size` has three axes that are long enough."""
+    if len(size) != 3 or min(size) < MIN_SIDE:
         text = "x".join(str(n) for n in size)
         raise UserError(
-            f"size {text}: a synthetic volume needs three axes of at least {SHORTEST} voxels each"
+            f"size {text}: a synthetic volume needs three axes of at least {MIN_SIDE} voxels each"
         )
 
 
 def _phantom(rng: np.random.Generator, shape: Size) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
-    """Class and grain number of each voxel, both `[X, Y, Z]`."""
+    """Returns class and grain number of each voxel, both `[X, Y, Z]`."""
     owner = pack_grains(rng, shape, fraction=rng.uniform(*AGGREGATES), crushed=rng.uniform(0.3, 0.9))
     label = (owner > 0).astype(np.uint8)
     label[cut_cracks(rng, owner)] = 3
@@ -69,7 +70,7 @@ def _phantom(rng: np.random.Generator, shape: Size) -> tuple[NDArray[np.uint8], 
 
 
 def _add_voids(rng: np.random.Generator, label: NDArray[np.uint8], owner: NDArray[np.int32]) -> None:
-    """Blow air bubbles into the mortar, many small ones and few large ones; they hardly touch aggregates."""
+    """Adds air voids to the mortar in place, many small and few large ones; they hardly overlap grains."""
     missing = rng.uniform(*VOIDS) * label.size
     low, high = VOID_RADIUS[0], min(VOID_RADIUS[1], min(label.shape) / 5)
     while missing > 0:
@@ -82,7 +83,7 @@ def _add_voids(rng: np.random.Generator, label: NDArray[np.uint8], owner: NDArra
 
 
 def _attenuation(rng: np.random.Generator, label: NDArray[np.uint8], owner: NDArray[np.int32]) -> Array:
-    """Attenuation `[X, Y, Z]` before the scan: air 0, mortar about 1, every grain its own value."""
+    """Returns the attenuation `[X, Y, Z]` before the scan: air 0, mortar about 1, a value for each grain."""
     grains = int(owner.max()) + 1
     values, weights = np.array(list(MINERALS.values())).T
     mineral = rng.choice(values, size=grains, p=weights / weights.sum())

@@ -1,4 +1,4 @@
-"""Write synthetic volumes as a data set of NIfTI files; restartable, and in several processes."""
+"""Writing of synthetic volumes as a data set of NIfTI files; restartable, in several processes."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from ucf_vit.core.errors import UserError
 from ucf_vit.core.seeds import seed_of
 from ucf_vit.synthetic.grid import Size
 from ucf_vit.synthetic.resources import check_resources
-from ucf_vit.synthetic.volume import SHORTEST, check_volume_size, make_volume
+from ucf_vit.synthetic.volume import MIN_SIDE, check_volume_size, make_volume
 
 VOXEL_MM = 0.05
-"""Edge of a voxel in millimetres."""
+"""Side of a voxel in millimetres."""
 VERSION = 1
-"""Raised when the same seed gives other volumes."""
+"""To be incremented when a change of the code changes the volumes of a seed."""
 
 
 def write_dataset(
@@ -39,17 +39,25 @@ def write_dataset(
     processes: int = 1,
     on_volume: Callable[[Path], None] = lambda image: None,
 ) -> list[Path]:
-    """Write `number` volumes to `root/imagesTr` and `root/labelsTr`; returns the paths of the images.
+    """Writes `number` volumes to `root/imagesTr` and `root/labelsTr`; returns the paths of the images.
 
-    Volume i depends on (size, vary, seed, i) alone, so that a larger set extends a smaller one. With `vary`
-    every axis is up to that fraction longer or shorter than `size`, in each volume differently. Files that
-    are there already are kept unless `overwrite`; a file appears under its name only when it is complete.
-    `on_volume` is called with the path of every image once it is there. With more than one of `processes` the
-    main module has to be safe to import.
+    Volume i depends only on (size, vary, seed, i), so that a larger data set extends a smaller one. A file
+    appears under its name only when it is complete. With several processes the main module has to be safe to
+    import.
 
-    UserError: number or processes below 1, vary outside [0, 1), an axis that is too short or too long, no
-    memory or disk for the volumes, a root that cannot be written to, or that holds something else under these
-    names.
+    Args:
+        root: directory of the data set.
+        number: number of volumes.
+        size: voxels along the axes.
+        seed: seed of all volumes.
+        vary: fraction of `size` by which every axis of a volume is longer or shorter at most.
+        compressed: whether to write .nii.gz files instead of .nii files.
+        overwrite: whether to replace existing files.
+        processes: number of processes.
+        on_volume: called with the path of every image once it exists.
+
+    Raises UserError if an argument is out of range, if memory or disk space do not suffice, if `root` cannot
+    be written to, or if it has other files under these names.
     """
     if number < 1 or processes < 1 or not 0 <= vary < 1:
         raise UserError(
@@ -62,15 +70,15 @@ def write_dataset(
     check_resources(root, number, size, compressed, min(processes, number))
     volumes = [_volume(root, index, size, seed, vary, compressed) for index in range(number)]
     missing = [volume for volume in volumes if overwrite or not volume.is_complete()]
-    for kept in sorted({volume.image for volume in volumes} - {volume.image for volume in missing}):
-        on_volume(kept)
+    for existing in sorted({volume.image for volume in volumes} - {volume.image for volume in missing}):
+        on_volume(existing)
     for written in _write_all(missing, processes):
         on_volume(written)
     return [volume.image for volume in volumes]
 
 
 def parse_size(text: str) -> Size:
-    """The size that a command line gives: "64" for a cube, "64x64x96" for three axes. UserError otherwise."""
+    """Returns the size for a text: "64" for a cube, "64x64x96" for three axes. Raises UserError otherwise."""
     if not re.fullmatch(r"\d+(x\d+x\d+)?", text):
         raise UserError(f"size {text!r}: give one number for a cube, or three as in 64x64x96")
     axes = [int(part) for part in text.split("x")]
@@ -79,7 +87,7 @@ def parse_size(text: str) -> Size:
 
 @dataclass(frozen=True)
 class _Volume:
-    """What a volume is made from, its two files, and the note in their headers that says so."""
+    """Size and seed of a volume, its two files, and the note in their headers that identifies it."""
 
     size: Size
     seed: int
@@ -88,18 +96,18 @@ class _Volume:
     note: str
 
     def is_complete(self) -> bool:
-        """Whether both files are there. UserError where one of them is not this volume."""
+        """Returns whether both files exist. Raises UserError if one of them is not this volume."""
         present = [path for path in (self.image, self.label) if path.exists()]
         for path in present:
-            if not self._is_mine(path):
+            if not self._is_this_volume(path):
                 raise UserError(
-                    f"{path} is not the volume asked for ({self.note}, shape {self.size}); "
+                    f"{path} is not the requested volume ({self.note}, shape {self.size}); "
                     "choose another directory or overwrite it"
                 )
         return len(present) == 2
 
     def write(self) -> Path:
-        """Make the volume, write both files, label first; returns the path of the image."""
+        """Makes the volume and writes both files, label first; returns the path of the image."""
         image, label = make_volume(self.size, self.seed)
         try:
             with tempfile.TemporaryDirectory(prefix=".partial_", dir=self.image.parents[1]) as folder:
@@ -111,7 +119,7 @@ class _Volume:
             raise UserError(f"cannot write {self.image} or its label: {error}") from error
         return self.image
 
-    def _is_mine(self, path: Path) -> bool:
+    def _is_this_volume(self, path: Path) -> bool:
         try:
             header = nib.load(path).header
         except (ImageFileError, OSError, EOFError):
@@ -128,7 +136,7 @@ class _Volume:
 def _volume(root: Path, index: int, size: Size, seed: int, vary: float, compressed: bool) -> _Volume:
     name = f"concrete_{index:04d}.nii" + ".gz" * compressed
     factors = 1 + vary * np.random.default_rng(seed_of(seed, "size", index)).uniform(-1, 1, size=3)
-    x, y, z = (max(SHORTEST, round(n * factor)) for n, factor in zip(size, factors, strict=True))
+    x, y, z = (max(MIN_SIDE, round(n * factor)) for n, factor in zip(size, factors, strict=True))
     note = f"synthetic concrete {VERSION}, seed {seed}, volume {index}"
     image, label = root / "imagesTr" / name, root / "labelsTr" / name
     return _Volume((x, y, z), seed_of(seed, "volume", index), image, label, note)
@@ -145,7 +153,7 @@ def _write_all(volumes: list[_Volume], processes: int) -> Iterator[Path]:
 
 
 def _make_folders(root: Path, compressed: bool) -> None:
-    """Create the folders. UserError where that fails, or where they hold volumes in the other format."""
+    """Creates the folders. Raises UserError if that fails, or if they hold volumes in the other format."""
     try:
         for folder in ("imagesTr", "labelsTr"):
             (root / folder).mkdir(parents=True, exist_ok=True)
@@ -154,6 +162,6 @@ def _make_folders(root: Path, compressed: bool) -> None:
     others = sorted((root / "imagesTr").glob("*.nii" if compressed else "*.nii.gz"))
     if others:
         raise UserError(
-            f"{others[0]} is there already, and a data set holds either .nii or .nii.gz files; "
+            f"{others[0]} exists already, and a data set holds either .nii or .nii.gz files; "
             "choose another directory or the same format"
         )
