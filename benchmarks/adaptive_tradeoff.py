@@ -27,7 +27,7 @@ from ucf_vit.config import from_dict
 from ucf_vit.data.batch import Batch
 from ucf_vit.data.loader.whole_items import volumes
 from ucf_vit.data.storage.scratch import Scratch
-from ucf_vit.drawing.style import new_figure, png
+from ucf_vit.drawing.style import new_figure, render_png
 from ucf_vit.tasks import Segmentation, dice
 from ucf_vit.tasks.segmentation import voxel_label
 from ucf_vit.train.build import build_task
@@ -154,7 +154,7 @@ def draw(results: dict[str, Result], path: Path) -> None:
         tokens.set(xlabel="tokens per tile", ylabel="mean Dice, held-out volumes")
         seconds.set(xlabel="seconds per volume, one core", xlim=(0, None))
         tokens.legend()
-        path.write_bytes(png(figure))
+        path.write_bytes(render_png(figure))
 
 
 def main(dataset: str, root: Path, out: Path = Path("tradeoff"), steps: int = 300, seed: int = 0) -> None:

@@ -17,7 +17,7 @@ import torch
 import typer
 from torch import Tensor, nn
 
-from ucf_vit.drawing.style import new_figure, png
+from ucf_vit.drawing.style import new_figure, render_png
 from ucf_vit.nn.init import init_weights
 from ucf_vit.nn.variable_tokens import VariableEmbed
 
@@ -91,7 +91,7 @@ def draw(memory: dict[str, list[float]], path: Path) -> None:
         axes.yaxis.set_major_formatter("{x:g}")
         axes.set(xlabel="variables", ylabel="MiB kept for the backward pass")
         axes.legend()
-        path.write_bytes(png(figure))
+        path.write_bytes(render_png(figure))
 
 
 def main(out: Path = Path(), rounds: int = 5) -> None:

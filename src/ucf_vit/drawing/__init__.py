@@ -1,1 +1,1 @@
-"""Figures, panels and pages, used by hooks, reports and commands."""
+"""Figures and HTML pages for hooks, reports and commands."""

@@ -1,4 +1,4 @@
-"""Parts of a self-contained HTML page: no script, nothing loaded, every text escaped."""
+"""Elements of a self-contained HTML page: without scripts or external files, with all text escaped."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ ul.warnings li::marker { color: var(--warn); }
 
 @dataclass(frozen=True)
 class Table:
-    """Named rows of named values, e.g. `{"UNETR": {"dice_1": 0.91}, "threshold": {"dice_1": 0.62}}`.
+    """Table with named rows and columns, e.g. `{"UNETR": {"dice_1": 0.91}, "threshold": {"dice_1": 0.62}}`.
 
-    `better` marks the best number of each column: "max", "min" or, to mark none, None.
+    `better` marks the best number of each column: "max", "min", or None to mark none.
     """
 
     title: str
@@ -61,7 +61,7 @@ class Table:
 
 
 def page(title: str, subtitle: str, parts: Sequence[str]) -> str:
-    """The whole document."""
+    """Returns the whole document."""
     body = "\n".join(part for part in parts if part)
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -73,12 +73,12 @@ def page(title: str, subtitle: str, parts: Sequence[str]) -> str:
 
 
 def section(title: str, content: str) -> str:
-    """A heading and its content, which is HTML; nothing where there is no content."""
+    """Returns a heading with its content, which is HTML; empty if there is no content."""
     return f"<h2>{html.escape(title)}</h2>\n{content}" if content else ""
 
 
 def facts(values: Mapping[str, str]) -> str:
-    """Names and values as a grid."""
+    """Returns names and values as a grid."""
     items = (
         f"<div><dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd></div>"
         for name, value in values.items()
@@ -87,7 +87,7 @@ def facts(values: Mapping[str, str]) -> str:
 
 
 def table(content: Table) -> str:
-    """A table with the union of all columns; a value that a row lacks is a dash."""
+    """Returns a table with the union of all columns; missing values are dashes."""
     columns = dict.fromkeys(column for row in content.rows.values() for column in row)
     best = {column: _best(content, column) for column in columns}
     head = "".join(f"<th>{html.escape(column)}</th>" for column in ("", *columns))
@@ -101,25 +101,25 @@ def table(content: Table) -> str:
 
 
 def gallery(pictures: Mapping[str, bytes]) -> str:
-    """PNG files by name, side by side."""
+    """Returns PNG files side by side, given by name."""
     return (
         f'<div class="gallery">{"".join(map(image, pictures, pictures.values()))}</div>' if pictures else ""
     )
 
 
 def image(name: str, png: bytes) -> str:
-    """One PNG file, held in the page itself."""
+    """Returns one PNG file, embedded in the page."""
     data = base64.b64encode(png).decode()
     return f'<figure><img alt="{html.escape(name)}" src="data:image/png;base64,{data}"></figure>'
 
 
-def warnings(counts: Mapping[str, int], most: int = 50) -> str:
-    """A list of at most `most` messages with how often each came."""
+def warnings(counts: Mapping[str, int], limit: int = 50) -> str:
+    """Returns a list of at most `limit` messages, each with its number of occurrences."""
     lines = [
         html.escape(text) + (f" (&times; {count})" if count > 1 else "") for text, count in counts.items()
     ]
-    if len(lines) > most:
-        lines = [*lines[:most], f"… and {len(lines) - most} more in the log"]
+    if len(lines) > limit:
+        lines = [*lines[:limit], f"… and {len(lines) - limit} more in the log"]
     return f'<ul class="card warnings">{"".join(f"<li>{line}</li>" for line in lines)}</ul>' if lines else ""
 
 
@@ -129,7 +129,7 @@ def notes(lines: Sequence[str]) -> str:
 
 
 def folded(title: str, text: str) -> str:
-    """Text as it is, shown on a click."""
+    """Returns preformatted text that is shown on a click; empty if there is no text."""
     text = html.escape(text)
     return (
         f'<details class="card"><summary>{html.escape(title)}</summary><pre>{text}</pre></details>'
@@ -138,8 +138,8 @@ def folded(title: str, text: str) -> str:
     )
 
 
-def number(value: float | str) -> str:
-    """A value as people read it: four significant digits, whole numbers in full."""
+def format_number(value: float | str) -> str:
+    """Returns a value as text: numbers with four significant digits, whole numbers in full."""
     if isinstance(value, str | int):
         return str(value)
     return f"{value:.0f}" if value.is_integer() and abs(value) < 1e15 else f"{value:.4g}"
@@ -149,7 +149,7 @@ def _cell(row: Mapping[str, float | str], column: str, best: float | None) -> st
     if column not in row:
         return "<td>&ndash;</td>"
     mark = ' class="best"' if best is not None and row[column] == best else ""
-    return f"<td{mark}>{html.escape(number(row[column]))}</td>"
+    return f"<td{mark}>{html.escape(format_number(row[column]))}</td>"
 
 
 def _best(content: Table, column: str) -> float | None:

@@ -1,4 +1,4 @@
-"""A task's panels side by side: 2D images as they are, volumes as three orthogonal slices."""
+"""Picture of a task's panels side by side: 2D images whole, volumes as three orthogonal slices."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
-from ucf_vit.drawing.style import GREY, class_colour, colour_classes, grey_window, new_figure, png
+from ucf_vit.drawing.style import GREY, class_colour, colour_classes, grey_window, new_figure, render_png
 
 if TYPE_CHECKING:
     from ucf_vit.tasks.task import Panel
 
 Array = NDArray[Any]
-_COLUMN = 2.4
-_MOST_IN_LEGEND = 24
+_COLUMN_WIDTH = 2.4
+_MAX_LEGEND = 24
 
 
 def draw_panels(panels: Sequence[Panel]) -> bytes:
-    """One PNG: a column for each panel, a row for each slice, all images in one grey window.
+    """Returns a PNG with a column for each panel and a row for each slice, all images in one grey window.
 
-    Volumes `[X, Y, Z]` are cut in the middle or, where there is a label, where each axis has most of its
-    foreground; `x` runs to the right or `y`, whichever comes first. Values that are NaN are blue-grey.
-    Raises ValueError for panels of different or other than 2 or 3 dimensions.
+    Volumes `[X, Y, Z]` are cut in the middle or, if there is a label, where each axis has most foreground.
+    The first remaining axis of a slice points to the right, the second one upwards. NaN is blue-grey. Raises
+    ValueError for panels of different shapes, or with other than 2 or 3 dimensions.
     """
     shapes = {panel.image.shape for panel in panels}
     if len(shapes) != 1 or len(min(shapes)) not in (2, 3):
@@ -34,7 +34,7 @@ def draw_panels(panels: Sequence[Panel]) -> bytes:
     cuts = _cuts(panels)
     rows = [[_cut(panel.image, axis, index) for panel in panels] for axis, index in cuts]
     heights = [float(np.clip(row[0].shape[0] / row[0].shape[1], 0.25, 2.0)) for row in rows]
-    with new_figure(_COLUMN * max(2, len(panels)), _COLUMN * sum(heights) + 0.7) as figure:
+    with new_figure(_COLUMN_WIDTH * max(2, len(panels)), _COLUMN_WIDTH * sum(heights) + 0.7) as figure:
         grid = figure.subplots(len(rows), len(panels), squeeze=False, height_ratios=heights)
         window = _window(panels, rows)
         for axes_row, row, cut in zip(grid, rows, cuts, strict=True):
@@ -46,11 +46,11 @@ def draw_panels(panels: Sequence[Panel]) -> bytes:
         _add_legend(
             figure, [image for row in rows for image, p in zip(row, panels, strict=True) if p.kind == "label"]
         )
-        return png(figure)
+        return render_png(figure)
 
 
 def _cuts(panels: Sequence[Panel]) -> list[tuple[int | None, int]]:
-    """(axis, index) of each slice; an axis of None is the whole 2D image."""
+    """Returns (axis, index) of each slice; axis None is the whole 2D image."""
     shape = panels[0].image.shape
     if len(shape) == 2:
         return [(None, 0)]
@@ -64,12 +64,12 @@ def _cuts(panels: Sequence[Panel]) -> list[tuple[int | None, int]]:
 
 
 def _cut(image: Array, axis: int | None, index: int) -> Array:
-    """A slice `[H, W]`; of a volume with its first remaining axis to the right and its second one up."""
+    """Returns a slice `[H, W]`; of a volume with its first remaining axis to the right, its second one up."""
     return image if axis is None else image.take(index, axis=axis).T[::-1]
 
 
 def _window(panels: Sequence[Panel], rows: Sequence[Sequence[Array]]) -> tuple[float, float]:
-    """The 1st and 99th percentile of the finite values in the slices of the first image."""
+    """Returns the grey window of the slices of the first image."""
     first = next((i for i, panel in enumerate(panels) if panel.kind == "image"), 0)
     return grey_window([row[first] for row in rows])
 
@@ -86,7 +86,7 @@ def _show(axes: Axes, image: Array, kind: str, window: tuple[float, float]) -> N
 
 
 def _add_legend(figure: Figure, labels: Sequence[Array]) -> None:
-    """The class numbers that are to be seen, in their colours."""
+    """Adds a legend of the visible class numbers in their colours."""
     if not labels:
         return
     numbers = sorted({int(number) for label in labels for number in np.unique(label)})
@@ -97,6 +97,6 @@ def _add_legend(figure: Figure, labels: Sequence[Array]) -> None:
             linewidth=0.5,
             label="ignored" if n < 0 else str(n),
         )
-        for n in numbers[:_MOST_IN_LEGEND]
+        for n in numbers[:_MAX_LEGEND]
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=12, title="class", handlelength=1.2)

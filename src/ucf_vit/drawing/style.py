@@ -1,4 +1,4 @@
-"""How figures look: fonts, lines, and colours that colour-blind people can tell apart."""
+"""Style of figures: fonts, lines, and colours that colour-blind people can tell apart."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 LINES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000")
-"""Line colours: Okabe and Ito 2008, "Color Universal Design", without the yellow, which white swallows."""
-NOTHING = "#6b7a99"
-"""Blue-grey: where an image has no value (NaN)."""
-GREY = matplotlib.colormaps["gray"].with_extremes(bad=NOTHING)
-"""Colours of intensities."""
+"""Line colours: Okabe and Ito 2008, "Color Universal Design", without yellow, which is invisible on white."""
+MISSING = "#6b7a99"
+"""Blue-grey colour of missing values (NaN)."""
+GREY = matplotlib.colormaps["gray"].with_extremes(bad=MISSING)
+"""Colour map of intensities."""
 _CLASSES = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7")
 _RC = {
     "font.size": 9.0,
@@ -38,24 +38,24 @@ _RC = {
 
 @contextmanager
 def new_figure(width: float, height: float) -> Iterator[Figure]:
-    """A figure of `width` × `height` inches in this style, outside pyplot: nothing global keeps it alive."""
+    """Context with a figure of `width` × `height` inches in this style, without pyplot's global state."""
     with matplotlib.rc_context(_RC):
         figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
         FigureCanvasAgg(figure)
         yield figure
 
 
-def png(figure: Figure, dpi: int = 150) -> bytes:
-    """The figure as a PNG file; the same figure gives the same bytes."""
+def render_png(figure: Figure, dpi: int = 150) -> bytes:
+    """Returns the figure as a PNG file; equal figures give equal bytes."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
     return buffer.getvalue()
 
 
 def class_colour(number: int) -> tuple[float, float, float]:
-    """The fixed RGB colour in [0, 1] of a class: near-black for 0, white for ignored (negative) ones.
+    """Returns the fixed RGB colour in [0, 1] of a class: near-black for 0, white for ignored (negative) ones.
 
-    Classes 1 to 7 have the colours of Okabe and Ito, 8 to 14 the same ones darker, and so on.
+    Classes 1 to 7 have the colours of Okabe and Ito, 8 to 14 the same in a darker shade, and so on.
     """
     if number <= 0:
         return (0.1, 0.1, 0.1) if number == 0 else (1.0, 1.0, 1.0)
@@ -66,15 +66,15 @@ def class_colour(number: int) -> tuple[float, float, float]:
 
 
 def colour_classes(label: NDArray[np.generic]) -> NDArray[np.float64]:
-    """Class numbers `[H, W]` as colours `[H, W, 3]`."""
-    numbers, where = np.unique(label, return_inverse=True)
-    return np.array([class_colour(int(number)) for number in numbers])[where.reshape(label.shape)]
+    """Returns the colours `[H, W, 3]` of class numbers `[H, W]`."""
+    numbers, inverse = np.unique(label, return_inverse=True)
+    return np.array([class_colour(int(number)) for number in numbers])[inverse.reshape(label.shape)]
 
 
 def grey_window(images: Sequence[NDArray[np.generic]]) -> tuple[float, float]:
-    """What is shown black and what white: the 1st and 99th percentile of the finite values.
+    """Returns the values shown black and white: the 1st and 99th percentile of the finite values.
 
-    All of them where those are the same: what is not background covers less than a hundredth.
+    If both are equal, since the background covers almost everything, it returns the minimum and maximum.
     """
     values = np.concatenate([image.ravel().astype(np.float64) for image in images])
     values = values[np.isfinite(values)]

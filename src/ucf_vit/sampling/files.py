@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ucf_vit.core.atomic_files import write_atomic
 from ucf_vit.core.errors import UserError
-from ucf_vit.drawing.style import GREY, grey_window, new_figure, png
+from ucf_vit.drawing.style import GREY, grey_window, new_figure, render_png
 
 Array = NDArray[Any]
 PICTURE, VALUES, NEIGHBOURS, FIDELITY, SETTINGS = (
@@ -98,7 +98,7 @@ def draw_samples(samples: Tensor, variables: Sequence[str]) -> bytes:
         for axes, (title, mosaic, window) in zip(rows, mosaics, strict=True):
             _show(axes, mosaic, window)
             axes.set_title(title)
-        return png(figure, _DPI)
+        return render_png(figure, _DPI)
 
 
 def draw_neighbours(
@@ -128,7 +128,7 @@ def draw_neighbours(
                 _show(axes, image, window)
         for axes, number in zip(grid[0], nearest.tolist(), strict=True):
             axes.set_title(f"{number}: {distances[number]:.3g}")
-        return png(figure)
+        return render_png(figure)
 
 
 def _parts(samples: Array, variables: Sequence[str]) -> list[tuple[str, Array, tuple[float, float]]]:

@@ -20,7 +20,7 @@ from torch import nn
 
 from ucf_vit.core.errors import UserError
 from ucf_vit.data.batch import Batch
-from ucf_vit.drawing.curves import draw_curves, series, smooth
+from ucf_vit.drawing.curves import draw_curves, metric_series, smooth_values
 from ucf_vit.drawing.panels import _cut, _cuts, draw_panels
 from ucf_vit.drawing.style import class_colour, colour_classes
 from ucf_vit.tasks.task import Panel, Task
@@ -155,20 +155,20 @@ def test_series_leaves_out_what_is_not_finite() -> None:
         {"step": 3, "loss": float("nan")},
         {"step": 4, "loss": 1.0},
     ]
-    steps, values = series(entries, "loss")
+    steps, values = metric_series(entries, "loss")
     assert steps.tolist() == [1, 4]
     assert values.tolist() == [2.0, 1.0]
 
 
 @given(value=st.floats(-1e6, 1e6), count=st.integers(1, 300))
 def test_smoothing_keeps_a_constant(value: float, count: int) -> None:
-    np.testing.assert_allclose(smooth(np.full(count, value)), value, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(smooth_values(np.full(count, value)), value, rtol=1e-9, atol=1e-12)
 
 
 def test_smoothing_follows_and_damps() -> None:
     noisy = 1.0 + np.random.default_rng(0).normal(size=400)
-    assert smooth(noisy)[100:].std() < 0.5 * noisy.std()
-    assert abs(smooth(noisy)[-1] - 1.0) < 0.8
+    assert smooth_values(noisy)[100:].std() < 0.5 * noisy.std()
+    assert abs(smooth_values(noisy)[-1] - 1.0) < 0.8
 
 
 def test_volumes_are_cut_where_the_label_is() -> None:

@@ -212,7 +212,7 @@ def test_many_warnings_are_cut_short() -> None:
     [(0.123456, "0.1235"), (12345.0, "12345"), (3, "3"), ("x", "x"), (float("nan"), "nan"), (1e-7, "1e-07")],
 )
 def test_numbers_as_people_read_them(value: float | str, text: str) -> None:
-    assert page.number(value) == text
+    assert page.format_number(value) == text
 
 
 def test_environment_names_versions_and_device() -> None:

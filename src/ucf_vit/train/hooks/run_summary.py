@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ucf_vit.drawing import page
-from ucf_vit.drawing.curves import series
+from ucf_vit.drawing.curves import metric_series
 from ucf_vit.drawing.page import Table
 from ucf_vit.train.hooks.progress import duration
 
@@ -29,12 +29,12 @@ def run_facts(entries: Sequence[dict[str, Any]], best: Best | None) -> dict[str,
     }
     speed = {"samples_per_s": ("Samples/s (median)", "{:.4g}"), "data_wait": ("Waiting for data", "{:.0%}")}
     for name, (title, form) in speed.items():
-        _, values = series(entries, name)
+        _, values = metric_series(entries, name)
         if len(values):
             facts[title] = form.format(float(np.median(values)))
     chosen = _best_entry(entries, best)
     if best is not None and chosen is not None:
-        value = page.number(chosen[_key(best)])
+        value = page.format_number(chosen[_key(best)])
         facts[f"Best {best[0].removeprefix('validation/')}"] = f"{value} at step {chosen['step']}"
     return facts
 

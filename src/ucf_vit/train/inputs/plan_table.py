@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 
-from ucf_vit.drawing.style import LINES, new_figure, png
+from ucf_vit.drawing.style import LINES, new_figure, render_png
 from ucf_vit.planning.plan import Plan, PlannedDataset
 
 _MOST_BARS = 2000
@@ -79,4 +79,4 @@ def draw_loads(plan: Plan) -> bytes:
         axes.axhline(float(plan.loads.mean()), color="black", linewidth=0.8, linestyle="--", label="mean")
         axes.set_ylim(0, 1.25 * float(loads.max()))
         axes.legend(ncols=4, fontsize=7, loc="upper right")
-        return png(figure)
+        return render_png(figure)
