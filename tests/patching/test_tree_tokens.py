@@ -199,7 +199,7 @@ def test_result_does_not_depend_on_bands(space, monkeypatch):
 
     whole = everything()
     for module in ("blocks", "cut", "paste"):
-        monkeypatch.setattr(f"ucf_vit.patching.tree.{module}.AT_ONCE", 100)
+        monkeypatch.setattr(f"ucf_vit.patching.tree.{module}.CACHED_ELEMENTS", 100)
     *exact, tokens, image_back = everything()
     assert all(torch.equal(a, b) for a, b in zip(exact, whole, strict=False))
     torch.testing.assert_close(tokens, whole[3])
@@ -209,7 +209,7 @@ def test_result_does_not_depend_on_bands(space, monkeypatch):
 def test_gradients_do_not_depend_on_chunks(monkeypatch):
     leaves = grow_trees(torch.rand(1, 32, 32), Forest((32, 32)), 61)
     tokens = torch.rand(1, 61, 2, 4, 4, requires_grad=True)
-    monkeypatch.setattr("ucf_vit.patching.tree.paste.AT_ONCE", 100)
+    monkeypatch.setattr("ucf_vit.patching.tree.paste.CACHED_ELEMENTS", 100)
     image = paste(tokens, leaves)
     torch.testing.assert_close(image, paste(tokens.detach(), leaves))
     (gradient,) = torch.autograd.grad(image.sum(), tokens)

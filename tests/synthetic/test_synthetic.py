@@ -138,7 +138,7 @@ def test_an_unfinished_volume_is_written_again_and_overwrite_replaces_others(tmp
     assert label.exists()
     with pytest.raises(UserError, match=r"concrete_0000.nii.gz is not the requested volume"):
         write_dataset(tmp_path, 1, (16, 16, 16), seed=2)
-    with pytest.raises(UserError, match=r"not the volume asked for"):
+    with pytest.raises(UserError, match=r"not the requested volume"):
         write_dataset(tmp_path, 1, (16, 16, 18), seed=1)
     before = voxels(path)
     write_dataset(tmp_path, 1, (16, 16, 16), seed=2, overwrite=True)
@@ -148,7 +148,7 @@ def test_an_unfinished_volume_is_written_again_and_overwrite_replaces_others(tmp
 def test_a_foreign_file_is_not_taken_for_a_volume(tmp_path):
     (tmp_path / "imagesTr").mkdir()
     (tmp_path / "imagesTr/concrete_0000.nii.gz").write_bytes(b"something else")
-    with pytest.raises(UserError, match="not the volume asked for"):
+    with pytest.raises(UserError, match="not the requested volume"):
         write_dataset(tmp_path, 1, (16, 16, 16))
 
 

@@ -122,7 +122,7 @@ def test_any_tile_can_be_drawn(image: Tensor, length: int, options: dict[str, An
 
 def test_the_picture_says_what_it_shows(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[Figure] = []
-    monkeypatch.setattr(patches, "png", lambda figure, dpi: drawn.append(figure) or b"")
+    monkeypatch.setattr(patches, "render_png", lambda figure, dpi: drawn.append(figure) or b"")
     image = _image(1, 32, 64)
     tile = patched(image, _patcher(image, 42))
     draw_patches(tile, "one.png")
@@ -151,7 +151,7 @@ def test_the_same_bytes_again_and_no_other_size() -> None:
 def _shown(monkeypatch: pytest.MonkeyPatch, tile: PatchedTile) -> tuple[list[NDArray[Any]], str]:
     """The four images of a picture, as numbers from 0 to 1, and its heading."""
     drawn: list[Figure] = []
-    monkeypatch.setattr(patches, "png", lambda figure, dpi: drawn.append(figure) or b"")
+    monkeypatch.setattr(patches, "render_png", lambda figure, dpi: drawn.append(figure) or b"")
     draw_patches(tile)
     return [np.asarray(axes.images[0].get_array()) for axes in drawn[0].axes], drawn[0].get_suptitle()
 
