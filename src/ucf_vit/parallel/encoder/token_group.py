@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 Exchange = Literal["auto", "ulysses", "ring"]
-"""How attention sees the tokens of all ranks. auto: ulysses if every rank gets a head, otherwise ring."""
+"""Exchange by which attention sees all tokens. auto: ulysses if every rank gets a head, otherwise ring."""
 
 
 def shard_sizes(total: int, ranks: int) -> list[int]:

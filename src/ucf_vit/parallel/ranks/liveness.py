@@ -91,7 +91,7 @@ class LivenessMonitor:
                 self._publish()
 
     def _exchange(self) -> None:
-        """Loop of the only thread that uses the store, which may be gone or hang."""
+        """Publishes and reads heartbeats in a loop; only this thread uses the store, which may hang."""
         try:
             while not self._stopped.wait(self.interval):
                 self._publish()
@@ -105,7 +105,7 @@ class LivenessMonitor:
             self._has_store = False
 
     def _watch_rank_0(self) -> None:
-        """Loop that notices when rank 0, and the store with it, is gone: no heartbeat can be read then."""
+        """Notices when rank 0, and the store with it, is gone: then no heartbeat can be read."""
         while self._rank and not self._stopped.wait(self.interval):
             if time.monotonic() - self._statuses[0].seen_at > self._timeout:
                 self._decide(self._verdict_on_rank_0())

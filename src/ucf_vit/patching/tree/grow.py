@@ -20,7 +20,8 @@ from ucf_vit.core.errors import UserError
 from ucf_vit.core.seeds import generator
 from ucf_vit.patching.tree.blocks import block_sums
 from ucf_vit.patching.tree.forest import Forest
-from ucf_vit.patching.tree.leaves import Leaves, z_order
+from ucf_vit.patching.tree.leaves import Leaves
+from ucf_vit.patching.tree.split_nodes import leaves_of_split_nodes, nonzero_columns
 
 
 def grow_trees(detail: Tensor, forest: Forest, length: int, threshold: float | None = None) -> Leaves:
@@ -36,7 +37,7 @@ def grow_trees(detail: Tensor, forest: Forest, length: int, threshold: float | N
     split = _top_nodes(totals, forest.splits(length), forest)
     if threshold is not None:
         split &= totals > threshold
-    leaves = _leaves_of(split, forest)
+    leaves = leaves_of_split_nodes(split, forest)
     if threshold is None and leaves.length == length:
         return replace(leaves, valid=None)
     return _pad(leaves, length)
@@ -51,14 +52,14 @@ def grow_trees_and_drop(
     (adaptive patch framework). Dropped leaves leave holes in the image. The choice is a function of `keys`
     `[N]` int64; without keys it is the same for all trees.
     """
-    leaves = _leaves_of(sum_nodes(detail, forest) > threshold, forest)
+    leaves = leaves_of_split_nodes(sum_nodes(detail, forest) > threshold, forest)
     if leaves.length <= length:
         return _pad(leaves, length)
     selected = torch.zeros_like(leaves.level, dtype=torch.bool)
     for row, num_leaves in enumerate((leaves.size > 0).sum(dim=1).tolist()):
         rng = generator(0 if keys is None else int(keys[row]), "drop")
         selected[row, torch.randperm(num_leaves, generator=rng)[:length].to(selected.device)] = True
-    numbers, valid = _nonzero_columns(selected)
+    numbers, valid = nonzero_columns(selected)
     start = leaves.start.gather(1, numbers[..., None].expand(-1, -1, forest.dims))
     return _pad(Leaves(forest, start, leaves.level.gather(1, numbers), valid), length)
 
@@ -131,72 +132,6 @@ def _order(forest: Forest, flips: tuple[bool, ...], device: torch.device) -> Ten
         numbers = torch.arange(forest.first_node(level), forest.first_node(level + 1), device=device)
         levels.append(numbers.view(*(count << level for count in forest.grid)).flip(axes).flatten())
     return torch.cat(levels)
-
-
-def _leaves_of(split: Tensor, forest: Forest) -> Leaves:
-    """Returns the leaves, in Z-order, of trees whose nodes `split` `[N, num_inner]` bool are split.
-
-    There are as many as in the largest of the trees; the surplus ones of smaller trees are invalid. Leaves
-    are the roots and the children of split nodes that are not split themselves.
-    """
-    parents, exists = _nonzero_columns(split)
-    parent_level, parent_position = _locate(parents, forest)
-    children = (2 * parent_position[:, :, None] + _grid((2,) * forest.dims, split.device)).flatten(1, 2)
-    roots = _grid(forest.grid, split.device).expand(len(split), -1, -1)
-    level = F.pad((parent_level + 1).repeat_interleave(forest.branches, dim=1), (forest.num_roots, 0))
-    position = torch.cat([roots, children], dim=1)
-    exists = F.pad(exists.repeat_interleave(forest.branches, dim=1), (forest.num_roots, 0), value=True)
-    is_leaf = exists & ~_is_split(split, level, position, forest)
-    cells = position << (forest.depth - level)[..., None]
-    order = z_order(cells, forest).masked_fill_(~is_leaf, forest.num_cells).argsort(dim=1)
-    order = order[:, : forest.num_roots + parents.shape[1] * (forest.branches - 1)]
-    start = (cells * forest.min_leaf).gather(1, order[..., None].expand(-1, -1, forest.dims))
-    return Leaves(forest, start, level.gather(1, order), is_leaf.gather(1, order))
-
-
-def _nonzero_columns(mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Returns the columns of the True entries of each row, `[N, K]`, and a mask of those that exist."""
-    counts = mask.sum(dim=1)
-    columns = mask.nonzero()[:, 1]
-    exists = torch.arange(int(counts.amax()), device=mask.device) < counts[:, None]
-    return torch.zeros_like(exists, dtype=torch.int64).masked_scatter_(exists, columns), exists
-
-
-def _locate(nodes: Tensor, forest: Forest) -> tuple[Tensor, Tensor]:
-    """Returns level `[N, K]` of nodes given by number, and coordinates `[N, K, d]` on that level's grid."""
-    firsts = _first_nodes(forest, nodes.device)
-    level = torch.bucketize(nodes, firsts[1:], right=True)
-    remainder = nodes - firsts[level]
-    position = torch.empty(*nodes.shape, forest.dims, dtype=torch.int64, device=nodes.device)
-    for axis in range(forest.dims - 1, -1, -1):
-        side = forest.grid[axis] << level
-        position[..., axis] = remainder % side
-        remainder = remainder // side
-    return level, position
-
-
-def _is_split(split: Tensor, level: Tensor, position: Tensor, forest: Forest) -> Tensor:
-    """Returns whether nodes given by level `[N, K]` and coordinates `[N, K, d]` are split."""
-    if not forest.depth:
-        return torch.zeros_like(level, dtype=torch.bool)
-    number = torch.zeros_like(level)
-    for axis, count in enumerate(forest.grid):
-        number = number * (count << level) + position[..., axis]
-    inner = level < forest.depth
-    number = (number + _first_nodes(forest, level.device)[level]) * inner
-    return split.gather(1, number) & inner
-
-
-@lru_cache(maxsize=64)
-def _grid(sides: tuple[int, ...], device: torch.device) -> Tensor:
-    """Returns the coordinates of all points of a grid in row-major order, `[prod(sides), d]`."""
-    return torch.cartesian_prod(*(torch.arange(side, device=device) for side in sides))
-
-
-@lru_cache(maxsize=64)
-def _first_nodes(forest: Forest, device: torch.device) -> Tensor:
-    """Returns the number of the first node of each level, including the smallest leaves, `[depth + 1]`."""
-    return torch.tensor([forest.first_node(level) for level in range(forest.depth + 1)], device=device)
 
 
 def _pad(leaves: Leaves, length: int) -> Leaves:
