@@ -71,7 +71,7 @@ def test_command_prints_table_and_keys_and_writes_picture_and_plan(config: Path)
     assert lines[-1].endswith("plan.npz: written, 10 headers read")
     out = config.parent / "out/plan"
     assert (out / "loads.png").read_bytes()[:4] == b"\x89PNG"
-    pieces = [piece for rank in range(6) for piece in Plan.load(out / "plan.npz").share(rank)]
+    pieces = [piece for rank in range(6) for piece in Plan.load(out / "plan.npz").tiles_of_rank(rank)]
     assert sum(piece.tiles for piece in pieces) == 48 + 27 + 8
     assert plan(config, 6)[-1].endswith("0 headers read")
 

@@ -89,7 +89,7 @@ def test_a_rank_reads_its_own_rows_of_the_file(tmp_path: Path):
     assert isinstance(found.runs, np.memmap)
     assert made.describe_differences(found) == []
     for rank in range(8):
-        assert list(found.share(rank)) == list(made.share(rank))
+        assert list(found.tiles_of_rank(rank)) == list(made.tiles_of_rank(rank))
     npz_arrays.save(tmp_path / "old.npz", "plan", {"ranks": 8}, {"loads": made.loads})
     with pytest.raises(UserError, match="of another version"):
         Plan.load(tmp_path / "old.npz")

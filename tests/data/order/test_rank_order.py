@@ -64,7 +64,7 @@ def test_each_rank_reads_what_the_plan_gives_it(counts, ranks, batch_size, varia
     assert all(len(mine) == plan.steps == len(parts[0]) for mine in requests)
     for rank, mine in enumerate(requests):
         planned = set()
-        for piece in plan.share(rank):
+        for piece in plan.tiles_of_rank(rank):
             for group, known in enumerate(parts[0].groups):
                 if known.dataset == piece.dataset:
                     first = int(known.ends[piece.file] - known.counts[piece.file]) + piece.first
