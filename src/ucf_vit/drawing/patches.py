@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ucf_vit.core.text import printable
 from ucf_vit.drawing.patched_tile import PatchedTile, View, patched, views
-from ucf_vit.drawing.style import GREY, NOTHING, grey_window, new_figure, png
+from ucf_vit.drawing.style import GREY, MISSING, grey_window, new_figure, render_png
 from ucf_vit.patching.tree.patcher import AdaptivePatcher
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 _LINE = "#ffb000"
-_ORDER = matplotlib.colormaps["viridis"].with_extremes(bad=NOTHING)
+_ORDER = matplotlib.colormaps["viridis"].with_extremes(bad=MISSING)
 _MOST_ROWS = 6
 _MOST_ON_PATH = 1200
 _LARGE, _SMALL = 4.4, 2.6
@@ -68,7 +68,7 @@ def draw_patches(tile: PatchedTile, title: str = "") -> bytes:
             axes.set_title(text)
         for axes, (tree, view) in zip(grid, rows, strict=True):
             _draw_row(axes, tile, tree, view, seen[tree], panel)
-        return png(figure, _DPI)
+        return render_png(figure, _DPI)
 
 
 def in_words(tile: PatchedTile) -> str:
@@ -131,7 +131,7 @@ def _scaled(image: Array, window: tuple[float, float]) -> Array:
     scaled = np.clip((image - window[0]) / (window[1] - window[0]), 0, 1)
     if scaled.ndim == 2:
         return scaled
-    return np.where(np.isnan(scaled), matplotlib.colors.to_rgb(NOTHING), scaled)
+    return np.where(np.isnan(scaled), matplotlib.colors.to_rgb(MISSING), scaled)
 
 
 def _show(
