@@ -386,14 +386,14 @@ def test_tensor_ranks_share_heads_evenly(size, near):
 def test_the_same_backends_and_normalisations_as_the_library_has():
     from typing import get_args
 
-    from ucf_vit.config import Model, Normalization
+    from ucf_vit.config import Model, NormalizationOptions
 
     backends = pytest.importorskip("ucf_vit.nn.attention_backends")
     assert set(get_args(Model.model_fields["attention"].annotation)) == set(backends.BACKENDS)
     used = pytest.importorskip("ucf_vit.data.values.normalization")
-    assert set(get_args(Normalization.model_fields["kind"].annotation)) == set(get_args(used.Kind))
+    assert set(get_args(NormalizationOptions.model_fields["kind"].annotation)) == set(get_args(used.Kind))
     for kind in get_args(used.Kind):
-        used.Normalization(**Normalization(kind=kind, mean=[0.0], std=[1.0]).model_dump())
+        used.NormalizationOptions(**Normalization(kind=kind, mean=[0.0], std=[1.0]).model_dump())
 
 
 def test_tasks(small, spoil):

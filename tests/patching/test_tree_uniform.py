@@ -5,14 +5,14 @@ import torch
 
 from ucf_vit.patching.adaptive import AdaptivePatcher
 from ucf_vit.patching.tree.forest import Forest
-from ucf_vit.patching.tree.grow import grow
+from ucf_vit.patching.tree.grow import grow_trees
 from ucf_vit.patching.tree.uniformity import advice_if_uniform, uniform_share
 
 
 @pytest.mark.parametrize(("side", "dims"), [(64, 2), (32, 3)])
 @pytest.mark.parametrize("length", [1, 64, 100, 200, 512, 900])
 def test_a_tree_without_detail_is_even(side, dims, length):
-    leaves = grow(torch.zeros(2, *[side] * dims), Forest((side,) * dims, 2), length)
+    leaves = grow_trees(torch.zeros(2, *[side] * dims), Forest((side,) * dims, 2), length)
     assert uniform_share(leaves).tolist() == [1, 1]
 
 
@@ -20,7 +20,7 @@ def test_the_share_is_of_the_area_in_leaves_of_an_even_tree():
     """Of 13 leaves, an even tree has sides 16 and 8; here four are of 2 pixels and three of 4."""
     detail = torch.zeros(1, 32, 32)
     detail[0, 0, 0] = 1
-    leaves = grow(detail, Forest((32, 32), 2), 13)
+    leaves = grow_trees(detail, Forest((32, 32), 2), 13)
     assert sorted(leaves.size[0].tolist()) == [2] * 4 + [4] * 3 + [8] * 3 + [16] * 3
     assert uniform_share(leaves).tolist() == [(3 * 8**2 + 3 * 16**2) / 32**2]
 

@@ -17,7 +17,7 @@ from ucf_vit.data.batch import Batch, Sample
 from ucf_vit.data.values.label_map import IGNORED
 from ucf_vit.patching.tree.cut import cut_labels
 from ucf_vit.patching.tree.forest import Forest
-from ucf_vit.patching.tree.grow import grow
+from ucf_vit.patching.tree.grow import grow_trees
 from ucf_vit.tasks import Segmentation, dice
 from ucf_vit.tasks.segmentation import segmentation_loss
 from ucf_vit.tasks.threshold import fit_threshold
@@ -110,7 +110,7 @@ def test_the_threshold_baseline_does_not_see_them() -> None:
 
 def test_a_pixel_of_a_token_is_what_most_of_the_others_are() -> None:
     forest = Forest((8, 8))
-    leaves = grow(torch.zeros(1, 8, 8), forest, 1)
+    leaves = grow_trees(torch.zeros(1, 8, 8), forest, 1)
     label = torch.full((1, 8, 8), IGNORED)
     label[0, 0, 0], label[0, 0:2, 4:6], label[0, 4, 4] = 2, 1, 0
     tokens = cut_labels(label, leaves, 4, CLASSES)
