@@ -393,7 +393,7 @@ def test_the_same_backends_and_normalisations_as_the_library_has():
     used = pytest.importorskip("ucf_vit.data.values.normalization")
     assert set(get_args(NormalizationOptions.model_fields["kind"].annotation)) == set(get_args(used.Kind))
     for kind in get_args(used.Kind):
-        used.NormalizationOptions(**Normalization(kind=kind, mean=[0.0], std=[1.0]).model_dump())
+        used.Normalization(**NormalizationOptions(kind=kind, mean=[0.0], std=[1.0]).model_dump())
 
 
 def test_tasks(small, spoil):
