@@ -15,10 +15,12 @@ import runs
 from ucf_vit.core.errors import DataError
 from ucf_vit.data.batch import Batch, Sample
 from ucf_vit.data.values.label_map import IGNORED
+from ucf_vit.models import SAP
+from ucf_vit.patching.adaptive import AdaptivePatcher
 from ucf_vit.patching.tree.cut import cut_labels
 from ucf_vit.patching.tree.forest import Forest
 from ucf_vit.patching.tree.grow import grow_trees
-from ucf_vit.tasks import Segmentation, dice
+from ucf_vit.tasks import Segmentation, TokenSegmentation, dice
 from ucf_vit.tasks.segmentation import segmentation_loss
 from ucf_vit.tasks.threshold import fit_threshold
 
@@ -118,6 +120,28 @@ def test_a_pixel_of_a_token_is_what_most_of_the_others_are() -> None:
     expected = torch.full((4, 4), IGNORED)
     expected[0, 0], expected[0, 2], expected[2, 2] = 2, 1, 0
     assert torch.equal(tokens[0, 0], expected)
+
+
+def test_the_loss_of_tokens_is_that_of_the_others_in_leaves_that_there_are() -> None:
+    torch.manual_seed(0)
+    rule = {"split_rule": "threshold", "split_threshold": 2.5, "detail": "gradient"}
+    patcher = AdaptivePatcher(tile_size=(8, 12), patch_size=4, fixed_length=12, **rule)
+    network = {"tile_size": (8, 12), "patch_size": 4, "embed_dim": 16, "depth": 1, "num_heads": 2}
+    model = SAP(in_channels=1, num_classes=CLASSES, feature_size=4, fixed_length=12, **network)
+    task = TokenSegmentation(model, CLASSES, (8, 12), patcher=patcher, ignores=True)
+    label = torch.randint(-1, CLASSES, (4, 8, 12))
+    keys = torch.arange(4)
+    batch = Batch(torch.rand(4, 1, 8, 12), label, ("a",), "x", tuple("abcd"), keys)
+    patches = task.patches_of(batch)
+    assert patches is not None and patches.valid is not None and not patches.valid.all()
+    logits = task.output_of(patches, variables=batch.variables).movedim(2, 1)
+    tokens = cut_labels(label, patches.leaves, logits.shape[-1], CLASSES)
+    counts = (tokens >= 0) & patches.valid[:, :, None, None]
+    alone = [
+        segmentation_loss(part[:, kept][None], truth[kept][None])
+        for part, truth, kept in zip(logits, tokens, counts, strict=True)
+    ]
+    torch.testing.assert_close(task(task.draw(batch)).value, torch.cat(alone).mean())
 
 
 @pytest.fixture(scope="module")

@@ -33,11 +33,10 @@ def totals_of(both: Tensor, predicted: Tensor, labelled: Tensor) -> Tensor:
 def totals_of_labels(predicted: Tensor, label: Tensor, num_classes: int) -> Tensor:
     """The totals `[K - 1, 5]` of class maps `[B, *S]` int64, all of whose values are below `num_classes`.
 
-    Voxels whose label is negative count for nothing.
+    Voxels whose label is negative count for nothing: as background that was found, they are in no total.
     """
-    pairs = (label * num_classes + predicted).flatten(1)
-    rows = [row[row >= 0] for row in pairs] if pairs.min() < 0 else pairs
-    confusion = torch.stack([row.bincount(minlength=num_classes**2) for row in rows])
+    pairs = (label * num_classes + predicted).flatten(1).clamp_min(0)
+    confusion = torch.stack([row.bincount(minlength=num_classes**2) for row in pairs])
     confusion = confusion.unflatten(1, (num_classes, num_classes))
     both = confusion.diagonal(dim1=1, dim2=2)
     return totals_of(both[:, 1:], confusion.sum(dim=1)[:, 1:], confusion.sum(dim=2)[:, 1:])
