@@ -110,6 +110,16 @@ def test_the_threshold_baseline_does_not_see_them() -> None:
     assert baseline.dice([Sample(image, wrong, ("x",), "f")])["dice_1"] < 0.9
 
 
+def test_thresholds_are_not_fitted_to_them() -> None:
+    """As background, the darker part of the object would raise the threshold."""
+    noise = np.random.default_rng(0)
+    image = noise.random((1, 16, 16, 16)).astype(np.float32)
+    truth = (image[0] > 0.5).astype(np.int64)
+    label = np.where((image[0] < 0.7) & (noise.random(truth.shape) < 0.9) & (truth == 1), IGNORED, truth)
+    baseline = fit_threshold([Sample(image, label, ("x",), "f")], 2)
+    assert baseline.dice([Sample(image, truth, ("x",), "f")])["dice_1"] > 0.97
+
+
 def test_a_pixel_of_a_token_is_what_most_of_the_others_are() -> None:
     forest = Forest((8, 8))
     leaves = grow_trees(torch.zeros(1, 8, 8), forest, 1)
