@@ -5,6 +5,7 @@ import math
 import os
 import pickle
 import random
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -14,6 +15,8 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 import runs
 from crafted import header, mutated, one_message, read_json, seal, write_header, write_meta
@@ -183,6 +186,32 @@ def test_a_value_of_a_state_is_named(slot: Path, trained: Trained, key: str, val
     seal(slot)
     with pytest.raises(CheckpointError, match=rf"state\.pt: not of a checkpoint of format 2 \({key}"):
         resume(trained.state, trained.run, checkpoint.load(slot))
+
+
+@pytest.mark.parametrize("value", [10_000, 2**52])
+def test_a_place_past_the_end_of_an_epoch_is_refused(slot: Path, trained: Trained, value: int) -> None:
+    state = torch.load(slot / STATE_FILE, weights_only=True)
+    state["stream"]["position"] = value
+    torch.save(state, slot / STATE_FILE)
+    seal(slot)
+    with pytest.raises(CheckpointError, match=rf"state\.pt: .*position {value} is past the end of its epoch"):
+        resume(trained.state, trained.run, checkpoint.load(slot))
+
+
+@pytest.mark.parametrize("kind", ["model", "ema"])
+def test_weights_of_whole_numbers_are_refused(slot: Path, trained: Trained, kind: str) -> None:
+    path = slot / f"{kind}.safetensors"
+    weights = load_file(path)
+    name = min(weights)
+    with safe_open(path, "pt") as content:
+        about = content.metadata()
+    save_file(weights | {name: weights[name].int()}, path, about)
+    seal(slot)
+    said = rf"{kind}\.safetensors: {re.escape(name)} is int32 in place of float32"
+    with pytest.raises(CheckpointError, match=said):
+        resume(trained.state, trained.run, checkpoint.load(slot))
+    with pytest.raises(CheckpointError, match=said):
+        load_for_inference(trained.task, trained.run, checkpoint.load(slot))
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -123,10 +123,19 @@ class Shards:
         return {name: self.read(name, (0,) * len(shape), shape) for name, shape in self.shapes.items()}
 
     def parts(self, like: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """This rank's parts of the tensors of the same name and shape in `like`, laid out as those."""
+        """This rank's parts of the tensors of the same name and shape in `like`, laid out as those.
+
+        Raises CheckpointError where one is of whole numbers and the other is not: no cast would keep it.
+        """
         fitting = {
             name: tensor for name, tensor in like.items() if self.shapes.get(name) == tuple(tensor.shape)
         }
+        for name, tensor in fitting.items():
+            if self.types[name].is_floating_point != tensor.is_floating_point():
+                types = " in place of ".join(
+                    str(one).removeprefix("torch.") for one in (self.types[name], tensor.dtype)
+                )
+                raise CheckpointError(f"{self.file_of(name)}: {name} is {types}")
         return read_local_parts(fitting, self.read)
 
 

@@ -156,7 +156,8 @@ class Stream(IterableDataset[Batch]):
         """Go on where `state` was taken, with any number of workers, ranks and tiles in a batch.
 
         The rest of the epoch has the tiles that were not seen in it, each once. CheckpointError where `state`
-        is of other data, or, without shuffling, of other ranks or batches.
+        is of other data, or, without shuffling, of other ranks or batches; ValueError where it is past the
+        end of its epoch.
         """
         for key, value in self._fingerprint().items():
             if state.get(key) != value:
@@ -166,6 +167,8 @@ class Stream(IterableDataset[Batch]):
                 )
         self.epoch = int(state["epoch"])
         self.position, self._rest = self.order.go_on(state)
+        if self.left < 0:
+            raise ValueError(f"position {state['position']} is past the end of its epoch")
 
     def _filled(self) -> Iterator[tuple[Filled, Tensors]]:
         """What is left of the epoch."""

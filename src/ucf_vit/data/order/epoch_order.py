@@ -202,7 +202,10 @@ class Order:
         }
 
     def go_on(self, state: Mapping[str, Any]) -> tuple[int, Taken]:
-        """Position and what was taken before it, with which to go on from `state`; see `taken_up`."""
+        """Position and what was taken before it, with which to go on from `state`; see `taken_up`.
+
+        Raises ValueError where it is past the end of its epoch.
+        """
         position = int(state["position"])
         if not self.shuffle:
             return position, self.whole
@@ -215,7 +218,10 @@ class Order:
             return 0, self.whole
         ranks = int(state["ranks"])
         before = replace(self, batch_size=int(state["global_batch"]) // ranks, rank=0, ranks=ranks)
-        return self.taken_up(before, int(state["epoch"]), position, tuple(state["taken"]))
+        epoch, taken = int(state["epoch"]), tuple(state["taken"])
+        if position > before.count(epoch, taken):
+            raise ValueError(f"position {position} is past the end of its epoch")
+        return self.taken_up(before, epoch, position, taken)
 
     def keys(self, group: int, epoch: int, tiles: NDArray[np.int64]) -> NDArray[np.int64]:
         """One random key per tile; without shuffling the same in every epoch, so that epochs compare."""
