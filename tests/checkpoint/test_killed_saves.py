@@ -1,5 +1,6 @@
 """Runs of several ranks that are killed, or asked to stop, at chosen moments of a save."""
 
+import importlib
 import os
 import signal
 import time
@@ -16,6 +17,9 @@ import runs
 from ucf_vit import checkpoint
 from ucf_vit.checkpoint.saver import Saver
 
+writing = importlib.import_module("ucf_vit.checkpoint.write")
+"""The package has a function of that name too."""
+
 LAYOUT = {"mode": "fsdp", "simple_ddp_size": 1, "fsdp_size": 2, "tensor_par_size": 2}
 SIMPLE = ["parallelism.mode=simple", "parallelism.fsdp_size=1", "parallelism.tensor_par_size=1"]
 SCHEDULE = "model.max_steps=12"
@@ -28,7 +32,7 @@ def train_and_hold(environment: dict[str, str], config: Path, moment: str, *over
     os.environ |= environment
     rank, mark, due = environment["RANK"], config.parent / moment, []
     save, prepare, write = Saver.save, checkpoint.prepare, checkpoint.write
-    rename, replace = Path.rename, write.replace
+    rename, replace = Path.rename, writing.replace
 
     def hold(seconds: float = 600) -> None:
         mark.touch()
@@ -75,9 +79,9 @@ def train_and_hold(environment: dict[str, str], config: Path, moment: str, *over
     places: dict[str, tuple[Any, str, Callable[..., Any]]] = {
         "before any file": (checkpoint, "prepare", before_files),
         "after some pieces": (checkpoint, "write", after_pieces),
-        "before the rename": (write, "replace", before_rename),
+        "before the rename": (writing, "replace", before_rename),
         "between the renames": (Path, "rename", between_renames),
-        "after the rename": (write, "replace", after_rename),
+        "after the rename": (writing, "replace", after_rename),
         "slowly": (checkpoint, "write", slowly),
     }
     Saver.save = counted  # type: ignore[assignment, method-assign]
