@@ -1,6 +1,7 @@
 """A run that was killed within an epoch goes on with other ranks, batches and steps: each tile once."""
 
 import os
+import shutil
 import signal
 from collections import Counter
 from functools import partial
@@ -164,7 +165,7 @@ def test_ranks_with_data_of_their_own_go_on_otherwise(
     )
     text = yaml.safe_load(config.read_text())
     text["data"] |= {
-        "dict_root_dirs": dict.fromkeys(sets, str(concrete)),
+        "dict_root_dirs": {"one": str(concrete), "two": str(shutil.copytree(concrete, tmp_path / "two"))},
         "dict_end_idx": {"one": 0.75, "two": 0.5},
         "order": "rank",
         "batch_size": 2,
