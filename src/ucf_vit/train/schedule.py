@@ -42,10 +42,10 @@ def schedule(model: Model, total_steps: int) -> Rate:
 def jump(before: Mapping[str, Any], steps_before: int, model: Model, total_steps: int, step: int) -> str:
     """How the rate of the next step differs from that of the schedule so far, why, and how to keep that one.
 
-    `before` is section `model` of the config so far. Nothing where the rates are alike.
+    `before` is section `model` of the config so far, without what is None. Nothing where the rates are alike.
     """
     now = {key: getattr(model, key) for key in KEYS}
-    then = {key: before.get(key, value) for key, value in now.items()}
+    then = now | {"max_steps": None} | {key: value for key, value in before.items() if key in KEYS}
     old, new = schedule(model.model_copy(update=then), steps_before)(step), schedule(model, total_steps)(step)
     if abs(new - old) <= NOTICED * model.lr:
         return ""
