@@ -152,5 +152,5 @@ def test_a_conversion_leaves_the_files_of_others_where_they_are(
     said = refused(
         capsys, "prepare", concrete, tmp_path / "d", "--dataset", "basic_ct", "--chunk", "16x16x16"
     )
-    assert "d/packs is not of a conversion (it has mine); name another directory" in said
+    assert "d/packs is not from a conversion (it has mine); name another directory" in said
     assert mine.read_text() == (tmp_path / "d/.lock").read_text() == "mine"

@@ -113,7 +113,7 @@ def test_held_out_items_that_have_no_header_are_named(ct, scratch, caplog):
 def test_a_data_set_of_which_nothing_can_be_read_is_an_error(ct, scratch):
     for one in (ct / "imagesTr").iterdir():
         one.write_bytes(b"")
-    with pytest.raises(DataError, match=r"not one of 6 items can be read, the first since .*v0\.nii"):
+    with pytest.raises(DataError, match=r"none of 6 items can be read; the first error: .*v0\.nii"):
         build(ct, scratch, on_error="skip")
     assert not build(ct, scratch, start=1, on_error="skip").items
 

@@ -151,7 +151,7 @@ def test_samples_need_no_data(tmp_path: Path, prepared: Path) -> None:
     assert kept["normalized"]["tiny"]["how"]["kind"] == "mean_std"
     content = {k: v for k, v in json.loads(meta.read_text()).items() if k != data_record.KEY}
     meta.write_text(json.dumps(content))
-    with pytest.raises(DataError, match=r"no manifest\.json there"):
+    with pytest.raises(DataError, match=r"no manifest\.json found"):
         samples()
 
 

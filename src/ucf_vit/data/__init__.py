@@ -1,1 +1,1 @@
-"""From files to batches: sources, tiles, order, augmentation, loader. Knows (data rank, data size) only."""
+"""Data sets, tiles, sampling order, augmentation and loading: from files to batches of one data rank."""

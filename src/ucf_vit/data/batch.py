@@ -1,4 +1,4 @@
-"""What travels from the files to the task: one `Sample`, many of them a `Batch`."""
+"""Sample read from a file, and the batch of samples that a task receives."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from ucf_vit.patching.tree.leaves import Leaves
 
 @dataclass(frozen=True)
 class Sample:
-    """One tile, image or whole volume as a source reads it.
+    """Tile, image or whole volume as a source reads it.
 
-    `image` is `[C, *S]`; `label` `[*S]` (segmentation), `[]` (class) or None. Both may be views of a memory
-    map and of the type that is stored: the loader makes them float32 and int64 while it copies them.
+    `image` is `[C, *S]`; `label` is `[*S]` (segmentation), `[]` (class of the whole item) or None. Both may
+    be views of a memory map in the stored type: the loader converts them to float32 and int64 while it copies
+    them.
     """
 
     image: NDArray[Any]
@@ -29,7 +30,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Skipped:
-    """A file that could not be read under `data.on_error: skip`."""
+    """File that could not be read and was skipped, as `data.on_error: skip` allows."""
 
     file: str
     cause: str
@@ -37,15 +38,15 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Batch:
-    """Samples of one dataset with the same variables.
+    """Samples of one data set that have the same variables.
 
-    `image` `[B, C, *S]` float32; `label` `[B, *S]` or `[B]` int64, or None; `keys` `[B]` int64, one random
-    key per sample that is a function of (seed, epoch, item) alone; `leaves` are those of the images' trees if
-    they grow in the loader; `drawn` holds what `Task.draw` added.
+    `image` is `[B, C, *S]` float32; `label` is `[B, *S]` or `[B]` int64, or None. `keys` `[B]` int64 holds
+    one random key per sample, a function of (seed, epoch, tile) only. `leaves` are the leaves of the images'
+    trees where the loader grows them. `drawn` holds the tensors that `Task.draw` added.
 
-    Data ranks may have different numbers of samples: `per_rank` is the mean over them (None: all have as many
-    as this one). `counts` is false where other ranks have all samples there are, and these only keep this one
-    in step.
+    Data ranks may have batches of different sizes: `per_rank` is the mean size over them (None: all have the
+    size of this one). `counts` is false on a rank for which no tile was left; its batch only keeps it in step
+    with the other ranks and has no effect on loss and metrics.
     """
 
     image: Tensor
@@ -65,20 +66,20 @@ class Batch:
 
     @property
     def mean_size(self) -> float:
-        """Samples for each data rank, on average over all of them."""
+        """Number of samples per data rank, averaged over all ranks."""
         return len(self) if self.per_rank is None else self.per_rank
 
     @property
     def weight(self) -> int:
-        """Samples that count."""
+        """Number of samples that count: 0 where `counts` is false."""
         return len(self) if self.counts else 0
 
     def with_drawn(self, **tensors: Tensor) -> Batch:
-        """The same batch with random tensors added."""
+        """Returns the same batch with random tensors added to `drawn`."""
         return replace(self, drawn={**self.drawn, **tensors})
 
     def to(self, device: torch.device | str) -> Batch:
-        """The same batch with its tensors on `device` (keys stay on the CPU)."""
+        """Returns the same batch with its tensors on `device`; `keys` stay on the CPU."""
         return replace(
             self,
             image=self.image.to(device, non_blocking=True),

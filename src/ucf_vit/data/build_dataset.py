@@ -1,4 +1,4 @@
-"""From a source's name and plain options to a Dataset: range, shapes, checks before anything is read."""
+"""Builds a `Dataset` from the name of a source and plain options, and checks it before a tile is read."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 ReadShape = Callable[[Item], tuple[int, ...] | Exception]
 ReadShapes = Callable[[Sequence[Item], ReadShape], Sequence[tuple[int, ...] | Exception]]
-"""What finds the shapes of items, given what reads one."""
+"""Function that returns the shapes of items, given a function that reads the shape of one."""
 
 
 def build_dataset(
@@ -63,15 +63,16 @@ def build_dataset(
     files: Files | None = None,
     read_shapes: ReadShapes | None = None,
 ) -> Dataset:
-    """The tiles of items `part_of(n, start)` to `part_of(n, end)` of each stratum of a source's sorted list.
+    """Returns the data set of items `part_of(n, start)` to `part_of(n, end)` of each stratum of a source.
 
-    `variables` names the channels of the files (default: the source's own names), of which the first
-    `channels_used` are used. A `tile_size` `[H, W]` cuts volumes into 2D slices along their last axis. With
-    `labels` every item needs one (with `on_error` "skip" others are left out), else none is read;
-    `label_mapping` and `ignore_label` are those of `LabelMap.of`. `options` go to the source's constructor
-    (`resize`, ...). `root` is a directory or a URL, which `files` reads. `normalization` is `{"kind": ...,
-    ...}` (default: the source's own); `nan` is what NaN in images stands for. `read_shapes` finds the shapes
-    (default: from every header, in threads; an inventory knows them). Raises DataError.
+    `variables` names the channels of the files (default: the source's own names); the first `channels_used`
+    of them are used. A `tile_size` `[H, W]` cuts volumes into 2D slices along their last axis. With `labels`
+    every item needs a label (with `on_error` "skip" items without one are left out); without, labels are not
+    read. `label_mapping` and `ignore_label` are passed to `LabelMap.of`. `options` are passed to the source's
+    constructor (`resize`, ...). `root` is a directory or a URL, read through `files`. `normalization` is
+    `{"kind": ..., ...}` (default: the source's own); `nan` is the number that replaces NaN in images.
+    `read_shapes` returns the shapes of all items (default: read every header, in threads; an inventory
+    already knows them). Raises DataError.
     """
     scratch = scratch or Scratch()
     files = files or Files(Cache(scratch))
@@ -115,7 +116,10 @@ def build_dataset(
 
 
 def select(items: Sequence[Item], start: float, end: float) -> list[Item]:
-    """Items `part_of(n, start)` to `part_of(n, end)` of each stratum of n; ranges that touch never meet."""
+    """Returns items `part_of(n, start)` to `part_of(n, end)` of each stratum of n items.
+
+    Adjacent ranges never overlap.
+    """
     if not 0 <= start <= end <= 1:
         raise DataError(f"index range {start} to {end}: expected 0 <= start <= end <= 1")
     strata: dict[str, list[Item]] = {}
@@ -125,7 +129,7 @@ def select(items: Sequence[Item], start: float, end: float) -> list[Item]:
 
 
 def _make(source: str, options: Mapping[str, Any]) -> tuple[Source, tuple[str, Mapping[str, Any]]]:
-    """The source, and what makes it again in a worker process."""
+    """Returns the source, and the name and options that make it again in a worker process."""
     constructor = source_of(source)
     accepted = inspect.signature(constructor).parameters
     kept = {key: value for key, value in options.items() if key in accepted}
@@ -152,7 +156,7 @@ def _channels(
 def _labelled(
     name: str, items: list[Item], labels: bool, on_error: str, listed: str
 ) -> tuple[list[Item], list[Skipped]]:
-    """Items with labels where these are needed; those without are left out under "skip"."""
+    """Returns the items that have the labels needed, and those that were left out."""
     if not labels:
         return [replace(item, label=None, class_index=None) for item in items], []
     bare = [item for item in items if item.label is None and item.class_index is None]
@@ -171,7 +175,7 @@ def _shapes(
     read_shapes: ReadShapes | None,
     max_bytes: int | None,
 ) -> tuple[list[tuple[Item, tuple[int, ...]]], tuple[Skipped, ...]]:
-    """Shapes from the headers; unreadable items are left out under "skip"."""
+    """Returns the items with the shapes in their headers, and the unreadable ones that were skipped."""
     one = partial(_shape, source, max_bytes)
     found = map_in_threads(one, items) if read_shapes is None else read_shapes(items, one)
     good: list[tuple[Item, tuple[int, ...]]] = []
@@ -184,7 +188,7 @@ def _shapes(
         else:
             skipped.append(Skipped(item.image, str(shape)))
     if skipped and not good:
-        raise DataError(f"not one of {len(items)} items can be read, the first since {skipped[0].cause}")
+        raise DataError(f"none of {len(items)} items can be read; the first error: {skipped[0].cause}")
     return good, tuple(skipped)
 
 
@@ -196,7 +200,7 @@ def _shape(source: Source, max_bytes: int | None, item: Item) -> tuple[int, ...]
 
 
 def _tile_size(name: str, source: Source, tile_size: Sequence[int]) -> tuple[tuple[int, ...], bool]:
-    """The size along all of the source's axes, and whether the tiles are slices."""
+    """Returns the tile size along all axes of the source, and whether tiles are 2D slices of volumes."""
     missing = source.spatial_dims - len(tile_size)
     if missing == 0:
         return tuple(tile_size), False

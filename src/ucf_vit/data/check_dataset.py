@@ -1,4 +1,4 @@
-"""What has to fit before the first tile is read: classes, channels, sizes."""
+"""Checks of a data set before its first tile is read: classes, channels, tiles."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from ucf_vit.data.sources import Source
 log = logging.getLogger(__name__)
 
 ORDER_BYTES = 16
-"""Of memory for each tile, at least, while an epoch is shuffled."""
+"""Least memory per tile that shuffling an epoch takes, in bytes."""
 
 
 def check_classes(name: str, source: Source, num_classes: int | None) -> None:
-    """DataError where a source of whole-item classes has more of them than `num_classes`."""
+    """Raises DataError where the source names more classes of whole items than `num_classes`."""
     found = source.class_names
     if num_classes is not None and len(found) > num_classes:
         shown = ", ".join(found[:5]) + (", ..." if len(found) > 5 else "")
@@ -25,7 +25,10 @@ def check_classes(name: str, source: Source, num_classes: int | None) -> None:
 
 
 def check_channels(dataset: Dataset, channels: Sequence[int], available: int | None) -> None:
-    """DataError where a file has not `available` channels (None: at least those used); `channels` `[N]`."""
+    """Raises DataError where a file does not have `available` channels (None: at least those used).
+
+    `channels` `[N]` is the number of channels of each item.
+    """
     normalization = dataset.normalization
     if normalization.kind == "mean_std" and 1 < len(normalization.mean) <= max(dataset.channels):
         raise DataError(
@@ -40,7 +43,7 @@ def check_channels(dataset: Dataset, channels: Sequence[int], available: int | N
 
 
 def check_tiles(dataset: Dataset) -> None:
-    """DataError where the order of an epoch would take more than the memory there is."""
+    """Raises DataError where the order of an epoch would not fit into memory."""
     if not len(dataset.items):
         return
     needed = ORDER_BYTES * len(dataset)
@@ -54,7 +57,7 @@ def check_tiles(dataset: Dataset) -> None:
 
 
 def check_small(dataset: Dataset, small_images: str) -> None:
-    """Say once which images are smaller than a tile; DataError with `small_images` "refuse"."""
+    """Logs once which images are smaller than a tile; raises DataError with `small_images` "refuse"."""
     pairs = zip(dataset.items, dataset.tilings, strict=True)
     small = [(item.image, tiling.shape) for item, tiling in pairs if tiling.padded]
     if not small:
@@ -63,6 +66,6 @@ def check_small(dataset: Dataset, small_images: str) -> None:
     if small_images == "refuse":
         raise DataError(f"{file}: shape {shape} is smaller than the tile {dataset.tile_size}")
     log.info(
-        "%s: %d of %d images are smaller than the tile %s and are filled up with 0 at their end (%s: %s)",
+        "%s: %d of %d images are smaller than the tile %s and are padded with 0 at their end (%s: %s)",
         *(dataset.name, len(small), len(dataset.items), dataset.tile_size, file, shape),
     )

@@ -1,4 +1,4 @@
-"""Numbers of classes follow from their names, in whatever folder or file a name is met."""
+"""Class numbers that depend on class names only, not on the folder or file in which a name occurs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SHOWN = 20
 
 
 def class_order(datasets: Iterable[Dataset], known: Sequence[str] = ()) -> tuple[str, ...]:
-    """Names of the classes in the order of their numbers: those `known`, then of each data set the new ones.
+    """Returns the class names by number: first those in `known`, then the new ones of each data set.
 
     Empty where items have no classes, or no source names them.
     """
@@ -26,9 +26,9 @@ def class_order(datasets: Iterable[Dataset], known: Sequence[str] = ()) -> tuple
 
 
 def numbered(dataset: Dataset, names: Sequence[str]) -> Dataset:
-    """The data set with items that have the numbers which their classes have in `names`.
+    """Returns the data set with its items' classes renumbered to their positions in `names`.
 
-    Without names they keep those that they have. Raises DataError for an item of a class that is not there.
+    Without `names` the numbers stay as they are. Raises DataError for a class that is not in `names`.
     """
     own = dataset.class_names
     if not names or not has_classes(dataset):
@@ -61,11 +61,11 @@ def numbered(dataset: Dataset, names: Sequence[str]) -> Dataset:
 
 
 def has_classes(dataset: Dataset) -> bool:
-    """Whether its items have a class each."""
+    """Returns whether each item has a class."""
     return any(item.class_index is not None for item in dataset.items[:1])
 
 
 def in_words(names: Sequence[str]) -> str:
-    """The names, or the first of many and how many they are."""
+    """Returns the names separated by commas; of a long list the first ones and how many there are."""
     more = f", ... ({len(names)} in all)" if len(names) > SHOWN else ""
     return ", ".join(names[:SHOWN]) + more

@@ -1,4 +1,4 @@
-"""One data set of a run: the items of its range, how they are cut into tiles, how a tile becomes an array."""
+"""One data set of a run: its items, their tiles, and how tiles become arrays."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from ucf_vit.patching.tiles import Tiling
 class Dataset:
     """Items of a source with their tiles; tile numbers run over the items in order.
 
-    `listed` says what of the data set belongs to it, in all its ranges, and what was passed over.
-    `channels` are those used of the source's; `slices` says that a tile is a 2D slice of a volume;
-    `class_names` are those of the numbers that whole items have. `origin` (name and options) makes the source
-    anew in another process.
+    `listed` describes all files of the source, including those that were passed over. `channels` are the
+    numbers of the source's channels that are used. `slices` is true where a tile is a 2D slice of a volume.
+    `class_names` are the names of the classes of whole items, by number. `origin` (name and options of the
+    source) makes the source again in another process.
     """
 
     name: str
@@ -55,7 +55,7 @@ class Dataset:
 
     @property
     def value_options(self) -> Mapping[str, Any]:
-        """Options that change the values of the source, as JSON writes and reads them."""
+        """Options that change the values of the source, as they come back from JSON."""
         given = {} if self.origin is None else value_options(self.origin[1])
         made_with = self.source.made_with
         options = given if made_with is None else made_with
@@ -63,19 +63,21 @@ class Dataset:
 
     @cached_property
     def counts(self) -> NDArray[np.int64]:
-        """Tiles of each item, `[N]`."""
+        """Number of tiles of each item, `[N]`."""
         return np.fromiter(map(len, self.tilings), np.int64, len(self.tilings))
 
     @cached_property
     def ends(self) -> NDArray[np.int64]:
-        """Number after the last tile of each item, `[N]`."""
+        """End of each item's range of tile numbers, exclusive, `[N]`."""
         return np.cumsum(self.counts)
 
     def __len__(self) -> int:
         return int(self.ends[-1]) if len(self.items) else 0
 
     def locate(self, tile: int) -> tuple[int, int]:
-        """Index of the item that tile number `tile` lies in, and the tile's number within it."""
+        """Returns the index of the item that contains tile number `tile`, and the tile's number within the
+        item.
+        """
         item = int(np.searchsorted(self.ends, tile, side="right"))
         return item, int(tile - self.ends[item] + self.counts[item])
 

@@ -1,8 +1,8 @@
-"""By what an item is known again: where it is, what is in it, and its name, as 8 bytes each.
+"""Fingerprints of items, 8 bytes each: hashes of path, contents and name.
 
-The contents of a file are known by its size and by blocks of it, so that it need not be read whole. Equal
-files have equal hashes, wherever they are; files that differ have different ones, unless they are of one size
-and differ only between the blocks.
+The hash of the contents covers the size of a file and some blocks of it, so large files are not read whole.
+Equal files have equal hashes, wherever they are. Different files have different hashes unless they have the
+same size and differ only between the blocks that are read.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from ucf_vit.data.storage import Files
 PLACE, CONTENTS, NAME = range(3)
 BLOCK, SMALL = 2**12, 2**15
 VARIED, BLOCKS = 3, 64
-"""Blocks are read until so many are not of one value, as the air around an object is; and at most so many."""
+"""Blocks are read until this many are not constant (as air around an object is), at most `BLOCKS`."""
 READERS = 4
-"""Threads: they read beside the training."""
+"""Number of threads; they read while the training runs."""
 
 
 def fingerprints(dataset: Dataset, stopped: Callable[[], bool] = lambda: False) -> NDArray[np.int64]:
-    """`[N, 3]` of each item: hashes of its place, of its contents (0: not known) and of its name.
+    """Returns hashes `[N, 3]` of each item's path, contents (0: unknown) and name.
 
-    No more files are looked into once `stopped` says so.
+    No further file is opened once `stopped` returns true.
     """
 
     def look(file: str) -> bytes:
@@ -53,9 +53,9 @@ def fingerprints(dataset: Dataset, stopped: Callable[[], bool] = lambda: False) 
 
 
 def contents(path: str, files: Files) -> bytes:
-    """What stands for the contents of a file: size and blocks; of a remote one, size and version.
+    """Returns bytes that identify the contents of a file: size and blocks; of a remote file size and version.
 
-    Nothing where that is not known without reading more, as of a directory of chunks.
+    Empty where finding out would take more reading, as for a directory of chunks.
     """
     if is_remote(path):
         try:
@@ -76,7 +76,7 @@ def contents(path: str, files: Files) -> bytes:
 
 
 def _sampled(file: int, size: int) -> bytes:
-    """A hash of the size and of blocks from all over a file, or of all of a small one."""
+    """Returns a hash of the size and of blocks spread over a file, or of all of a small file."""
     digest = hashlib.blake2b(str(size).encode(), digest_size=16)
     if size <= SMALL:
         digest.update(os.pread(file, size, 0))
@@ -92,7 +92,7 @@ def _sampled(file: int, size: int) -> bytes:
 
 
 def _start(number: int, size: int) -> int:
-    """Where block `number` begins: at 1/2, 1/4, 3/4, 1/8, ... of what is to choose from."""
+    """Returns the first byte of block `number`: at 1/2, 1/4, 3/4, 1/8, ... of the possible range."""
     place, part = 0.0, 0.5
     number += 1
     while number:
@@ -102,7 +102,7 @@ def _start(number: int, size: int) -> int:
 
 
 def real_place(path: str, folders: dict[str, str]) -> str:
-    """The real path of a file: that of its folder, looked up once for `folders`, and its name."""
+    """Returns the real path of a file; the real path of its folder is cached in `folders`."""
     if is_remote(path):
         return path
     folder, name = os.path.split(path)
@@ -112,17 +112,19 @@ def real_place(path: str, folders: dict[str, str]) -> str:
 
 
 def _hash(*parts: bytes) -> int:
-    """8 bytes, never 0."""
+    """Returns a hash of 8 bytes that is never 0."""
     digest = hashlib.blake2b(b"\0".join(parts), digest_size=8).digest()
     return int.from_bytes(digest, "little", signed=True) or 1
 
 
 def among(rows: NDArray[np.int64], others: NDArray[np.int64], column: int) -> NDArray[np.bool_]:
-    """Which of `rows` `[N, 3]` have the hash of one of `others` in a column; what is not known has none."""
+    """Returns a mask `[N]` of the `rows` `[N, 3]` whose hash in `column` occurs in `others`; unknown ones do
+    not.
+    """
     return (rows[:, column] != 0) & np.isin(rows[:, column], others[:, column])
 
 
 def joined(parts: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
-    """All rows `[N, 3]` of several parts, each once."""
+    """Returns the distinct rows `[N, 3]` of several arrays."""
     rows = np.concatenate([np.zeros((0, 3), np.int64), *parts])
     return np.unique(rows, axis=0)

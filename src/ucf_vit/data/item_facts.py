@@ -1,4 +1,4 @@
-"""What must be known of a whole item before a tile of it is used: its normalisation, its label's values."""
+"""Facts about a whole item that are needed before its tiles are used: normalization and label values."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from ucf_vit.data.values.normalization import Affine, Normalization
 from ucf_vit.planning.shape_reader import file_stamp
 
 VERSION = 2
-"""Raised when the same values give other facts."""
+"""Increased when the same values give different facts."""
 
 
 class Facts(NamedTuple):
-    """Normalisation of each channel read, and what the stored label holds."""
+    """Normalization of each channel read, and the values that the stored label contains."""
 
     affine: Affine
     label: labels.Stored
 
 
 class FactsBook:
-    """Facts of the items of a data set, found once and shared between processes as small scratch files."""
+    """Facts about the items of a data set, measured once and shared by processes as small scratch files."""
 
     def __init__(self, dataset: Dataset) -> None:
         self.dataset = dataset
@@ -43,7 +43,7 @@ class FactsBook:
         self._known: dict[tuple[int, tuple[int, ...]], Facts] = {}
 
     def of(self, item: int, channels: tuple[int, ...]) -> Facts:
-        """Facts of item number `item`. DataError where its values can't be used."""
+        """Returns the facts about item number `item`. Raises DataError where its values can't be used."""
         found = self._known.get((item, channels))
         if found is None:
             found = self._known[item, channels] = self._look_up(item, channels)
@@ -76,7 +76,9 @@ class FactsBook:
         return found[0] if found else measure()
 
     def _state(self, name: str) -> tuple[str, int, int]:
-        """Names the present content of a file or directory; a directory of chunks is looked through once."""
+        """Returns a key of the current contents of a file or directory; a directory of chunks is scanned
+        once.
+        """
         if name not in self._states:
             path = name if is_remote(name) else str(Path(name).absolute())
             self._states[name] = path, *self.dataset.files.state(name)
@@ -84,9 +86,9 @@ class FactsBook:
 
 
 def _about(dataset: Dataset) -> tuple[object, ...]:
-    """All that decides, beside the item and its files, which numbers `source.read` gives of a channel.
+    """Returns everything besides the item and its files that decides which values `source.read` returns.
 
-    A channel's number says it for some sources, its name for others; so both count.
+    Some sources find a channel by its number, others by its name; both are part of the key.
     """
     source = dataset.source
     options = sorted((name, repr(value)) for name, value in dataset.value_options.items())
@@ -99,13 +101,13 @@ def _about(dataset: Dataset) -> tuple[object, ...]:
 
 
 def find(sample: Sample, item: Item, channels: Sequence[int], normalization: Normalization) -> Facts:
-    """Facts of a whole item. DataError where its values can't be used."""
+    """Returns the facts about a whole item. Raises DataError where its values can't be used."""
     label = labels.NOTHING if sample.label is None else labels.stored(sample.label)
     return Facts(normalization.fit(sample.image, channels), label)
 
 
 def check_label(facts: Facts, item: Item, label_map: LabelMap, num_classes: int | None) -> None:
-    """DataError with the label's file where `label_map` makes no class of a value of it."""
+    """Raises DataError with the label's file where `label_map` maps one of its values to no class."""
     try:
         label_map.check(facts.label, num_classes)
     except DataError as error:
@@ -113,13 +115,13 @@ def check_label(facts: Facts, item: Item, label_map: LabelMap, num_classes: int 
 
 
 def save(facts: Facts, path: Path) -> None:
-    """Write to exactly `path`."""
+    """Writes facts to exactly `path`."""
     with path.open("wb") as stream:
         np.savez(stream, **facts.affine._asdict(), **facts.label._asdict())
 
 
 def load(path: Path) -> Facts:
-    """Read what `save` wrote."""
+    """Reads facts written by `save`."""
     with np.load(path) as stored:
         label = labels.Stored(
             stored["values"], float(stored["low"]), float(stored["high"]), bool(stored["nan"])

@@ -1,4 +1,4 @@
-"""What is not read at all: more than memory holds, and what is no file."""
+"""Limits on what is read: arrays must fit into memory, paths must be plain files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ _KINDS = {
 
 
 def check_size(path: str, size: int, limit: int) -> None:
-    """DataError where the header of `path` says `size` bytes, more than `limit`: before any are allocated."""
+    """Raises DataError where the header of `path` announces more than `limit` bytes.
+
+    It is called before any of them are allocated.
+    """
     if size > limit:
         raise DataError(
             f"{path}: its header says {size:,} bytes, more than {limit:,}; if that is right, raise "
@@ -29,9 +32,9 @@ def check_size(path: str, size: int, limit: int) -> None:
 
 
 def check_plain(path: str | Path) -> None:
-    """DataError for what is neither file nor directory: to read a pipe or a device may never end.
+    """Raises DataError for a pipe, device or socket, which may never end when it is read.
 
-    A URL is left alone, and a path where nothing is.
+    URLs and paths that do not exist are accepted.
     """
     try:
         mode = os.stat(path).st_mode  # noqa: PTH116, for every tile
@@ -44,7 +47,7 @@ def check_plain(path: str | Path) -> None:
 
 @cache
 def memory() -> int:
-    """Bytes of memory of this machine, or of the control group that it is shared out by."""
+    """Returns the memory of this machine in bytes, or the limit of the process's control group."""
     found = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
     for file in _CGROUPS:
         with suppress(OSError, ValueError):

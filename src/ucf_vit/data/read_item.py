@@ -1,4 +1,4 @@
-"""Reading of items of a source: whatever goes wrong becomes a DataError with the file and the item's key."""
+"""Reads items of a source; every failure becomes a DataError with the file and the item's key."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from ucf_vit.data.reading import failure_of
 from ucf_vit.data.sources import Item, Source
 
 _LARGEST = 2**52
-"""Values of an item at most, so that numbers of tiles can be counted: some petabytes."""
+"""Largest number of values per item, so that tiles can be counted: some petabytes."""
 
 
 @contextmanager
 def reading_item(item: Item) -> Iterator[None]:
-    """Makes a DataError of whatever is raised in it, which names a file of the item and its key."""
+    """Turns any exception into a DataError that names a file of the item and its key."""
     try:
         yield
     except DataError as error:
@@ -32,10 +32,10 @@ def reading_item(item: Item) -> Iterator[None]:
 
 
 def shape_of(source: Source, item: Item, max_bytes: int | None = None) -> tuple[int, ...]:
-    """`(C, *S)` of an item from its header. Raises DataError with a file of the item.
+    """Returns the shape `(C, *S)` of an item from its header.
 
-    That is also for a pipe or a device in place of a file, a shape that no image has, and for more than
-    `max_bytes` as float32.
+    Raises DataError with a file of the item, also for a pipe or a device in place of a file, for a shape that
+    no image has, and for more than `max_bytes` as float32.
     """
     with reading_item(item):
         for file in (item.image, item.label):
@@ -55,7 +55,7 @@ def read_sample(
     region: tuple[slice, ...] | None = None,
     channels: Sequence[int] | None = None,
 ) -> Sample:
-    """`source.read`. Raises DataError with a file of the item, also where it holds no real numbers."""
+    """Calls `source.read`. Raises DataError with a file of the item, also for values that are not real."""
     with reading_item(item):
         sample = source.read(item, region, channels)
         for array in (sample.image, sample.label):
@@ -65,7 +65,7 @@ def read_sample(
 
 
 def _named(item: Item, text: str) -> str:
-    """`text` with a file of the item, or one beside it as in a series of files, and with the item's key."""
+    """Returns `text` with the item's key and, unless it names one, a file of the item or of its series."""
     folder = f"{item.image.rpartition('/')[0]}/"
     files = [file for file in (item.image, item.label) if file is not None]
     named = any(file in text for file in files) or (folder != "/" and text.startswith(folder))

@@ -1,6 +1,6 @@
-"""Reading of files: whatever goes wrong in a file becomes a DataError with its name.
+"""Reads files; every failure becomes a DataError that names the file.
 
-A damaged file can make a library raise anything, so no list of exceptions would be complete.
+A damaged file can make a library raise any exception, so all are caught.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from pathlib import Path
 from ucf_vit.core.errors import DataError, UserError
 
 _SPEAKING = (OSError, EOFError, ValueError, SyntaxError)
-"""Python's exceptions whose text says what is wrong with a file; of its others type and place are told."""
+"""Built-in exceptions whose text describes the problem; of others the type and the line are reported."""
 
 
 @contextmanager
 def reading(path: str, failure: str = "can't be read") -> Iterator[None]:
-    """Makes a DataError, `PATH: FAILURE (CAUSE)`, of whatever is raised in it.
+    """Turns any exception into a DataError `PATH: FAILURE (CAUSE)`.
 
-    Of a DataError that names `path` nothing is changed, of another one the name is added.
+    A DataError that names `path` is raised as it is; another one gets the path as a prefix.
     """
     try:
         yield
@@ -35,7 +35,7 @@ def reading(path: str, failure: str = "can't be read") -> Iterator[None]:
 
 
 def failure_of(error: BaseException) -> str:
-    """One line that says what went wrong."""
+    """Returns one line that describes an exception."""
     text = " ".join(str(error).split())
     if isinstance(error, MemoryError):
         return f"not enough memory: {text}" if text else "not enough memory"

@@ -1,4 +1,4 @@
-"""Statistics of each variable over the items of a data set, which a whole run is normalised by."""
+"""Statistics of each variable over the items of a data set, which normalize a whole run."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Statistics:
-    """Moments of the values of each variable that are not missing, over the first `done` of some items.
+    """Moments of each variable's values over the first `done` items of a data set; missing values do not
+    count.
 
-    `fingerprint` names all of the items: statistics of other items are not those of this run. Nor are those
-    measured with other `options` of the source, or of other `channels` where files name none.
+    `fingerprint` identifies the whole list of items. Statistics belong to a run only where the items, the
+    `options` of the source and, for files that do not name their channels, the `channels` are the same.
     """
 
     fingerprint: str
@@ -35,7 +36,7 @@ class Statistics:
 
     @classmethod
     def of(cls, dataset: Dataset, done: int = 0, names: Iterable[str] = ()) -> Statistics:
-        """Nothing yet of the variables `names` of a data set."""
+        """Returns empty statistics for the variables `names` of a data set."""
         names, source = tuple(names), dataset.source
         channels = {} if source.by_name else {name: source.variables.index(name) for name in names}
         empty = dict.fromkeys(names, Moments())
@@ -43,7 +44,9 @@ class Statistics:
         return cls(fingerprint(dataset.items), done, empty, {**dataset.value_options, **nan}, channels)
 
     def mismatch(self, dataset: Dataset) -> str:
-        """How the values measured differ from those that `dataset` gives; empty where they do not."""
+        """Returns how the values measured differ from those that `dataset` reads; empty where they are the
+        same.
+        """
         now = Statistics.of(dataset, names=dataset.variables)
         wrong = [
             f"{name} {self.options.get(name, 'not set')}, not {now.options.get(name, 'not set')}"
@@ -58,9 +61,10 @@ class Statistics:
         return "; ".join(wrong)
 
     def normalization(self, dataset: Dataset) -> Normalization:
-        """Mean and deviation for the channels of `dataset`; a variable that is constant is only shifted.
+        """Returns a normalization by mean and standard deviation for the channels of `dataset`.
 
-        Raises DataError where a variable is not among these, or none of its values is there.
+        A constant variable is only shifted. Raises DataError for a variable without statistics or without
+        values.
         """
         for name in dataset.variables:
             if name not in self.variables:
@@ -77,7 +81,7 @@ class Statistics:
 
 
 def fingerprint(items: Iterable[Item]) -> str:
-    """Names the items by their keys, wherever they lie."""
+    """Returns a hash of the items' keys, independent of where the files are."""
     digest = hashlib.blake2b(digest_size=8)
     for item in items:
         digest.update(to_bytes(f"{item.key}\n"))
@@ -87,10 +91,10 @@ def fingerprint(items: Iterable[Item]) -> str:
 def measure(
     dataset: Dataset, start: Statistics, on_error: Literal["fail", "skip"] = "fail"
 ) -> Iterator[Statistics]:
-    """The statistics after every item from `start.done` on, of the variables of `start`.
+    """Yields the statistics of the variables of `start` after every item from number `start.done` on.
 
-    To go on from any of them gives, to the last bit, what an uninterrupted pass gives. Raises DataError with
-    the file where one can't be read, or leaves it out with "skip".
+    Continuing from any of them gives bit for bit the result of an uninterrupted pass. Raises DataError with
+    the file that can't be read; with "skip" it is left out.
     """
     found = dict(start.variables)
     channels = [dataset.source.variables.index(name) for name in found]

@@ -57,7 +57,7 @@ ELSEWHERE = {
 def test_a_label_elsewhere_is_refused_with_both_values(tmp_path, scratch, told):
     pair(tmp_path, affine(), ELSEWHERE[told])
     source = BasicCT(tmp_path, scratch=scratch)
-    message = rf"labelsTr/a\.nii\.gz: its header puts it elsewhere.*({told}).*label_geometry: accept"
+    message = rf"labelsTr/a\.nii\.gz: its header places it elsewhere.*({told}).*label_geometry: accept"
     with pytest.raises(DataError, match=message):
         source.shape(source.items()[0])
 
@@ -110,7 +110,7 @@ def test_a_place_that_is_not_finite_is_none():
     broken = affine()
     broken[0, 3] = np.nan
     for one, other in ((broken, affine()), (affine(), broken), (broken, broken)):
-        assert "says no place in space" in difference(header(one), header(other))
+        assert "has no position in space" in difference(header(one), header(other))
 
 
 numbers = st.floats(-500, 500)

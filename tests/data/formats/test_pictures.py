@@ -113,7 +113,7 @@ def test_programs_are_not_run(tmp_path):
     (tmp_path / "cat/a.png").write_bytes(
         b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n" * 20
     )
-    with pytest.raises(DataError, match=r"a\.png: .*EPS is no format of pixels"):
+    with pytest.raises(DataError, match=r"a\.png: .*EPS is not a pixel format"):
         read_file(tmp_path / "cat/a.png")
 
 

@@ -71,5 +71,5 @@ def test_batches_are_those_of_the_stream_and_go_on_in_the_middle(
 
 def test_processes_of_another_loader_which_would_each_read_everything_are_refused(data: Dataset) -> None:
     loader = DataLoader(stream(data, 0), batch_size=None, num_workers=2, collate_fn=summary)
-    with pytest.raises(UserError, match="has processes of its own: give num_workers to the Stream"):
+    with pytest.raises(UserError, match="has workers of its own: give num_workers to the Stream"):
         list(loader)

@@ -275,7 +275,7 @@ def test_killed_it_goes_on_and_repeats_nothing(tmp_path, forkserver):
         time.sleep(0.001)
     os.kill(process.pid, signal.SIGKILL)
     process.join()
-    with pytest.raises(DataError, match=r"out: not finished; give the command ucf-vit prepare \.\.\. again"):
+    with pytest.raises(DataError, match=r"out: not finished; run the ucf-vit prepare command again"):
         Prepared(out)
     done = [json.loads(line)["job"] for line in (out / JOURNAL).read_text().splitlines()[1:]]
     times = {name: (out / "packs" / name / "image/zarr.json").stat().st_mtime_ns for name in done}
@@ -320,11 +320,11 @@ def test_what_is_half_written_is_done_again(tmp_path):
 
 def test_another_source_is_never_mixed_in(tmp_path):
     origin, out, how = unfinished(tmp_path)
-    with pytest.raises(UserError, match="has a part of other data, or of the same made with other options"):
+    with pytest.raises(UserError, match="has a part of other data, or of this data with other options"):
         prepare(origin, out, StorageOptions())
     prepare(origin, out, how)
     save_nifti(tmp_path / "source/imagesTr/v1.nii.gz", np.ones((9, 12, 7), np.int16))
-    with pytest.raises(UserError, match=r"has other data, or the same made with .* files that have changed"):
+    with pytest.raises(UserError, match=r"has other data, or this data with .* files that have changed"):
         prepare(origin, out, how)
     (tmp_path / "full").mkdir()
     (tmp_path / "full/notes.txt").write_text("x")
@@ -407,7 +407,7 @@ def test_a_damaged_chunk_names_item_and_file(tmp_path):
         source.read(items["v0"])
         with pytest.raises(DataError, match=rf"{shard}.*{what}.*ucf-vit prepare --verify"):
             source.read(items["v2"])
-        with pytest.raises(DataError, match=rf"1 file\(s\) are not as they were.*\n.*{shard}.*\(items: v2\)"):
+        with pytest.raises(DataError, match=rf"1 file\(s\) differ from those.*\n.*{shard}.*\(items: v2\)"):
             verify(out)
     shard.unlink()
     with pytest.raises(DataError, match=rf"{shard}: damaged or gone"):
@@ -417,7 +417,9 @@ def test_a_damaged_chunk_names_item_and_file(tmp_path):
 
 
 def test_manifests_of_others_are_refused(tmp_path):
-    with pytest.raises(DataError, match=r"no manifest\.json there; expected what ucf-vit prepare writes"):
+    with pytest.raises(
+        DataError, match=r"no manifest\.json found; expected a directory written by ucf-vit prepare"
+    ):
         Prepared(tmp_path)
     file = tmp_path / "manifest.json"
     for text, message in {
@@ -430,7 +432,7 @@ def test_manifests_of_others_are_refused(tmp_path):
         with pytest.raises(DataError, match=message):
             Prepared(tmp_path)
     file.unlink()
-    with pytest.raises(DataError, match="no prepared data set there"):
+    with pytest.raises(DataError, match="no prepared data set found"):
         data_sets(tmp_path)
 
 
@@ -444,7 +446,7 @@ def test_variables_are_chosen_by_name(tmp_path):
     assert chosen.read(item, None, (1,)).variables == ("w",)
     with pytest.raises(DataError, match=r"no variable 'q'.* prepared with w, u, z, v, x"):
         Prepared(tmp_path / "out", ("q",))
-    with pytest.raises(DataError, match=r"fill_value 0\.25 is asked for, it was prepared with 0\.5"):
+    with pytest.raises(DataError, match=r"fill_value 0\.25 was requested, the data was prepared with 0\.5"):
         Prepared(tmp_path / "out", fill_value=0.25)
     assert Prepared(tmp_path / "out", fill_value=0.5).missing
 
@@ -483,7 +485,7 @@ def test_arrays_behind_a_url_are_converted(tmp_path, s3, bucket, scratch):
 def test_a_damaged_journal_is_said(tmp_path, line):
     origin, out, how = unfinished(tmp_path)
     (out / JOURNAL).write_text((out / JOURNAL).read_text() + line)
-    with pytest.raises(UserError, match=rf"{JOURNAL}: damaged .*prepare anew"):
+    with pytest.raises(UserError, match=rf"{JOURNAL}: damaged .*prepare again"):
         prepare(origin, out, how)
 
 
@@ -491,6 +493,6 @@ def test_the_data_itself_is_no_destination(tmp_path):
     origin, _, how = unfinished(tmp_path)
     root = Path(origin.given["root"])
     before = sorted(root.rglob("*"))
-    with pytest.raises(UserError, match="is the data itself"):
+    with pytest.raises(UserError, match="is the source of the data"):
         prepare(origin, root, how)
     assert sorted(root.rglob("*")) == before

@@ -40,5 +40,5 @@ def test_a_name_without_a_class_and_an_empty_folder_are_named(tmp_path):
     with pytest.raises(DataError, match=r"picture\.png: expected a name such as cat\.0\.jpg"):
         CatsDogs(tmp_path / "a")
     (tmp_path / "b").mkdir()
-    with pytest.raises(DataError, match="b: no image there"):
+    with pytest.raises(DataError, match="b: no image found"):
         CatsDogs(tmp_path / "b")

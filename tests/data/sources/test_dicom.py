@@ -65,14 +65,14 @@ def test_missing_and_double_slices(series, scratch):
     check(series, scratch, r"003\.dcm: 1 slice\(s\) missing between it and .*001\.dcm")
     (series / "one/002.dcm").write_bytes(kept)
     (series / "one/again.dcm").write_bytes((series / "one/004.dcm").read_bytes())
-    check(series, scratch, r"one/.*\.dcm: lies at the same place as .*\.dcm")
+    check(series, scratch, r"one/.*\.dcm: has the same position as .*\.dcm")
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"Rows": 4}, r"003\.dcm: another size, spacing or orientation than .*000\.dcm"),
-        ({"PixelSpacing": [1, 2]}, r"003\.dcm: another size, spacing"),
+        ({"Rows": 4}, r"003\.dcm: size, spacing or orientation differs from .*000\.dcm"),
+        ({"PixelSpacing": [1, 2]}, r"003\.dcm: size, spacing or orientation differs"),
         ({"ImagePositionPatient": [0, 0, 8.1]}, r"003\.dcm: 3\.1 mm, not 2\.5, between it and .*002\.dcm"),
         ({"ImagePositionPatient": None}, r"003\.dcm: .*has no ImagePositionPatient"),
         ({"NumberOfFrames": 7}, r"003\.dcm: .*not one slice"),
@@ -158,7 +158,7 @@ def test_colours_and_lookup_tables_are_refused(series, scratch):
     changed(series, PhotometricInterpretation="PALETTE COLOR")
     check(series, scratch, r"000\.dcm: .*its pixels are PALETTE COLOR; expected grey ones")
     changed(series, PhotometricInterpretation="MONOCHROME2", ModalityLUTSequence=[pydicom.Dataset()])
-    check(series, scratch, r"000\.dcm: .*a Modality LUT says")
+    check(series, scratch, r"000\.dcm: .*need a Modality LUT")
 
 
 def moved(along, across):
@@ -212,7 +212,7 @@ def test_a_header_without_a_place_in_space_is_refused(series, scratch, wrong):
 
 
 def test_nothing_there(tmp_path, scratch):
-    with pytest.raises(DataError, match="no DICOM image there"):
+    with pytest.raises(DataError, match="no DICOM image found"):
         Dicom(tmp_path, scratch=scratch)
     with pytest.raises(DataError, match="nowhere: no such directory"):
         Dicom(tmp_path / "nowhere", scratch=scratch)

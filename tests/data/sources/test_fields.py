@@ -160,7 +160,7 @@ def test_unreadable_files_fail_or_are_skipped(tmp_path, scratch):
 
 
 def test_a_directory_without_fields(tmp_path, scratch):
-    with pytest.raises(DataError, match=r"no file of fields there; expected \.npz, \.nc"):
+    with pytest.raises(DataError, match=r"no file of fields found; expected \.npz, \.nc"):
         Fields(tmp_path, scratch=scratch)
     with pytest.raises(DataError, match="nowhere: no such directory"):
         Fields(tmp_path / "nowhere", scratch=scratch)

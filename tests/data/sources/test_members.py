@@ -161,7 +161,7 @@ def test_no_other_program_is_started_for_an_image(tmp_path: Path) -> None:
     source = ImageNet(tmp_path)
     (item,) = source.items()
     assert "2 other files (cat/b.eps, cat/c.mpg)" in str(source.passed_over)
-    with pytest.raises(DataError, match="EPS is no format of pixels"):
+    with pytest.raises(DataError, match="EPS is not a pixel format"):
         source.read(item)
 
 
@@ -223,7 +223,7 @@ def test_fields_in_any_case(tmp_path: Path, tmp_path_factory: pytest.TempPathFac
 @pytest.mark.parametrize("source", [NpyPairs, Tiff])
 def test_nothing_of_its_kind_names_what_there_is(tmp_path: Path, source: type) -> None:
     touch(tmp_path, "images/a.mat")
-    with pytest.raises(DataError, match=r"images: no .* there; passed over: 1 other files \(images/a\.mat\)"):
+    with pytest.raises(DataError, match=r"images: no .* found; passed over: 1 other files \(images/a\.mat\)"):
         source(tmp_path)
 
 

@@ -131,7 +131,7 @@ def test_every_way_to_say_what_is_missing(tmp_path, scratch, attributes, fill, m
 )
 def test_a_scale_that_makes_nothing_of_the_numbers_is_refused(tmp_path, scratch, attributes):
     netcdf(tmp_path / "a.nc", "i2", RAIN, **attributes)
-    with pytest.raises(DataError, match=r"a\.nc: .*make no numbers of what is stored"):
+    with pytest.raises(DataError, match=r"a\.nc: .*are no valid scale for the stored values"):
         read(tmp_path, scratch)
 
 

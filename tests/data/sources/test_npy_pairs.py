@@ -149,7 +149,7 @@ def test_nothing_there_names_the_folder(tmp_path):
         NpyPairs(tmp_path)
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "notes.txt").write_text("x")
-    with pytest.raises(DataError, match=r"images: no \.npy file there"):
+    with pytest.raises(DataError, match=r"images: no \.npy file found"):
         NpyPairs(tmp_path)
 
 

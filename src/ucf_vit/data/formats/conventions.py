@@ -1,7 +1,7 @@
-"""What the attributes of a variable say of its numbers: which are missing, and how they are packed.
+"""Attributes of a variable that define which of its values are missing and how they are packed.
 
 The conventions are those of CF (https://cfconventions.org, 2.5.1 and 8.1) and of the NetCDF User's Guide
-(attribute conventions); the numbers are those of `xarray.decode_cf`, or better where it looks at less.
+(attribute conventions). Results agree with `xarray.decode_cf`, which ignores some of the attributes.
 """
 
 from __future__ import annotations
@@ -21,15 +21,16 @@ _UNWRITTEN = {
 }
 """NetCDF's default for values that were never written, by type.
 
-Bytes have none. That of unsigned numbers is the largest, which an overexposed sensor gives too: it stays.
+Bytes have none. The default of unsigned integers is the largest one, which an overexposed sensor also gives:
+it is not taken for missing.
 """
 
 
 def values(stored: NDArray[Any], attributes: Mapping[str, Any], unwritten: bool = False) -> NDArray[Any]:
-    """The numbers that `stored` ones mean: unpacked, and NaN where they are missing, which makes them float.
+    """Returns the values that `stored` represents: unpacked, and NaN (then as floats) where they are missing.
 
-    With `unwritten`, NetCDF's default is missing where no attribute says what is. Raises ValueError for a
-    scale that makes nothing of the numbers.
+    With `unwritten`, NetCDF's default counts as missing where no attribute defines missing values. Raises
+    ValueError for a scale or offset that is zero or not finite.
     """
     stored = _signed(stored, str(attributes.get("_Unsigned", "")).lower())
     missing = _missing(stored, attributes, unwritten)
@@ -64,7 +65,9 @@ def _missing(stored: NDArray[Any], attributes: Mapping[str, Any], unwritten: boo
 def _unpacked(stored: NDArray[Any], attributes: Mapping[str, Any]) -> NDArray[Any]:
     scale, offset = float(attributes.get("scale_factor", 1)), float(attributes.get("add_offset", 0))
     if not (np.isfinite([scale, offset]).all() and scale):
-        raise ValueError(f"scale_factor {scale} and add_offset {offset} make no numbers of what is stored")
+        raise ValueError(
+            f"scale_factor {scale} and add_offset {offset} are no valid scale for the stored values"
+        )
     if (scale, offset) == (1.0, 0.0):
         return stored
     exact = np.result_type(stored.dtype, np.float64 if offset else np.float32)
@@ -74,7 +77,9 @@ def _unpacked(stored: NDArray[Any], attributes: Mapping[str, Any]) -> NDArray[An
 def _outside(
     stored: NDArray[Any], unpacked: NDArray[Any], attributes: Mapping[str, Any]
 ) -> NDArray[np.bool_]:
-    """Where a value is not in valid_min to valid_max, or valid_range: limits of packed numbers are whole."""
+    """Returns where a value is outside valid_min to valid_max, or valid_range; integer limits apply to packed
+    values.
+    """
     low, high = attributes.get("valid_range", (None, None))
     low, high = attributes.get("valid_min", low), attributes.get("valid_max", high)
     ends = [float(end) for end in (low, high) if end is not None]

@@ -1,4 +1,4 @@
-"""What every file of gridded fields can say and give."""
+"""Interface of a file of gridded fields."""
 
 from __future__ import annotations
 
@@ -15,27 +15,29 @@ from ucf_vit.data.storage.scratch import Scratch
 
 SUFFIXES = (".npz", *ENGINES)
 STORES = (".zarr",)
-"""Those that are directories."""
+"""Suffixes of formats that are directories."""
 Where = tuple[int | slice | EllipsisType, ...]
 
 
 class FieldFile(Protocol):
-    """An open file: variables by name, `[*S]` or `[T, *S]`."""
+    """Open file with variables by name, `[*S]` or `[T, *S]`."""
 
     @property
     def shapes(self) -> Mapping[str, tuple[int, ...]]:
-        """Shape of every variable that holds numbers, from the header alone."""
+        """Shape of every numeric variable, from the header only."""
 
     def read(self, name: str, where: Where) -> NDArray[Any]:
-        """The part `where` of a variable, of the stored type; only this is read where the format can."""
+        """Returns the part `where` of a variable in its stored type, without reading more if the format
+        allows it.
+        """
 
 
 @contextmanager
 def open_fields(path: str, scratch: Scratch, limit: int, url: str | None = None) -> Iterator[FieldFile]:
-    """The file at `path`, by its suffix; `url` is what it is a copy of, `limit` the bytes it may unpack to.
+    """Opens the file at `path` by its suffix; it is a copy of `url` and may unpack to at most `limit` bytes.
 
-    Raises UserError where a package for its format is not installed, and whatever its library raises of a
-    damaged file.
+    Raises UserError where the package for its format is not installed, and any exception of that package for
+    a damaged file.
     """
     packed = path.lower().endswith(".npz")
     made: AbstractContextManager[FieldFile]

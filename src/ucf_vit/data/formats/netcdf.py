@@ -1,4 +1,4 @@
-"""Variables in a NetCDF file or a Zarr store, by xarray, an optional package."""
+"""Variables of a NetCDF file or a Zarr store, read by xarray (optional)."""
 
 from __future__ import annotations
 
@@ -17,19 +17,20 @@ from ucf_vit.data.formats import conventions
 from ucf_vit.data.limits import check_size
 
 ENGINES = {".nc": "netcdf4", ".nc4": "netcdf4", ".cdf": "netcdf4", ".zarr": "zarr"}
-"""xarray's engine by the end of a name."""
+"""Engine of xarray by suffix."""
 EXTRAS = {"netcdf4": ("netcdf", ("xarray", "netCDF4")), "zarr": ("zarr", ("xarray", "zarr"))}
-"""Of each engine: the extra of this package that installs it, and what has to be there."""
+"""For each engine: the extra of this package that installs it, and the packages needed."""
 AS_STORED = {"mask_and_scale": False, "decode_times": False, "decode_timedelta": False, "cache": False}
-"""Options of xarray: `conventions` says what the numbers mean."""
+"""Options of xarray that leave values as they are stored; `conventions` decodes them."""
 _one_at_a_time = threading.Lock()
-"""The NetCDF library is not safe for threads."""
+"""The NetCDF library is not thread-safe."""
 
 
 class XarrayFile:
-    """The variables of a dataset opened `AS_STORED`, of which no part or chunk has more than `limit` bytes.
+    """Variables of a dataset opened `AS_STORED`; no part or chunk may have more than `limit` bytes.
 
-    They are in the order of the file, or, of Zarr, `by_name`: that of some directory means nothing.
+    They are in the order of the file, or sorted by name with `by_name` (Zarr, where the order of directory
+    entries has no meaning).
     """
 
     def __init__(self, dataset: Any, limit: int, by_name: bool = False) -> None:
@@ -45,7 +46,7 @@ class XarrayFile:
         }
 
     def read(self, name: str, where: tuple[Any, ...]) -> NDArray[Any]:
-        """An array; xarray reads this part alone (of Zarr: the chunks that it touches)."""
+        """Returns an array; xarray reads only this part (of Zarr: the chunks that it touches)."""
         variable = self._dataset.variables[name]
         part = variable[where]
         chunk = variable.encoding.get("chunks") or variable.encoding.get("chunksizes") or ()
@@ -60,7 +61,7 @@ class XarrayFile:
 
 @contextmanager
 def open_dataset(path: str, limit: int) -> Iterator[XarrayFile]:
-    """The dataset at `path`, open for as long as the context: no handle is left to be shared by a fork.
+    """Opens the dataset at `path` for the duration of the context: no handle is left for a fork to share.
 
     Raises UserError where a package is missing.
     """
@@ -80,7 +81,7 @@ def open_dataset(path: str, limit: int) -> Iterator[XarrayFile]:
 
 
 def need(engine: str, path: str) -> None:
-    """UserError where a package that reads `path` is missing."""
+    """Raises UserError where a package that reads `path` is missing."""
     extra, packages = EXTRAS[engine]
     if not all(map(importlib.util.find_spec, packages)):
         needed = " and ".join(packages)

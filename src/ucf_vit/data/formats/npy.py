@@ -1,4 +1,4 @@
-"""NumPy's .npy format: an array's header, and the array through a memory map."""
+"""NumPy's .npy format: header and memory map of an array."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 LONGEST = 10_000
-"""Bytes of a header at most, as for NumPy: that of an array of numbers has some 128."""
+"""Largest header in bytes, as in NumPy; the header of an array of numbers has about 128."""
 
 
 class NpyHeader(NamedTuple):
-    """What an array's own header says; its values begin at byte `start`."""
+    """Header of an array, whose values begin at byte `start`."""
 
     shape: tuple[int, ...]
     fortran: bool
@@ -26,7 +26,7 @@ class NpyHeader(NamedTuple):
 
     @property
     def order(self) -> Literal["C", "F"]:
-        """Which axis is the fastest: the last, or with "F" the first."""
+        """Memory order: "C" if the last axis is the fastest, "F" if the first is."""
         return "F" if self.fortran else "C"
 
     @property
@@ -36,13 +36,13 @@ class NpyHeader(NamedTuple):
 
 
 def read_header(stream: IO[bytes]) -> NpyHeader:
-    """The header that `stream` begins with. Raises ValueError where it is none, or not that of numbers."""
+    """Returns the header at the beginning of `stream`. Raises ValueError where there is no valid one."""
     first = npy.read_magic(stream) == (1, 0)
     read = npy.read_array_header_1_0 if first else npy.read_array_header_2_0
     length = stream.read(2 if first else 4)
     size = int.from_bytes(length, "little")
     if size > LONGEST:
-        raise ValueError(f"its header has {size:,} bytes, no array of numbers needs so many")
+        raise ValueError(f"its header has {size:,} bytes, more than an array of numbers needs")
     shape, fortran, dtype = read(io.BytesIO(length + stream.read(size)))
     if any(side < 0 for side in shape):
         raise ValueError(f"its header says the shape {shape}")
@@ -50,14 +50,14 @@ def read_header(stream: IO[bytes]) -> NpyHeader:
 
 
 def load(path: Path) -> NDArray[Any]:
-    """The array in a .npy file, through a memory map."""
+    """Returns a memory map of the array in a .npy file."""
     with path.open("rb") as stream:
         header = read_header(stream)
     return mapped(path, header)
 
 
 def mapped(path: str | Path, header: NpyHeader, offset: int = 0) -> NDArray[Any]:
-    """A memory map of the array whose header lies at byte `offset` of a file. ValueError for objects."""
+    """Returns a memory map of the array whose header is at byte `offset`. Raises ValueError for objects."""
     if header.dtype.hasobject:
         raise ValueError("holds Python objects; expected an array of numbers")
     size, needed = os.stat(path).st_size, offset + header.size  # noqa: PTH116, for every tile

@@ -1,4 +1,4 @@
-"""Variables in a .npz file, without reading more of it than is asked for."""
+"""Variables in a .npz file; only what is requested is read."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from ucf_vit.data.limits import check_size
 from ucf_vit.data.storage.scratch import Scratch
 
 STACK, NAMES = "data", "variables"
-"""One array of all variables `[T, C, *S]`, and the array `[C]` of their names."""
+"""Names of one array of all variables `[T, C, *S]`, and of the array `[C]` of their names."""
 _BLOCK = 2**20
 _REMEMBERED = 10_000
 _good: set[tuple[object, ...]] = set()
-"""Members whose checksum this process found right, of late."""
+"""Members whose checksum this process has recently verified."""
 
 
 class NpzFile:
     """One array per variable, or one array `data` `[T, C, *S]` with the names of its channels in `variables`.
 
-    Uncompressed arrays are read through a memory map, after their checksum was found right once per machine.
-    Compressed ones are decompressed once into scratch files, or, without room for these, at every read; none
-    that has more than `limit` bytes.
+    Uncompressed arrays are read through a memory map after their checksum was verified once per machine.
+    Compressed arrays are decompressed once into scratch files or, without room for these, at every read.
+    Arrays of more than `limit` bytes are refused.
     """
 
     def __init__(
@@ -54,14 +54,14 @@ class NpzFile:
         self.shapes = found
 
     def read(self, name: str, where: tuple[Any, ...]) -> NDArray[Any]:
-        """A view of the memory map, or an array."""
+        """Returns a view of the memory map, or an array."""
         if name not in self._stacked:
             return self._array(name)[where]
         step, *space = where
         return self._array(STACK)[(step, self._stacked[name], *space)]
 
     def _names(self) -> dict[str, int]:
-        """Channel by name of a stacked array; empty where there is none."""
+        """Returns the channel of each name in a stacked array; empty where there is none."""
         if not {STACK, NAMES} <= self._headers.keys() or self._headers[NAMES].dtype.kind not in "US":
             return {}
         names = [str(name) for name in self._array(NAMES).astype(str)]
@@ -100,7 +100,7 @@ class NpzFile:
         return np.ndarray(header.shape, header.dtype, values, header.start, order=header.order)
 
     def _check(self, info: zipfile.ZipInfo) -> None:
-        """Read a member that was not read before. Raises BadZipFile where its checksum is another."""
+        """Verifies the checksum of a member once. Raises BadZipFile where it is wrong."""
 
         def make(path: Path) -> None:
             self._unpack(info, None)
@@ -116,7 +116,7 @@ class NpzFile:
         _good.add(key)
 
     def _unpack(self, info: zipfile.ZipInfo, out: IO[bytes] | None) -> None:
-        """Read a member to its end, where `zipfile` compares the checksum; never beyond its size."""
+        """Reads a member to its end, where `zipfile` verifies the checksum; never beyond its size."""
         with self._archive.open(info) as stream:
             while block := stream.read(_BLOCK):
                 if out is not None:
@@ -124,7 +124,7 @@ class NpzFile:
 
     @cached_property
     def _state(self) -> tuple[object, ...]:
-        """Names the present content: the name of a copy does."""
+        """Key of the current contents; for a copy its name is enough."""
         path = Path(self._path).absolute()
         if self._url is not None:
             return (str(path),)
@@ -132,7 +132,7 @@ class NpzFile:
         return str(path), stat.st_size, stat.st_mtime_ns
 
     def _start(self, info: zipfile.ZipInfo) -> int:
-        """Where the content of a member begins: after its local header, whose length is in itself."""
+        """Returns the first byte of a member's content, after its local header of variable length."""
         file = _stream(self._archive)
         file.seek(info.header_offset)
         name, extra = struct.unpack("<26x2H", file.read(30))
@@ -141,7 +141,7 @@ class NpzFile:
 
 @contextmanager
 def open_npz(path: str, scratch: Scratch, limit: int, url: str | None = None) -> Iterator[NpzFile]:
-    """The file at `path`, a copy of `url`; arrays that were read stay usable after it is closed."""
+    """Opens the file at `path`, a copy of `url`; arrays that were read stay valid after it is closed."""
     with zipfile.ZipFile(path) as archive:
         yield NpzFile(archive, path, scratch, limit, url)
 

@@ -1,4 +1,4 @@
-"""A single image or volume from a file, whatever its format, for tools that look at one."""
+"""Reads one image or volume of any format, for tools that look at a single file."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ ARRAYS = (*nifti.SUFFIXES, ".npy")
 
 
 def read_file(path: Path) -> NDArray[Any]:
-    """The array `[C, *S]`, with the values and the type that are stored (a NIfTI file's slope is applied).
+    """Returns the array `[C, *S]` with the stored values and type (a NIfTI file's slope is applied).
 
-    Pictures are grey or RGB (alpha is dropped), turned as their Exif orientation says; NIfTI has its
-    channels last. A .npy file holds `[H, W]`, `[H, W, C]` with at most 4 channels, `[X, Y, Z]` or
-    `[X, Y, Z, C]`. A NIfTI file one voxel thick is an image. Raises DataError with the cause.
+    Pictures are grey or RGB (alpha is dropped), turned as their Exif orientation says; NIfTI has its channels
+    last. A .npy file contains `[H, W]`, `[H, W, C]` with at most 4 channels, `[X, Y, Z]` or `[X, Y, Z, C]`. A
+    NIfTI file one voxel thick is an image. Raises DataError with the cause.
     """
     name = path.name.lower()
     if not name.endswith((*ARRAYS, *suffixes())):
         usual = ", ".join((*ARRAYS, ".png", ".jpg"))
-        raise DataError(f"{path}: not a kind of image that is known; expected {usual} or what Pillow reads")
+        raise DataError(f"{path}: not a known image format; expected {usual} or a format that Pillow reads")
     check_plain(path)
     if not path.is_file():
         raise DataError(f"{path}: no such file")
@@ -50,7 +50,7 @@ def read_file(path: Path) -> NDArray[Any]:
 def _array(path: Path) -> NDArray[Any]:
     with path.open("rb") as stream:
         if stream.read(len(MAGIC_PREFIX)) != MAGIC_PREFIX:
-            raise ValueError("not a .npy file; expected one array as np.save writes it, no .npz, no pickle")
+            raise ValueError("not a .npy file; expected one array written by np.save, not .npz, not a pickle")
     array = npy.load(path)
     if array.dtype.kind not in "biuf" or array.ndim not in (2, 3, 4) or not array.size:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""JPEG, PNG and the like, by Pillow: as they are seen, that is turned as their Exif orientation says."""
+"""JPEG, PNG and similar formats, read by Pillow and turned as their Exif orientation says."""
 
 from __future__ import annotations
 
@@ -25,26 +25,26 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""What makes of the stored image the one that is seen, by the value of the tag (Exif 2.32, 4.6.4)."""
+"""Transposition that turns the stored image upright, by the value of the tag (Exif 2.32, 4.6.4)."""
 _TIFF_SIZE = (256, 257)
 _FIRST_SIDE_WAYS = 5
-"""From this value on rows are columns."""
+"""Smallest tag value for which rows and columns are exchanged."""
 _NO_PICTURES = {"EPS", "WMF", "BUFR", "GRIB", "HDF5", "MPEG"}
-"""Formats that Pillow hands on to other programs."""
+"""Formats that Pillow passes to other programs."""
 _WITH_PREVIEWS = ("MPO", "PSD")
-"""The first image is the whole, others are previews or layers of it."""
+"""Formats whose first image is the complete one; others are previews or layers."""
 
 
 @cache
 def suffixes() -> tuple[str, ...]:
-    """How files end, in lower case, that Pillow reads by itself."""
+    """Returns the suffixes, in lower case, of formats that Pillow decodes without other programs."""
     Image.init()
     known = set(Image.OPEN) - _NO_PICTURES
     return tuple(end for end, kind in Image.registered_extensions().items() if kind in known)
 
 
 def size_of(file: Path | BytesIO) -> tuple[int, int]:
-    """Height and width as the image is seen, from its header."""
+    """Returns height and width of the upright image, from its header."""
     with _opened(file) as image:
         late = image.format == "PNG" and "exif" not in image.info
         turn = _late_orientation(file) if late else _orientation(image)
@@ -55,9 +55,10 @@ def size_of(file: Path | BytesIO) -> tuple[int, int]:
 
 
 def read_rgb(file: Path, size: tuple[int, int] | None, limit: int) -> NDArray[np.float32]:
-    """`[H, W, 3]` in [0, 1]; `size` (H, W) brings it there by a triangle filter as wide as the reduction.
+    """Returns `[H, W, 3]` in [0, 1].
 
-    DataError where the header says more than `limit` bytes.
+    `size` (H, W) resizes by a triangle filter as wide as the reduction. Raises DataError where the header
+    announces more than `limit` bytes.
     """
     with _opened(file) as image:
         _check_single(image)
@@ -70,7 +71,7 @@ def read_rgb(file: Path, size: tuple[int, int] | None, limit: int) -> NDArray[np
         if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG"):
             top, picture = 65535.0, image.convert("F")
         elif image.mode in ("I", "F"):
-            raise ValueError(f"its {image.mode} pixels of 32 bits have no range that becomes 0 to 1")
+            raise ValueError(f"its {image.mode} pixels of 32 bits have no defined range to map to [0, 1]")
         elif "transparency" in image.info:
             picture = image.convert("RGBA").convert("RGB")
         else:
@@ -84,7 +85,7 @@ def read_rgb(file: Path, size: tuple[int, int] | None, limit: int) -> NDArray[np
 
 
 def read_stored(file: Path, limit: int) -> NDArray[Any]:
-    """`[C, H, W]`, grey or RGB (alpha is dropped), of the type that is stored."""
+    """Returns `[C, H, W]`, grey or RGB (alpha is dropped), in the stored type."""
     with _opened(file) as image:
         _check_single(image)
         check_size(str(file), image.width * image.height * 4, limit)
@@ -99,12 +100,12 @@ def _opened(file: Path | BytesIO) -> Iterator[Image.Image]:
     Image.MAX_IMAGE_PIXELS = None  # Pillow refuses images of more than 179 million pixels
     with Image.open(file) as image:
         if image.format in _NO_PICTURES:
-            raise ValueError(f"{image.format} is no format of pixels")
+            raise ValueError(f"{image.format} is not a pixel format")
         yield image
 
 
 def _check_single(image: Image.Image) -> None:
-    """ValueError for an animation or a stack of images."""
+    """Raises ValueError for an animation or a stack of images."""
     count = getattr(image, "n_frames", 1)
     if count > 1 and image.format not in _WITH_PREVIEWS:
         raise ValueError(f"it holds {count} images; expected one")
@@ -120,7 +121,7 @@ def _turned(picture: Image.Image, orientation: int) -> Image.Image:
 
 
 def _late_orientation(file: Path | BytesIO) -> int:
-    """That of a PNG image whose Exif chunk follows the pixels, which are passed over, not decoded."""
+    """Returns the orientation of a PNG image whose Exif chunk follows the pixels, which are not decoded."""
     if isinstance(file, BytesIO):
         return _in_chunks(BytesIO(file.getbuffer()))
     with file.open("rb") as stream:

@@ -1,4 +1,4 @@
-"""Variables in a Zarr store behind a URL, of which only the chunks that are touched are fetched."""
+"""Variables of a Zarr store behind a URL; only the chunks that are needed are fetched."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from ucf_vit.data.storage.failures import persist
 from ucf_vit.data.storage.open_store import surroundings
 
 OPEN = 64
-"""Stores that a process keeps open: their headers take several requests."""
+"""Number of stores that a process keeps open: reading their headers takes several requests."""
 
 
 class RemoteZarr:
-    """Like XarrayFile, with every read tried again where it fails on the way."""
+    """Same as XarrayFile, with failed reads retried."""
 
     def __init__(self, url: str, patience: Patience, limit: int) -> None:
         self._url = url
@@ -30,13 +30,13 @@ class RemoteZarr:
         self.shapes = self._file.shapes
 
     def read(self, name: str, where: tuple[Any, ...]) -> NDArray[Any]:
-        """An array; the chunks that it touches are fetched."""
+        """Returns an array; the chunks that it touches are fetched."""
         return persist(self._url, self._patience, lambda: self._file.read(name, where))
 
 
 @contextmanager
 def open_remote_zarr(url: str, patience: Patience, limit: int) -> Iterator[RemoteZarr]:
-    """The store at `url`. Raises DataError, or UserError where a package is missing."""
+    """Yields the store at `url`. Raises DataError, or UserError where a package is missing."""
     need("zarr", url)
     yield _kept(url, patience, limit, os.getpid(), surroundings(url))
 
@@ -59,5 +59,5 @@ def _dataset(url: str, patience: Patience, limit: int) -> XarrayFile:
     except (ValueError, KeyError):  # its headers are not gathered in one place
         found = xarray.open_dataset(store, engine="zarr", consolidated=False, **AS_STORED)
     if not found.variables:
-        raise MissingError(f"{url}: no variable there; a web server has to show its directories")
+        raise MissingError(f"{url}: no variable found; a web server must list its directories")
     return XarrayFile(found, limit, by_name=True)

@@ -1,4 +1,4 @@
-"""What the tags of a TIFF page say of its pixels: how they lie, and what small numbers look like."""
+"""Tags of a TIFF page that define the orientation and meaning of its pixels."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from ucf_vit.data.formats.unpacked_size import check_unpacked
 
 MIN_IS_WHITE, YCBCR = 0, 6
 AS_STORED = {1, 2, 32803, 34892}
-"""Kinds of colours (MinIsBlack, RGB, colour filter array, linear raw) whose numbers are intensities."""
+"""Photometric interpretations (MinIsBlack, RGB, colour filter array, linear raw) that store intensities."""
 JPEG = {6, 7, 34892, 33007}
-"""Compressions that make RGB of YCbCr."""
+"""Compressions that convert YCbCr to RGB."""
 _IMAGES = {6, 7, 34712, 33003, 33004, 33005, 34892, 33007, 34933, 34927, 50001}
-"""Compressions each of whose segments is an image with a header of its own: JPEG, JPEG 2000, PNG, WebP."""
+"""Compressions whose segments are images with their own headers: JPEG, JPEG 2000, PNG, WebP."""
 
 
 class Turn(NamedTuple):
-    """What makes of the stored `[Y, X]` the image that is seen: `sideways` first, then mirrored."""
+    """Operation that turns the stored `[Y, X]` upright: first `sideways` (axes swapped), then mirrored."""
 
     sideways: bool = False
     down: bool = False
     across: bool = False
 
     def of(self, array: NDArray[Any], spatial: int) -> NDArray[Any]:
-        """A view of `array`, whose axes Y and X are the last two of the `spatial` ones."""
+        """Returns a view of `array`, whose axes Y and X are the last two of the `spatial` ones."""
         if self.sideways:
             array = array.swapaxes(spatial - 2, spatial - 1)
         where = (slice(None, None, -1 if self.down else 1), slice(None, None, -1 if self.across else 1))
@@ -43,11 +43,11 @@ TURNS = {
     7: Turn(sideways=True, down=True, across=True),
     8: Turn(sideways=True, down=True),
 }
-"""By the tag Orientation (TIFF 6.0, section 8)."""
+"""Operations by the tag Orientation (TIFF 6.0, section 8)."""
 
 
 def check_complete(file: Any) -> None:
-    """ValueError where a page is said to follow the last one that is there: tifffile only logs that."""
+    """Raises ValueError where the last page announces another one that is missing: tifffile only logs it."""
     handle, tiff = file.filehandle, file.tiff
     start = file.pages[-1].offset
     handle.seek(start)
@@ -55,11 +55,11 @@ def check_complete(file: Any) -> None:
     handle.seek(start + tiff.tagnosize + tags * tiff.tagsize)
     (following,) = struct.unpack(tiff.offsetformat, handle.read(tiff.offsetsize))
     if following >= handle.size:
-        raise ValueError(f"it ends too early: a page is said to be at byte {following} of {handle.size}")
+        raise ValueError(f"it ends too early: a page should be at byte {following} of {handle.size}")
 
 
 def decode(series: Any, inverted: bool, limit: int) -> NDArray[Any]:
-    """All pages, as stored or `inverted`. DataError where one says that it has more than `limit` bytes."""
+    """Returns all pages, as stored or `inverted`. Raises DataError where a page exceeds `limit` bytes."""
     page = series.keyframe
     if page.compression in _IMAGES:
         for one in series.pages:
@@ -71,7 +71,10 @@ def decode(series: Any, inverted: bool, limit: int) -> NDArray[Any]:
 
 
 def _check_segments(page: Any, handle: Any, limit: int) -> None:
-    """tifffile unpacks to what a page says, but an image in it to what this says."""
+    """Raises DataError where an image in a segment exceeds `limit` bytes by its own header.
+
+    tifffile checks the size given by the page only.
+    """
     for data, number in handle.read_segments(page.dataoffsets, page.databytecounts):
         if data is not None:
             check_unpacked(f"segment {number}", data, limit)

@@ -1,4 +1,4 @@
-"""How many bytes compressed data unpacks to, before it is unpacked by a library that knows no limit."""
+"""Size of compressed data after unpacking, determined before a library without a limit unpacks it."""
 
 from __future__ import annotations
 
@@ -25,16 +25,18 @@ _STREAMS: dict[bytes, tuple[int, Callable[[], Any]]] = {
     b"BZh": (2**20, bz2.BZ2Decompressor),
     b"\xfd7zXZ": (2**16, lzma.LZMADecompressor),
 }
-"""By its first bytes: how many bytes one byte can stand for at most, and what unpacks it piece by piece."""
+"""By first bytes: the largest number of bytes that one byte can unpack to, and an incremental unpacker."""
 _PICTURES = (b"\xff\xd8", b"\x89PNG", b"RIFF", b"\x00\x00\x00\x0cjP", b"\xff\x4f\xff\x51")
-"""First bytes of JPEG, PNG, WebP and JPEG 2000, which have a header of their own."""
+"""First bytes of JPEG, PNG, WebP and JPEG 2000, which have headers of their own."""
 
 
 def check_unpacked(name: str, packed: bytes, limit: int) -> None:
-    """DataError where `packed` unpacks to more than `limit` bytes, by Zstandard, gzip, zlib, bzip2 or xz.
+    """Raises DataError where `packed` (Zstandard, gzip, zlib, bzip2 or xz) unpacks to more than `limit`
+    bytes.
 
-    Only what is long enough for so many bytes is unpacked to count them, and none is kept. An image in JPEG,
-    PNG, WebP or JPEG 2000 has as many as its own header says, whatever a file around it says.
+    Data is unpacked for counting only where it is long enough to exceed the limit, and nothing is kept. The
+    size of an image in JPEG, PNG, WebP or JPEG 2000 is the one in its own header, whatever a file around it
+    says.
     """
     if packed.startswith(_PICTURES):
         check_size(name, _picture_size(packed), limit)
@@ -62,7 +64,7 @@ def _count(name: str, packed: bytes, stream: Callable[[], Any], limit: int) -> N
 
 
 def _picture_size(packed: bytes) -> int:
-    """Bytes by the header; 0 where it is damaged, which is for the decoder to say."""
+    """Returns the bytes by the header; 0 where it is damaged, which the decoder reports."""
     try:
         with Image.open(BytesIO(packed)) as image:
             wide = image.mode.startswith(("I", "F"))
@@ -72,9 +74,9 @@ def _picture_size(packed: bytes) -> int:
 
 
 def zstd_size(packed: bytes) -> int:
-    """Bytes of the first frame by its header or, where this says none, at most by its blocks (RFC 8878).
+    """Returns the bytes of the first frame from its header, else an upper bound from its blocks (RFC 8878).
 
-    Raises ValueError where it is none.
+    Raises ValueError where there is no frame.
     """
     if len(packed) < 6 or not packed.startswith(_ZSTD):
         raise ValueError("its data is not compressed by Zstandard")

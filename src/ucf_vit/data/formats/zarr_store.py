@@ -1,4 +1,4 @@
-"""Zarr's stores, with chunks that can't be what they are said to be refused."""
+"""Zarr stores that refuse invalid chunks."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
 
 class CheckedStore(WrapperStore):
-    """Another store, of which no chunk unpacks to more than `limit` bytes; `root` is its local directory.
+    """Wrapper of a store in which no chunk may unpack to more than `limit` bytes; `root` is its local
+    directory.
 
-    Zarr takes a chunk that is a directory for one that was never written, and gives zeros.
+    Zarr takes a chunk that is a directory for one that was never written, and returns zeros.
     """
 
     def __init__(self, store: Store, limit: int, root: Path | None = None) -> None:
@@ -31,7 +32,7 @@ class CheckedStore(WrapperStore):
     async def get(
         self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None
     ) -> Buffer | None:
-        """The content of `key`. Raises ValueError."""
+        """Returns the content of `key`. Raises ValueError."""
         found = await super().get(key, prototype, byte_range)
         if found is None:
             if self._root is not None and (self._root / key).is_dir():
@@ -42,5 +43,5 @@ class CheckedStore(WrapperStore):
 
 
 def local_store(path: str, limit: int) -> CheckedStore:
-    """The store in a directory."""
+    """Returns the store in a directory."""
     return CheckedStore(LocalStore(path, read_only=True), limit, Path(path))

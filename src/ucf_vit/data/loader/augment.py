@@ -1,4 +1,4 @@
-"""Training augmentation by task: turned views that cost nothing, then MONAI transforms on the tile."""
+"""Training augmentation by task: flips and rotations as views, then MONAI transforms of the tile."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from ucf_vit.core.seeds import seed_of
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What may happen to a tile. All of it is drawn from the tile's key alone.
+    """Random changes of a tile, drawn from the tile's key only.
 
-    `flips` are the spatial axes that are turned round with probability 1/2. `exchange` puts axes of equal
-    length into a random order: with flips, all positions of a square or cube. Both give views, which the
-    loader copies anyway (MONAI's flips of a 64^3 tile with its label take 9 ms, reading it 1). `transform` is
-    a MONAI dictionary transform with the keys "image" `[C, *S]` and, where there is one per voxel, "label"
-    `[1, *S]`; it works on normalised values.
+    `flips` are the spatial axes that are flipped with probability 1/2. `exchange` permutes axes of equal
+    length at random: together with flips, all orientations of a square or cube. Both give views, and the
+    loader copies anyway (MONAI's flips of a 64^3 tile with its label take 9 ms, reading it 1 ms). `transform`
+    is a MONAI dictionary transform with the keys "image" `[C, *S]` and, where there is a label per voxel,
+    "label" `[1, *S]`; it works on normalised values.
     """
 
     flips: tuple[int, ...] = ()
@@ -29,7 +29,10 @@ class Augmentation:
     transform: Any = None
 
     def turn(self, key: int, size: tuple[int, ...]) -> Callable[[NDArray[Any]], NDArray[Any]]:
-        """A function that turns arrays `[..., *S]`, image and label alike; `size` is the tile's `[*S]`."""
+        """Returns a function that flips and permutes arrays `[..., *S]`, image and label alike.
+
+        `size` is the tile's `[*S]`.
+        """
         rng = np.random.Generator(np.random.PCG64(seed_of(key, "turn")))
         flipped = tuple(axis - len(size) for axis in self.flips if rng.random() < 0.5)
         order = _exchanged(size, rng) if self.exchange else list(range(len(size)))
@@ -41,7 +44,7 @@ class Augmentation:
         return turned
 
     def finish(self, key: int, image: NDArray[np.float32], label: NDArray[np.int64] | None) -> None:
-        """Apply `transform` in place to a normalised tile `[C, *S]` and its label `[*S]`."""
+        """Applies `transform` in place to a normalised tile `[C, *S]` and its label `[*S]`."""
         if self.transform is None:
             return
         data: dict[str, Any] = {"image": image}
@@ -59,26 +62,29 @@ AUGMENTATIONS: Registry[Augmentation] = Registry("augmentation")
 
 @AUGMENTATIONS.register("classification")
 def classification(tile_size: tuple[int, ...]) -> Augmentation:
-    """A random crop brought back to size, and a mirror image."""
+    """Returns a random crop resized to the tile size, and horizontal flips."""
     return Augmentation(flips=(len(tile_size) - 1,), transform=_crop(tile_size))
 
 
 @AUGMENTATIONS.register("masked")
 def masked(tile_size: tuple[int, ...]) -> Augmentation:
-    """Images: as for classification. Volumes: flips along every axis (their tiles are crops already)."""
+    """Returns the recipe of classification for images, and flips along every axis for volumes.
+
+    Tiles of volumes are crops already.
+    """
     return classification(tile_size) if len(tile_size) == 2 else Augmentation(flips=(0, 1, 2))
 
 
 @AUGMENTATIONS.register("diffusion")
 def diffusion(tile_size: tuple[int, ...]) -> Augmentation:
-    """Mirror images alone: whatever else is changed would be learned as being so."""
+    """Returns flips only: the network would learn to generate any other change."""
     return Augmentation(flips=(1,) if len(tile_size) == 2 else (0, 1, 2))
 
 
 @AUGMENTATIONS.register("unetr")
 @AUGMENTATIONS.register("sap")
 def unetr(tile_size: tuple[int, ...]) -> Augmentation:
-    """Any position of the tile, slightly other intensities, and noise now and then."""
+    """Returns all orientations of the tile, small changes of intensity, and noise with probability 0.1."""
     from monai.transforms import Compose, RandGaussianNoised, RandScaleIntensityd, RandShiftIntensityd
 
     steps = [
@@ -90,7 +96,7 @@ def unetr(tile_size: tuple[int, ...]) -> Augmentation:
 
 
 def _exchanged(size: tuple[int, ...], rng: np.random.Generator) -> list[int]:
-    """The axes, those of equal length in a random order."""
+    """Returns the axes with those of equal length in a random order."""
     order = list(range(len(size)))
     for length in dict.fromkeys(size):
         axes = [axis for axis, n in enumerate(size) if n == length]

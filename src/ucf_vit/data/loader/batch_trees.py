@@ -1,4 +1,4 @@
-"""The trees of adaptive patching in a batch: grown where its tiles are read, handed over as small numbers."""
+"""Trees of adaptive patching for a batch: grown in the worker that reads it, sent as small integers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from ucf_vit.patching.tree.patcher import AdaptivePatcher
 
 
 def parts(patcher: AdaptivePatcher, channels: int) -> dict[str, BatchPart]:
-    """What the leaves of a sample of so many channels are made of: see `Leaves`, with axes `[T, L]`."""
+    """Returns the tensors that store the leaves of a sample with `channels` channels, with axes `[T, L]`.
+
+    See `Leaves`.
+    """
     shape = (channels if patcher.separate_channels else 1, patcher.length)
     found = {
         "start": BatchPart((*shape, patcher.forest.dims), torch.int64, torch.int32),
@@ -21,7 +24,10 @@ def parts(patcher: AdaptivePatcher, channels: int) -> dict[str, BatchPart]:
 
 
 def grow(patcher: AdaptivePatcher, tensors: Tensors, rows: int, keys: Tensor | None) -> None:
-    """Put the leaves of the first `rows` images into the other tensors; `keys` as for the patcher."""
+    """Grows the trees of the first `rows` images and writes their leaves into the other tensors.
+
+    `keys` is passed to the patcher.
+    """
     leaves = patcher.grow(tensors["image"][:rows], keys)
     for name in ("start", "level", "valid"):
         if name in tensors:
@@ -30,7 +36,7 @@ def grow(patcher: AdaptivePatcher, tensors: Tensors, rows: int, keys: Tensor | N
 
 
 def leaves_in(tensors: Tensors, patcher: AdaptivePatcher) -> Leaves:
-    """The leaves that `tensors` hold."""
+    """Returns the leaves stored in `tensors`."""
     return Leaves(
         patcher.forest,
         tensors["start"].flatten(0, 1),

@@ -1,4 +1,4 @@
-"""The loader: an endless sequence of epochs of batches that can be stopped and taken up anywhere."""
+"""Loader: an endless sequence of epochs that can be stopped and resumed at any batch."""
 
 from __future__ import annotations
 
@@ -30,26 +30,27 @@ log = logging.getLogger(__name__)
 
 
 class Stream(IterableDataset[Batch]):
-    """Batches of this data rank, each of one data set (and one variable with `single_channel`).
+    """Batches of this data rank, each of one data set (and of one variable with `single_channel`).
 
-    Iterating yields the batches left in the epoch, then moves on to the next epoch. Rank r of `ranks` gets
-    its slice of each global batch of `batch_size * ranks` tiles; the order is a function of (seed, epoch)
-    alone, so neither the number of workers nor that of ranks changes it. Each tile comes once in an epoch: a
-    data set's last batch may be smaller, and ranks without a tile of it get one that does not count
-    (`Batch.counts`). With a `plan` a rank reads tiles of its own instead. An epoch that was stopped halfway
-    goes on with other ranks or batches too, with the tiles that were not seen. See `Order` for what `shuffle`
-    means, and `RankOrder`.
+    Iterating yields the remaining batches of the epoch, then moves on to the next epoch. Rank r of `ranks`
+    gets its slice of each global batch of `batch_size * ranks` tiles. The order is a function of (seed,
+    epoch) only: the number of workers or ranks does not change it. Each tile comes once per epoch. A data
+    set's last batch may be smaller, and a rank that gets no tile of it gets a batch that does not count
+    (`Batch.counts`). With a `plan` each rank reads tiles of its own instead. An interrupted epoch can
+    continue with another number of ranks or another batch size; the remaining tiles are distributed anew. See
+    `GlobalOrder` for `shuffle`, and `RankOrder`.
 
-    `augmentation` is a recipe's name, an Augmentation or None; `keep_orientation` takes its flips and
-    rotations out. With `patcher`, the trees of adaptive patching grow here, from finished tiles:
-    `Batch.leaves`; without `draw_trees` (evaluation) whatever is drawn for them has its middle value.
-    Batches are in page-locked memory with `pin_memory` where there is a CUDA or ROCm device.
+    `augmentation` is the name of a recipe, an Augmentation or None; `keep_orientation` removes its flips and
+    rotations. With a `patcher`, the trees of adaptive patching are grown here from the finished tiles
+    (`Batch.leaves`); without `draw_trees` (evaluation) their random parameters have their middle values. With
+    `pin_memory`, batches are in page-locked memory where there is a CUDA or ROCm device.
 
-    `on_error`: "fail" raises DataError with the file and the cause; "skip" puts the next readable tile in the
-    place and says so in `Batch.skipped` and `skipped`, until more than `max_errors` files were unreadable.
+    `on_error`: "fail" raises DataError with the file and the cause; "skip" replaces an unreadable tile by the
+    next readable one and reports the file in `Batch.skipped` and `skipped`. More than `max_errors` unreadable
+    files raise DataError.
 
-    It is an IterableDataset with a state: torchdata's nodes and StatefulDataLoader take it, without processes
-    of theirs.
+    Stream is an IterableDataset with a state: torchdata's nodes and StatefulDataLoader accept it, without
+    worker processes of their own.
     """
 
     def __init__(
@@ -99,18 +100,18 @@ class Stream(IterableDataset[Batch]):
 
     @property
     def skipped(self) -> tuple[Skipped, ...]:
-        """The unreadable files met so far, each once."""
+        """Unreadable files so far, each once."""
         return tuple(Skipped(file, cause) for file, cause in self._skipped.items())
 
     def __len__(self) -> int:
-        """Batches of a whole epoch on this rank."""
+        """Returns the number of batches of a full epoch on this rank."""
         return len(self.order)
 
     def __iter__(self) -> Iterator[Batch]:
         if get_worker_info() is not None:
             raise UserError(
-                "a Stream in a process of another loader would read everything there; it has processes of "
-                "its own: give num_workers to the Stream, and 0 to what is around it"
+                "a Stream in a worker of another loader reads all data once per worker; it has workers of "
+                "its own: give num_workers to the Stream, and 0 to the other loader"
             )
         try:
             for filled, tensors in self._filled():
@@ -131,20 +132,22 @@ class Stream(IterableDataset[Batch]):
 
     @property
     def left(self) -> int:
-        """Batches left of this epoch on this rank."""
+        """Number of batches left in this epoch on this rank."""
         return self.order.count(self.epoch, self._rest) - self.position
 
     def death(self, error: RuntimeError) -> DataError | None:
-        """What an error, raised anywhere, says if it is that a worker process died."""
+        """Returns the DataError for an error by which torch reports that a worker process died, else None."""
         return None if self._workers is None else self._workers.death(error)
 
     def close(self) -> None:
-        """End the worker processes; the next batch would start new ones."""
+        """Ends the worker processes; the next iteration starts new ones."""
         if self._workers is not None:
             self._workers.close()
 
     def state_dict(self) -> dict[str, Any]:
-        """Where the stream is, what made the epoch's batches, and what has to be the same to go on."""
+        """Returns the position, the state of the order, and a fingerprint of everything that must stay the
+        same.
+        """
         return {
             "epoch": self.epoch,
             "position": self.position,
@@ -153,16 +156,15 @@ class Stream(IterableDataset[Batch]):
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on where `state` was taken, with any number of workers, ranks and tiles in a batch.
+        """Resumes from `state`, with any number of workers and ranks and any batch size.
 
-        The rest of the epoch has the tiles that were not seen in it, each once. CheckpointError where `state`
-        is of other data, or, without shuffling, of other ranks or batches; ValueError where it is past the
-        end of its epoch.
+        The rest of the epoch consists of the tiles not seen yet, each once. Raises CheckpointError where
+        `state` belongs to other data or, without shuffling, to another number of ranks or batch size.
         """
         for key, value in self._fingerprint().items():
             if state.get(key) != value:
                 raise CheckpointError(
-                    f"the loader can't go on from the checkpoint: {_MEANING[key]} was {state.get(key)!r}, "
+                    f"the loader can't resume from the checkpoint: {_MEANING[key]} was {state.get(key)!r}, "
                     f"is now {value!r}; restore it, or start a new run"
                 )
         self.epoch = int(state["epoch"])
@@ -171,7 +173,7 @@ class Stream(IterableDataset[Batch]):
             raise ValueError(f"position {state['position']} is past the end of its epoch")
 
     def _filled(self) -> Iterator[tuple[Filled, Tensors]]:
-        """What is left of the epoch."""
+        """Yields the remaining batches of the epoch."""
         requests = self.order.requests(self.epoch, self.position, self._rest)
         if self._workers is not None:
             yield from self._workers.run(requests, self._pinned)
@@ -221,20 +223,20 @@ _MEANING = {
     "global_batch": "the global batch (data.batch_size x ranks)",
     "ranks": "the number of ranks",
     "tiles": "the number of tiles of each data set",
-    "files": "what stands for the names of all items and their tiles",
+    "files": "the hash of the names of all items and their tiles",
     "buffers": "the shuffle buffer of each data set (data.dict_buffer_sizes)",
 }
 
 
 def split(datasets: Sequence[Dataset], single_channel: bool) -> list[tuple[Dataset, tuple[int, ...]]]:
-    """Each data set with its channels, or with each of them by itself."""
+    """Returns each data set with its channels, or with each channel separately."""
     if not single_channel:
         return [(dataset, dataset.channels) for dataset in datasets]
     return [(dataset, (channel,)) for dataset in datasets for channel in dataset.channels]
 
 
 def digest_of_order(datasets: Sequence[Dataset]) -> str:
-    """Changes with the items of data sets and with how they are cut; not with where they are."""
+    """Returns a hash of the data sets' items and their tiles, independent of where the files are."""
     hashed = hashlib.blake2b(digest_size=8)
     for dataset in datasets:
         for item in dataset.items:

@@ -1,4 +1,4 @@
-"""One tile, or one whole item, from its file into an array."""
+"""Reads one tile, or one whole item, into arrays."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ucf_vit.data.sources import Item
 
 
 class TileReader:
-    """Reads the tiles of one data set, of `channels` alone, and changes them by `augmentation`."""
+    """Reads tiles of one data set, `channels` only, and applies `augmentation`."""
 
     def __init__(
         self, dataset: Dataset, channels: tuple[int, ...], augmentation: Augmentation | None = None
@@ -37,7 +37,7 @@ class TileReader:
 
     @property
     def layout(self) -> BatchLayout:
-        """What `read` fills."""
+        """Layout of the batches that `read` fills."""
         size, first = self.dataset.tile_size, self.dataset.items[0]
         parts = {"image": BatchPart((len(self.channels), *size), torch.float32, torch.float32)}
         if first.label is not None or first.class_index is not None:
@@ -46,14 +46,14 @@ class TileReader:
         return BatchLayout(parts)
 
     def file(self, tile: int) -> str:
-        """The image file that tile number `tile` lies in."""
+        """Returns the image file that contains tile number `tile`."""
         return self.dataset.items[self.dataset.locate(tile)[0]].image
 
     def read(self, tile: int, key: int, image: NDArray[np.float32], label: NDArray[np.int64] | None) -> str:
-        """Fill `image` `[C, *S]` and `label` with tile number `tile`; the file's path.
+        """Fills `image` `[C, *S]` and `label` with tile number `tile` and returns the file's path.
 
-        Raises DataError with the file and the cause. A file that failed once is not tried again. Where
-        normalisation does not look at whole items, only tiles with NaN or infinite values are refused.
+        Raises DataError with the file and the cause. A file that failed once is not tried again. Where the
+        normalization does not need whole items, only tiles with NaN or infinite values are refused.
         """
         number, k = self.dataset.locate(tile)
         item, tiling = self.dataset.items[number], self.dataset.tilings[number]
@@ -71,7 +71,7 @@ class TileReader:
         return item.image
 
     def whole(self, number: int) -> tuple[NDArray[np.float32], NDArray[np.int64] | None]:
-        """Item number `number` as one array `[C, *S]`, and its label. Raises DataError."""
+        """Returns item number `number` as one array `[C, *S]`, and its label. Raises DataError."""
         item, tiling = self.dataset.items[number], self.dataset.tilings[number]
         with reading_item(item):
             sample, facts = self._sample(number, tuple(slice(0, n) for n in tiling.shape))
@@ -85,7 +85,7 @@ class TileReader:
             return image, label
 
     def _sample(self, number: int, region: tuple[slice, ...]) -> tuple[Sample, Facts]:
-        """A region and the facts of its item; an item that is one tile is read once."""
+        """Returns a region and the facts about its item; an item that is a single tile is read once."""
         tiling, item = self.dataset.tilings[number], self.dataset.items[number]
         shape = tuple(part.stop - part.start for part in region)
         if len(tiling) == 1 and shape == tiling.shape:
@@ -99,7 +99,7 @@ class TileReader:
         return sample, facts
 
     def _check(self, sample: Sample) -> None:
-        """DataError where values can't be used that nobody looked at when the item was."""
+        """Raises DataError for values that can't be used and were not checked with the whole item."""
         if not self.dataset.normalization.looks_at_items:
             self.dataset.normalization.check(sample.image, self.channels)
 
@@ -130,7 +130,7 @@ def _as_is(array: NDArray[Any]) -> NDArray[Any]:
 
 
 def _corner(array: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
-    """The first `shape` entries along each axis; the rest becomes 0."""
+    """Returns a view of the first `shape` entries along each axis, and sets all others to 0."""
     if array.shape == shape:
         return array
     array[...] = 0
@@ -138,9 +138,10 @@ def _corner(array: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
 
 
 def _check_shape(sample: Sample, item: Item, shape: tuple[int, ...]) -> None:
-    """Nothing is filled up or cut silently where a file is not what its header said."""
+    """Raises DataError where a file's arrays do not have the shape in its header; nothing is padded."""
     label = () if sample.label is None else sample.label.shape
     if sample.image.shape != shape or (label and label != shape[1:]):
         raise DataError(
-            f"{item.image}: read an image {sample.image.shape} and a label {label}, the header said {shape}"
+            f"{item.image}: read an image {sample.image.shape} and a label {label}; by the header "
+            f"expected {shape}"
         )

@@ -1,4 +1,4 @@
-"""From a request (which tiles) to filled tensors: what a worker does."""
+"""Fills the tensors of a batch with the tiles of a request; this runs in the workers."""
 
 from __future__ import annotations
 
@@ -21,11 +21,10 @@ from ucf_vit.patching.tree.patcher import AdaptivePatcher
 
 @dataclass(frozen=True)
 class Filled:
-    """What goes with the tensors of a batch; they lie in slot number `slot` if a worker filled them.
+    """Description of a batch that was filled; its tensors are in slot number `slot` if a worker filled them.
 
-    `keys` and `files` have an entry per row that was filled, of `rows` that were asked for. `per_rank` and
-    `counts` are those of the request. `error` is the message of what went wrong on its way to the main
-    process.
+    `keys` and `files` have one entry per filled row; `rows` were requested. `per_rank` and `counts` are
+    copied from the request. `error` is the message of an error that the main process has to raise.
     """
 
     group: int
@@ -40,11 +39,11 @@ class Filled:
 
 
 class TileSet:
-    """Fills a request's tensors from the files. Held by every worker.
+    """Fills a request's tensors from the files. Every worker has a copy.
 
-    With `skip`, an unreadable tile's place is taken by the next readable one among its `stand_ins`
-    (without shuffling the place stays empty). `patcher` grows the trees of adaptive patching here; what is
-    drawn for them depends on the tile's key, or is the middle of its range with `draw_trees` false.
+    With `skip`, an unreadable tile is replaced by the first readable one of the order's replacements (without
+    shuffling its row stays empty). `patcher` grows the trees of adaptive patching; their random parameters
+    depend on the tile's key, or have their middle values with `draw_trees` false.
     """
 
     def __init__(
@@ -63,7 +62,7 @@ class TileSet:
 
     @property
     def layouts(self) -> list[BatchLayout]:
-        """What the batches of each group are made of."""
+        """Layout of the batches of each group."""
         found = [reader.layout for reader in self.readers]
         if self.patcher is None:
             return found
@@ -79,9 +78,9 @@ class TileSet:
         slot: int = 0,
         before: Callable[[int], None] = lambda tile: None,
     ) -> Filled:
-        """Read the request's tiles into `tensors`; rows without a readable tile are left over at the end.
+        """Reads the request's tiles into `tensors`; rows without a readable tile remain unused at the end.
 
-        `before` is called with each of them.
+        `before` is called with each tile before it is read.
         """
         image, label = tensors["image"].numpy(), tensors["label"].numpy() if "label" in tensors else None
         files: list[str] = []
@@ -123,7 +122,7 @@ class TileSet:
         label: NDArray[np.int64] | None,
         skipped: dict[str, str],
     ) -> tuple[str, int] | None:
-        """File and key of the tile that was read in turn `turn`; None where its place stays empty."""
+        """Returns file and key of the tile that was read for row `turn`; None where the row stays empty."""
         reader = self.readers[request.group]
         for tile, key in self._candidates(request, turn):
             try:
@@ -134,11 +133,11 @@ class TileSet:
                 skipped[reader.file(tile)] = str(error)
         if self.order.shuffle:
             name = self.order.groups[request.group].name
-            raise DataError(f"{name}: not one readable item is left ({next(iter(skipped.values()))})")
+            raise DataError(f"{name}: no readable item is left ({next(iter(skipped.values()))})")
         return None
 
     def _candidates(self, request: Request, turn: int) -> Iterator[tuple[int, int]]:
-        """Tile and key that belong in the place, then those that may stand in for it."""
+        """Yields tile and key of the request, then those of its replacements."""
         yield int(request.tiles[turn]), int(request.keys[turn])
         if self.skip:
             yield from self.order.stand_ins(request, turn)

@@ -1,4 +1,4 @@
-"""Outside of the order of an epoch: whole items, and a tile of each data set."""
+"""Batches outside the order of an epoch: whole items, and one example tile per data set."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ def volumes(
     on_error: Literal["fail", "skip"] = "fail",
     on_skip: Callable[[Skipped], None] = lambda skipped: None,
 ) -> Iterator[Batch]:
-    """Whole items, normalised as their tiles are, in batches of one `[1, C, *S]`.
+    """Yields whole items, normalised like their tiles, in batches of one `[1, C, *S]`.
 
-    This rank gets items rank, rank + ranks, ... of each data set; ranks may differ by one item. Keys are 0.
-    With `on_error` "skip" unreadable items are left out; `on_skip` is told each, and the next batch says so
-    in `skipped`. The first rank also tells those whose headers could not be read or that have no label.
+    This rank gets items rank, rank + ranks, ... of each data set, so ranks may differ by one item. Keys are
+    0. With `on_error` "skip" unreadable items are left out; `on_skip` is called for each, and the next batch
+    lists them in `skipped`. The first rank also reports items without a readable header or a label.
     """
     skipped = [] if rank else [one for dataset in datasets for one in dataset.skipped]
     for one in skipped:
@@ -63,7 +63,7 @@ def volumes(
 
 
 def examples(datasets: Sequence[Dataset], single_channel: bool = False) -> Iterator[Batch]:
-    """One tile of each data set, not augmented: the middle one of the first item that can be read."""
+    """Yields one tile of each data set without augmentation: the middle tile of the first readable item."""
     for dataset in datasets:
         reader = TileReader(dataset, dataset.channels[:1] if single_channel else dataset.channels)
         tensors = reader.layout.new(1, pinned=False)

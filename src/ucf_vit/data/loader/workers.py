@@ -1,4 +1,4 @@
-"""Worker processes that fill batches ahead of time: torch's DataLoader around shared slots."""
+"""Worker processes that fill batches ahead of time: torch's DataLoader with slots of shared memory."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from ucf_vit.data.loader.tileset import Filled, TileSet
 from ucf_vit.data.order.epoch_order import Request
 
 LOCKS = 4
-"""At most those of a queue of multiprocessing."""
+"""Upper bound on the locks of a queue of multiprocessing."""
 
 
 class Workers:
-    """`count` processes that each fill up to `prefetch` batches of up to `rows` rows ahead of time.
+    """`count` processes, each of which fills up to `prefetch` batches of at most `rows` rows ahead of time.
 
-    They start with the first batch and stay for all epochs, until `close`. Batches come in the order of the
+    They start with the first batch and stay for all epochs until `close`. Batches come in the order of the
     requests.
     """
 
@@ -49,7 +49,7 @@ class Workers:
         self._filled: Iterator[Filled] = iter(())
 
     def run(self, requests: Iterable[Request], pinned: bool) -> Iterator[tuple[Filled, Tensors]]:
-        """Each request filled, in new tensors. DataError where a process ends unexpectedly."""
+        """Yields each filled request with new tensors. Raises DataError where a process ends unexpectedly."""
         if self._loader is None:
             self._loader = self._start()
         self._requests.pending = requests
@@ -59,7 +59,10 @@ class Workers:
             yield filled, self._copy(filled, pinned)
 
     def close(self) -> None:
-        """End the processes (left to the garbage collector, torch takes 5 s); `run` starts new ones."""
+        """Ends the processes; `run` starts new ones.
+
+        The garbage collector would do the same, but torch then waits 5 s.
+        """
         self._filled = iter(())
         self._loader = None
 
@@ -89,17 +92,20 @@ class Workers:
             raise death from error
 
     def death(self, error: RuntimeError) -> DataError | None:
-        """What an error says if it is that a process died: torch raises it wherever the main thread is."""
+        """Returns the DataError for an error by which torch reports that a process died, else None.
+
+        torch raises it wherever the main thread is at that time.
+        """
         text = str(error)
         if "DataLoader worker" not in text:
             return None
         return DataError(
-            f"a loader process ended unexpectedly{self._place(text)}, often for want of memory ({text}): "
+            f"a loader process ended unexpectedly{self._place(text)}, often for lack of memory ({text}): "
             "lower data.num_workers or data.batch_size"
         )
 
     def _place(self, text: str) -> str:
-        """Where the processes were whose numbers are in torch's message."""
+        """Returns which tiles were being read by the processes whose ids are in torch's message."""
         found = self._slots.read_by([int(number) for number in re.findall(r"\d+", text)])
         places = [f"tile {tile} of {self._tiles.readers[group].file(tile)}" for group, tile in found]
         return f" at {', '.join(places)}" if places else ""
@@ -113,7 +119,7 @@ class Workers:
 
 
 class _InSlots(Dataset[Filled]):
-    """What a worker holds: fills the slot that comes with the request."""
+    """Dataset of a worker: fills the slot that comes with a request."""
 
     def __init__(self, tiles: TileSet, slots: SharedSlots) -> None:
         self.tiles = tiles
@@ -129,7 +135,7 @@ class _InSlots(Dataset[Filled]):
 
 
 class _Numbered(Sampler[tuple[int, Request]]):
-    """`pending` requests with the numbers of the slots they use, round and round."""
+    """Sampler of the `pending` requests with slot numbers in turn."""
 
     def __init__(self, slots: int) -> None:
         self.slots = slots
@@ -142,19 +148,22 @@ class _Numbered(Sampler[tuple[int, Request]]):
 
 @contextmanager
 def _sharing() -> Iterator[None]:
-    """DataError where there is no room for what processes share."""
+    """Raises DataError where shared memory or locks can't be allocated."""
     try:
         yield
     except OSError as cause:
         raise DataError(
-            f"loader processes can't be started, shared memory is full (/dev/shm: {cause.strerror}): give it "
+            f"loader processes can't be started: shared memory is full (/dev/shm: {cause.strerror}): give it "
             "more, as with docker run --shm-size, or set data.num_workers=0"
         ) from None
 
 
 @contextmanager
 def _termination_waits() -> Iterator[None]:
-    """Hold SIGTERM back while processes start, who inherit that: until `_leave_signals` it would end them."""
+    """Blocks SIGTERM while processes start.
+
+    They inherit the blocked signal; otherwise it would end them before `_leave_signals` has run.
+    """
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -166,7 +175,7 @@ def _termination_waits() -> Iterator[None]:
 
 
 def _leave_signals(worker: int) -> None:
-    """Let the main process decide: a scheduler sends its signals to all processes of a job."""
+    """Ignores the signals that a scheduler sends to all processes of a job; the main process handles them."""
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()

@@ -1,1 +1,1 @@
-"""The order of the tiles of an epoch: integers only, a pure function of seed and epoch."""
+"""Order of the tiles of an epoch: integer arithmetic, a pure function of seed and epoch."""

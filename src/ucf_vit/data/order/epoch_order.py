@@ -57,13 +57,13 @@ class Group:
 
 
 def shuffled(group: Group, seed: int, epoch: int) -> NDArray[np.int64]:
-    """The group's tile numbers in the order of `epoch`, `mixed`."""
+    """Returns the group's tile numbers in the order of `epoch`, `mixed`."""
     rng = np.random.Generator(np.random.PCG64(seed_of(seed, "order", group.name, epoch)))
     return mixed(group.counts, group.buffer, rng)
 
 
 def mixed(counts: NDArray[np.int64], buffer: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """A random order `[sum(counts)]` of tiles, of which each file has `counts` `[N]`.
+    """Returns a random order `[sum(counts)]` of tiles, of which each file has `counts` `[N]`.
 
     Files are permuted, tiles are permuted within their file, then each tile's position moves back by a
     uniform draw below `buffer`: what a shuffle buffer of that size does, without one.
@@ -78,7 +78,7 @@ def mixed(counts: NDArray[np.int64], buffer: int, rng: np.random.Generator) -> N
 
 
 def sample_keys(seed: int, name: str, epoch: int, tiles: NDArray[np.int64]) -> NDArray[np.int64]:
-    """One non-negative random key per tile, a function of (seed, group, epoch, tile).
+    """Returns one non-negative random key per tile, a function of (seed, group, epoch, tile).
 
     It is the splitmix64 generator (Steele et al. 2014) at the tile's number.
     """
@@ -126,14 +126,14 @@ class Order:
         return (0,) * len(self.groups)
 
     def batches(self, group: int, taken: Taken | None = None) -> int:
-        """Batches of a group in an epoch, or in what is left of it."""
+        """Returns batches of a group in an epoch, or in what is left of it."""
         if not self.shuffle:
             return -(-len(self._in_order(group)) // self.batch_size)
         left = self.groups[group].size - (taken or self.whole)[group]
         return -(-left // self.global_batch)
 
     def schedule(self, epoch: int, taken: Taken | None = None) -> NDArray[np.int64]:
-        """`[batches, 2]`: group, and number of the batch within it, of each batch of the epoch."""
+        """Returns `[batches, 2]`: group, and number of the batch within it, of each batch of the epoch."""
         counts = [self.batches(group, taken) for group in range(len(self.groups))]
         turns = np.repeat(np.arange(len(counts)), counts)
         if self.shuffle:
@@ -160,7 +160,7 @@ class Order:
         )
 
     def taken_up(self, before: Order, epoch: int, position: int, taken: Taken) -> tuple[int, Taken]:
-        """Position and what was taken before it, with which to go on where `before` stopped.
+        """Returns position and what was taken before it, with which to go on where `before` stopped.
 
         An epoch in which nothing was seen starts as usual. Where this order's own batches after `taken` come
         to the same tiles in some position, as with the same global batch, it goes on there; else what is left
@@ -174,7 +174,7 @@ class Order:
         return (same, taken) if self.after(epoch, same, taken) == now else (0, now)
 
     def stand_ins(self, request: Request, turn: int) -> Iterator[tuple[int, int]]:
-        """Tiles that may replace tile number `turn` of a batch, with their keys, best first.
+        """Yields tiles that may replace tile number `turn` of a batch, with their keys, best first.
 
         They are the same row of the global batches that follow, so that no two rows get the same tile, and
         then, should none of those be readable, all tiles. Without shuffling the place is to stay empty.
@@ -189,7 +189,7 @@ class Order:
             yield int(tiles[one]), int(keys[one])
 
     def count(self, epoch: int, taken: Taken) -> int:
-        """Batches of this rank in what is left of an epoch."""
+        """Returns batches of this rank in what is left of an epoch."""
         return len(self.schedule(epoch, taken))
 
     def state(self, taken: Taken) -> dict[str, Any]:
@@ -202,10 +202,7 @@ class Order:
         }
 
     def go_on(self, state: Mapping[str, Any]) -> tuple[int, Taken]:
-        """Position and what was taken before it, with which to go on from `state`; see `taken_up`.
-
-        Raises ValueError where it is past the end of its epoch.
-        """
+        """Returns position and what was taken before it, with which to go on from `state`; see `taken_up`."""
         position = int(state["position"])
         if not self.shuffle:
             return position, self.whole
@@ -224,11 +221,14 @@ class Order:
         return self.taken_up(before, epoch, position, taken)
 
     def keys(self, group: int, epoch: int, tiles: NDArray[np.int64]) -> NDArray[np.int64]:
-        """One random key per tile; without shuffling the same in every epoch, so that epochs compare."""
+        """Returns one random key per tile.
+
+        Without shuffling keys are the same in every epoch, so that epochs can be compared.
+        """
         return sample_keys(self.seed, self.groups[group].name, epoch if self.shuffle else 0, tiles)
 
     def tiles(self, group: int, epoch: int) -> NDArray[np.int64]:
-        """The group's tiles in the shuffled order of the epoch; that of one epoch is kept."""
+        """Returns the group's tiles in the shuffled order of the epoch; that of one epoch is kept."""
         if group not in self._orders or self._orders[group][0] != epoch:
             self._orders[group] = epoch, shuffled(self.groups[group], self.seed, epoch)
         return self._orders[group][1]
@@ -256,7 +256,9 @@ class Order:
 
 
 def share(places: range, rank: int, ranks: int) -> range:
-    """The part of rank `rank`: parts follow each other and differ by one at most, the first ones one more."""
+    """Returns the slice of rank `rank`: consecutive slices whose lengths differ by at most one, longer ones
+    first.
+    """
     each, more = divmod(len(places), ranks)
     first = rank * each + min(rank, more)
     return places[first : first + each + (rank < more)]

@@ -56,7 +56,7 @@ class RankOrder:
 
     @classmethod
     def of(cls, plan: Plan, groups: Sequence[Group], seed: int, rank: int) -> RankOrder:
-        """The order that a plan for these groups describes."""
+        """Returns the order that a plan for these groups describes."""
         sharing = Sharing(plan.ranks, plan.batch_size, plan.groups)
         return cls(groups, seed, rank, sharing, plan.steps, [part.tile_cost for part in plan.parts])
 
@@ -79,7 +79,7 @@ class RankOrder:
         return self.steps
 
     def count(self, epoch: int, rest: Remainder) -> int:
-        """Batches of each rank in what is left of an epoch."""
+        """Returns batches of each rank in what is left of an epoch."""
         return rest.steps
 
     def requests(self, epoch: int, first: int, rest: Remainder) -> Iterator[Request]:
@@ -90,13 +90,13 @@ class RankOrder:
             yield Request(epoch, group, tiles, self._keys(group, epoch, tiles, passes))
 
     def stand_ins(self, request: Request, turn: int) -> Iterator[tuple[int, int]]:
-        """Tiles that may replace one that can't be read, with keys: those that follow it, round and round."""
+        """Yields tiles that may replace an unreadable one, with keys: those that follow it, cyclically."""
         size = self.groups[request.group].size
         for tile in (np.arange(1, size) + request.tiles[turn]) % size:
             yield int(tile), int(self._keys(request.group, request.epoch, tile[None], np.zeros(1, int))[0])
 
     def state(self, rest: Remainder) -> dict[str, Any]:
-        """How what is left of an epoch is shared, as JSON."""
+        """Returns how what is left of an epoch is shared, as JSON."""
         legs = [{**leg.sharing._asdict(), "done": leg.done} for leg in rest.legs]
         return {
             "order": "rank",
@@ -108,7 +108,7 @@ class RankOrder:
         }
 
     def go_on(self, state: Mapping[str, Any]) -> tuple[int, Remainder]:
-        """Position and rest with which to go on where `state` was taken, with what was not seen by then."""
+        """Returns position and remainder with which to resume from `state`: the tiles not seen by then."""
         epoch, position = int(state["epoch"]), int(state["position"])
         if state["order"] != "rank":
             if position or any(state["taken"]):
@@ -149,7 +149,7 @@ class RankOrder:
         return Share(self.groups, own, sharing.batch_size, (self.seed, epoch, len(legs), rank))
 
     def _edges(self, left: Sequence[Tiles], sharing: Sharing) -> list[NDArray[np.int64]]:
-        """Where the pieces of all ranks begin and end among the tiles `left` of each group."""
+        """Returns where the pieces of all ranks begin and end among the tiles `left` of each group."""
         found, before = [], 0
         for dataset, members in enumerate(self._members):
             found += [sharing.edges(dataset, len(left[group]), before) for group in members]
@@ -163,7 +163,7 @@ class RankOrder:
         return [list(found) for _, found in groupby(numbers, key=lambda number: self.groups[number].dataset)]
 
     def _keys(self, group: int, epoch: int, tiles: Tiles, passes: NDArray[np.int64]) -> NDArray[np.int64]:
-        """One random key per tile, another one in every pass; in the first as `Order` has them."""
+        """Returns one random key per tile, another one in every pass; in the first as `Order` has them."""
         name = self.groups[group].name
         keys = sample_keys(self.seed, name, epoch, tiles)
         for number in np.unique(passes[passes > 0]):
@@ -174,7 +174,7 @@ class RankOrder:
 
 @lru_cache(maxsize=4)
 def _left(order: RankOrder, epoch: int, legs: tuple[EpochSegment, ...]) -> list[Tiles]:
-    """The tiles of each group that nobody saw in `legs`, ascending."""
+    """Returns the tiles of each group that nobody saw in `legs`, ascending."""
     if not legs:
         return [np.arange(group.size) for group in order.groups]
     *before, (sharing, done) = legs

@@ -39,7 +39,7 @@ class Share:
         return [-(-len(tiles) // self.batch_size) for tiles in self.tiles]
 
     def batch(self, step: int) -> tuple[int, Tiles, Tiles]:
-        """Group, tiles `[b]` and the number of the pass of each `[b]`, of batch number `step`."""
+        """Returns group, tiles `[b]` and the number of the pass of each `[b]`, of batch number `step`."""
         number, turn = divmod(step, sum(self.batches))
         group, nth = self._turns_of(number)[turn].tolist()
         first = (number * self.batches[group] + nth) * self.batch_size
@@ -48,7 +48,7 @@ class Share:
         return group, np.concatenate([order[places[passes == p]] for p, order in orders.items()]), passes
 
     def seen(self, steps: int) -> list[Tiles]:
-        """The tiles of each group that come in the first `steps` batches."""
+        """Returns the tiles of each group in the first `steps` batches."""
         if steps >= sum(self.batches):
             return list(self.tiles)
         done = np.bincount(self._turns_of(0)[:steps, 0], minlength=len(self.groups)).tolist()
@@ -57,11 +57,11 @@ class Share:
         ]
 
     def random(self, purpose: str, *key: int | str) -> np.random.Generator:
-        """A stream of random numbers of this share's own."""
+        """Returns a stream of random numbers of this share's own."""
         return np.random.Generator(np.random.PCG64(seed_of(*self.key, purpose, *key)))
 
     def _turns_of(self, number: int) -> NDArray[np.int64]:
-        """`[batches, 2]`: group, and number of the batch within it, of each batch of round `number`."""
+        """Returns `[batches, 2]`: group, and number within the group, of each batch of round `number`."""
         if number not in self._turns:
             self._turns.clear()
             turns = np.repeat(np.arange(len(self.batches)), self.batches)
@@ -73,13 +73,13 @@ class Share:
         return self._turns[number]
 
     def _orders_of(self, group: int, passes: range) -> dict[int, Tiles]:
-        """The tiles of a group in the order of each of `passes`, which are those that are kept."""
+        """Returns the tiles of a group in the order of each of `passes`, which are those that are kept."""
         kept = self._orders.get(group, {})
         self._orders[group] = {p: kept[p] if p in kept else self._order(group, p) for p in passes}
         return self._orders[group]
 
     def _order(self, group: int, number: int) -> Tiles:
-        """The tiles of a group in the order of pass `number`, shuffled as `mixed` says."""
+        """Returns the tiles of a group in the order of pass `number`, shuffled as `mixed` says."""
         tiles, known = self.tiles[group], self.groups[group]
         _, counts = np.unique(np.searchsorted(known.ends, tiles, side="right"), return_counts=True)
         return tiles[mixed(counts, known.buffer, self.random("tiles", known.name, number))]

@@ -1,1 +1,1 @@
-"""Data sets made ready for tile reads: any source as sharded, chunked, checked arrays beside a manifest."""
+"""Conversion of any source to a prepared data set."""

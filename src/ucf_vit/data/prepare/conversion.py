@@ -1,4 +1,4 @@
-"""What is to be converted: a source, how it is stored, and the jobs that this comes to."""
+"""Plan of a conversion: the source, how it is stored, and the jobs."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Origin:
-    """A source of the kind `kind` (a name as in data.dataset), and what its constructor is given."""
+    """Source of the kind `kind` (a name as in data.dataset), and the arguments of its constructor."""
 
     kind: str
     given: Mapping[str, Any]
 
     @classmethod
     def of(cls, kind: str, root: str, variables: Sequence[str] | None, options: Mapping[str, Any]) -> Origin:
-        """Those of the options that the source takes."""
+        """Returns the origin with those options that the source's constructor accepts."""
         scratch = Scratch()
         given = {"root": checked(root), "scratch": scratch, "files": Files(Cache(scratch)), **options}
         if variables is not None:
@@ -46,19 +46,19 @@ class Origin:
         )
 
     def make(self) -> Source:
-        """A source of its own for each thread: sources keep files open."""
+        """Returns a new source; each thread needs its own, since sources keep files open."""
         with reading(str(self.given["root"])):
             return source_of(self.kind)(**self.given)
 
     @property
     def options(self) -> dict[str, Any]:
-        """Those that change what the source gives."""
+        """Options that change the values of the source."""
         return value_options(self.given)
 
 
 @dataclass(frozen=True)
 class StorageOptions:
-    """How a data set is stored: sides of a chunk, or of a tile that chunks are made for; size of a shard."""
+    """Storage of a data set: shape of a chunk, or of a tile that chunks are made for; size of a shard."""
 
     chunk: tuple[int, ...] | None = None
     tile: tuple[int, ...] | None = None
@@ -70,9 +70,9 @@ class StorageOptions:
 
 @dataclass(frozen=True)
 class Conversion:
-    """Readable items with their shapes, those that are not with the causes, and the jobs.
+    """Readable items with their shapes, unreadable ones with the causes, and the jobs.
 
-    `listed` says what belongs to the data set, and what was passed over.
+    `listed` describes the files of the data set, including those that were passed over.
     """
 
     items: Sequence[Item]
@@ -83,7 +83,9 @@ class Conversion:
 
     @classmethod
     def of(cls, origin: Origin, source: Source, settings: StorageOptions) -> Conversion:
-        """All items of a source. Raises DataError where a header can't be read and is not to be skipped."""
+        """Returns the conversion of all items. Raises DataError where a header can't be read and must not be
+        skipped.
+        """
         files = origin.given.get("files") or Files()
         with reading(str(origin.given["root"])):
             everything = source.items()
@@ -111,7 +113,7 @@ class Conversion:
 
 
 def _others(source: Source, item: Item) -> list[str]:
-    """Files of an item beside its image and label."""
+    """Returns the files of an item besides its image and label."""
     return [path for path in source.parts(item) if path not in (item.image, item.label)]
 
 
@@ -141,7 +143,9 @@ def _jobs(
     sides: Sequence[int],
     shard_bytes: int,
 ) -> Iterator[Job]:
-    """Items of the same shape that fill a shard together, with a label each or all without."""
+    """Yields jobs of items of the same shape that fill a shard together, either all with labels or all
+    without.
+    """
     alike: dict[tuple[bool, tuple[int, ...]], list[int]] = {}
     for number, (item, shape) in enumerate(zip(items, shapes, strict=True)):
         alike.setdefault((item.label is not None, shape), []).append(number)

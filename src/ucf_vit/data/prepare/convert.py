@@ -1,4 +1,4 @@
-"""From any source to a prepared data set; a conversion that was killed goes on where it was."""
+"""Converts any source to a prepared data set; an interrupted conversion continues where it stopped."""
 
 from __future__ import annotations
 
@@ -29,16 +29,17 @@ def prepare(
     on_items: Callable[[int, int], None] = lambda done, total: None,
     on_listed: Callable[[str], None] = lambda listed: None,
 ) -> Manifest:
-    """Write all items of a source to `destination`, the manifest last; `on_items` hears how many are done.
+    """Writes all items of a source to `destination`, the manifest last.
 
-    `on_listed` hears at the start what belongs to the data set, and what was passed over.
-    Nothing is done where it is complete. Raises DataError naming an item that can't be read (or leaves it
-    out, with `on_error` "skip"), UserError where `destination` holds something else or can't be written.
+    `on_items` is called with the number of items done and in all, `on_listed` at the start with a description
+    of the files. A complete data set is left unchanged. Raises DataError that names an item that can't be
+    read (with `on_error` "skip" it is left out), and UserError where `destination` contains something else or
+    can't be written.
     """
     check_installed()
     root = str(origin.given["root"])
     if not is_remote(root) and destination.resolve() == Path(root).resolve():
-        raise UserError(f"{destination} is the data itself; name another directory")
+        raise UserError(f"{destination} is the source of the data; name another directory")
     source = origin.make()
     plan = Conversion.of(origin, source, settings)
     on_listed(plan.listed)
@@ -48,7 +49,7 @@ def prepare(
         full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         cause = "the disk is full" if full else f"can't be written ({error.strerror or error})"
         raise UserError(
-            f"{destination}: {cause}; what is done is kept: mend it and give the same command again"
+            f"{destination}: {cause}; finished parts are kept: solve this and run the same command again"
         ) from error
 
 
@@ -65,7 +66,7 @@ def _prepare(
         found = manifest.parse(file.read_bytes(), str(file))
         if found.plan != plan.digest:
             raise UserError(
-                f"{destination} has other data, or the same made with other options or of files that have "
+                f"{destination} has other data, or this data with other options or from files that have "
                 "changed; remove it, or name another directory"
             )
         on_items(len(plan.items), len(plan.items))
@@ -76,14 +77,14 @@ def _prepare(
         _run(plan.jobs, origin, destination / manifest.PACKS, settings, journal, plan, on_items)
         found = _manifest(origin, source, plan, [journal.done[job.name] for job in plan.jobs])
         if not found.keys:
-            raise DataError(f"{origin.given['root']}: not one item can be read ({found.skipped[0][1]})")
+            raise DataError(f"{origin.given['root']}: no item can be read ({found.skipped[0][1]})")
         write_atomic(file, found.dump())
         journal.path.unlink()
     return found
 
 
 def _open_folder(destination: Path) -> None:
-    """Make it; UserError where there is something that is not of a conversion."""
+    """Creates the directory. Raises UserError where it contains files that are not of a conversion."""
     (destination / manifest.PACKS).mkdir(parents=True, exist_ok=True)
     known = (manifest.PACKS, manifest.UNFINISHED)
     strange = sorted(p.name for p in destination.iterdir() if p.name not in known and p.name[0] != ".")
@@ -100,7 +101,9 @@ def _run(
     plan: Conversion,
     on_items: Callable[[int, int], None],
 ) -> None:
-    """Do what is not done, `workers` jobs at a time; the first error ends it when those that run are done."""
+    """Runs the jobs that are not done, `workers` at a time; after an error those already running are
+    finished.
+    """
     own = threading.local()
 
     def work(job: Job) -> Done:

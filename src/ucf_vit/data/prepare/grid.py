@@ -1,4 +1,4 @@
-"""How an item is cut into chunks, and items into shards."""
+"""Arithmetic of chunks and shards."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from math import prod
 from ucf_vit.core.errors import UserError
 
 SIDES = {2: 256, 3: 64}
-"""Sides of a chunk unless something else is asked for: 256 KiB and 1 MiB of float32."""
+"""Default sides of a chunk: 256 KiB and 1 MiB of float32."""
 MOST_VALUES = 2**18
-"""Chunks made for a tile are no larger: a reader that needs a corner of one reads all of it."""
+"""Largest chunk that is made for a tile: a reader that needs a corner of a chunk reads all of it."""
 CHANNELS_TOGETHER = 4
-"""More channels than this are chunked one by one, so that one of many is read alone."""
+"""Up to this many channels share a chunk; with more, each has chunks of its own."""
 VALUE_BYTES = 4
-"""What a value is taken to need when shards are filled, whose type is not known before they are read."""
+"""Assumed size of a value when shards are filled; the real type is known only after reading."""
 
 
 def chunk_sides(dims: int, tile: Sequence[int] | None = None) -> tuple[int, ...]:
-    """Sides of a chunk: those of the tile, halved until it is small enough, else the usual ones.
+    """Returns the sides of a chunk: those of the tile, halved until small enough, else the default.
 
-    So a tile consists of whole chunks. A tile `[H, W]` of volumes gives chunks one voxel thick.
+    A tile then consists of whole chunks. A tile `[H, W]` of volumes gives chunks one voxel thick.
     """
     if tile is None:
         return (SIDES[dims],) * dims
@@ -31,7 +31,7 @@ def chunk_sides(dims: int, tile: Sequence[int] | None = None) -> tuple[int, ...]
 
 
 def check_sides(sides: Sequence[int], dims: int) -> tuple[int, ...]:
-    """The same sides; UserError where they are not `dims` positive numbers."""
+    """Returns the same sides. Raises UserError where they are not `dims` positive numbers."""
     if len(sides) != dims or min(sides) < 1:
         shown = "x".join(map(str, sides))
         raise UserError(
@@ -41,7 +41,7 @@ def check_sides(sides: Sequence[int], dims: int) -> tuple[int, ...]:
 
 
 def chunk_of(channels: int, space: Sequence[int], sides: Sequence[int]) -> tuple[int, ...]:
-    """The chunk `(c, *s)` of an item `(channels, *space)`."""
+    """Returns the chunk `(c, *s)` of an item `(channels, *space)`."""
     together = channels if channels <= CHANNELS_TOGETHER else 1
     return (together, *(min(side, size) for side, size in zip(sides, space, strict=True)))
 
@@ -49,9 +49,9 @@ def chunk_of(channels: int, space: Sequence[int], sides: Sequence[int]) -> tuple
 def rows_and_depth(
     channels: int, space: Sequence[int], chunk: Sequence[int], shard_bytes: int
 ) -> tuple[int, int]:
-    """How many items go into a shard, and how far it reaches along their first axis.
+    """Returns how many items go into a shard, and its extent along their first axis.
 
-    Small items share a shard; one larger than a shard is cut along its first axis, between chunks.
+    Small items share a shard; an item larger than a shard is cut along its first axis, between chunks.
     """
     plane = channels * prod(space[1:]) * VALUE_BYTES
     depth = -(-space[0] // chunk[1]) * chunk[1]

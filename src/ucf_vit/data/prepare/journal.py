@@ -1,4 +1,4 @@
-"""Which jobs of an unfinished conversion are done, so that a killed one goes on."""
+"""Record of the finished jobs of a conversion, from which an interrupted one continues."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ LOCK = ".prepare.lock"
 
 
 class Journal:
-    """A line per job, written when all its files are on the disk; the first line names the plan.
+    """File with one line per job, written when all its files are on disk; the first line identifies the plan.
 
-    A job without a whole line, or whose files are not there with their sizes, is to be done again.
+    A job without a complete line, or whose files are missing or have other sizes, is done again.
     """
 
     def __init__(self, folder: Path, plan: str) -> None:
@@ -34,7 +34,7 @@ class Journal:
             raise
         except Exception as error:
             raise UserError(
-                f"{self.path}: damaged ({type(error).__name__}: {error}); remove {folder} and prepare anew"
+                f"{self.path}: damaged ({type(error).__name__}: {error}); remove {folder} and prepare again"
             ) from error
 
     def _begin(self, folder: Path, plan: str) -> None:
@@ -42,11 +42,11 @@ class Journal:
         strange = [] if lines else sorted(path.name for path in (folder / PACKS).iterdir())
         if strange:
             raise UserError(
-                f"{folder / PACKS} is not of a conversion (it has {strange[0]}); name another directory"
+                f"{folder / PACKS} is not from a conversion (it has {strange[0]}); name another directory"
             )
         if lines and lines[0] != {"plan": plan}:
             raise UserError(
-                f"{folder} has a part of other data, or of the same made with other options; remove it, or "
+                f"{folder} has a part of other data, or of this data with other options; remove it, or "
                 "name another directory"
             )
         for line in lines[1:]:
@@ -61,14 +61,14 @@ class Journal:
         write_atomic(self.path, "".join(f"{line}\n" for line in text).encode())
 
     def add(self, job: str, one: Done) -> None:
-        """Say that a job is done."""
+        """Records that a job is done."""
         self.done[job] = one
         with self.path.open("a") as file:
             file.write(f"{_line(job, one)}\n")
         flush(self.path)
 
     def _lines(self) -> list[dict[str, Any]]:
-        """All whole lines; a kill leaves at most the last one half-written."""
+        """Returns all complete lines; a killed process leaves at most the last one incomplete."""
         try:
             text = self.path.read_text()
         except FileNotFoundError:
@@ -78,7 +78,7 @@ class Journal:
 
 @contextmanager
 def locked_journal(folder: Path) -> Iterator[None]:
-    """The only process that writes to `folder`. UserError where there is another."""
+    """Locks `folder` against other processes. Raises UserError where another one writes there."""
     with (folder / LOCK).open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

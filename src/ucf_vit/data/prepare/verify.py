@@ -1,4 +1,4 @@
-"""Whether every file of a prepared data set is as it was written."""
+"""Verifies the files of a prepared data set."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ SHOWN = 10
 def verify(
     root: Path, workers: int = 1, on_items: Callable[[int, int], None] = lambda done, total: None
 ) -> Manifest:
-    """Read all files below `root` and compare their hashes. DataError names what differs, and its items."""
+    """Reads all files below `root` and compares their hashes. Raises DataError that names differences and
+    items.
+    """
     found = load(str(root))
 
     def check(pack: Pack) -> list[str]:
@@ -34,19 +36,21 @@ def verify(
         more = [f"and {len(wrong) - SHOWN} more"] if len(wrong) > SHOWN else []
         shown = "\n  ".join([*wrong[:SHOWN], *more])
         raise DataError(
-            f"{root}: {len(wrong)} file(s) are not as they were written; copy or prepare them anew\n  {shown}"
+            f"{root}: {len(wrong)} file(s) differ from those written; copy or prepare them again\n  {shown}"
         )
     return found
 
 
 def _problem(root: Path, found: Manifest, pack: Pack, name: str) -> str | None:
-    """What is wrong with a file, if anything."""
+    """Returns the problem of a file, if any."""
     size, digest = pack.files[name]
     path = root / PACKS / pack.name / name
     try:
         if path.stat().st_size == size and hashes.digest(path) == digest:
             return None
-        cause = "other bytes" if path.stat().st_size == size else f"{path.stat().st_size} bytes, not {size}"
+        cause = (
+            "other contents" if path.stat().st_size == size else f"{path.stat().st_size} bytes, not {size}"
+        )
     except OSError as error:
         cause = error.strerror or str(error)
     keys = [found.keys[number] for number in pack.items]
@@ -55,10 +59,10 @@ def _problem(root: Path, found: Manifest, pack: Pack, name: str) -> str | None:
 
 
 def data_sets(root: Path) -> list[Path]:
-    """`root`, or the data sets directly below it. Raises DataError where there is none."""
+    """Returns `root`, or the data sets directly below it. Raises DataError where there is none."""
     if (root / manifest.FILE).is_file() or not root.is_dir():
         return [root]
     found = sorted(path.parent for path in root.glob(f"*/{manifest.FILE}"))
     if not found:
-        raise DataError(f"{root}: no prepared data set there; expected {manifest.FILE} in it, or below it")
+        raise DataError(f"{root}: no prepared data set found; expected {manifest.FILE} in it, or below it")
     return found

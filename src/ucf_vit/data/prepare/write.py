@@ -19,7 +19,7 @@ from ucf_vit.data.read_item import read_sample, reading_item
 from ucf_vit.data.sources import Item, Source
 
 LEVEL = 3
-"""Zstandard's own default: higher ones are much slower, and images are mostly noise."""
+"""Default of Zstandard: higher levels are much slower, and images are mostly noise."""
 _Slab = tuple[int, NDArray[Any], NDArray[Any] | None]
 
 
@@ -27,7 +27,7 @@ _Slab = tuple[int, NDArray[Any], NDArray[Any] | None]
 class Job:
     """Items that share a shard: their numbers, the shape `(C, *S)` of each, the chunk `(c, *s)` of a pack.
 
-    One item alone is cut along its first axis into slabs of `depth` where it is longer.
+    A single item that is longer than `depth` along its first axis is cut into slabs of `depth`.
     """
 
     name: str
@@ -40,17 +40,17 @@ class Job:
 
 @dataclass(frozen=True)
 class Done:
-    """What became of a job: its packs, and the items that could not be read with the causes."""
+    """Result of a job: its packs, and the items that could not be read with the causes."""
 
     packs: tuple[Pack, ...]
     failed: tuple[tuple[int, str], ...] = ()
 
 
 def write_job(job: Job, source: Source, folder: Path, skip: bool) -> Done:
-    """Read the items and write them to packs below `folder`, which are on the disk when this returns.
+    """Reads the items and writes them to packs below `folder`, which are on disk when this returns.
 
-    Items of one shape may differ in type: there is a pack for each. Raises DataError naming the item that
-    can't be read (with `skip` it is left out), OSError where writing fails.
+    Items of one shape may differ in type; each type has a pack of its own. Raises DataError that names an
+    item that can't be read (with `skip` it is left out), and OSError where writing fails.
     """
     if job.depth < job.shape[1]:
         return _write_slabs(job, source, folder, skip)
@@ -149,7 +149,9 @@ def _create(
 
 
 def _read(source: Source, item: Item, region: tuple[slice, ...] | None, shape: tuple[int, ...]) -> Sample:
-    """Real numbers of the shape that the header said; a label where there is one for each voxel."""
+    """Returns a sample of real numbers with the shape of its header, and a label where there is one per
+    voxel.
+    """
     sample = read_sample(source, item, region)
     with reading_item(item):
         _check(sample, item, shape, len(source.variables))
@@ -158,10 +160,12 @@ def _read(source: Source, item: Item, region: tuple[slice, ...] | None, shape: t
 
 def _check(sample: Sample, item: Item, shape: tuple[int, ...], channels: int) -> None:
     if sample.image.shape != (channels, *shape[1:]):
-        raise ValueError(f"read an image {sample.image.shape}, the header said {(channels, *shape[1:])}")
+        raise ValueError(
+            f"read an image {sample.image.shape}; by the header expected {(channels, *shape[1:])}"
+        )
     if item.label is not None and (sample.label is None or sample.label.shape != shape[1:]):
         found = None if sample.label is None else sample.label.shape
-        raise ValueError(f"read a label {found}, the header said {shape[1:]}")
+        raise ValueError(f"read a label {found}; by the header expected {shape[1:]}")
     for array in (sample.image, sample.label):
         if array is not None and array.dtype.itemsize > 8:
             raise ValueError(f"holds {array.dtype}, which can't be stored")
@@ -172,14 +176,14 @@ def _types(sample: Sample) -> tuple[str, str | None]:
 
 
 def _stacked(samples: Sequence[Sample]) -> tuple[NDArray[Any], NDArray[Any] | None]:
-    """Images and labels of one type each, in the order of bytes that they have."""
+    """Returns images and labels of one type each, with their byte order kept."""
     images, labels = [one.image for one in samples], [one.label for one in samples if one.label is not None]
     image = np.stack(images, dtype=images[0].dtype)
     return image, np.stack(labels, dtype=labels[0].dtype) if labels else None
 
 
 def check_installed() -> None:
-    """UserError where zarr is not installed."""
+    """Raises UserError where zarr is not installed."""
     try:
         import zarr  # noqa: F401
     except ImportError as error:

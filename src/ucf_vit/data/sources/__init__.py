@@ -1,4 +1,4 @@
-"""One file per kind of data set; importing this package registers those of the project."""
+"""Kinds of data sets, one per file. Importing this package registers the built-in ones."""
 
 from ucf_vit.data.sources.basic_ct import BasicCT
 from ucf_vit.data.sources.catsdogs import CatsDogs

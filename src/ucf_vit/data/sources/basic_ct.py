@@ -1,4 +1,6 @@
-"""NIfTI volumes in `imagesTr`, labels of the same name in `labelsTr`: the Medical Decathlon's layout."""
+"""NIfTI volumes in `imagesTr` with labels of the same name in `labelsTr`, the layout of the Medical
+Decathlon.
+"""
 
 from __future__ import annotations
 
@@ -21,11 +23,11 @@ FOLDERS = ("imagesTr", "labelsTr")
 
 @SOURCES.register("basic_ct")
 class BasicCT(Source):
-    """3D volumes `[X, Y, Z]`, or `[X, Y, Z, C]` (channels last on disk), .nii or .nii.gz.
+    """3D volumes `[X, Y, Z]`, or `[X, Y, Z, C]` (channels last on disk), as .nii or .nii.gz.
 
-    Image and label are paired by name, whatever their suffixes. Without `labelsTr` no item has a label.
-    Labels are as stored. `variables` names the channels (default: one, "intensity"). A label whose header
-    puts it elsewhere than the image's is refused, or, with `label_geometry` "accept", taken voxel by voxel.
+    Image and label are paired by name without suffix. Without `labelsTr` no item has a label. Label values
+    are as stored. `variables` names the channels (default: one, "intensity"). A label whose header places it
+    elsewhere in space than its image is refused; with `label_geometry` "accept" it is used voxel by voxel.
     """
 
     spatial_dims = 3
@@ -49,7 +51,7 @@ class BasicCT(Source):
         self._volumes = Volumes(scratch, files=self._files)
 
     def items(self) -> Sequence[Item]:
-        """One item per file in `imagesTr`, sorted by name."""
+        """Returns one item per file in `imagesTr`, sorted by name."""
         listing = Listing(self.root, self._files)
         self.passed_over = listing.passed_over
         items = paired(listing, *FOLDERS, SUFFIXES)
@@ -57,7 +59,7 @@ class BasicCT(Source):
         return items
 
     def shape(self, item: Item) -> tuple[int, ...]:
-        """`(C, X, Y, Z)` from the headers of image and label."""
+        """Returns `(C, X, Y, Z)` from the headers of image and label."""
         header = read_header(item.image, self._files)
         *space, channels = (*header.shape, 1)[:4]
         if channels < len(self.variables):
@@ -70,7 +72,7 @@ class BasicCT(Source):
         return (channels, *space)
 
     def remarks(self) -> Sequence[str]:
-        """Labels that lie elsewhere than their images and are taken all the same."""
+        """Returns how many labels lie elsewhere in space than their images and were accepted."""
         if not self._elsewhere:
             return ()
         number, first = len(self._elsewhere), min(self._elsewhere)
@@ -79,7 +81,7 @@ class BasicCT(Source):
     def read(
         self, item: Item, region: tuple[slice, ...] | None = None, channels: Sequence[int] | None = None
     ) -> Sample:
-        """Views `[C, *region]` and `[*region]` of the stored arrays."""
+        """Returns views `[C, *region]` and `[*region]` of the stored arrays."""
         region = region or (slice(None),) * 3
         chosen = range(len(self.variables)) if channels is None else channels
         image = self._volumes.read(item.image).values(chosen, region)
@@ -92,8 +94,8 @@ class BasicCT(Source):
         apart = difference(image, label)
         if apart and self.label_geometry == "refuse":
             raise DataError(
-                f"{item.label}: its header puts it elsewhere than the image: {apart}. Bring both to one "
-                "grid, or, if their voxels belong together all the same, say data.label_geometry: accept"
+                f"{item.label}: its header places it elsewhere than the image: {apart}. Resample both to one "
+                "grid or, if their voxels correspond nevertheless, set data.label_geometry: accept"
             )
         if apart:
             self._elsewhere.append(f"{item.label}: {apart}")

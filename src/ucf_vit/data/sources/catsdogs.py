@@ -1,4 +1,4 @@
-"""Images in one folder, with their class in their names."""
+"""Images in one folder, with the class in the file name."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from ucf_vit.data.storage import Files
 
 @SOURCES.register("catsdogs")
 class CatsDogs(ImageNet):
-    """RGB images in one folder, such as `cat.0.jpg` and `dog.0.jpg`, otherwise as ImageNet.
+    """RGB images in one folder, such as `cat.0.jpg` and `dog.0.jpg`; everything else as in ImageNet.
 
-    The words before the first dot, sorted, are the classes.
+    The words before the first dot are the classes, sorted.
     """
 
     def __init__(
@@ -32,14 +32,14 @@ class CatsDogs(ImageNet):
         self.passed_over = listing.passed_over
         self._members = listing.members("", suffixes())
         if not self._members:
-            raise DataError(f"{self.root}: no image there{listing.more}")
+            raise DataError(f"{self.root}: no image found{listing.more}")
         for name, path in self._members:
             if name.count(".") < 2:
                 raise DataError(f"{path}: expected a name such as cat.0.jpg, which begins with the class")
         self.class_names = tuple(sorted({_class(name) for name, _ in self._members}))
 
     def items(self) -> Sequence[Item]:
-        """All images, sorted by name; the stratum is the class."""
+        """Returns all images, sorted by name; the stratum is the class."""
         numbers = {name: number for number, name in enumerate(self.class_names)}
         kinds = [_class(name) for name, _ in self._members]
         return [

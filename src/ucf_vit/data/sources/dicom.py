@@ -1,4 +1,4 @@
-"""DICOM series, by pydicom, an optional package."""
+"""DICOM series, read by pydicom (optional)."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ SUFFIXES = (".dcm", ".ima", ".dicom")
 
 @SOURCES.register("dicom")
 class Dicom(Source):
-    """Each series below `root` is a volume `[X, Y, Z]`: columns, rows, slices in order of position.
+    """Series below `root`, each a volume `[X, Y, Z]`: columns, rows, slices in order of position.
 
-    Values are float32, with rescale slope and intercept applied slice by slice. There are no labels. A series
-    with gaps, double, shifted or unequal slices is an error. An item is named by its directory, with the UID
-    of the series where a directory has several.
+    Values are float32 with rescale slope and intercept applied slice by slice. There are no labels. Gaps,
+    duplicates, shifted slices or slices of different sizes are errors. An item is named by its directory,
+    with the UID of the series where a directory contains several.
     """
 
     spatial_dims = 3
@@ -59,22 +59,22 @@ class Dicom(Source):
         self._items = [Item(key, _first(parts)) for key, parts in sorted(self._series.items())]
 
     def items(self) -> Sequence[Item]:
-        """One item per series, sorted by directory."""
+        """Returns one item per series, sorted by directory."""
         return self._items
 
     def shape(self, item: Item) -> tuple[int, ...]:
-        """`(1, columns, rows, slices)` from the headers."""
+        """Returns `(1, columns, rows, slices)` from the headers."""
         slices = ordered(self._series[item.key])
         return (1, *slices[0].shape, len(slices))
 
     def parts(self, item: Item) -> Sequence[str]:
-        """All files of the series."""
+        """Returns all files of the series."""
         return [one.path for one in self._series[item.key] if isinstance(one, Slice)]
 
     def read(
         self, item: Item, region: tuple[slice, ...] | None = None, channels: Sequence[int] | None = None
     ) -> Sample:
-        """A view `[1, *region]` of the volume, which is decoded once."""
+        """Returns a view `[1, *region]` of the volume, which is decoded once per machine."""
         slices = ordered(self._series[item.key])
         size = 4 * slices[0].shape[0] * slices[0].shape[1] * len(slices)
         key = [(str(Path(one.path).absolute()), one.stamp) for one in slices]
@@ -83,7 +83,9 @@ class Dicom(Source):
 
 
 def _headers(listing: Listing, limit: int) -> Mapping[str, Slice | DataError]:
-    """What is known of each file below the root that is an image, by name; others are passed over."""
+    """Returns the header, or its error, of each image file below the root by name; other files are passed
+    over.
+    """
     everything = listing.walk("", lambda name: True, deep=True)
     look = partial(_look, limit=limit)
     found: dict[str, Slice | DataError] = {}
@@ -95,17 +97,17 @@ def _headers(listing: Listing, limit: int) -> Mapping[str, Slice | DataError]:
         else:
             found[name] = one
     if not found:
-        raise DataError(f"{listing.root}: no DICOM image there or below{listing.more}")
+        raise DataError(f"{listing.root}: no DICOM image found in it or below{listing.more}")
     return found
 
 
 def _look(path: str, limit: int) -> Slice | DataError | str:
-    """From the header; what kind of file it is where it is no image."""
+    """Returns the header of a file, its error, or the kind of a file that is no image."""
     return read_slice(path, limit) if _is_dicom(path) else OTHER
 
 
 def _is_dicom(path: str) -> bool:
-    """By its suffix or its beginning."""
+    """Returns whether a file is DICOM by its suffix or its first bytes."""
     name = Path(path).name
     if name.upper() == "DICOMDIR":
         return False
@@ -122,7 +124,9 @@ def _is_dicom(path: str) -> bool:
 
 
 def _grouped(headers: Mapping[str, Slice | DataError]) -> Mapping[str, Sequence[Slice | DataError]]:
-    """What is known of the files of each series; a file that can't be read spoils those of its directory."""
+    """Returns the headers of each series; a file that can't be read makes the series of its directory
+    invalid.
+    """
     folders: dict[str, dict[str, list[Slice | DataError]]] = {}
     for name, one in headers.items():
         series = one.series if isinstance(one, Slice) else ""

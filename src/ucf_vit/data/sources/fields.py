@@ -1,4 +1,4 @@
-"""Gridded fields: many physical variables on one grid, step by step in time."""
+"""Gridded fields: physical variables on one grid over time steps."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Found = TypeVar("Found")
 
 
 class Grid(NamedTuple):
-    """Steps in time of a file, and the shape of its variables at one of them."""
+    """Number of time steps of a file, and the shape of its variables at one of them."""
 
     steps: int
     space: tuple[int, ...]
@@ -37,9 +37,10 @@ class Grid(NamedTuple):
 class Fields(Source):
     """Variables `[T, H, W]` or `[T, H, W, D]` (or constant in time, without T) in .npz, NetCDF or Zarr files.
 
-    An item is one time step of one file. `variables` are found by name, whatever their order in the file
-    (default: all of the first file that have the most axes). Three axes are `[H, W, D]` with `tile_dims` 3,
-    else `[T, H, W]`. NaN, `fill_value`, and what a NetCDF or Zarr file declares missing is missing.
+    An item is one time step of one file. `variables` are found by name, in whatever order the file has them
+    (default: all variables of the first file with the largest number of axes). Three axes are `[H, W, D]`
+    with `tile_dims` 3, else `[T, H, W]`. NaN, `fill_value` and values that a NetCDF or Zarr file declares as
+    missing are missing.
     """
 
     normalization = Normalization("stats")
@@ -68,7 +69,7 @@ class Fields(Source):
             raise DataError(f"{self.paths[0]}: no variable in it is a field; expected [H, W] or more axes")
 
     def items(self) -> Sequence[Item]:
-        """All time steps of all files, sorted by the file's name, then in time."""
+        """Returns all time steps of all files, sorted by file name, then by time."""
         with ThreadPoolExecutor(max_workers=CONCURRENCY) as pool:
             grids = pool.map(self._grid_or_none, self.paths)
             return [
@@ -78,13 +79,13 @@ class Fields(Source):
             ]
 
     def shape(self, item: Item) -> tuple[int, ...]:
-        """`(C, *S)` from the file's header."""
+        """Returns `(C, *S)` from the file's header."""
         return (len(self.variables), *self._grid(item.image).space)
 
     def read(
         self, item: Item, region: tuple[slice, ...] | None = None, channels: Sequence[int] | None = None
     ) -> Sample:
-        """`[C, *region]`, float32 or float64, with NaN where a value is missing."""
+        """Returns `[C, *region]` as float32 or float64, with NaN where a value is missing."""
         chosen = range(len(self.variables)) if channels is None else channels
         names = tuple(self.variables[channel] for channel in chosen)
         region = region or (slice(None),) * self.spatial_dims
@@ -96,7 +97,7 @@ class Fields(Source):
         return Sample(self._of(item.image, values), None, names, item.image)
 
     def _of(self, path: str, look: Callable[[FieldFile], Found]) -> Found:
-        """`look` of the open file. Raises DataError."""
+        """Returns `look(file)` for the open file. Raises DataError."""
         remote, limit = is_remote(path), self._files.limit
         scratch = self._files.cache.scratch if remote else self._scratch
 
@@ -119,7 +120,7 @@ class Fields(Source):
         return values
 
     def _paths(self, root: str) -> tuple[str, ...]:
-        """The file `root`, or the files in it, sorted by name."""
+        """Returns `root` if it is a file, else the files in it sorted by name."""
         if suffix_of(name_of(root), SUFFIXES) and self._files.exists(root):
             return (root,)
         listing = Listing(root, self._files)
@@ -128,11 +129,11 @@ class Fields(Source):
         found = [path for _, path in listing.walk("", ends, stores=STORES)]
         if not found:
             expected = ", ".join(SUFFIXES)
-            raise DataError(f"{root}: no file of fields there; expected {expected}{listing.more}")
+            raise DataError(f"{root}: no file of fields found; expected {expected}{listing.more}")
         return tuple(found)
 
     def _first_shapes(self) -> Mapping[str, tuple[int, ...]]:
-        """Those of the first file that can be read."""
+        """Returns the shapes in the first file that can be read."""
         for path in self.paths[:-1]:
             with suppress(DataError):
                 return self._shapes_in(path)
@@ -144,7 +145,7 @@ class Fields(Source):
         return self._shapes[path]
 
     def _grid_or_none(self, path: str) -> Grid | None:
-        """None where `shape` will say what is wrong with the file."""
+        """Returns the grid of a file; None where `shape` will report the error."""
         try:
             return self._grid(path)
         except DataError:
@@ -169,7 +170,7 @@ class Fields(Source):
 
 
 def _as_stored(value: float, dtype: np.dtype[Any]) -> Any:
-    """`value` as a file of `dtype` holds it, rounded; NaN, which equals nothing, where no file can."""
+    """Returns `value` rounded as a file of type `dtype` stores it; NaN where it can't be stored."""
     if dtype.kind != "f":
         return value
     with np.errstate(over="ignore"):
@@ -178,7 +179,7 @@ def _as_stored(value: float, dtype: np.dtype[Any]) -> Any:
 
 
 def _same(path: str, what: str, sizes: Mapping[str, tuple[int, ...]]) -> None:
-    """DataError where variables of one file differ."""
+    """Raises DataError where variables of one file differ in `what`."""
     first = next(iter(sizes), "")
     for name, size in sizes.items():
         if size != sizes[first]:

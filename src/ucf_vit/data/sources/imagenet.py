@@ -22,21 +22,20 @@ from ucf_vit.data.values.normalization import Normalization
 
 BESIDE = "images in no class folder"
 _PART = re.compile(r"(train|val|valid|test|dev)(ing|idation)?|fold[-_ ]?\d+|split[-_ ]?\d+", re.IGNORECASE)
-"""Names of folders that cut a data set into parts."""
+"""Names of folders that are splits of a data set."""
 BEGINNING = 2**15
-"""Bytes of a remote file in which its size is looked for."""
+"""Number of bytes at the start of a remote file in which the image size is looked for."""
 _UNREADABLE = "no readable image"
 
 
 @SOURCES.register("imagenet")
 class ImageNet(Source):
-    """RGB images in one folder per class, also in folders of these; the sorted folder names are the classes.
+    """RGB images in one folder per class, also in subfolders; the classes are the sorted folder names.
 
-    All formats are read that Pillow reads by itself.
-
-    Values are in [0, 1], images as they are seen: turned as their Exif orientation says. `resize` `[H, W]`
-    brings all images to one size by a triangle filter as wide as the reduction (no aliasing, no overshoot).
-    Grey, palette and CMYK images become RGB; alpha is dropped.
+    All formats that Pillow decodes without external programs are read. Values are in [0, 1]; images are
+    turned as their Exif orientation says. `resize` `[H, W]` brings all images to one size by a triangle
+    filter as wide as the reduction (no aliasing, no overshoot). Grey, palette and CMYK images become RGB;
+    alpha is dropped.
     """
 
     spatial_dims = 2
@@ -60,7 +59,7 @@ class ImageNet(Source):
         self.class_names = tuple(sorted({one_form(name) for name in folders if not is_hidden(name)}))
 
     def items(self) -> Sequence[Item]:
-        """All images, sorted by class and name; the stratum is the class."""
+        """Returns all images, sorted by class and name; the stratum is the class."""
         listing = Listing(self.root, self._files)
         self.passed_over = listing.passed_over
         numbers = {name: number for number, name in enumerate(self.class_names)}
@@ -75,7 +74,9 @@ class ImageNet(Source):
         return sorted(items, key=lambda item: numbers[item.stratum])
 
     def _check(self, items: Sequence[Item], listing: Listing) -> None:
-        """DataError for a class without images, or folders that are parts of a data set and no classes."""
+        """Raises DataError for a class without images, and for folders that are splits of a data set, not
+        classes.
+        """
         if not self.class_names:
             raise DataError(f"{self.root}: expected one folder of images per class, found none{listing.more}")
         direct = {item.stratum for item in items if item.key.count("/") == 1}
@@ -85,12 +86,12 @@ class ImageNet(Source):
         parts = [name for name in self.class_names if name not in direct and _PART.fullmatch(name)]
         if parts:
             raise DataError(
-                f"{self.root}: {', '.join(parts)}: no class, it seems, but a part of the data, with class "
-                f"folders below it; name it as the root: {join(self.root, parts[0])}"
+                f"{self.root}: {', '.join(parts)}: looks like a split of the data with class "
+                f"folders below it, not like a class; give it as the root: {join(self.root, parts[0])}"
             )
 
     def shape(self, item: Item) -> tuple[int, ...]:
-        """`(3, H, W)`: `resize`, or the size in the header."""
+        """Returns `(3, H, W)`: `resize`, or the size in the header."""
         if self.resize is not None:
             return (3, *self.resize)
         if is_remote(item.image):
@@ -103,7 +104,7 @@ class ImageNet(Source):
     def read(
         self, item: Item, region: tuple[slice, ...] | None = None, channels: Sequence[int] | None = None
     ) -> Sample:
-        """`[C, *region]` float32 in [0, 1] and the class index `[]`."""
+        """Returns `[C, *region]` float32 in [0, 1] and the class index `[]`."""
         with reading(item.image, _UNREADABLE):
             pixels = self._files.using(
                 item.image, lambda file: read_rgb(file, self.resize, self._files.limit)

@@ -1,4 +1,4 @@
-"""Which files belong to a data set, by one rule for all sources and places; others are counted and named."""
+"""Lists the files that belong to a data set, by one rule for all sources; others are counted and named."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from ucf_vit.data.storage import Files, is_remote, join
 SHOWN = 3
 HIDDEN, OTHER, FOLDERS, AGAIN = "hidden", "other files", "folders", "links to what is read already"
 _JUNK = ("__MACOSX", "@eaDir", "Thumbs.db", "desktop.ini")
-"""What systems leave beside the files of a user."""
+"""Files that operating systems and storage devices create in the folders of a user."""
 
 
 class PassedOver:
-    """How many files there were of each kind that belong to no item, and the first of their names."""
+    """Number of files of each kind that belong to no item, and the first few names."""
 
     def __init__(self) -> None:
         self._counts: dict[str, int] = {}
         self._first: dict[str, list[str]] = {}
 
     def add(self, kind: str, name: str) -> None:
-        """Count a file or folder."""
+        """Counts a file or folder."""
         self._counts[kind] = self._counts.get(kind, 0) + 1
         first = self._first.setdefault(kind, [])
         if len(first) < SHOWN:
@@ -36,30 +36,31 @@ class PassedOver:
         return sum(self._counts.values())
 
     def __str__(self) -> str:
-        """`2 hidden (.a, .b), 9 other files (notes.txt, ...)`."""
+        """Returns a text such as `2 hidden (.a, .b), 9 other files (notes.txt, ...)`."""
         return ", ".join(
             f"{count} {kind} ({few(self._first[kind], count)})" for kind, count in self._counts.items()
         )
 
 
 def few(names: Sequence[str], count: int | None = None) -> str:
-    """The first of `count` names (default: of these)."""
+    """Returns the first of `count` names (default: of all names), followed by "..." if there are more."""
     more = (len(names) if count is None else count) > SHOWN
     return ", ".join(names[:SHOWN]) + (", ..." if more else "")
 
 
 class Member(NamedTuple):
-    """A file: `name` is its path below the folder that was listed, with composed accents."""
+    """File of a listing: `name` is its path below the listed folder, with Unicode characters composed."""
 
     name: str
     path: str
 
 
 class Listing:
-    """Lists the files of one data set, local or remote, and keeps what it `passed_over`.
+    """Lists the files of one data set, local or remote; `passed_over` counts the files that do not belong to
+    it.
 
-    Hidden files and what systems leave behind never belong to it. A folder of links is followed; no folder
-    is read twice, whatever links lead to it.
+    Hidden files and files created by operating systems never belong to it. Links to folders are followed; no
+    folder is read twice, however many links point to it.
     """
 
     def __init__(self, root: str, files: Files) -> None:
@@ -68,7 +69,8 @@ class Listing:
         self._files = files
 
     def members(self, folder: str, suffixes: Sequence[str], *, deep: bool = False) -> list[Member]:
-        """Files in `folder` of the root, in `deep` ones also below it, that end in one of `suffixes`.
+        """Returns the files in `folder` of the root, with `deep` also below it, that end in one of
+        `suffixes`.
 
         Upper and lower case are the same. Raises MissingError where there is no such folder.
         """
@@ -78,7 +80,9 @@ class Listing:
     def walk(
         self, folder: str, belongs: Callable[[str], bool], *, deep: bool = False, stores: Sequence[str] = ()
     ) -> list[Member]:
-        """Files whose names belong, sorted by name; so does a folder with one of the suffixes `stores`."""
+        """Returns the files whose names `belongs` accepts, sorted; folders that end in one of `stores` count
+        as files.
+        """
         found: list[Member] = []
         top = join(self.root, *filter(None, [folder]))
         seen: set[object] = {_identity(top)}
@@ -108,11 +112,11 @@ class Listing:
 
     @property
     def more(self) -> str:
-        """For the error that nothing was found."""
+        """Addition to an error message when no file was found: what was passed over."""
         return f"; passed over: {self.passed_over}" if self.passed_over else ""
 
     def beside(self, known: Sequence[str]) -> None:
-        """Pass over what is in the root beside the folders `known`, where it can be listed."""
+        """Passes over everything in the root besides the folders `known`, where the root can be listed."""
         try:
             entries = self._files.entries(self.root)
         except DataError:
@@ -123,7 +127,7 @@ class Listing:
                 self.passed_over.add(kind, one_form(entry.name) + ("/" if entry.folder else ""))
 
     def _new(self, folders: Sequence[Member], folder: str, seen: set[object]) -> list[Member]:
-        """Those that were not read before; real ones go before links to them."""
+        """Returns the folders that were not read before; real folders precede links to them."""
         new = []
         for one in sorted(folders, key=lambda one: (_is_link(one.path), one.name)):
             identity = _identity(one.path)
@@ -139,28 +143,28 @@ class Listing:
 
 
 def suffix_of(name: str, suffixes: Sequence[str]) -> str:
-    """The longest of `suffixes` (in lower case) that `name` ends in; empty without one."""
+    """Returns the longest of `suffixes` (in lower case) that `name` ends in; empty if there is none."""
     fitting = [suffix for suffix in suffixes if name.lower().endswith(suffix)]
     return max(fitting, key=len, default="")
 
 
 def stem(name: str, suffixes: Sequence[str]) -> str:
-    """`name` without its suffix."""
+    """Returns `name` without its suffix."""
     return name[: len(name) - len(suffix_of(name, suffixes))]
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file is not meant to be seen, or was left by a system."""
+    """Returns whether a file is hidden, or was created by an operating system."""
     return name.startswith(".") or name in _JUNK
 
 
 def _below(folder: str, name: str) -> str:
-    """As `join`, faster for the millions of files of a local folder."""
+    """Returns the same as `join`, faster for the millions of files of a local folder."""
     return join(folder, name) if is_remote(folder) else f"{folder}/{name}"
 
 
 def _identity(path: str) -> tuple[int, int] | None:
-    """The same for all paths to one local folder."""
+    """Returns a key that is the same for all paths to one local folder; None where there is none."""
     if is_remote(path):
         return None
     try:

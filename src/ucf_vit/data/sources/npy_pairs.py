@@ -13,22 +13,22 @@ from ucf_vit.data.sources.pairs import ArrayHeader, Pairs
 from ucf_vit.data.sources.source import SOURCES
 
 LONGEST_HEADER = 4096
-"""The header of an array of numbers has some 128 bytes."""
+"""Bytes that are read; the header of an array of numbers has about 128."""
 
 
 @SOURCES.register("npy_pairs")
 class NpyPairs(Pairs):
-    """One array per .npy file, read through a memory map: a tile touches its own pages alone."""
+    """One array per .npy file, read through a memory map: only the pages of a tile are touched."""
 
     suffixes = (".npy",)
 
     def header(self, path: str, label: bool = False) -> ArrayHeader:
-        """From the first bytes."""
+        """Returns the header from the first bytes of the file."""
         with reading(path, "no readable .npy header"):
             found = npy.read_header(io.BytesIO(self.files.head(path, LONGEST_HEADER)))
         return ArrayHeader(found.shape, found.dtype)
 
     def open(self, path: str, label: bool = False) -> NDArray[Any]:
-        """A memory map."""
+        """Returns a memory map."""
         with reading(path):
             return self.files.using(path, npy.load)

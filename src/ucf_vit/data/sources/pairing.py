@@ -1,4 +1,4 @@
-"""Images and labels in two folders, paired by what their names say."""
+"""Images and labels in two folders, paired by id."""
 
 from __future__ import annotations
 
@@ -20,15 +20,16 @@ def paired(
     suffixes: Sequence[str],
     id_of: Callable[[str], str] = lambda name: name,
 ) -> list[Item]:
-    """One item for each file in the folder `images`, sorted by id, with the file of this id in `labels`.
+    """Returns one item per file in the folder `images`, sorted by id, with the file of the same id in
+    `labels`.
 
-    `id_of` a name without suffix pairs it. The folder `labels` may be missing; a label without an image is
-    passed over. Raises DataError where there is no image, or two files have one id.
+    `id_of` maps a name without suffix to its id. The folder `labels` may be missing; a label without an image
+    is passed over. Raises DataError where there is no image, or two files have one id.
     """
     found = _by_id(listing, images, suffixes, id_of)
     if not found:
         folder = join(listing.root, *filter(None, [images]))
-        raise DataError(f"{folder}: no {' or '.join(suffixes)} file there{listing.more}")
+        raise DataError(f"{folder}: no {' or '.join(suffixes)} file found{listing.more}")
     known: Mapping[str, str] = {}
     with suppress(MissingError):
         known = _by_id(listing, labels, suffixes, id_of)

@@ -1,4 +1,4 @@
-"""Arrays in `images/` with labels in `labels/`, paired by an id in their names, whatever the format."""
+"""Arrays in `images/` with labels in `labels/`, paired by an id in their names, independent of the format."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _BEFORE = re.compile(rf"{_WORD}(?:[-_. ]|(?=\d))(.+)", re.IGNORECASE)
 _AFTER = re.compile(rf"(.+)[-_. ]{_WORD}", re.IGNORECASE)
 FOLDERS = ("images", "labels")
 MOST_COLOURS = 4
-"""Without labels to tell, a third axis of at most this length is taken for channels."""
+"""Largest length of a third axis that is taken for channels where no label tells."""
 
 
 class ArrayHeader(NamedTuple):
-    """Shape and type of a stored array, and how many of its axes are spatial if the file says so."""
+    """Shape and type of a stored array, and its number of spatial axes where the file states it."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
@@ -37,7 +37,8 @@ class ArrayHeader(NamedTuple):
 
 
 def id_of(name: str) -> str:
-    """What pairs an image with its label: the name without suffix, and without one word for what it is.
+    """Returns the id that pairs an image with its label: the name without suffix and without a word such as
+    mask.
 
     The words are image, img, label, mask and seg (also in plural), before or after the rest: `img_0012`,
     `image0012`, `label_0012`, `0012_mask` and `0012` all have the id `0012`.
@@ -49,14 +50,14 @@ def id_of(name: str) -> str:
 class Pairs(Source):
     """Images `[H, W]`, `[H, W, C]` or volumes `[X, Y, Z]`, `[X, Y, Z, C]`, one per file; labels without C.
 
-    Three axes are what the labels say: `[H, W, C]` if these have two. Without labels they are `[X, Y, Z]`
-    with three `tile_dims`; else `[H, W, C]` where the last axis has at most 4 entries or one for each of
-    `variables`. All files of a data set are read alike. Values and labels are as stored.
+    Labels decide what three axes mean: `[H, W, C]` if labels have two axes. Without labels they are `[X, Y,
+    Z]` with three `tile_dims`; else `[H, W, C]` where the last axis has at most 4 entries or one per
+    variable. All files of a data set are read in the same way. Values and labels are as stored.
     """
 
     suffixes: tuple[str, ...]
     in_root = False
-    """Whether images without labels may lie in `root` itself."""
+    """Whether images without labels may be in `root` itself."""
     class_names = ()
     normalization = Normalization("minmax")
 
@@ -75,18 +76,18 @@ class Pairs(Source):
 
     @abstractmethod
     def header(self, path: str, label: bool = False) -> ArrayHeader:
-        """Shape and type without reading values, of an image or a `label`. Raises DataError."""
+        """Returns shape and type of an image or a `label` without reading values. Raises DataError."""
 
     @abstractmethod
     def open(self, path: str, label: bool = False) -> NDArray[Any]:
-        """The whole array, if possible as a memory map; a `label` as it is stored. Raises DataError."""
+        """Returns the array, as a memory map if possible; a `label` as it is stored. Raises DataError."""
 
     def items(self) -> Sequence[Item]:
-        """One item per file in `images`, sorted by id."""
+        """Returns one item per file in `images`, sorted by id."""
         return self._items
 
     def shape(self, item: Item) -> tuple[int, ...]:
-        """`(C, *S)` from the headers of image and label."""
+        """Returns `(C, *S)` from the headers of image and label."""
         (found, _, spatial), dims = self._checked(item.image), self.spatial_dims
         if len(found) not in (dims, dims + 1) or spatial not in (None, dims):
             expected = "[H, W] or [H, W, C]" if dims == 2 else "[X, Y, Z] or [X, Y, Z, C]"
@@ -105,7 +106,7 @@ class Pairs(Source):
     def read(
         self, item: Item, region: tuple[slice, ...] | None = None, channels: Sequence[int] | None = None
     ) -> Sample:
-        """Views `[C, *region]` and `[*region]` of the stored arrays."""
+        """Returns views `[C, *region]` and `[*region]` of the stored arrays."""
         region = region or (slice(None),) * self.spatial_dims
         chosen = list(range(len(self.variables)) if channels is None else channels)
         stored = self.open(item.image)
@@ -116,7 +117,7 @@ class Pairs(Source):
         return Sample(image, label, tuple(self.variables[c] for c in chosen), item.image)
 
     def _checked(self, path: str, label: bool = False) -> ArrayHeader:
-        """The header of an array of real numbers."""
+        """Returns the header of a non-empty array of real numbers. Raises DataError for any other array."""
         found = self.header(path, label)
         if found.dtype.kind not in "biuf":
             raise DataError(f"{path}: holds {found.dtype}, expected real numbers")
@@ -134,7 +135,7 @@ class Pairs(Source):
         return items
 
     def _axes(self, tile_dims: int) -> int:
-        """Spatial axes, by the first item whose headers can be read."""
+        """Returns the number of spatial axes, from the first item whose headers can be read."""
         for item in sorted(self._items, key=lambda item: item.label is None):
             with suppress(DataError):
                 image, _, spatial = self._checked(item.image)

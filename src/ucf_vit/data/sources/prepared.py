@@ -1,4 +1,4 @@
-"""A data set that `ucf-vit prepare` has written."""
+"""Data sets written by `ucf-vit prepare`."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ from ucf_vit.data.storage import Files, MissingError, join
 
 @SOURCES.register("prepared")
 class Prepared(Source):
-    """The items of another source, to the bit, in chunks: a tile reads and checks those that it touches.
+    """Items of another source, bit for bit, in chunks: reading a tile reads and checks only the chunks it
+    touches.
 
-    Everything else (names, strata, classes, normalisation) is as the other source had it. `variables` are
-    some of those that were prepared, in any order (default: all). An item's file is the first of its shards,
-    `step` its row there.
+    Names, strata, classes and normalization are those of the other source. `variables` are some of the
+    prepared ones, in any order (default: all). An item's file is the first of its shards, `step` its row
+    there.
     """
 
     by_name = True
@@ -55,21 +56,21 @@ class Prepared(Source):
         self._items = self._listed()
 
     def items(self) -> Sequence[Item]:
-        """All items, in the order of the source they come from."""
+        """Returns all items, in the order of the original source."""
         return self._items
 
     def shape(self, item: Item) -> tuple[int, ...]:
-        """`(C, *S)` as the source they come from had it."""
+        """Returns the shape `(C, *S)` that the original source gave."""
         return self._packs[item.image][0].shape
 
     def parts(self, item: Item) -> Sequence[str]:
-        """The manifest, which has the hashes of all shards."""
+        """Returns the manifest, which contains the hashes of all shards."""
         return [join(self.root, manifest.FILE)]
 
     def read(
         self, item: Item, region: tuple[slice, ...] | None = None, channels: Sequence[int] | None = None
     ) -> Sample:
-        """`[C, *region]` and `[*region]`, of the types that were stored."""
+        """Returns `[C, *region]` and `[*region]`, of the types that were stored."""
         pack, image, label = self._packs[item.image]
         space = pack.shape[1:]
         box = [
@@ -92,7 +93,7 @@ class Prepared(Source):
     def _channels(
         self, array: Stored, row: int, channels: Sequence[int], box: Sequence[tuple[int, int]]
     ) -> NDArray[Any]:
-        """Those channels of a box; neighbours are read together."""
+        """Returns channels of a box; consecutive ones are read together."""
         first, last = channels[0], channels[-1]
         if list(channels) == list(range(first, last + 1)):
             return self._box(array, row, ((first, last + 1),), box)[0]
@@ -138,21 +139,25 @@ class Prepared(Source):
 
 
 def load(root: str, files: Files | None = None) -> Manifest:
-    """The manifest of the data set in `root`. Raises DataError."""
+    """Returns the manifest of the data set in `root`. Raises DataError."""
     files, file = files or Files(), join(root, manifest.FILE)
     try:
         return manifest.parse(files.using(file, Path.read_bytes), file)
     except (FileNotFoundError, NotADirectoryError, MissingError) as error:
         if files.exists(join(root, UNFINISHED)):
-            raise DataError(f"{root}: not finished; give the command ucf-vit prepare ... again") from error
-        raise DataError(f"{root}: no {manifest.FILE} there; expected what ucf-vit prepare writes") from error
+            raise DataError(f"{root}: not finished; run the ucf-vit prepare command again") from error
+        raise DataError(
+            f"{root}: no {manifest.FILE} found; expected a directory written by ucf-vit prepare"
+        ) from error
     except OSError as error:
         raise DataError(f"{file}: can't be read ({error.strerror or error})") from error
 
 
 def _check_option(root: str, name: str, given: object, about: Manifest) -> None:
-    """What was done to the values before they were stored can't be asked for in another way later."""
+    """Raises DataError where an option that changed the stored values differs from when preparing."""
     had = about.options.get(name)
     same = had == (list(given) if isinstance(given, (tuple, list)) else given)
     if given is not None and not same:
-        raise DataError(f"{root}: {name} {given} is asked for, it was prepared with {had}; prepare it anew")
+        raise DataError(
+            f"{root}: {name} {given} was requested, the data was prepared with {had}; prepare it again"
+        )

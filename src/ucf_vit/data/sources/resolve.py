@@ -1,4 +1,4 @@
-"""From a name in a configuration to a source: registered here, by an installed package, or in a file."""
+"""Resolves the name of a source: registered here, by an installed package, or a class in a file."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ GROUP = "ucf_vit.sources"
 
 
 def source_of(name: str) -> Callable[..., Source]:
-    """The constructor that `name` stands for: "basic_ct", an entry point's name, or "path/to/file.py:Class".
+    """Returns the constructor for `name`: "basic_ct", an entry point's name, or "path/to/file.py:Class".
 
-    Raises DataError where there is none, with the names that are known.
+    Raises DataError with the known names where there is none.
     """
     if plugins.in_file(name):
         return plugins.load(name, "data source", DataError)

@@ -1,4 +1,4 @@
-"""TIFF images and stacks, by tifffile, an optional package."""
+"""TIFF images and stacks, read by tifffile (optional)."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ from ucf_vit.data.storage.decoded import decoded
 from ucf_vit.data.storage.scratch import Scratch
 
 _CUT_OFF = ("invalid page offset", "failed to reshape", "missing data")
-"""What tifffile only logs of a file that ends too early, and then gives what is left."""
+"""Messages that tifffile only logs for a truncated file before it returns the rest."""
 
 
 @SOURCES.register("tiff")
 class Tiff(Pairs):
-    """One image `[H, W]` or stack `[pages, H, W]` per file, and channels, as the file says.
+    """One image `[H, W]` or stack `[pages, H, W]` per file, with channels where the file has them.
 
-    They are in `images` with labels in `labels`, or, without labels, in `root` itself. Uncompressed files are
-    read through a memory map; others are decoded once per machine. Images lie as their orientation says, and
-    large numbers are bright, also where the file says that they are dark; labels are as stored.
+    Images are in `images` with labels in `labels` or, without labels, in `root` itself. Uncompressed files
+    are read through a memory map; others are decoded once per machine. Images are turned as their orientation
+    tag says; large values are bright, also where the file defines them as dark. Labels are as stored.
     """
 
     suffixes = (".tif", ".tiff")
@@ -60,7 +60,7 @@ class Tiff(Pairs):
         super().__init__(root, variables, files=files or Files(Cache(self._scratch)))
 
     def header(self, path: str, label: bool = False) -> ArrayHeader:
-        """From the tags of the file."""
+        """Returns the header from the tags of the file."""
         with _opened(path, self.files) as (series, _):
             order, spatial, turn = _layout(series)
             if not label:
@@ -71,7 +71,7 @@ class Tiff(Pairs):
             return ArrayHeader(tuple(shape), np.dtype(series.dtype), spatial)
 
     def open(self, path: str, label: bool = False) -> NDArray[Any]:
-        """A memory map."""
+        """Returns a memory map."""
         with _opened(path, self.files) as (series, local):
             order, spatial, turn = _layout(series)
             inverted = not label and _check_colours(series.keyframe)
@@ -88,7 +88,9 @@ class Tiff(Pairs):
 
 
 def _layout(series: Any) -> tuple[tuple[int, ...], int, Turn]:
-    """Where the axes of `[*S]` or `[*S, C]` are in the file, how many are spatial, and how rows lie."""
+    """Returns the file's axes in the order `[*S]` or `[*S, C]`, the number of spatial axes, and the
+    orientation.
+    """
     channel = tuple(axis for axis, name in enumerate(series.axes) if name in "SC")
     space = tuple(axis for axis, name in enumerate(series.axes) if name not in "SC")
     names = "".join(series.axes[axis] for axis in space)
@@ -99,21 +101,21 @@ def _layout(series: Any) -> tuple[tuple[int, ...], int, Turn]:
 
 
 def _check_colours(page: Any) -> bool:
-    """Whether small numbers are white. ValueError where they are no intensities."""
+    """Returns whether small values are white. Raises ValueError for pixels that are no intensities."""
     if page.photometric == MIN_IS_WHITE:
         if page.dtype is None or page.dtype.kind not in "bu":
-            raise ValueError(f"its {page.dtype} values are white where they are small; invert them")
+            raise ValueError(f"its small {page.dtype} values are white; invert them")
         return True
     jpeg = page.compression in JPEG and page.photometric == YCBCR
     if page.photometric not in AS_STORED and not jpeg:
         kind = getattr(page.photometric, "name", page.photometric)
-        raise ValueError(f"its colours are of the kind {kind}; make it grey or RGB")
+        raise ValueError(f"its photometric interpretation is {kind}; convert it to grey or RGB")
     return False
 
 
 @contextmanager
 def _opened(path: str, files: Files) -> Iterator[tuple[Any, Path]]:
-    """The only series of images in a file, and the local file. DataError where something is wrong with it."""
+    """Yields the only series of images in a file, and the local file. Raises DataError for any problem."""
     import tifffile
 
     complaints = _Complaints()
@@ -134,7 +136,7 @@ def _opened(path: str, files: Files) -> Iterator[tuple[Any, Path]]:
 
 
 class _Complaints(logging.Handler):
-    """What is logged in this thread of a file that is cut off."""
+    """Messages about truncated files that are logged in this thread."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -142,7 +144,7 @@ class _Complaints(logging.Handler):
         self._thread = threading.get_ident()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep it."""
+        """Keeps the message."""
         text = record.getMessage()
         if record.thread == self._thread and any(words in text for words in _CUT_OFF):
             self.found.append(text)

@@ -1,4 +1,4 @@
-"""Files wherever they are: local paths and URLs alike, copies of remote ones kept on the local disk."""
+"""Access to files by path or URL, with copies of remote files on the local disk."""
 
 from ucf_vit.core.urls import is_remote, join, name_of
 from ucf_vit.data.storage.cache import Cache

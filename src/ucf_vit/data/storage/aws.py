@@ -1,4 +1,4 @@
-"""Credentials, region and endpoint of S3, from where every AWS tool has them: environment, ~/.aws, roles."""
+"""Credentials, region and endpoint of S3, found as by every AWS tool: environment, ~/.aws, roles."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Aws:
-    """`credentials` are botocore's own (None: there are none, reading is anonymous); never to be shown."""
+    """Access to S3: `credentials` are botocore's own (None: anonymous access) and must never be shown."""
 
     credentials: Any
     region: str
@@ -18,7 +18,7 @@ class Aws:
         return f"Aws({self.region}, {self.endpoint})"
 
     def keys(self) -> dict[str, Any]:
-        """The present keys, as obstore asks for them whenever those it has are about to expire."""
+        """Returns the current keys in the form that obstore requests whenever its own are about to expire."""
         frozen = self.credentials.get_frozen_credentials()
         return {
             "access_key_id": frozen.access_key,
@@ -29,7 +29,10 @@ class Aws:
 
 
 def aws() -> Aws:
-    """As botocore finds them now: AWS_* variables, profiles, roles; endpoint None is Amazon's."""
+    """Returns the settings that botocore finds now: AWS_* variables, profiles, roles.
+
+    `endpoint` is None for Amazon's own.
+    """
     from botocore.session import Session
 
     session = Session()

@@ -1,4 +1,4 @@
-"""Remote files by fsspec: every kind of storage that it knows."""
+"""Remote files through fsspec: every kind of storage that it supports."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ _VERSION = ("ETag", "etag", "Last-Modified", "LastModified", "generation", "upda
 
 
 def filesystem(url: str, patience: Patience, asynchronous: bool = False) -> Any:
-    """fsspec's own for `url`, new, with time-outs and without a memory of listings. Raises UserError."""
+    """Returns a new fsspec filesystem for `url` with time-outs and without a cache of listings. Raises
+    UserError.
+    """
     kind = scheme(checked(url))
     package, extra = EXTRAS[kind]
     if importlib.util.find_spec(package) is None:
@@ -57,23 +59,23 @@ def _options(kind: str, patience: Patience) -> dict[str, Any]:
 
 
 def key_of(url: str) -> str:
-    """Bucket and key, or the whole of an http URL: what fsspec calls a path."""
+    """Returns bucket and key, or a complete http URL: the form that fsspec calls a path."""
     return url if scheme(url) in ("http", "https") else url.partition("://")[2]
 
 
 def root_of(url: str) -> str:
-    """The path of a directory, as fsspec shows paths."""
+    """Returns the path of a directory in the form in which fsspec lists it."""
     return ("/" if scheme(url) == "memory" else "") + key_of(url).strip("/")
 
 
 class FsspecStore:
-    """The files of one filesystem of fsspec."""
+    """Files of one fsspec filesystem."""
 
     def __init__(self, url: str, patience: Patience) -> None:
         self.files = filesystem(url, patience)
 
     def entries(self, root: str) -> list[Entry]:
-        """What lies directly below a directory."""
+        """Returns the entries directly below a directory."""
         key = key_of(root).rstrip("/")
         try:
             found = self.files.ls(key, detail=True)
@@ -84,18 +86,18 @@ class FsspecStore:
         return [entry for entry in entries if entry.name and entry.name != above]
 
     def stat(self, url: str) -> Entry:
-        """Size and version of a file."""
+        """Returns size and version of a file."""
         found = _entry(self.files.info(key_of(url)), url)
         if found.folder:
             raise FileNotFoundError(url)
         return found
 
     def read(self, url: str, entry: Entry, start: int, stop: int) -> bytes:
-        """Bytes `start` to `stop`."""
+        """Returns bytes `start` to `stop`."""
         return bytes(self.files.cat_file(key_of(url), start=start, end=stop))
 
     def copy(self, url: str, entry: Entry, out: Path) -> None:
-        """Write the whole file to `out`."""
+        """Writes the whole file to `out`."""
         self.files.get_file(key_of(url), str(out))
 
 

@@ -1,4 +1,4 @@
-"""Objects of an S3 bucket by obstore, an optional package that is much faster than fsspec with small ones."""
+"""Objects of an S3 bucket through obstore (optional), which is much faster than fsspec for small objects."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from ucf_vit.data.storage.failures import ChangedError, Patience, ShortReadError
 from ucf_vit.data.storage.store import Entry, Store
 
 PART = 2**24
-"""Bytes of one request: larger files are fetched in parts, several at a time."""
+"""Bytes per request: larger files are fetched in several requests at a time."""
 THREADS = 8
 _TAG = '"'
-"""How a strong ETag begins; what has none is known by its time of change."""
+"""First character of a strong ETag; an object without one is identified by its time of change."""
 
 
 class ObstoreStore:
-    """The objects of one bucket. Names that obstore refuses (`a//b`, control characters) are for `plain`."""
+    """Objects of one bucket. `plain` handles names that obstore refuses (`a//b`, control characters)."""
 
     def __init__(self, bucket: str, plain: Store, patience: Patience) -> None:
         found = aws()
@@ -52,7 +52,7 @@ class ObstoreStore:
         self._pages = store(retries=2)  # a listing of many pages need not begin anew for one of them
 
     def entries(self, root: str) -> list[Entry]:
-        """What lies directly below a prefix."""
+        """Returns the entries directly below a prefix."""
         prefix = _key(root)
         try:
             found = obstore.list_with_delimiter(self._pages, prefix or None)
@@ -64,13 +64,13 @@ class ObstoreStore:
         return [entry for entry in folders + files if entry.name]
 
     def stat(self, url: str) -> Entry:
-        """Size and version of an object."""
+        """Returns size and version of an object."""
         if not _known(_key(url)):
             return self._plain.stat(url)
         return _entry(obstore.head(self._store, _key(url)), url)
 
     def read(self, url: str, entry: Entry, start: int, stop: int) -> bytes:
-        """Bytes `start` to `stop` of the object that `entry` is."""
+        """Returns bytes `start` to `stop` of the version of the object that `entry` describes."""
         if not _known(_key(url)):
             return self._plain.read(url, entry, start, stop)
         options: Any = {"range": (start, stop)}
@@ -82,7 +82,7 @@ class ObstoreStore:
             raise ChangedError(url) from None
 
     def copy(self, url: str, entry: Entry, out: Path) -> None:
-        """Write the object to `out`."""
+        """Writes the object to `out`."""
         if not _known(_key(url)):
             self._plain.copy(url, entry, out)
         elif entry.size > PART:
@@ -113,7 +113,7 @@ def _key(url: str) -> str:
 
 
 def _known(key: str) -> bool:
-    """Whether obstore takes a key as it is."""
+    """Returns whether obstore accepts a key unchanged."""
     parts = key.split("/")
     return key.isprintable() and not any(part in ("", ".", "..") for part in parts)
 

@@ -1,4 +1,4 @@
-"""Copies of remote files on the local disk, shared by the processes of a machine."""
+"""Local copies of remote files, shared by the processes of a machine."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _SUFFIX = re.compile(r"(\.[A-Za-z0-9]{1,8}){0,2}$")
 
 
 class Cache:
-    """Each copy is of one version of a file (URL, size, ETag), made once per machine, with a checksum.
+    """Copies of remote files, each of one version (URL, size, ETag), made once per machine, with a checksum.
 
-    Without a `scratch` of its own, the temporary one of the machine is used.
+    Without a `scratch`, the machine's temporary scratch directory is used.
     """
 
     def __init__(self, scratch: Scratch | None = None) -> None:
@@ -26,10 +26,10 @@ class Cache:
 
     @classmethod
     def at(cls, directory: str | None, size: float | None, scratch: Scratch) -> Cache:
-        """In a folder of its own in `directory`, to stay there, up to `size` GiB.
+        """Returns a cache in a folder of its own in `directory`, which is kept, of up to `size` GiB.
 
-        Without `directory` among the scratch files, gone with them. Other files in it are left alone. Raises
-        UserError where the directory can't be used.
+        Without `directory` the copies are scratch files, which are removed at the end. Other files in
+        `directory` are not touched. Raises UserError where the directory can't be used.
         """
         if directory is None and size is None:
             return cls(scratch)
@@ -40,13 +40,13 @@ class Cache:
 
     @property
     def scratch(self) -> Scratch:
-        """Where the copies are; there is room for what is made of them, too."""
+        """Directory of the copies, also used for files derived from them."""
         if self._scratch is None:
             self._scratch = Scratch()
         return self._scratch
 
     def file(self, url: str, entry: Entry, download: Callable[[Path], None]) -> Path:
-        """The copy of `url`, whose present content is `entry`; `download(path)` where there is none yet.
+        """Returns the copy of `url`, whose current version is `entry`; `download(path)` makes it if needed.
 
         Raises DataError where there is no room for it.
         """
@@ -60,7 +60,7 @@ class Cache:
         return found
 
     def holds(self, url: str, entry: Entry) -> bool:
-        """Whether there is a copy of this version."""
+        """Returns whether there is a copy of this version."""
         return self.scratch.place(_suffix(url), *_key(url, entry)).exists()
 
 
@@ -69,6 +69,6 @@ def _key(url: str, entry: Entry) -> tuple[str, int, str]:
 
 
 def _suffix(url: str) -> str:
-    """`.nii.gz`: readers tell formats by it."""
+    """Returns the suffix such as `.nii.gz`, by which readers recognise the format."""
     found = _SUFFIX.search(name_of(url))
     return found.group() if found else ""

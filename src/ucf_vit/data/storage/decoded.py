@@ -1,4 +1,4 @@
-"""Arrays whose files have to be decoded as a whole: once per machine, then through a memory map."""
+"""Arrays from files that must be decoded as a whole: decoded once per machine, then memory-mapped."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ ATTEMPTS = 3
 
 
 def decoded(decode: Callable[[], NDArray[Any]], size: int, scratch: Scratch, *key: object) -> NDArray[Any]:
-    """What `decode()` gives, about `size` bytes; `key` names the present content of its files.
+    """Returns the array that `decode()` returns, of about `size` bytes; `key` identifies the files' contents.
 
-    A memory map of a scratch file, or the array itself where there is no room for one.
+    It is a memory map of a scratch file, or the array itself where there is no room for one.
     """
 
     def make(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What goes wrong on the way to remote files: what is tried again, for how long, and what is said of it."""
+"""Failures of remote storage: which are retried, how long, and how they are reported."""
 
 from __future__ import annotations
 
@@ -28,8 +28,11 @@ _OWN = random.SystemRandom()
 
 @dataclass(frozen=True)
 class Patience:
-    """How long remote storage is waited for: `attempts` at most, `wait` seconds after the first that failed,
-    twice as long after each further one up to `longest`; `connect` and `read` are time-outs in seconds."""
+    """Retries and time-outs of remote storage.
+
+    At most `attempts` are made, with a pause of `wait` seconds after the first failure, doubled after each
+    further one up to `longest`. `connect` and `read` are time-outs in seconds.
+    """
 
     attempts: int = 6
     wait: float = 0.25
@@ -38,27 +41,28 @@ class Patience:
     read: float = 60.0
 
     def pause(self, failed: int) -> float:
-        """Seconds after `failed` attempts; drawn, so that many ranks do not all come back at once.
+        """Returns the pause in seconds after `failed` attempts, random so that ranks do not all retry at
+        once.
 
-        Not from the global generator, which a training step seeds alike on ranks that share samples.
+        It does not use the global generator, which a training step seeds alike on ranks that share samples.
         """
         return min(self.longest, self.wait * 2 ** (failed - 1)) * _OWN.uniform(0.5, 1.0)
 
 
 class MissingError(DataError):
-    """There is no such file or directory."""
+    """No such file or directory."""
 
 
 class ShortReadError(Exception):
-    """Fewer bytes came than there are."""
+    """Fewer bytes arrived than were requested."""
 
 
 class ChangedError(Exception):
-    """A file is no longer the one that was listed."""
+    """A file is no longer the version that was listed."""
 
 
 def persist(url: str, patience: Patience, call: Callable[[], Found]) -> Found:
-    """What `call` gives, tried again where another attempt may help. Raises DataError that names `url`."""
+    """Returns `call()`, retried where that may help. Raises DataError that names `url`."""
     failed = 0
     while True:
         try:
@@ -78,7 +82,7 @@ def persist(url: str, patience: Patience, call: Callable[[], Found]) -> Found:
 
 
 def _final(error: Exception) -> type[DataError] | None:
-    """What to raise at once, where another attempt can't help."""
+    """Returns the exception to raise at once where a retry can't help, else None."""
     status = _status(error)
     if _is_missing(error):
         return MissingError
@@ -90,7 +94,7 @@ def _final(error: Exception) -> type[DataError] | None:
 
 
 def _status(error: BaseException) -> int | None:
-    """Of an HTTP answer: aiohttp's errors have it, obstore's say it."""
+    """Returns the HTTP status: an attribute of aiohttp's errors, part of the text of obstore's."""
     found = getattr(error, "status", None)
     said = re.search(r"status code: (\d{3})", str(error)) if found is None else None
     return int(said.group(1)) if said else found
@@ -106,7 +110,7 @@ def _refused(error: BaseException) -> bool:
 
 
 def storage_failure(error: BaseException) -> str:
-    """One line that says what went wrong, without credentials."""
+    """Returns one line that describes an error, without credentials."""
     if _is_missing(error):
         return "no such file"
     if _refused(error):

@@ -1,4 +1,4 @@
-"""What a source asks of the place where its files are, the same for local paths and URLs."""
+"""Lists and reads the files of sources, the same for local paths and URLs."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ Found = TypeVar("Found")
 
 
 class Files:
-    """Lists and reads files by path or URL; goes along to other processes.
+    """Lists and reads files by path or URL; can be sent to other processes.
 
-    A local path is used as it is. Of a URL, `local` keeps a copy in the `cache`. What fails on the way is
-    tried again with `patience`, then DataError with the URL; no file is ever shorter than its storage says.
-    What is neither file nor directory is refused. `max_item_bytes` is the limit that was given for an item.
+    A local path is used directly; of a URL, `local` keeps a copy in the `cache`. Failed transfers are retried
+    as `patience` says, then raise DataError with the URL; a truncated file is never returned. Anything that
+    is neither file nor directory is refused. `max_item_bytes` is the limit for an item, if one is set.
     """
 
     def __init__(
@@ -44,28 +44,30 @@ class Files:
 
     @property
     def limit(self) -> int:
-        """Bytes that a file may unpack to: `max_item_bytes`, or as many as there are of memory."""
+        """Largest number of bytes that a file may unpack to: `max_item_bytes`, or the machine's memory."""
         return memory() if self.max_item_bytes is None else self.max_item_bytes
 
     def check_size(self, path: str, size: int) -> None:
-        """DataError where `path` would unpack to `size` bytes, more than `limit`."""
+        """Raises DataError where `path` would unpack to `size` bytes and that is more than `limit`."""
         check_size(bare(path), size, self.limit)
 
     def entries(self, root: str) -> list[Entry]:
-        """What lies directly below a directory, sorted by name. Raises DataError where there is none."""
+        """Returns the entries directly below a directory, sorted by name. Raises DataError where there is
+        none.
+        """
         found = self._entries(root) if is_remote(root) else _local_entries(root)
         return sorted(found, key=lambda entry: (entry.name, entry.folder))
 
     def names(self, root: str) -> list[str]:
-        """The names of these, by code point."""
+        """Returns the names of the entries, sorted by code point."""
         return list(dict.fromkeys(entry.name for entry in self.entries(root)))
 
     def folders(self, root: str) -> list[str]:
-        """Those that are directories."""
+        """Returns the names of the entries that are directories."""
         return [entry.name for entry in self.entries(root) if entry.folder]
 
     def exists(self, path: str) -> bool:
-        """Whether there is a file or directory."""
+        """Returns whether there is such a file or directory."""
         if not is_remote(path):
             return os.path.exists(path)  # noqa: PTH110, False where it may not be looked at
         for look in (self.stat, self.names):
@@ -77,19 +79,19 @@ class Files:
         return False
 
     def stat(self, url: str) -> Entry:
-        """Size and version of a remote file: as it was listed, else asked for once. Raises DataError."""
+        """Returns size and version of a remote file, from a listing or one request. Raises DataError."""
         found = self._known.get(url)
         if found is None:
             found = self._ask(url, lambda store: store.stat(url))
             if found.size == UNKNOWN:
                 raise DataError(
-                    f"{bare(url)}: the server does not say how long it is; nothing could be checked"
+                    f"{bare(url)}: the server does not report its size, so downloads can't be checked"
                 )
             self._known[url] = found
         return found
 
     def stamp(self, path: str) -> tuple[int, int]:
-        """Size, and a number that changes with the content (locally: the time of change in ns).
+        """Returns the size, and a number that changes with the contents (locally: the time of change in ns).
 
         -1, -1 where there is no such plain file.
         """
@@ -103,7 +105,7 @@ class Files:
         return found.size, int.from_bytes(digest, "little") >> 1
 
     def state(self, path: str) -> tuple[int, int]:
-        """The same, also of a local directory, such as one of chunks: by the names and stamps in it."""
+        """Returns the same as `stamp`, also of a local directory, from the names and stamps of its files."""
         if is_remote(path) or not os.path.isdir(path):  # noqa: PTH112
             return self.stamp(path)
         digest, size = hashlib.blake2b(digest_size=8), 0
@@ -116,9 +118,9 @@ class Files:
         return size, int.from_bytes(digest.digest(), "little") >> 1
 
     def local(self, path: str) -> Path:
-        """`path` itself, or a copy of the whole remote file. Raises DataError where it can't be had.
+        """Returns `path` itself, or a local copy of the remote file. Raises DataError where there is none.
 
-        A copy may go when other files need the room, as soon as nobody has it open: see `using`.
+        A copy that no process has open may be removed when other files need the room: see `using`.
         """
         if not is_remote(path):
             check_plain(path)
@@ -129,20 +131,22 @@ class Files:
                 return self.cache.file(path, found, partial(self._download, path, found))
             except ChangedError:
                 del self._known[path]
-        raise DataError(f"{bare(path)}: changes while it is read")
+        raise DataError(f"{bare(path)}: changed while it was read")
 
     def using(self, path: str, load: Callable[[Path], Found]) -> Found:
-        """`load` of the local file; of a copy that went before it was opened, another one."""
+        """Returns `load(file)` for the local file; a copy that was removed before it was opened is fetched
+        again.
+        """
         for _ in range(self.patience.attempts):
             try:
                 return load(self.local(path))
             except FileNotFoundError:
                 if not is_remote(path):
                     raise
-        raise DataError(f"{bare(path)}: its copy goes before it is read; raise data.cache_size")
+        raise DataError(f"{bare(path)}: its local copy is removed before it is read; raise data.cache_size")
 
     def fetch(self, paths: Sequence[str], concurrency: int = CONCURRENCY) -> list[Path | DataError]:
-        """`local` of each, many at a time, or what is wrong with it."""
+        """Returns `local` of each path, or its error; many are fetched at a time."""
 
         def one(path: str) -> Path | DataError:
             try:
@@ -156,7 +160,7 @@ class Files:
             return list(pool.map(one, paths))
 
     def head(self, path: str, count: int) -> bytes:
-        """The first `count` bytes, or all of a shorter file. Raises DataError."""
+        """Returns the first `count` bytes, or all of a shorter file. Raises DataError."""
         if not is_remote(path) or self._at_hand(path, count):
             return self.using(path, lambda file: _start(file, count))
         try:
@@ -166,10 +170,10 @@ class Files:
             return self._start(path, count)
 
     def parts(self, path: str, size: int, parts: Sequence[tuple[int, int]]) -> list[bytes]:
-        """Bytes `start` to `stop` of each part of a file that has `size` bytes.
+        """Returns bytes `start` to `stop` of each part of a file that has `size` bytes.
 
-        Of a remote file nothing else is fetched, and parts several at a time. Raises DataError, or OSError
-        and ValueError of a local file.
+        Of a remote file only these are fetched, several parts at a time. Raises DataError, or OSError and
+        ValueError for a local file.
         """
         if not is_remote(path):
             return _local_parts(path, parts)
@@ -190,7 +194,9 @@ class Files:
             return list(pool.map(one, parts))
 
     def _at_hand(self, url: str, count: int) -> bool:
-        """Whether the whole file is there, or no more to fetch than its beginning."""
+        """Returns whether to read the local copy: it exists already, or the file is hardly longer than its
+        beginning.
+        """
         found = self.stat(url)
         return found.size <= 2 * count or self.cache.holds(url, found)
 
@@ -229,7 +235,10 @@ class Files:
 
 
 def _local_entries(root: str) -> list[Entry]:
-    """Links to directories are directories; links that lead nowhere, as to themselves, are files."""
+    """Returns the entries of a local directory.
+
+    Links to directories are directories; broken and circular links are files.
+    """
     try:
         with os.scandir(root) as found:
             return [Entry(one.name, _is_folder(one)) for one in found]

@@ -1,4 +1,4 @@
-"""Files of a web server, whose directories are pages of links."""
+"""Files of a web server whose directories are pages of links."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from ucf_vit.data.storage.store import Entry
 
 
 class HttpStore(FsspecStore):
-    """The files of one host; a directory is what its page of links (nginx, Apache, `http.server`) shows."""
+    """Files of one host; directories are read from their pages of links (nginx, Apache, `http.server`)."""
 
     def entries(self, root: str) -> list[Entry]:
-        """What lies directly below a directory; sizes are not told."""
+        """Returns the entries directly below a directory, without sizes."""
         base = root.rstrip("/") + "/"
         try:
             page = bytes(self.files.cat_file(base))
@@ -22,20 +22,20 @@ class HttpStore(FsspecStore):
         return links_below(base, page.decode(errors="replace"))
 
     def stat(self, url: str) -> Entry:
-        """Size and version of a file."""
+        """Returns size and version of a file."""
         try:
             return super().stat(url)
         except FileNotFoundError as error:  # what fsspec makes of every failure
             raise error.__cause__ or error from None
 
     def read(self, url: str, entry: Entry, start: int, stop: int) -> bytes:
-        """Bytes `start` to `stop`, also of a server that knows no ranges and sends everything."""
+        """Returns bytes `start` to `stop`, also from a server that ignores ranges and sends everything."""
         found = super().read(url, entry, start, stop)
         return found[start:stop] if len(found) == entry.size else found
 
 
 def links_below(base: str, page: str) -> list[Entry]:
-    """Files and folders directly below `base` that an HTML page links to."""
+    """Returns the files and folders directly below `base` that an HTML page links to."""
     found: dict[str, Entry] = {}
     for link in _Links(page).found:
         target = unquote(urljoin(base, link).partition("#")[0].partition("?")[0])
@@ -54,5 +54,5 @@ class _Links(HTMLParser):
         self.feed(page)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Note where a link goes."""
+        """Records the target of a link."""
         self.found += [value for name, value in attrs if tag == "a" and name == "href" and value]

@@ -1,4 +1,4 @@
-"""The store behind a URL: made once per process, by the library that reads its kind of storage fastest."""
+"""Store for a URL: made once per process, with the fastest library for its kind of storage."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def _after_fork() -> None:
 
 os.register_at_fork(after_in_child=_after_fork)
 _obstore_in = 0
-"""The process that uses obstore: its threads do not go along to a fork, where it would wait for ever."""
+"""Id of the process that uses obstore: its threads do not survive a fork, where it would wait forever."""
 
 
 def store_of(url: str, patience: Patience) -> Store:
-    """What reads `url` in this process. Raises UserError where a package is missing."""
+    """Returns the store that reads `url` in this process. Raises UserError where a package is missing."""
     kind = scheme(checked(url))
     host = url.partition("://")[2].partition("/")[0]
     key = (os.getpid(), kind, host, patience, surroundings(url))
@@ -41,7 +41,7 @@ def store_of(url: str, patience: Patience) -> Store:
 
 
 def surroundings(url: str) -> object:
-    """What of the environment decides how `url` is read."""
+    """Returns the environment variables that decide how `url` is read."""
     return tuple(map(os.environ.get, _AWS)) if scheme(url) in ("s3", "s3a") else ()
 
 

@@ -1,4 +1,4 @@
-"""Scratch files shared by a user's processes on a machine: decompressed volumes, facts about volumes."""
+"""Scratch files shared by a user's processes on a machine: decompressed volumes, facts about items."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ log = logging.getLogger(__name__)
 _NO_ENTRY = (".lock", ".owner", ".partial", ".total")
 _DIGITS = 20
 _FULL = 0.9
-"""Share of the limit that stays when something has to go."""
+"""Fraction of the limit that remains used after files were removed."""
 
 
 class Scratch:
-    """A directory of files that can be made again, kept to a size, gone when its last owner ends.
+    """Directory of files that can be made again, limited in size and removed when its last owner ends.
 
-    Owners are the processes that made a Scratch (workers get copies of theirs). Each holds a lock on a file
-    of its own, which the system releases however the process ends: the next owner removes what a killed one
-    left. `limit` is in bytes (default: half of what is free); beyond it the files that were least recently
-    asked for go. Nothing here is essential: when the directory can't be used, `file` returns None.
+    Owners are the processes that created a Scratch (workers get copies of theirs). Each holds a lock on a
+    file of its own, which the system releases however the process ends: the next owner removes what a killed
+    one left behind. `limit` is in bytes (default: half of the free space); beyond it the least recently used
+    files are removed. No file is essential: when the directory can't be used, `file` returns None.
 
-    With `keep` the files stay for the next run. Then each has a checksum, which is compared when a run asks
-    for the file for the first time, and a directory that can't be used raises UserError.
+    With `keep` the files stay for the next run. Each then has a checksum, which is verified when a run uses
+    the file for the first time, and a directory that can't be used raises UserError.
     """
 
     def __init__(
@@ -64,18 +64,18 @@ class Scratch:
             weakref.finalize(self, _release, self.directory, mark, os.getpid())
 
     def place(self, suffix: str, *key: object) -> Path:
-        """Where the file named by `key` is, if it is there."""
+        """Returns the path of the file named by `key`, whether it exists or not."""
         name = hashlib.blake2b(repr(key).encode(), digest_size=16).hexdigest()
         return self.directory / f"{name}{suffix}"
 
     def file(
         self, make: Callable[[Path], None], size: int, suffix: str, *key: object, checked: bool = False
     ) -> Path | None:
-        """The file named by `key`, made by `make(path)` if it is not there; about `size` bytes.
+        """Returns the file named by `key`; `make(path)` makes it if needed, with about `size` bytes.
 
-        Processes that ask for the same file wait for the one that makes it. With `checked` a file that is not
-        as it was made is made again. None if it can't be kept (`size` over the limit, disk full). What `make`
-        raises otherwise is raised.
+        Processes that request the same file wait for the one that makes it. With `checked` a damaged file is
+        made again. None if it can't be kept (`size` over the limit, disk full). Any other exception of `make`
+        is raised.
         """
         path = self.place(suffix, *key)
         checked = checked or self.keep
@@ -98,7 +98,7 @@ class Scratch:
             return None
 
     def _is_good(self, path: Path, lock: int) -> bool:
-        """Whether a file has its size and, the first time since this run began, its checksum."""
+        """Returns whether a file has its size and, the first time in this run, its checksum."""
         try:
             size, digest = os.pread(lock, 100, 0).decode().split()
             good = path.stat().st_size == int(size)
@@ -112,7 +112,7 @@ class Scratch:
         return good
 
     def _make_room(self, size: int) -> None:
-        """Count `size` bytes in; where they are too many, look what there is and remove the oldest."""
+        """Adds `size` bytes to the total; above the limit the oldest files are removed."""
         with _locked_file(self.directory / "all.total") as total:
             known = os.pread(total, _DIGITS, 0)
             used = int(known) if known else None
@@ -121,7 +121,7 @@ class Scratch:
             os.pwrite(total, _written(used + size), 0)
 
     def _remove(self, size: int) -> int:
-        """Bytes that are left, after files have gone until `size` more fit in."""
+        """Removes files until `size` more bytes fit, and returns the bytes that remain."""
         found = [(path, path.stat()) for path in _entries(self.directory)]
         used = sum(stat.st_size for _, stat in found)
         if used + size <= self.limit:
@@ -157,12 +157,12 @@ def _checksum(path: Path) -> str:
 
 
 def _seal(path: Path, lock: int) -> None:
-    """Write down size and checksum of a file that was just made."""
+    """Records size and checksum of a file that was just made."""
     os.pwrite(lock, _written(path.stat().st_size) + f" {_checksum(path)}".encode(), 0)
 
 
 def _written(number: int) -> bytes:
-    """Always of the same length: files are written over, which is much faster than to empty them first."""
+    """Returns text of constant length: overwriting a file is much faster than truncating it first."""
     return f"{number:0{_DIGITS}}".encode()
 
 
@@ -175,7 +175,10 @@ def _lock_file(path: Path) -> Path:
 
 
 def _remove(path: Path) -> None:
-    """A file, and its lock where nobody holds it (who waits for it notices that it is another one)."""
+    """Removes a file, and its lock file where no process holds it.
+
+    A process that waits for the lock notices that it was replaced.
+    """
     path.unlink(missing_ok=True)
     lock = _lock_file(path)
     with suppress(FileNotFoundError, BlockingIOError), lock.open() as handle:
@@ -184,7 +187,9 @@ def _remove(path: Path) -> None:
 
 
 def _begin(directory: Path) -> int:
-    """Bytes in a directory whose files stay; what killed processes left unfinished is removed."""
+    """Returns the bytes in a directory whose files are kept, after removing what killed processes left
+    unfinished.
+    """
     for partial in directory.glob("*.partial"):
         lock = _lock_file(partial.with_name(partial.name.rsplit(".", 2)[0]))
         with suppress(BlockingIOError), _unlocked(lock):
@@ -200,21 +205,21 @@ def _begin(directory: Path) -> int:
 
 @contextmanager
 def _unlocked(lock: Path) -> Iterator[None]:
-    """While nobody else holds the lock; BlockingIOError where somebody does."""
+    """Holds a lock that no other process holds. Raises BlockingIOError where one does."""
     with lock.open("a") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
 
 
 def _own(directory: Path) -> int:
-    """A handle that holds the lock of a new owner's mark."""
+    """Returns a handle that holds the lock of a new owner's file."""
     handle, _ = tempfile.mkstemp(suffix=".owner", dir=directory)
     fcntl.flock(handle, fcntl.LOCK_EX)
     return handle
 
 
 def _release(directory: Path, mark: int, process: int) -> None:
-    """Stop owning; the last owner removes the directory. Workers forked from the owner hold nothing."""
+    """Gives up ownership; the last owner removes the directory. Forked workers of an owner hold nothing."""
     if os.getpid() != process:
         return
     fcntl.flock(mark, fcntl.LOCK_UN)
@@ -226,7 +231,7 @@ def _release(directory: Path, mark: int, process: int) -> None:
 
 
 def _sweep(directory: Path) -> None:
-    """Remove the marks of owners that are gone and, if there is none left, all files."""
+    """Removes the files of owners that have ended and, if none is left, all files."""
     for mark in directory.glob("*.owner"):
         with mark.open() as handle, suppress(BlockingIOError):
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -238,7 +243,7 @@ def _sweep(directory: Path) -> None:
 
 @contextmanager
 def _locked_file(path: Path) -> Iterator[int]:
-    """A handle that holds the lock of a file, which may have been removed while one waited for it."""
+    """Yields a handle that holds the lock of a file, also where it was removed while waiting for the lock."""
     while True:
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
@@ -260,7 +265,7 @@ def _locked_directory(directory: Path, create: bool) -> Iterator[None]:
 
 
 def _lock(directory: Path, create: bool) -> int:
-    """A handle with the lock of a directory that may be removed and made again while one waits for it."""
+    """Returns a handle that holds the lock of a directory, which may be replaced while waiting."""
     while True:
         if create:
             directory.parent.mkdir(parents=True, exist_ok=True)
@@ -279,7 +284,7 @@ def _lock(directory: Path, create: bool) -> int:
 
 
 def _is(handle: int, path: Path) -> bool:
-    """Whether an open file is still the one at `path`."""
+    """Returns whether an open file is still the one at `path`."""
     try:
         return os.fstat(handle).st_ino == path.stat().st_ino
     except FileNotFoundError:

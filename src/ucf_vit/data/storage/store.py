@@ -1,4 +1,4 @@
-"""Where files are, behind a URL: what every kind of remote storage can do."""
+"""Interface of remote storage behind a URL."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ UNKNOWN = -1
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A file, or a `folder`, as a listing shows it: its `size` in bytes (UNKNOWN where the listing does not
-    say) and what names its present content (ETag, time of change)."""
+    """File, or `folder`, of a listing.
+
+    `size` is in bytes (UNKNOWN where the listing does not contain it); `version` identifies the current
+    contents (ETag, time of change).
+    """
 
     name: str
     folder: bool
@@ -21,16 +24,16 @@ class Entry:
 
 
 class Store(Protocol):
-    """Files of one bucket or host. A call is one attempt, and raises what the library behind it does."""
+    """Files of one bucket or host. Each call makes one attempt and raises the exceptions of its library."""
 
     def entries(self, root: str) -> list[Entry]:
-        """What lies directly below a directory; none where there is no such directory."""
+        """Returns the entries directly below a directory; none where there is no such directory."""
 
     def stat(self, url: str) -> Entry:
-        """Size and version of a file."""
+        """Returns size and version of a file."""
 
     def read(self, url: str, entry: Entry, start: int, stop: int) -> bytes:
-        """Bytes `start` to `stop`, which the file has."""
+        """Returns bytes `start` to `stop`, which must exist."""
 
     def copy(self, url: str, entry: Entry, out: Path) -> None:
-        """Write the whole file to `out`."""
+        """Writes the whole file to `out`."""

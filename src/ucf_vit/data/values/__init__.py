@@ -1,1 +1,1 @@
-"""Values of images and labels: normalisation, label mapping, and the statistics that they need."""
+"""Values of images and labels: normalization, class numbers, moments, percentiles."""

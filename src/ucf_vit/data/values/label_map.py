@@ -1,4 +1,4 @@
-"""From what a label stores to class numbers; never a value that is no class."""
+"""Maps stored label values to class numbers."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from ucf_vit.data.values.labels import MAX_SPAN, TOLERANCE, Stored
 from ucf_vit.data.values.memory_order import compact
 
 IGNORED = -1
-"""Number of voxels that count in no loss and no metric."""
+"""Class number of voxels that count in no loss and no metric."""
 
 
 @dataclass(frozen=True)
 class LabelMap:
-    """Class numbers of stored values: of single ones, else of ranges, else as stored.
+    """Class numbers of stored values: of `single` values, else of `ranges`, else the value itself.
 
-    `nan` is that of NaN (None: NaN is an error). Values that become `ignore` are `IGNORED`.
+    `nan` is the class of NaN (None: NaN is an error). Values that map to `ignore` become `IGNORED`.
     """
 
     single: Mapping[int, int]
@@ -32,7 +32,10 @@ class LabelMap:
 
     @classmethod
     def of(cls, mapping: Mapping[int | str, int] | None, ignore: int | None = None) -> LabelMap:
-        """Of a mapping such as `{5: 1, "6..9": 2, ">9": 3, "nan": 0}`. ValueError for a key that is none."""
+        """Returns the map for a mapping such as `{5: 1, "6..9": 2, ">9": 3, "nan": 0}`.
+
+        Raises ValueError for an invalid key.
+        """
         given = dict(mapping or {})
         return cls(
             single={key: number for key, number in given.items() if isinstance(key, int)},
@@ -46,13 +49,13 @@ class LabelMap:
         )
 
     def check(self, found: Stored, num_classes: int | None) -> None:
-        """DataError where a stored value becomes no number in [0, num_classes) and is not ignored."""
+        """Raises DataError where a stored value maps to no class in [0, num_classes) and is not ignored."""
         if num_classes is None:
             return
         if found.nan and self.nan is None:
             raise DataError(
-                "the label holds NaN: say which class that is, such as 0 in data.dict_label_mapping: "
-                "{NAME: {nan: 0}}; or, if it is none, map it to a number that is ignored: {NAME: {nan: 255}} "
+                "the label holds NaN: map NaN to a class, such as 0, with data.dict_label_mapping: "
+                "{NAME: {nan: 0}}; or map it to a number that is ignored: {NAME: {nan: 255}} "
                 "and data.ignore_label: 255"
             )
         if found.low <= found.high and not any(
@@ -82,7 +85,7 @@ class LabelMap:
         )
 
     def numbers(self, values: NDArray[Any]) -> NDArray[np.int64]:
-        """Class numbers of stored `values`, whole or not, and `IGNORED`."""
+        """Returns class numbers, and `IGNORED`, of stored `values`, integer or not."""
         found = self._mapped(values)
         if self.ignore is not None:
             found[found == self.ignore] = IGNORED
@@ -100,7 +103,7 @@ class LabelMap:
         return found
 
     def convert(self, label: NDArray[Any], out: NDArray[np.int64]) -> None:
-        """Write the class numbers of `label` (any type), which was checked, to `out`."""
+        """Writes the class numbers of `label` (any type, checked before) to `out`."""
         values = compact(label)
         if values.dtype.kind == "f" and (self.ranges or self.nan is not None):
             out[...] = self.numbers(_snapped(values))
@@ -118,6 +121,6 @@ class LabelMap:
 
 
 def _snapped(values: NDArray[Any]) -> NDArray[Any]:
-    """Values within `TOLERANCE` of a whole number are that number."""
+    """Returns the values with those within `TOLERANCE` of an integer rounded to it."""
     whole = np.rint(values)
     return np.where(np.abs(values - whole) <= TOLERANCE, whole, values)

@@ -1,4 +1,4 @@
-"""What a stored label holds, found once per item."""
+"""Values that a stored label contains, collected once per item."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 MAX_SPAN = 2**20
-"""Whole numbers that lie further apart are not listed one by one."""
+"""Integers that are further apart than this are not listed individually."""
 TOLERANCE = 1e-3
-"""Values this close to a whole number are that number: resampling and scales in headers round."""
+"""Values this close to an integer are taken for it: resampling and scales in headers round."""
 
 
 class Stored(NamedTuple):
-    """The values of a label: the distinct whole numbers `values`, sorted, and the limits of all others.
+    """Values of a label: the sorted distinct integers `values`, and the range `low` to `high` of all others.
 
-    Others are not whole or, where values span more than `MAX_SPAN`, far from 0; without any, `low` > `high`.
-    `nan` says whether NaN is among the values.
+    Others are not integers or, where values span more than `MAX_SPAN`, far from 0; if there are none, `low` >
+    `high`. `nan` is true where NaN occurs.
     """
 
     values: NDArray[np.int64]
@@ -27,11 +27,11 @@ class Stored(NamedTuple):
 
 
 NOTHING = Stored(np.zeros(0, np.int64))
-"""Of an item without a label."""
+"""Values of an item without a label."""
 
 
 def stored(label: NDArray[Any]) -> Stored:
-    """What `label` (any type, any shape) holds, read once."""
+    """Returns the values that `label` (any type, any shape) contains, reading it once."""
     label = np.atleast_1d(label)
     low, high = (float(extreme.reduce(label, axis=None)) for extreme in (np.fmin, np.fmax))
     if np.isnan(low):

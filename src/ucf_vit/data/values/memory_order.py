@@ -1,4 +1,4 @@
-"""Volumes lie in files with the first axis fastest, tensors with the last: changing over at speed."""
+"""Fast conversion of arrays with the first axis fastest (files) to the last axis fastest (tensors)."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 
 def compact(array: NDArray[Any]) -> NDArray[Any]:
-    """The same values in memory that is fast to copy to a C-contiguous array; `array` itself if it is.
+    """Returns the same values in memory that is fast to copy to a C-contiguous array.
 
-    Where the last axis is not the fastest one, runs of the fastest are gathered plane by plane with the last,
-    so that each plane, which the copy has to transpose, fits into the first-level cache (a 64^3 tile: 0.4 ms
-    instead of 1.0).
+    `array` itself is returned if its last axis is the fastest. Otherwise runs of the fastest axis are
+    gathered plane by plane with the last axis, so that each plane, which the copy has to transpose, fits into
+    the first-level cache (a 64^3 tile: 0.4 ms instead of 1.0 ms).
     """
     last = array.ndim - 1
     fastest = int(np.argmin(np.abs(array.strides))) if last > 0 else last

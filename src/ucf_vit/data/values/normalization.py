@@ -1,4 +1,4 @@
-"""Intensity normalisation: whatever the kind, `(value - shift) / divisor` per channel, clipped or not."""
+"""Normalization of intensities: `(value - shift) / divisor` per channel, with or without clipping."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ucf_vit.data.values.quantiles import percentiles
 from ucf_vit.data.values.running_moments import moments, present
 
 _LARGEST, _SMALLEST = float(np.finfo(np.float32).max), float(np.finfo(np.float32).tiny)
-"""Of float32, which normalised values are."""
+"""Limits of float32, the type of normalised values."""
 Kind = Literal["minmax", "zscore", "window", "percentiles", "mean_std", "stats", "none"]
 
 
@@ -28,17 +28,17 @@ class Affine(NamedTuple):
 
 @dataclass(frozen=True)
 class Normalization:
-    """How intensities are brought to a common range, each channel of each item by itself.
+    """Normalization of intensities, each channel of each item separately.
 
-    minmax: the item's range becomes [0, 1]. zscore: mean 0, standard deviation 1. window: [low, high]
-    becomes [0, 1], clipped. percentiles: the same between the item's percentiles low and high, those of all
-    its values, or, where they are equal (a small object on an empty background), between its smallest and its
-    largest value. mean_std: the given `mean` and `std` per channel (one entry serves all). stats: becomes
+    minmax: the item's range becomes [0, 1]. zscore: mean 0, standard deviation 1. window: [low, high] becomes
+    [0, 1], clipped. percentiles: the same between the percentiles low and high of all values of the item or,
+    where these are equal (a small object on an empty background), between its smallest and its largest value.
+    mean_std: the given `mean` and `std` per channel (one entry is used for all channels). stats: becomes
     mean_std once the statistics of the training items are known (`Statistics.normalization`). none: as
-    stored. A channel without contrast becomes 0 under minmax, zscore and percentiles.
+    stored. A constant channel becomes 0 under minmax, zscore and percentiles.
 
-    With `missing`, NaN marks a value that is missing: it counts for nothing and becomes 0. With a number
-    `nan` it stands for that, as stored. Without either, NaN is an error.
+    With `missing`, NaN marks a missing value: it is left out of all statistics and becomes 0. With a number
+    `nan`, NaN is replaced by this stored value. Without either, NaN is an error.
     """
 
     kind: Kind = "minmax"
@@ -61,21 +61,23 @@ class Normalization:
 
     @property
     def clip(self) -> bool:
-        """Whether values outside [0, 1] are cut off."""
+        """Whether values outside [0, 1] are clipped."""
         return self.kind in ("window", "percentiles")
 
     @property
     def unit_range(self) -> bool:
-        """Whether it brings values to [0, 1]."""
+        """Whether values are brought to [0, 1]."""
         return self.kind in ("minmax", "window", "percentiles")
 
     @property
     def looks_at_items(self) -> bool:
-        """Whether an item's values decide how it is normalised; else a tile can do without the others."""
+        """Whether the normalization depends on the values of the whole item; else a tile can be read on its
+        own.
+        """
         return self.kind in ("minmax", "zscore", "percentiles")
 
     def fit(self, image: NDArray[Any], channels: Sequence[int]) -> Affine:
-        """Shift and divisor of one whole item, `image` `[C, *S]` being its `channels`.
+        """Returns shift and divisor for a whole item; `image` `[C, *S]` contains its `channels`.
 
         Raises DataError where `looks_at_items` and a value is infinite, or NaN and not `missing`.
         """
@@ -114,13 +116,15 @@ class Normalization:
         return low, high - low
 
     def check(self, image: NDArray[Any], channels: Sequence[int]) -> None:
-        """Refuse a tile as `fit` does an item; DataError."""
+        """Raises DataError for a tile with values that `fit` would refuse in an item."""
         if image.dtype.kind == "f":
             for number, channel in zip(channels, image, strict=True):
                 limits(self.meant(channel), f"channel {number}")
 
     def meant(self, values: NDArray[Any]) -> NDArray[Any]:
-        """The values that are not missing, with the number that NaN stands for; `values` itself if it can."""
+        """Returns the values without missing ones and with NaN replaced by `nan`; `values` itself where
+        possible.
+        """
         if self.missing:
             return present(values)
         if self.nan is None or values.dtype.kind != "f":
@@ -129,7 +133,7 @@ class Normalization:
         return np.where(missing, values.dtype.type(self.nan), values) if missing.any() else values
 
     def apply(self, image: NDArray[Any], affine: Affine, out: NDArray[np.float32]) -> None:
-        """Write the normalised `image` `[C, *S]` (any real type) to `out`, reading its memory once."""
+        """Writes the normalised `image` `[C, *S]` (any real type) to `out`, reading its memory once."""
         exact = np.result_type(image.dtype, np.float32).type
         for channel, shift, divisor, target in zip(image, *affine, out, strict=True):
             np.subtract(compact(channel), exact(shift), out=target, casting="unsafe")
@@ -144,7 +148,10 @@ class Normalization:
 
 
 def limits(values: NDArray[Any], name: str) -> tuple[float, float]:
-    """Smallest and largest value, 0 and 0 without any. DataError where float32 can't hold all of `name`."""
+    """Returns the smallest and the largest value; 0 and 0 of an empty array.
+
+    Raises DataError, which mentions `name`, where float32 can't represent all values.
+    """
     if not values.size:
         return 0.0, 0.0
     low, high = float(values.min()), float(values.max())

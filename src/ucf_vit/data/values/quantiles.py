@@ -1,4 +1,4 @@
-"""Percentiles of all values, however many, without a sorted copy of them."""
+"""Percentiles of any number of values without a sorted copy of them."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from ucf_vit.data.values.running_moments import slabs_of
 
 _DIGIT = 16
-"""Bits that are looked at in one pass over the values."""
+"""Number of bits that one pass over the values determines."""
 
 
 def percentiles(values: NDArray[Any], percents: Sequence[float]) -> list[float]:
-    """Those of `values` (real, no NaN, not empty), between neighbours linear as in `numpy.percentile`.
+    """Returns percentiles of `values` (real, no NaN, not empty), interpolated as by `numpy.percentile`.
 
-    They depend on no order of the values: not on the axes, on how these lie in memory, or on flips.
+    They do not depend on the order of the values: not on axes, memory layout, or flips.
     """
     places = [(values.size - 1) * percent / 100 for percent in percents]
     ranks = sorted({int(place) + more for place in places for more in (0, 1)})
@@ -26,9 +26,11 @@ def percentiles(values: NDArray[Any], percents: Sequence[float]) -> list[float]:
 
 
 def _of_ranks(values: NDArray[Any], ranks: Sequence[int]) -> list[float]:
-    """The values at places `ranks` of the sorted ones, digit by digit of their bits from the highest on.
+    """Returns the values at positions `ranks` of the sorted values, by radix selection from the highest bits
+    on.
 
-    Numbers of which the first digits are known are counted by their next one; so each pass finds a digit.
+    Each pass counts the next digit of those values whose leading digits are already known, and so determines
+    one more digit.
     """
     dtype = values.dtype.newbyteorder("=") if values.dtype.kind != "b" else np.dtype(np.uint8)
     bits = 8 * dtype.itemsize
@@ -44,7 +46,7 @@ def _of_ranks(values: NDArray[Any], ranks: Sequence[int]) -> list[float]:
 
 
 def _count(values: NDArray[Any], dtype: np.dtype[Any], low: int, heads: Sequence[int]) -> dict[int, Any]:
-    """Of each head: how many values begin with it and have at most each digit, from bit `low` on."""
+    """Returns for each head how many values begin with it and have at most each digit, from bit `low` on."""
     counts = {head: np.zeros(2**_DIGIT, np.int64) for head in heads}
     for slab in slabs_of(values):
         keys = _keys(slab, dtype)
@@ -56,7 +58,7 @@ def _count(values: NDArray[Any], dtype: np.dtype[Any], low: int, heads: Sequence
 
 
 def _keys(values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Unsigned numbers in the order of the values, `[N]`: of negative floats all bits are turned over."""
+    """Returns unsigned integers `[N]` in the order of the values: bits of negative floats are inverted."""
     plain = np.asarray(values, dtype).ravel(order="K")
     keys = plain.view(f"u{dtype.itemsize}")
     if dtype.kind == "u":
@@ -68,7 +70,7 @@ def _keys(values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
 
 
 def _value(key: int, dtype: np.dtype[Any]) -> Any:
-    """The value whose key it is."""
+    """Returns the value that has this key."""
     kind = np.dtype(f"u{dtype.itemsize}").type
     sign = 1 << (8 * dtype.itemsize - 1)
     if dtype.kind == "i":

@@ -1,4 +1,4 @@
-"""Mean and standard deviation of values that come piece by piece."""
+"""Mean and standard deviation of values that arrive in parts."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 SLAB = 2**20
-"""Values that are made float64 at a time."""
+"""Number of values that are converted to float64 at a time."""
 
 
 class Moments(NamedTuple):
-    """Number, mean and summed squared deviations from the mean of some values."""
+    """Number, mean and sum of squared deviations from the mean of some values."""
 
     number: int = 0
     mean: float = 0.0
@@ -25,7 +25,7 @@ class Moments(NamedTuple):
         return math.sqrt(self.squares / self.number) if self.number else 0.0
 
     def __or__(self, other: Moments) -> Moments:
-        """Those of the values of both (Chan et al. 1979)."""
+        """Returns the moments of the values of both (Chan et al. 1979)."""
         if not self.number or not other.number:
             return self if self.number else other
         total, difference = self.number + other.number, other.mean - self.mean
@@ -35,7 +35,7 @@ class Moments(NamedTuple):
 
 
 def moments(values: NDArray[Any]) -> Moments:
-    """In float64, slab by slab along the last axis: nothing is copied whole."""
+    """Returns the moments in float64, computed slab by slab along the last axis without a full copy."""
     found = Moments()
     for slab in slabs_of(values):
         part = slab.astype(np.float64)
@@ -45,13 +45,13 @@ def moments(values: NDArray[Any]) -> Moments:
 
 
 def slabs_of(values: NDArray[Any]) -> list[NDArray[Any]]:
-    """Views of about `SLAB` values, cut along the last axis; none of an empty array."""
+    """Returns views of about `SLAB` values each, cut along the last axis; none for an empty array."""
     if not values.size:
         return []
     return np.array_split(values, min(values.shape[-1], -(-values.size // SLAB)), axis=-1)
 
 
 def present(values: NDArray[Any]) -> NDArray[Any]:
-    """Those `values` that are not missing (NaN): the array itself, or `[N]`."""
+    """Returns the `values` that are not NaN: the array itself, or `[N]`."""
     missing = np.isnan(values)
     return values[~missing] if missing.any() else values

@@ -1,4 +1,4 @@
-"""Slices of DICOM series: where each lies by its header, and what its pixels mean."""
+"""Slices of DICOM series: positions from headers, and values of pixels."""
 
 from ucf_vit.data.formats.dicom.headers import Slice, read_slice
 from ucf_vit.data.formats.dicom.pixels import decode

@@ -1,4 +1,4 @@
-"""The header of one DICOM file: a slice, and its place in space."""
+"""Header of one DICOM file: a slice and its position in space."""
 
 from __future__ import annotations
 
@@ -19,15 +19,14 @@ _IMAGES = "Image Storage"
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
 _START = 2**12
 _META = 144
-"""Bytes before those that the length of the file's meta information counts."""
+"""Number of bytes before those that the group length of the file's meta information counts."""
 
 
 @dataclass(frozen=True)
 class Slice:
-    """A file of a series: what has to be the same in all of them, and where its first pixel lies, in mm.
+    """File of a series: properties that all files must share, and the position of its first pixel, in mm.
 
-    `place` is measured along its rows, its columns, and their normal; `spacing` is that of its columns and
-    rows.
+    `place` is measured along its rows, its columns, and their normal; `spacing` is that of columns and rows.
     """
 
     path: str
@@ -40,9 +39,10 @@ class Slice:
 
 
 def read_slice(path: str, limit: int) -> Slice | DataError | str:
-    """From the header; what is wrong with it where it can't be used, also with more than `limit` bytes.
+    """Returns the slice from the header of a file, or the error where it can't be used.
 
-    Of an object that is no image, such as a structure set, a report or a segmentation, what kind it is.
+    More than `limit` bytes are an error. Of an object that is no image, such as a structure set, a report or
+    a segmentation, the kind of object is returned.
     """
     try:
         with reading(path, "no usable DICOM header"):
@@ -52,7 +52,7 @@ def read_slice(path: str, limit: int) -> Slice | DataError | str:
 
 
 def read_file(path: str, limit: int, **options: Any) -> Any:
-    """pydicom's dataset; DataError where the file unpacks to more than `limit` bytes."""
+    """Returns pydicom's dataset. Raises DataError where the file unpacks to more than `limit` bytes."""
     import pydicom
 
     check_plain(path)
@@ -69,7 +69,7 @@ def _read(path: str, limit: int) -> Slice | str:
         return kind
     missing = [tag for tag in TAGS[:6] if found.get(tag) is None]
     if missing or int(found.get("NumberOfFrames") or 1) != 1 or found.get("SamplesPerPixel", 1) != 1:
-        expected = "expected a grey slice with its place in space"
+        expected = "expected a grey slice with its position in space"
         raise ValueError(f"has no {missing[0]}; {expected}" if missing else f"not one slice; {expected}")
     across = np.asarray(found.ImageOrientationPatient, float).reshape(2, 3)
     spacing = np.asarray(found.PixelSpacing, float)
@@ -79,7 +79,7 @@ def _read(path: str, limit: int) -> Slice | str:
     place = np.array([*across, np.cross(*across)]) @ np.asarray(found.ImagePositionPatient, float)
     shape = int(found.Columns), int(found.Rows)
     if not np.isfinite([*place, *spacing]).all() or min(shape) < 1:
-        raise ValueError(f"{shape} pixels at {found.ImagePositionPatient} have no place in space")
+        raise ValueError(f"{shape} pixels at {found.ImagePositionPatient} have no position in space")
     stat = Path(path).stat()
     return Slice(
         path=path,
@@ -93,7 +93,7 @@ def _read(path: str, limit: int) -> Slice | str:
 
 
 def _no_image(found: Any) -> str:
-    """The kind of an object whose class is known and none of images: those are called so."""
+    """Returns the kind of an object whose class is known and is not an image class; else an empty string."""
     from pydicom.uid import UID
 
     uid = UID(str(found.get("SOPClassUID") or ""))
@@ -103,7 +103,7 @@ def _no_image(found: Any) -> str:
 
 
 def _check_deflated(path: str, limit: int) -> None:
-    """DataError where a deflated file unpacks to more than `limit` bytes: pydicom unpacks all of it."""
+    """Raises DataError where a deflated file unpacks to more than `limit` bytes: pydicom has no limit."""
     from pydicom.filereader import read_file_meta_info
 
     start = _META + int(read_file_meta_info(path).FileMetaInformationGroupLength)

@@ -1,4 +1,4 @@
-"""What the pixels of DICOM files mean: rescaled, and bright where numbers are large."""
+"""Values of DICOM pixels: rescaled, with large values bright."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from ucf_vit.data.reading import reading
 
 
 def decode(slices: Sequence[Slice], limit: int) -> NDArray[Any]:
-    """`[X, Y, Z]` float32. DataError with the file that can't be decoded, or of more than `limit` bytes."""
+    """Returns `[X, Y, Z]` float32.
+
+    Raises DataError with the file that can't be decoded, and for more than `limit` bytes.
+    """
     shape = (len(slices), *reversed(slices[0].shape))
     check_size(slices[0].path, 4 * shape[0] * shape[1] * shape[2], limit)
     volume = np.empty(shape, np.float32)
@@ -24,24 +27,26 @@ def decode(slices: Sequence[Slice], limit: int) -> NDArray[Any]:
             with np.errstate(over="ignore", invalid="ignore"):
                 plane[...] = _values(read_file(one.path, limit), limit)
             if not np.isfinite(plane).all():
-                raise ValueError("its rescale slope and intercept make values that are not finite")
+                raise ValueError("its rescale slope and intercept give values that are not finite")
     return volume.T
 
 
 def _values(found: Any, limit: int) -> NDArray[Any]:
-    """`[Y, X]`: stored * slope + intercept, in float32 or, where this does not hold what is stored, float64.
+    """Returns `[Y, X]`: stored * slope + intercept, in float32, or float64 where float32 is not exact.
 
-    Slope and intercept are 1 and 0 where they are missing or empty (PS3.3 C.11.1). Pixels that have no unit
-    and are shown white where they are small (MONOCHROME1, as some X-ray devices give) are turned over.
+    Slope and intercept are 1 and 0 where they are missing or empty (PS3.3 C.11.1). Pixels without a unit
+    whose small values are white (MONOCHROME1, as some X-ray devices give) are inverted.
     """
     kind = found.get("PhotometricInterpretation") or "MONOCHROME2"
     if kind not in ("MONOCHROME1", "MONOCHROME2"):
         raise ValueError(f"its pixels are {kind}; expected grey ones")
     if found.get("ModalityLUTSequence"):
-        raise ValueError("its pixels mean what a Modality LUT says, which is not applied; rescale them first")
+        raise ValueError("its pixels need a Modality LUT, which is not supported; rescale them first")
     slope, intercept = (_number(found, name, usual) for name, usual in (("Slope", 1.0), ("Intercept", 0.0)))
     if not (np.isfinite([slope, intercept]).all() and slope):
-        raise ValueError(f"rescale slope {slope:g} and intercept {intercept:g} make no values of its pixels")
+        raise ValueError(
+            f"rescale slope {slope:g} and intercept {intercept:g} are no valid scale for its pixels"
+        )
     if "NumberOfFrames" in found and not found.NumberOfFrames:
         del found.NumberOfFrames  # pydicom warns of an empty one
     _check_frame(found, limit)
@@ -55,7 +60,7 @@ def _values(found: Any, limit: int) -> NDArray[Any]:
 
 
 def _check_frame(found: Any, limit: int) -> None:
-    """DataError where compressed pixels have more than `limit` bytes by their own header."""
+    """Raises DataError where compressed pixels exceed `limit` bytes by their own header."""
     from pydicom.encaps import generate_frames
 
     if found.file_meta.TransferSyntaxUID.is_encapsulated:
@@ -69,5 +74,5 @@ def _number(found: Any, name: str, usual: float) -> float:
 
 
 def _ends(dtype: np.dtype[Any], bits: int) -> int:
-    """Smallest plus largest number of `bits`; those with a fraction are turned over at 0."""
+    """Returns the smallest plus the largest integer of `bits`; floats are inverted around 0."""
     return {"u": 2**bits - 1, "i": -1}.get(dtype.kind, 0)

@@ -1,4 +1,4 @@
-"""From the slices of a series to a volume: one grid, or an error that names the file."""
+"""Builds a volume from the slices of a series: one regular grid, or an error that names the file."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from ucf_vit.core.errors import DataError
 from ucf_vit.data.formats.dicom.headers import Slice
 
 TOLERANCE = 0.01
-"""Distances between neighbours may differ by this share: positions are rounded in files."""
+"""Largest relative difference of distances between neighbours: positions are rounded in files."""
 SAME = 1e-3
-"""Slices are not closer than this, in mm."""
+"""Smallest distance between slices, in mm."""
 DRIFT = 0.5
-"""No slice may lie further beside the first one than this share of a pixel."""
+"""Largest shift of a slice within its plane relative to the first one, as a fraction of a pixel."""
 
 
 def ordered(parts: Sequence[Slice | DataError]) -> list[Slice]:
-    """The slices by position. DataError where they do not make one upright, evenly spaced volume."""
+    """Returns the slices by position. Raises DataError where they are no upright, evenly spaced volume."""
     for one in parts:
         if isinstance(one, DataError):
             raise one
@@ -34,7 +34,9 @@ def ordered(parts: Sequence[Slice | DataError]) -> list[Slice]:
 def _check_alike(one: Slice, first: Slice) -> None:
     turned = not np.allclose(one.orientation, first.orientation, atol=1e-4)
     if one.shape != first.shape or turned or not np.allclose(one.spacing, first.spacing):
-        raise DataError(f"{one.path}: another size, spacing or orientation than {first.path}, of its series")
+        raise DataError(
+            f"{one.path}: size, spacing or orientation differs from {first.path} of the same series"
+        )
 
 
 def _check_gaps(slices: Sequence[Slice]) -> None:
@@ -42,7 +44,7 @@ def _check_gaps(slices: Sequence[Slice]) -> None:
     usual = float(np.median(gaps)) if len(gaps) else 1.0
     for gap, one, other in zip(gaps.tolist(), slices, slices[1:], strict=False):
         if gap <= SAME:
-            raise DataError(f"{other.path}: lies at the same place as {one.path}")
+            raise DataError(f"{other.path}: has the same position as {one.path}")
         if abs(gap - usual) > TOLERANCE * usual:
             number = round(gap / usual) - 1
             cause = f"{number} slice(s) missing" if number > 0 else f"{gap:g} mm, not {usual:g},"

@@ -1,4 +1,4 @@
-"""NIfTI files: header only, or an array of which only the touched part is read."""
+"""NIfTI files: headers, and arrays of which only the part that is used is read."""
 
 from ucf_vit.data.formats.nifti.geometry import difference
 from ucf_vit.data.formats.nifti.header import SUFFIXES, NiftiHeader, read_header, read_shape

@@ -1,4 +1,4 @@
-"""Whether two volumes of one shape lie at the same place in space, by their headers."""
+"""Comparison of the positions of two volumes in space, from their headers."""
 
 from __future__ import annotations
 
@@ -11,17 +11,19 @@ from numpy.typing import NDArray
 from ucf_vit.data.formats.nifti.header import NiftiHeader
 
 TOLERANCE = 0.1
-"""No voxel may be further from where the other header puts it than this share of a voxel's shortest side.
+"""Largest distance of a voxel's two positions, as a fraction of the shortest side of a voxel.
 
-Headers round places to some 1e-5 of a voxel; a shift by half a voxel, for which corners and centres of voxels
-are taken for each other, is none of rounding.
+Headers round positions to about 1e-5 of a voxel; a shift by half a voxel, from corners taken for centres, is
+much larger.
 """
 
 
 def difference(image: NiftiHeader, label: NiftiHeader) -> str:
-    """What is different of the label's place, both values said; empty where every voxel lies in its own."""
+    """Returns how the label's position differs, with both values; empty where every voxel is in the same
+    place.
+    """
     if not np.isfinite([image.affine, label.affine]).all():
-        return "one of the headers says no place in space (its affine is not finite)"
+        return "one of the headers has no position in space (its affine is not finite)"
     corners = np.array([*product(*((0, size - 1) for size in image.shape[:3]))], float)
     apart = np.linalg.norm(_places(label, corners) - _places(image, corners), axis=1).max()
     if apart <= TOLERANCE * _spacing(image).min():
@@ -36,7 +38,7 @@ def difference(image: NiftiHeader, label: NiftiHeader) -> str:
 
 
 def _places(header: NiftiHeader, voxels: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Of voxels `[N, 3]`, in mm."""
+    """Returns the positions of `voxels` `[N, 3]`, in mm."""
     return voxels @ header.affine[:3, :3].T + header.affine[:3, 3]
 
 

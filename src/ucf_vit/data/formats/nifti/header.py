@@ -1,4 +1,4 @@
-"""Headers of NIfTI files, from their first few hundred bytes, with all that is used of them checked."""
+"""Headers of NIfTI files, from their first few hundred bytes, checked."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from ucf_vit.data.storage import Files, is_remote
 SUFFIXES = (".nii", ".nii.gz")
 _HEADER = 540
 _PACKED_HEADER = 4096
-"""Bytes of a compressed file in which its header is, unless it begins with long remarks."""
+"""Bytes of a compressed file that contain its header, unless long extensions precede the data."""
 _LARGEST = 2**62
 
 
 @dataclass(frozen=True)
 class NiftiHeader:
-    """A volume of `shape` `[X, Y, Z]` or `[X, Y, Z, C]`, which begins at byte `offset`, x fastest.
+    """Volume of `shape` `[X, Y, Z]` or `[X, Y, Z, C]` that begins at byte `offset`, with x the fastest axis.
 
-    Its values mean `stored * slope + intercept`; voxel `[x, y, z]` lies at `affine @ [x, y, z, 1]`, in mm.
+    Values are `stored * slope + intercept`; voxel `[x, y, z]` is at `affine @ [x, y, z, 1]`, in mm.
     """
 
     shape: tuple[int, ...]
@@ -47,10 +47,10 @@ class NiftiHeader:
 
 
 def read_header(path: str, files: Files | None = None) -> NiftiHeader:
-    """That of the file at `path`, whatever its kind of NIfTI.
+    """Returns the header of the file at `path`, NIfTI-1 or NIfTI-2.
 
     An image `[X, Y]` is a volume one voxel thick; `[X, Y, Z, 1, C]`, as ITK writes vectors, has C channels.
-    Raises DataError where something in it can't be: axes, type of the values, scale.
+    Raises DataError for invalid axes, types or scales.
     """
     with reading(path, "no readable NIfTI header"):
         files = files or Files()
@@ -68,12 +68,12 @@ def read_header(path: str, files: Files | None = None) -> NiftiHeader:
             shape, dtype, offset, slope, intercept, np.asarray(found.get_best_affine(), float)
         )
         if not 0 < header.size < _LARGEST:
-            raise ValueError(f"its {shape} values from byte {offset} on are in no file")
+            raise ValueError(f"its {shape} values from byte {offset} on fit into no file")
     return header
 
 
 def read_shape(path: str, files: Files | None = None) -> tuple[int, ...]:
-    """The stored shape `[X, Y, Z]` or `[X, Y, Z, C]`. Raises DataError as `read_header`."""
+    """Returns the stored shape `[X, Y, Z]` or `[X, Y, Z, C]`. Raises DataError as `read_header`."""
     return read_header(path, files).shape
 
 
@@ -90,7 +90,7 @@ def _volume(path: str, stored: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _scale(header: nibabel.Nifti1Header, dtype: np.dtype[Any]) -> tuple[float, float]:
-    """Slope and intercept; a slope of 0 or NaN means that there are none."""
+    """Returns slope and intercept; a slope of 0 or NaN means that there are none."""
     if np.isinf(header["scl_slope"]):
         raise ValueError("its slope scl_slope is infinite")
     slope, intercept = header.get_slope_inter()
@@ -109,7 +109,7 @@ def _start(path: Path) -> bytes:
 
 
 def _remote_start(url: str, files: Files) -> bytes:
-    """The first bytes of a remote file; it is fetched whole where they do not suffice."""
+    """Returns the first bytes of a remote file; it is fetched whole where they do not suffice."""
     if not url.lower().endswith(".gz"):
         return files.head(url, _HEADER)
     with suppress(zlib.error):

@@ -1,4 +1,4 @@
-"""Open NIfTI volumes: memory maps of which only the touched part is read."""
+"""Open NIfTI volumes: memory maps of which only the part that is used is read."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _TRAILING = 2**20
 
 @dataclass(frozen=True)
 class Volume:
-    """A stored volume: `raw` `[C, X, Y, Z]` as on disk, whose values mean `raw * slope + intercept`."""
+    """Stored volume: `raw` `[C, X, Y, Z]` as on disk, with values `raw * slope + intercept`."""
 
     raw: NDArray[Any]
     slope: float
@@ -35,7 +35,7 @@ class Volume:
 
     @property
     def scaled(self) -> np.dtype[Any]:
-        """Type of the values where they are computed: float32 if it holds all that can come, else float64."""
+        """Type of computed values: float32 if it can hold all of them, else float64."""
         exact = np.result_type(self.raw.dtype, np.float32)
         info = np.iinfo if self.raw.dtype.kind in "iu" else np.finfo
         largest = 2 * float(info(self.raw.dtype).max) * abs(self.slope) + abs(self.intercept)
@@ -43,7 +43,7 @@ class Volume:
         return exact if largest < most and abs(self.slope) >= least else np.dtype(np.float64)
 
     def values(self, channels: Sequence[int], region: tuple[slice, ...]) -> NDArray[Any]:
-        """`[C, *region]`: a view where nothing has to be computed, else float32 or float64."""
+        """Returns `[C, *region]`: a view where nothing has to be computed, else float32 or float64."""
         part = _pick(self.raw, channels, region)
         if (self.slope, self.intercept) == (1.0, 0.0):
             return part
@@ -61,11 +61,11 @@ def _pick(raw: NDArray[Any], channels: Sequence[int], region: tuple[slice, ...])
 
 
 class Volumes:
-    """Open NIfTI volumes of one process: a compressed file is decompressed once, into the scratch directory.
+    """Open NIfTI volumes of one process; a compressed file is decompressed once, into the scratch directory.
 
-    Volumes are memory maps: only the voxels used are read and none is kept. At most `keep` stay open.
-    Without room for scratch files the last two (image and label) are held in memory instead. Of remote files
-    the copies that `files` gives are used, and decompressed beside these.
+    Volumes are memory maps: only the voxels used are read and none is kept. At most `keep` stay open. Without
+    room for scratch files the last two (image and label) are held in memory instead. Remote files are copied
+    by `files` and decompressed next to the copies.
     """
 
     def __init__(self, scratch: Scratch, keep: int = 32, files: Files | None = None) -> None:
@@ -75,7 +75,7 @@ class Volumes:
         self._open: OrderedDict[str, Volume] = OrderedDict()
 
     def read(self, path: str) -> Volume:
-        """The volume stored at `path`. Raises DataError with the cause where it can't be read."""
+        """Returns the volume stored at `path`. Raises DataError with the cause where it can't be read."""
         if path in self._open:
             self._open.move_to_end(path)
             return self._open[path]
@@ -131,7 +131,7 @@ def _volume(raw: NDArray[Any], header: NiftiHeader, mapped: bool) -> Volume:
 
 
 def _gunzip(path: Path, plain: IO[bytes], size: int) -> None:
-    """Unpack the first `size` bytes to `plain`; the rest is read to its checksum, not further."""
+    """Unpacks the first `size` bytes to `plain`, and reads to the checksum that follows."""
     plain.seek(0)
     with gzip.open(path) as packed:
         left = size

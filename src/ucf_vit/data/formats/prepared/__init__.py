@@ -1,1 +1,1 @@
-"""The files that `ucf-vit prepare` writes: a manifest, and arrays cut into chunks and shards."""
+"""Files written by `ucf-vit prepare`: a manifest, and arrays in chunks and shards."""

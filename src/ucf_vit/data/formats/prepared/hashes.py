@@ -1,4 +1,4 @@
-"""What tells whether files are as they were written."""
+"""Hashes by which damaged files are detected."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from ucf_vit.core.atomic_files import flush
 
 
 def digest(path: Path) -> str:
-    """BLAKE2b of a file's bytes."""
+    """Returns the BLAKE2b hash of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
 def settle(folder: Path) -> dict[str, tuple[int, str]]:
-    """Wait until all below `folder` is on the disk; size and hash of each file by its path within."""
+    """Flushes all files below `folder` to disk; returns size and hash of each file by its path within."""
     found = {}
     for path in sorted(folder.rglob("*")):
         if path.is_file():

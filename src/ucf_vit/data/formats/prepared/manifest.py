@@ -1,4 +1,4 @@
-"""What is in a prepared data set: its items, what they are stored in, and a hash of every file."""
+"""Manifest of a prepared data set: its items, where they are stored, and a hash of every file."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ PACKS = "packs"
 class Pack:
     """Items of one shape and type in one Zarr array `[N, C, *S]`, labels in another `[N, *S]`.
 
-    `shape` is `(C, *S)` as the source has it; the first `channels` are stored. A chunk is `(1, *chunk)`. A
-    shard holds all N items, up to `depth` voxels of their first axis. `items` are numbers in the manifest;
+    `shape` is `(C, *S)` of the source; the first `channels` are stored. A chunk is `(1, *chunk)`. A shard
+    contains all N items, up to `depth` voxels of their first axis. `items` are numbers in the manifest;
     `files` has size in bytes and hash by path within the pack.
     """
 
@@ -37,13 +37,13 @@ class Pack:
 
     @classmethod
     def of(cls, entry: Mapping[str, Any]) -> Pack:
-        """From its JSON."""
+        """Returns the pack that a JSON entry describes."""
         lists = {key: tuple(entry[key]) for key in ("shape", "chunk", "items")}
         files = {path: (int(size), str(digest)) for path, (size, digest) in entry["files"].items()}
         return cls(**{**entry, **lists, "files": files})
 
     def shards(self, part: str) -> list[str]:
-        """Paths within the pack of the shards of `part` ("image", "label"), along the first axis."""
+        """Returns paths, within the pack, of the shards of `part` ("image", "label") along the first axis."""
         dims = len(self.shape) - 1
         ahead, behind = (2 if part == "image" else 1), dims - 1
         count = -(-self.shape[1] // self.depth)
@@ -52,10 +52,10 @@ class Pack:
 
 @dataclass(frozen=True)
 class Manifest:
-    """Everything about a prepared data set but its values.
+    """Description of a prepared data set, without its values.
 
-    `source` and `options` say what it was made from. `keys`, `stratum` (a number in `strata`) and `classes`
-    (empty where items have none) have an entry per item, in the order of the source.
+    `source` and `options` are those that it was made from. `keys`, `stratum` (an index into `strata`) and
+    `classes` (empty where items have none) have one entry per item, in the order of the source.
     """
 
     source: str
@@ -79,12 +79,12 @@ class Manifest:
         return sum(size for pack in self.packs for size, _ in pack.files.values())
 
     def dump(self) -> bytes:
-        """As JSON."""
+        """Returns the manifest as JSON."""
         return json.dumps({"format": FORMAT, "version": VERSION, **asdict(self)}).encode()
 
 
 def parse(content: bytes, name: str) -> Manifest:
-    """The manifest that `dump` wrote to the file `name`. Raises DataError."""
+    """Returns the manifest that `dump` wrote to the file `name`. Raises DataError."""
     with reading(name, "not the manifest of a prepared data set"):
         found = json.loads(content)
         if found.pop("format") != FORMAT:
@@ -92,9 +92,9 @@ def parse(content: bytes, name: str) -> Manifest:
         version = found.pop("version")
     if version != VERSION:
         raise DataError(
-            f"{name}: written in version {version} of the format, this is for {VERSION}; prepare anew"
+            f"{name}: has version {version} of the format, expected {VERSION}; prepare the data again"
         )
-    with reading(name, "the manifest is damaged; prepare the data set anew"):
+    with reading(name, "the manifest is damaged; prepare the data set again"):
         packs = tuple(map(Pack.of, found.pop("packs")))
         skipped = tuple((str(file), str(cause)) for file, cause in found.pop("skipped"))
         normalization = Normalization(**_tuples(found.pop("normalization")))
@@ -106,7 +106,7 @@ def parse(content: bytes, name: str) -> Manifest:
 def _check_classes(found: Manifest) -> None:
     numbers = [number for number in found.classes if number is not None]
     if found.class_names and any(not 0 <= number < len(found.class_names) for number in numbers):
-        raise ValueError(f"an item is of none of its {len(found.class_names)} classes")
+        raise ValueError(f"an item has none of its {len(found.class_names)} classes")
 
 
 def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:

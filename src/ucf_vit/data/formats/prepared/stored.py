@@ -1,8 +1,9 @@
-"""Reads boxes of a sharded Zarr v3 array, of which no more is touched than the chunks of the box.
+"""Reads boxes of a sharded Zarr v3 array; only the chunks of the box are touched.
 
-The layout is that of Zarr's `sharding_indexed` codec: compressed chunks in any order, then for each chunk, in
-C order, its offset and size as two 64-bit numbers, then a CRC-32C of these. zarr-python reads the same files;
-this is a few times faster for a tile, and a chunk or file that is missing is an error, not a block of zeros.
+The layout is that of Zarr's `sharding_indexed` codec: compressed chunks in any order, then the offset and
+size of each chunk, in C order, as two 64-bit integers, then a CRC-32C of these. zarr-python reads the same
+files; this code is a few times faster for a tile, and a missing chunk or file is an error instead of a block
+of zeros.
 """
 
 from __future__ import annotations
@@ -26,14 +27,16 @@ from ucf_vit.data.reading import reading
 
 _NOWHERE = 2**64 - 1
 INDICES = 256
-"""Indices of shards that a process keeps."""
+"""Number of shard indices that a process keeps."""
 
 
 class Ranges(Protocol):
-    """Gives parts of files."""
+    """Function that reads byte ranges of files."""
 
     def __call__(self, path: str, size: int, parts: Sequence[tuple[int, int]], /) -> Sequence[bytes]:
-        """Bytes `start` to `stop` of each part of a file of `size` bytes. Raises DataError or OSError."""
+        """Returns bytes `start` to `stop` of each part of a file of `size` bytes. Raises DataError or
+        OSError.
+        """
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ class Stored:
 
     @classmethod
     def of(cls, pack: Pack, part: str, folder: str) -> Stored:
-        """The array `part` ("image", "label") of a pack in `folder`."""
+        """Returns the array `part` ("image", "label") of a pack in `folder`."""
         image, shards = part == "image", pack.shards(part)
         ahead = (pack.channels,) if image else ()
         return cls(
@@ -65,13 +68,13 @@ class Stored:
 
     @property
     def grid(self) -> tuple[int, ...]:
-        """Chunks of a shard along each axis."""
+        """Number of chunks of a shard along each axis."""
         sizes = (*self.shape[: self.axis], self.depth, *self.shape[self.axis + 1 :])
         return tuple(-(-size // side) for size, side in zip(sizes, self.chunk, strict=True))
 
 
 class Reader:
-    """Reads boxes by way of `ranges`; keeps the indices of the shards it has read of."""
+    """Reads boxes through `ranges`; keeps the indices of recently used shards."""
 
     def __init__(self, ranges: Ranges) -> None:
         if not importlib.util.find_spec("numcodecs"):
@@ -83,7 +86,7 @@ class Reader:
         self._indices: OrderedDict[str, NDArray[np.uint64]] = OrderedDict()
 
     def read(self, array: Stored, start: Sequence[int], stop: Sequence[int]) -> NDArray[Any]:
-        """The box from `start` to `stop`. Raises DataError with the shard's file."""
+        """Returns the box from `start` to `stop`. Raises DataError with the shard's file."""
         cells = [
             range(first // side, -(-last // side))
             for first, last, side in zip(start, stop, array.chunk, strict=True)
@@ -123,7 +126,7 @@ class Reader:
         return np.frombuffer(self._decode(part), array.dtype).reshape(array.chunk)
 
     def _index(self, path: str, size: int, chunks: int) -> NDArray[np.uint64]:
-        """Offset and size of each chunk, `[chunks, 2]`."""
+        """Returns offset and size of each chunk, `[chunks, 2]`."""
         if path in self._indices:
             self._indices.move_to_end(path)
             return self._indices[path]
@@ -142,7 +145,7 @@ class Reader:
 def _overlap(
     place: Sequence[int], chunk: Sequence[int], start: Sequence[int], stop: Sequence[int]
 ) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
-    """What a chunk and a box have in common, within the chunk and within the box."""
+    """Returns the intersection of a chunk and a box, as slices of the chunk and of the box."""
     within, into = [], []
     for cell, side, first, last in zip(place, chunk, start, stop, strict=True):
         low, high = max(first, cell * side), min(last, cell * side + side)
