@@ -14,7 +14,8 @@ from parity import Case
 from rank_group import RankGroup, world_of
 
 from ucf_vit.data.batch import Batch
-from ucf_vit.data.order.epoch_order import Group, Order, Request
+from ucf_vit.data.order.epoch_order import Group, Request
+from ucf_vit.data.order.global_order import GlobalOrder
 from ucf_vit.parallel.distribute import distribute
 from ucf_vit.parallel.dtensor_layout import gather_full_tensors
 from ucf_vit.parallel.ranks.mesh import MeshLayout
@@ -86,7 +87,7 @@ def _epoch(case: Case, layout: MeshLayout | None, accumulate: int) -> Any:
     state = State(task, replica, optimizer, LossScale(False), None, world)  # type: ignore[arg-type]
     group = Group("tiny", "tiny", np.ones(TILES, np.int64))
     ranks = world.data_size
-    order = Order([group], GLOBAL_BATCH // ranks, 0, world.data_rank, ranks)
+    order = GlobalOrder([group], GLOBAL_BATCH // ranks, 0, world.data_rank, ranks)
     given = [batch_of(case, task, request) for request in order.requests(0)]
     settings = StepSettings(lambda step: 1.0, gradient_clip=0.0)
     losses = [

@@ -17,7 +17,7 @@ import runs
 from ucf_vit import checkpoint
 from ucf_vit.config import load
 from ucf_vit.data.batch import Batch
-from ucf_vit.data.order.epoch_order import sample_keys
+from ucf_vit.data.order.shuffling import sample_keys
 from ucf_vit.synthetic import write_dataset
 from ucf_vit.train.build import build_task
 from ucf_vit.train.hooks.jsonl import read_metrics

@@ -88,7 +88,7 @@ class Averaging(TypedDict):
 
 @with_config(_STRICT)
 class Place(TypedDict):
-    """Where the data is; more of it is the order's own, see `Order.state`."""
+    """Where the data is; more of it is the order's own, see `EpochOrder.state`."""
 
     epoch: Count
     position: Count

@@ -14,7 +14,7 @@ from ucf_vit.checkpoint import Checkpoint
 from ucf_vit.checkpoint.saver import Saver
 from ucf_vit.config import Run
 from ucf_vit.core.log import set_up
-from ucf_vit.data.loader.stream import digest_of_order
+from ucf_vit.data.loader.fingerprint import items_digest
 from ucf_vit.parallel.ranks.world import World
 from ucf_vit.tasks.task import Task
 from ucf_vit.train.build import build_hooks, distributed
@@ -98,7 +98,7 @@ def build_state(task: Task, replica: nn.Module, run: Run, world: World, data: Ru
         scale=LossScale(enabled=trainer.data_type == "float16"),
         stream=data.train,
         world=world,
-        held_out=digest_of_order(data.held_out.datasets),
+        held_out=items_digest(data.held_out.datasets),
         record=data.record,
     )
     state.count(trainer)

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ucf_vit.core.errors import CheckpointError
-from ucf_vit.data.order.epoch_order import Group, Order
+from ucf_vit.data.order.epoch_order import Group
+from ucf_vit.data.order.global_order import GlobalOrder
 from ucf_vit.data.order.rank_order import RankOrder, Remainder
 from ucf_vit.planning.cost import Workload
 from ucf_vit.planning.make_plan import make_plan
@@ -41,7 +42,7 @@ def batches(
     parts: list[RankOrder], epoch: int = 0, first: int = 0, rest: Remainder | None = None
 ) -> list[list]:
     """The requests of each rank, which are equally many, each full and of one group."""
-    found = [list(order.requests(epoch, first, rest or order.whole)) for order in parts]
+    found = [list(order.requests(epoch, first, rest or order.full_epoch)) for order in parts]
     assert len({len(requests) for requests in found}) == 1
     for request in (request for requests in found for request in requests):
         assert len(request.tiles) == len(request.keys) == parts[0].sharing.batch_size
@@ -94,13 +95,13 @@ def test_an_epoch_goes_on_with_other_ranks_and_batches(counts, changes, variable
     state, seen = None, set()
     for turn, (ranks, batch_size, count) in enumerate(changes):
         parts = orders(counts, ranks, batch_size, variables)
-        places = [order.go_on(state) if state else (0, order.whole) for order in parts]
+        places = [order.resume(state) if state else (0, order.full_epoch) for order in parts]
         assert all(place == places[0] for place in places)
         position, rest = places[0]
         requests = batches(parts, epoch, position, rest)
         steps = len(requests[0]) if turn == len(changes) - 1 else min(count, len(requests[0]))
         first = tiles(requests, steps)
-        if rest.legs and not position:
+        if rest.segments and not position:
             assert not seen & set(first)
         seen |= set(first)
         made = parts[0].state(rest) | {"epoch": epoch, "position": position + steps}
@@ -112,20 +113,20 @@ def test_an_epoch_goes_on_with_other_ranks_and_batches(counts, changes, variable
 def test_the_same_ranks_go_on_as_if_nothing_had_happened(counts, ranks, batch_size, position):
     for order in orders(counts, ranks, batch_size):
         position = min(position, len(order))
-        state = json.loads(json.dumps(order.state(order.whole))) | {"epoch": 1, "position": position}
-        place, rest = order.go_on(state)
+        state = json.loads(json.dumps(order.state(order.full_epoch))) | {"epoch": 1, "position": position}
+        place, rest = order.resume(state)
         left = [r.tiles.tolist() for r in order.requests(1, place, rest)]
-        assert left == [r.tiles.tolist() for r in order.requests(1, 0, order.whole)][position:]
+        assert left == [r.tiles.tolist() for r in order.requests(1, 0, order.full_epoch)][position:]
 
 
 def test_a_second_change_goes_on_from_the_first():
     """The state of an epoch that was shared out anew is gone on with by the same ranks, too."""
     four, two = orders([[9] * 5, [4] * 6], 4, 2), orders([[9] * 5, [4] * 6], 2, 2)
-    _, rest = two[0].go_on(four[0].state(four[0].whole) | {"epoch": 0, "position": 3})
+    _, rest = two[0].resume(four[0].state(four[0].full_epoch) | {"epoch": 0, "position": 3})
     state = json.loads(json.dumps(two[0].state(rest))) | {"epoch": 0, "position": 2}
-    assert two[0].go_on(state) == (2, rest)
-    again, position = four[0].go_on(state)[1], four[0].go_on(state)[0]
-    assert position == 0 and [leg.done for leg in again.legs] == [3, 2]
+    assert two[0].resume(state) == (2, rest)
+    again, position = four[0].resume(state)[1], four[0].resume(state)[0]
+    assert position == 0 and [segment.done for segment in again.segments] == [3, 2]
 
 
 def test_epochs_seeds_and_ranks_differ():
@@ -140,7 +141,7 @@ def test_memory_does_not_grow_with_the_epochs():
     held = []
     tracemalloc.start()
     for epoch in range(12):
-        next(order.requests(epoch, 0, order.whole))
+        next(order.requests(epoch, 0, order.full_epoch))
         held.append(tracemalloc.get_traced_memory()[0])
     tracemalloc.stop()
     assert held[-1] - held[3] < 0.5e6
@@ -153,20 +154,20 @@ def test_given_groups_and_steps_are_kept():
     assert [{r.group for r in mine} for mine in requests] == [{0}, {1}, {1}, {1}]
 
 
-def test_orders_change_between_epochs_alone():
+def test_orders_change_only_between_epochs():
     (rank,) = orders([[9] * 5], 1)
-    order = Order(rank.groups, 3, 0)
+    order = GlobalOrder(rank.groups, 3, 0)
     begun, fresh = {"epoch": 2, "position": 4}, {"epoch": 2, "position": 0}
-    assert order.go_on(rank.state(rank.whole) | fresh) == (0, order.whole)
-    assert rank.go_on(order.state(order.whole) | fresh) == (0, rank.whole)
+    assert order.resume(rank.state(rank.full_epoch) | fresh) == (0, order.full_epoch)
+    assert rank.resume(order.state(order.full_epoch) | fresh) == (0, rank.full_epoch)
     with pytest.raises(CheckpointError, match=r"data\.order was rank and is now global"):
-        order.go_on(rank.state(rank.whole) | begun)
+        order.resume(rank.state(rank.full_epoch) | begun)
     with pytest.raises(CheckpointError, match=r"data\.order was global and is now rank"):
-        rank.go_on(order.state(order.whole) | begun)
+        rank.resume(order.state(order.full_epoch) | begun)
 
 
-def test_stand_ins_are_all_other_tiles():
+def test_replacements_are_all_other_tiles():
     (order,) = orders([[5, 4]], 1)
-    request = next(order.requests(0, 0, order.whole))
-    found = [tile for tile, _ in order.stand_ins(request, 1)]
+    request = next(order.requests(0, 0, order.full_epoch))
+    found = [tile for tile, _ in order.replacements(request, 1)]
     assert sorted([*found, int(request.tiles[1])]) == list(range(9))

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
 import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
-from ucf_vit.core.errors import CheckpointError, DataError, UserError
-from ucf_vit.core.text import to_bytes
+from ucf_vit.core.errors import DataError, UserError
 from ucf_vit.data.batch import Batch, Skipped
 from ucf_vit.data.dataset import Dataset
 from ucf_vit.data.loader.augment import AUGMENTATIONS, Augmentation
 from ucf_vit.data.loader.batch_trees import leaves_in
+from ucf_vit.data.loader.fingerprint import check_fingerprint, fingerprint_of, items_digest
 from ucf_vit.data.loader.shared_memory import Tensors
+from ucf_vit.data.loader.skipped_files import SkippedFiles
 from ucf_vit.data.loader.tile_reader import TileReader
 from ucf_vit.data.loader.tileset import Filled, TileSet
 from ucf_vit.data.loader.workers import Workers
-from ucf_vit.data.order.epoch_order import Group, Order
+from ucf_vit.data.order.epoch_order import EpochOrder, Group
+from ucf_vit.data.order.global_order import GlobalOrder
 from ucf_vit.data.order.rank_order import RankOrder
 from ucf_vit.patching.tree.patcher import AdaptivePatcher
 from ucf_vit.planning.plan import Plan
@@ -77,19 +78,18 @@ class Stream(IterableDataset[Batch]):
     ) -> None:
         parts = split(datasets, single_channel)
         groups = [Group(d.name, _group_name(d, c, single_channel), d.counts, d.buffer_size) for d, c in parts]
-        self.order: Order | RankOrder
-        if plan is None:
-            self.order = Order(groups, batch_size, seed, rank, ranks, shuffle)
-        else:
-            self.order = RankOrder.of(plan, groups, seed, rank)
-        _check(self.order)
-        self._files = digest_of_order(datasets)
+        self.order: EpochOrder[Any] = (
+            GlobalOrder(groups, batch_size, seed, rank, ranks, shuffle)
+            if plan is None
+            else RankOrder.of(plan, groups, seed, rank)
+        )
+        _check(groups)
+        self._fingerprint = fingerprint_of(self.order, items_digest(datasets))
         self.epoch = 0
         self.position = 0
-        self._rest: Any = self.order.whole
-        self.max_errors = max_errors
-        self._skipped: dict[str, str] = {}
-        self._count(skip for dataset in datasets for skip in dataset.skipped)
+        self._part: Any = self.order.full_epoch
+        self._skipped = SkippedFiles(max_errors)
+        self._skipped.add(skip for dataset in datasets for skip in dataset.skipped)
         self._pinned = pin_memory and torch.cuda.is_available()
         self._readers = [TileReader(d, c, _augmentation(augmentation, d, keep_orientation)) for d, c in parts]
         self._tiles = TileSet(self._readers, self.order, on_error == "skip", patcher, draw_trees)
@@ -101,7 +101,7 @@ class Stream(IterableDataset[Batch]):
     @property
     def skipped(self) -> tuple[Skipped, ...]:
         """Unreadable files so far, each once."""
-        return tuple(Skipped(file, cause) for file, cause in self._skipped.items())
+        return self._skipped.files
 
     def __len__(self) -> int:
         """Returns the number of batches of a full epoch on this rank."""
@@ -117,7 +117,7 @@ class Stream(IterableDataset[Batch]):
             for filled, tensors in self._filled():
                 if filled.error is not None:
                     raise DataError(filled.error)
-                self._count(filled.skipped)
+                self._skipped.add(filled.skipped)
                 self.position += 1
                 if filled.files:
                     yield self._batch(filled, tensors)
@@ -128,12 +128,12 @@ class Stream(IterableDataset[Batch]):
             log.warning("epoch %d: %d unreadable files skipped so far", self.epoch, len(self._skipped))
         self.epoch += 1
         self.position = 0
-        self._rest = self.order.whole
+        self._part = self.order.full_epoch
 
     @property
     def left(self) -> int:
         """Number of batches left in this epoch on this rank."""
-        return self.order.count(self.epoch, self._rest) - self.position
+        return self.order.count(self.epoch, self._part) - self.position
 
     def death(self, error: RuntimeError) -> DataError | None:
         """Returns the DataError for an error by which torch reports that a worker process died, else None."""
@@ -151,8 +151,8 @@ class Stream(IterableDataset[Batch]):
         return {
             "epoch": self.epoch,
             "position": self.position,
-            **self.order.state(self._rest),
-            **self._fingerprint(),
+            **self.order.state(self._part),
+            **self._fingerprint,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -161,20 +161,13 @@ class Stream(IterableDataset[Batch]):
         The rest of the epoch consists of the tiles not seen yet, each once. Raises CheckpointError where
         `state` belongs to other data or, without shuffling, to another number of ranks or batch size.
         """
-        for key, value in self._fingerprint().items():
-            if state.get(key) != value:
-                raise CheckpointError(
-                    f"the loader can't resume from the checkpoint: {_MEANING[key]} was {state.get(key)!r}, "
-                    f"is now {value!r}; restore it, or start a new run"
-                )
+        check_fingerprint(state, self._fingerprint)
         self.epoch = int(state["epoch"])
-        self.position, self._rest = self.order.go_on(state)
-        if self.left < 0:
-            raise ValueError(f"position {state['position']} is past the end of its epoch")
+        self.position, self._part = self.order.resume(state)
 
     def _filled(self) -> Iterator[tuple[Filled, Tensors]]:
         """Yields the remaining batches of the epoch."""
-        requests = self.order.requests(self.epoch, self.position, self._rest)
+        requests = self.order.requests(self.epoch, self.position, self._part)
         if self._workers is not None:
             yield from self._workers.run(requests, self._pinned)
             return
@@ -198,51 +191,12 @@ class Stream(IterableDataset[Batch]):
             counts=filled.counts,
         )
 
-    def _fingerprint(self) -> dict[str, int | str]:
-        order = self.order
-        tiles = ", ".join(f"{group.name}: {group.size}" for group in order.groups)
-        places = {} if order.shuffle else {"global_batch": order.global_batch, "ranks": order.ranks}
-        buffers = ", ".join(f"{group.name}: {group.buffer}" for group in order.groups)
-        return {"seed": order.seed, "tiles": tiles, "files": self._files, "buffers": buffers, **places}
-
-    def _count(self, skipped: Iterable[Skipped]) -> None:
-        for one in skipped:
-            if one.file not in self._skipped:
-                log.warning("skipped an unreadable file: %s", one.cause)
-                self._skipped[one.file] = one.cause
-        if len(self._skipped) > self.max_errors:
-            shown = "; ".join(list(self._skipped.values())[:3])
-            count = len(self._skipped)
-            raise DataError(
-                f"{count} unreadable files, more than data.max_errors = {self.max_errors}: {shown}"
-            )
-
-
-_MEANING = {
-    "seed": "the seed (trainer.seed)",
-    "global_batch": "the global batch (data.batch_size x ranks)",
-    "ranks": "the number of ranks",
-    "tiles": "the number of tiles of each data set",
-    "files": "the hash of the names of all items and their tiles",
-    "buffers": "the shuffle buffer of each data set (data.dict_buffer_sizes)",
-}
-
 
 def split(datasets: Sequence[Dataset], single_channel: bool) -> list[tuple[Dataset, tuple[int, ...]]]:
     """Returns each data set with its channels, or with each channel separately."""
     if not single_channel:
         return [(dataset, dataset.channels) for dataset in datasets]
     return [(dataset, (channel,)) for dataset in datasets for channel in dataset.channels]
-
-
-def digest_of_order(datasets: Sequence[Dataset]) -> str:
-    """Returns a hash of the data sets' items and their tiles, independent of where the files are."""
-    hashed = hashlib.blake2b(digest_size=8)
-    for dataset in datasets:
-        for item in dataset.items:
-            hashed.update(to_bytes(f"{dataset.name}/{item.stratum}/{item.key}\n"))
-        hashed.update(dataset.counts.tobytes())
-    return hashed.hexdigest()
 
 
 def _group_name(dataset: Dataset, channels: tuple[int, ...], single_channel: bool) -> str:
@@ -254,9 +208,10 @@ def _augmentation(given: str | Augmentation | None, dataset: Dataset, keep: bool
     return replace(chosen, flips=(), exchange=False) if chosen is not None and keep else chosen
 
 
-def _check(order: Order | RankOrder) -> None:
-    if not order.groups:
+def _check(groups: Sequence[Group]) -> None:
+    """Raises DataError where there is no group, or one without tiles."""
+    if not groups:
         raise DataError("no data set to read: dict_root_dirs is empty")
-    for group in order.groups:
+    for group in groups:
         if not group.size:
             raise DataError(f"{group.name}: no item in the range; widen dict_start_idx to dict_end_idx")

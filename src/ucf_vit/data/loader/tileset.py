@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,8 +15,7 @@ from ucf_vit.data.batch import Skipped
 from ucf_vit.data.loader import batch_trees
 from ucf_vit.data.loader.shared_memory import BatchLayout, Tensors
 from ucf_vit.data.loader.tile_reader import TileReader
-from ucf_vit.data.order.epoch_order import Order, Request
-from ucf_vit.data.order.rank_order import RankOrder
+from ucf_vit.data.order.epoch_order import EpochOrder, Request
 from ucf_vit.patching.tree.patcher import AdaptivePatcher
 
 
@@ -49,7 +49,7 @@ class TileSet:
     def __init__(
         self,
         readers: Sequence[TileReader],
-        order: Order | RankOrder,
+        order: EpochOrder[Any],
         skip: bool,
         patcher: AdaptivePatcher | None = None,
         draw_trees: bool = True,
@@ -140,4 +140,4 @@ class TileSet:
         """Yields tile and key of the request, then those of its replacements."""
         yield int(request.tiles[turn]), int(request.keys[turn])
         if self.skip:
-            yield from self.order.stand_ins(request, turn)
+            yield from self.order.replacements(request, turn)

@@ -1,4 +1,4 @@
-"""The tiles of one rank, and the order in which it passes over them."""
+"""Tiles of one rank, and the order in which it passes over them."""
 
 from __future__ import annotations
 
@@ -10,20 +10,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ucf_vit.core.seeds import seed_of
-from ucf_vit.data.order.epoch_order import Group, mixed
+from ucf_vit.data.order.epoch_order import Group
+from ucf_vit.data.order.shuffling import shuffle
 
 Tiles = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
-class Share:
+class RankTiles:
     """`tiles` `[n]` of each group, ascending, that a rank reads in batches of `batch_size`, pass after pass.
 
-    In a pass over a group every tile comes once, in a new order; passes follow each other without a gap, also
-    within a batch. A batch is of one group; groups take turns at random, in rounds in which each has as many
-    as a pass over it needs. `key` is what all that is random depends on.
+    A pass over a group contains every tile once, in a new order; passes follow each other without a gap, also
+    within a batch. A batch is of one group; groups take turns at random, in rounds in which each group has as
+    many batches as a pass over it needs. `key` seeds everything that is random.
 
-    Batches are meant to be asked for one after the other: what one needs of the orders is kept for the next.
+    Batches should be requested one after the other: orders are cached from one to the next.
     """
 
     groups: Sequence[Group]
@@ -57,7 +58,7 @@ class Share:
         ]
 
     def random(self, purpose: str, *key: int | str) -> np.random.Generator:
-        """Returns a stream of random numbers of this share's own."""
+        """Returns a random generator for one purpose of this rank."""
         return np.random.Generator(np.random.PCG64(seed_of(*self.key, purpose, *key)))
 
     def _turns_of(self, number: int) -> NDArray[np.int64]:
@@ -73,13 +74,13 @@ class Share:
         return self._turns[number]
 
     def _orders_of(self, group: int, passes: range) -> dict[int, Tiles]:
-        """Returns the tiles of a group in the order of each of `passes`, which are those that are kept."""
-        kept = self._orders.get(group, {})
-        self._orders[group] = {p: kept[p] if p in kept else self._order(group, p) for p in passes}
+        """Returns the tiles of a group in the order of each of `passes`; these orders are cached."""
+        cached = self._orders.get(group, {})
+        self._orders[group] = {p: cached[p] if p in cached else self._order(group, p) for p in passes}
         return self._orders[group]
 
     def _order(self, group: int, number: int) -> Tiles:
-        """Returns the tiles of a group in the order of pass `number`, shuffled as `mixed` says."""
+        """Returns the tiles of a group in the order of pass `number`, see `shuffle`."""
         tiles, known = self.tiles[group], self.groups[group]
         _, counts = np.unique(np.searchsorted(known.ends, tiles, side="right"), return_counts=True)
-        return tiles[mixed(counts, known.buffer, self.random("tiles", known.name, number))]
+        return tiles[shuffle(counts, known.buffer, self.random("tiles", known.name, number))]

@@ -8,19 +8,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ucf_vit.data.order.epoch_order import Group, Order, Request, sample_keys, shuffled
+from ucf_vit.data.order.epoch_order import Group, Request
+from ucf_vit.data.order.global_order import GlobalOrder
+from ucf_vit.data.order.shuffling import sample_keys, shuffled_tiles
 
 counts_of_groups = st.lists(st.lists(st.integers(1, 9), min_size=1, max_size=12), min_size=1, max_size=3)
 
 
-def orders(counts, batch_size=3, ranks=1, seed=0, **options) -> list[Order]:
+def orders(counts, batch_size=3, ranks=1, seed=0, **options) -> list[GlobalOrder]:
     groups = [
         Group(f"d{i}", f"d{i}", np.array(c), options.pop(f"buffer{i}", 5)) for i, c in enumerate(counts)
     ]
-    return [Order(groups, batch_size, seed, rank, ranks, **options) for rank in range(ranks)]
+    return [GlobalOrder(groups, batch_size, seed, rank, ranks, **options) for rank in range(ranks)]
 
 
-def seen(parts: list[Order], epoch: int = 0) -> list[tuple[int, int]]:
+def seen(parts: list[GlobalOrder], epoch: int = 0) -> list[tuple[int, int]]:
     return counted(request for order in parts for request in order.requests(epoch))
 
 
@@ -108,16 +110,16 @@ changes = st.lists(st.tuples(st.integers(1, 4), st.integers(1, 4), st.integers(0
 @given(counts_of_groups, changes, st.integers(0, 2))
 def test_an_epoch_goes_on_with_other_ranks_and_batches(counts, changes, epoch):
     """Each stretch has a batch size, a number of ranks, and how many batches it takes (the last: all)."""
-    position, taken, before, tiles = 0, None, None, []
+    position, consumed, before, tiles = 0, None, None, []
     for turn, (batch_size, ranks, count) in enumerate(changes):
         parts = orders(counts, batch_size, ranks)
-        if before is None or taken is None:
-            taken = parts[0].whole
+        if before is None or consumed is None:
+            consumed = parts[0].full_epoch
         else:
-            places = {order.taken_up(before, epoch, position, taken) for order in parts}
-            ((position, taken),) = places
+            places = {order.resume_after(before, epoch, position, consumed) for order in parts}
+            ((position, consumed),) = places
         stop = None if turn == len(changes) - 1 else count
-        steps = list(zip(*(list(o.requests(epoch, position, taken))[:stop] for o in parts), strict=True))
+        steps = list(zip(*(list(o.requests(epoch, position, consumed))[:stop] for o in parts), strict=True))
         for shares in steps:
             check_step(shares, batch_size)
             tiles += counted(shares)
@@ -129,15 +131,15 @@ def test_an_epoch_goes_on_with_other_ranks_and_batches(counts, changes, epoch):
 def test_the_same_layout_goes_on_as_if_nothing_had_happened(counts, batch_size, ranks, position):
     order = orders(counts, batch_size, ranks)[0]
     position = min(position, len(order))
-    place, taken = order.taken_up(order, 1, position, order.whole)
-    left = [(r.group, r.tiles.tolist()) for r in order.requests(1, place, taken)]
+    place, consumed = order.resume_after(order, 1, position, order.full_epoch)
+    left = [(r.group, r.tiles.tolist()) for r in order.requests(1, place, consumed)]
     assert left == [(r.group, r.tiles.tolist()) for r in order.requests(1, position)]
 
 
 def test_the_same_global_batch_goes_on_with_the_same_global_batches():
     (alone,), pair = orders([[8] * 4, [8] * 5], 4), orders([[8] * 4, [8] * 5], 2, 2)
-    assert pair[0].taken_up(alone, 0, 7, alone.whole) == (7, alone.whole)
-    assert alone.taken_up(pair[1], 0, 7, alone.whole) == (7, alone.whole)
+    assert pair[0].resume_after(alone, 0, 7, alone.full_epoch) == (7, alone.full_epoch)
+    assert alone.resume_after(pair[1], 0, 7, alone.full_epoch) == (7, alone.full_epoch)
 
 
 @pytest.mark.parametrize(("before", "after"), [((2, 2), (4, 1)), ((1, 6), (2, 4)), ((3, 1), (1, 5))])
@@ -147,16 +149,16 @@ def test_wherever_an_epoch_stops_others_read_what_is_left(before, after):
     first, then = orders(counts, *before), orders(counts, *after)
     for position in range(len(first[0]) + 1):
         tiles = counted(r for order in first for r in list(order.requests(0))[:position])
-        place, taken = then[0].taken_up(first[0], 0, position, first[0].whole)
-        tiles += counted(r for order in then for r in order.requests(0, place, taken))
+        place, consumed = then[0].resume_after(first[0], 0, position, first[0].full_epoch)
+        tiles += counted(r for order in then for r in order.requests(0, place, consumed))
         assert sorted(tiles) == everything(counts)
 
 
-def test_the_order_of_one_epoch_is_kept_in_memory():
+def test_the_order_of_one_epoch_is_cached():
     (order,) = orders([[100] * 100])
     for epoch in range(5):
         list(order.requests(epoch))
-        assert [kept for kept, _ in order._orders.values()] == [epoch]
+        assert [number for number, _ in order._orders.values()] == [epoch]
 
 
 def test_a_batch_holds_one_group_and_groups_are_mixed():
@@ -170,7 +172,7 @@ def test_a_batch_holds_one_group_and_groups_are_mixed():
 @pytest.mark.parametrize("buffer", [0, 50, 200])
 def test_a_shuffle_buffer_keeps_the_tiles_of_a_file_near_each_other(buffer):
     group = Group("d", "d", np.full(100, 40), buffer)
-    files = shuffled(group, seed=0, epoch=0) // 40
+    files = shuffled_tiles(group, seed=0, epoch=0) // 40
     spans = [np.ptp(np.flatnonzero(files == file)) for file in range(100)]
     assert max(spans) <= 40 + buffer
     if buffer == 0:
@@ -182,7 +184,7 @@ def test_a_shuffle_buffer_keeps_the_tiles_of_a_file_near_each_other(buffer):
 
 
 def test_files_and_tiles_are_both_shuffled():
-    order = shuffled(Group("d", "d", np.full(50, 40)), seed=0, epoch=0)
+    order = shuffled_tiles(Group("d", "d", np.full(50, 40)), seed=0, epoch=0)
     files = list(dict.fromkeys((order // 40).tolist()))
     assert files != sorted(files)
     assert (
