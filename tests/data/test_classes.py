@@ -98,7 +98,7 @@ def test_what_is_read_has_the_number_of_the_name(tmp_path: Path) -> None:
     assert made.class_names == ("dog", "owl")
     found = numbered(made, ["owl", "cat", "bird", "dog"])
     reader = TileReader(found, found.channels)
-    assert [int(reader.whole(number)[1]) for number in (0, 1)] == [3, 0]
+    assert [int(reader.whole(number).label) for number in (0, 1)] == [3, 0]
     (batch,) = examples([found])
     assert batch.label.tolist() == [3]
 

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ucf_vit.data.arrays import Kind
 from ucf_vit.patching.tree.leaves import Leaves
 
 
@@ -17,15 +18,22 @@ from ucf_vit.patching.tree.leaves import Leaves
 class Sample:
     """Tile, image or whole volume as a source reads it.
 
-    `image` is `[C, *S]`; `label` is `[*S]` (segmentation), `[]` (class of the whole item) or None. Both may
-    be views of a memory map in the stored type: the loader converts them to float32 and int64 while it copies
-    them.
+    `image` is `[C, *S]`; `label` is `[*S]` (segmentation), `[]` (class of the whole item) or None. `extra`
+    holds the arrays that the source declares besides these (`Source.arrays`), by name. All may be views of a
+    memory map in the stored type: the loader converts them while it copies them.
     """
 
     image: NDArray[Any]
     label: NDArray[Any] | None
     variables: tuple[str, ...]
     file: str
+    extra: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+
+    @property
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """All arrays by name: "image", "label" if there is one, and those of `extra`."""
+        label = {} if self.label is None else {"label": self.label}
+        return {"image": self.image, **label, **self.extra}
 
 
 @dataclass(frozen=True)
@@ -40,9 +48,10 @@ class Skipped:
 class Batch:
     """Samples of one data set that have the same variables.
 
-    `image` is `[B, C, *S]` float32; `label` is `[B, *S]` or `[B]` int64, or None. `keys` `[B]` int64 holds
-    one random key per sample, a function of (seed, epoch, tile) only. `leaves` are the leaves of the images'
-    trees where the loader grows them. `drawn` holds the tensors that `Task.draw` added.
+    `image` is `[B, C, *S]` float32; `label` is `[B, *S]` or `[B]` int64, or None. `extra` holds further
+    arrays of the source, `[B, ...]` by name, whose kinds are in `kinds`. `keys` `[B]` int64 holds one random
+    key per sample, a function of (seed, epoch, tile) only. `leaves` are the leaves of the images' trees where
+    the loader grows them. `drawn` holds the tensors that `Task.draw` added.
 
     Data ranks may have batches of different sizes: `per_rank` is the mean size over them (None: all have the
     size of this one). `counts` is false on a rank for which no tile was left; its batch only keeps it in step
@@ -60,9 +69,17 @@ class Batch:
     drawn: Mapping[str, Tensor] = field(default_factory=dict)
     per_rank: float | None = None
     counts: bool = True
+    extra: Mapping[str, Tensor] = field(default_factory=dict)
+    kinds: Mapping[str, Kind] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.image)
+
+    @property
+    def arrays(self) -> dict[str, Tensor]:
+        """All arrays of the samples by name: "image", "label" if there is one, and those of `extra`."""
+        label = {} if self.label is None else {"label": self.label}
+        return {"image": self.image, **label, **self.extra}
 
     @property
     def mean_size(self) -> float:
@@ -86,4 +103,5 @@ class Batch:
             label=None if self.label is None else self.label.to(device, non_blocking=True),
             leaves=None if self.leaves is None else self.leaves.to(device),
             drawn={name: tensor.to(device, non_blocking=True) for name, tensor in self.drawn.items()},
+            extra={name: tensor.to(device, non_blocking=True) for name, tensor in self.extra.items()},
         )

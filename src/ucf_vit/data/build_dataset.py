@@ -16,7 +16,7 @@ from ucf_vit.core.rounding import part_of
 from ucf_vit.core.threads import map_in_threads
 from ucf_vit.core.urls import checked
 from ucf_vit.data.batch import Skipped
-from ucf_vit.data.check_dataset import check_channels, check_classes, check_small, check_tiles
+from ucf_vit.data.check_dataset import check_arrays, check_channels, check_classes, check_small, check_tiles
 from ucf_vit.data.dataset import Dataset
 from ucf_vit.data.read_item import shape_of
 from ucf_vit.data.reading import reading
@@ -86,6 +86,7 @@ def build_dataset(
     listed = describe(made, everything)
     items, bare = _labelled(name, select(everything, start, end), labels, on_error, listed)
     check_classes(name, made, num_classes if labels else None)
+    check_arrays(name, made, tile_size)
     shapes, unreadable = _shapes(made, items, on_error, read_shapes, files.max_item_bytes)
     for remark in made.remarks():
         log.warning("%s: %s", name, remark)

@@ -12,6 +12,7 @@ from ucf_vit.data.sources import Source
 
 log = logging.getLogger(__name__)
 
+RESERVED = ("image", "label")
 ORDER_BYTES = 16
 """Least memory per tile that shuffling an epoch takes, in bytes."""
 
@@ -40,6 +41,21 @@ def check_channels(dataset: Dataset, channels: Sequence[int], available: int | N
             raise DataError(f"{item.image}: has {count} channel(s), num_channels_available says {available}")
         if count <= max(dataset.channels):
             raise DataError(f"{item.image}: has {count} channel(s), needs {max(dataset.channels) + 1}")
+
+
+def check_arrays(name: str, source: Source, tile_size: Sequence[int]) -> None:
+    """Raises DataError where an array that the source declares has a reserved name or an unfit size."""
+    for array, spec in source.arrays.items():
+        if not array.isidentifier() or array in RESERVED:
+            raise DataError(
+                f"{name}: the source declares an array named {array!r}; expected an identifier other than "
+                + " and ".join(RESERVED)
+            )
+        if spec.size is not None and len(spec.size) != len(tile_size):
+            raise DataError(
+                f"{name}: array {array!r} has the size {spec.size}; expected {len(tile_size)} axes as in the "
+                f"tile {tuple(tile_size)}"
+            )
 
 
 def check_tiles(dataset: Dataset) -> None:

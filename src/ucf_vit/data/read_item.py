@@ -58,8 +58,8 @@ def read_sample(
     """Calls `source.read`. Raises DataError with a file of the item, also for values that are not real."""
     with reading_item(item):
         sample = source.read(item, region, channels)
-        for array in (sample.image, sample.label):
-            if array is not None and array.dtype.kind not in "biuf":
+        for array in sample.arrays.values():
+            if array.dtype.kind not in "biuf":
                 raise ValueError(f"holds {array.dtype}, expected real numbers")
     return sample
 

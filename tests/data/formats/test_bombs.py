@@ -442,7 +442,7 @@ def test_the_limit_of_a_config_holds_for_all(tmp_path, scratch):
     options = {"tile_size": (8, 8, 8), "labels": False, "scratch": scratch}
     fits = Files(Cache(scratch), max_item_bytes=4 * 16**3 + 352)
     data = build_dataset("ct", "basic_ct", tmp_path, files=fits, **options)
-    assert TileReader(data, (0,)).whole(1)[0].shape == (1, 16, 16, 16)
+    assert TileReader(data, (0,)).whole(1).image.shape == (1, 16, 16, 16)
     small = Files(Cache(scratch), max_item_bytes=4 * 16**3 - 1)
     with pytest.raises(DataError, match=r"imagesTr/a\.nii: its header says 16,384 bytes, more than 16,383"):
         build_dataset("ct", "basic_ct", tmp_path, files=small, **options)

@@ -44,7 +44,7 @@ def test_images_are_mirrored_left_to_right_only():
 
 def finished(augmentation: Augmentation, key: int, image: np.ndarray) -> np.ndarray:
     out = image.copy()
-    augmentation.finish(key, out, None)
+    augmentation.finish(key, {"image": out})
     return out
 
 

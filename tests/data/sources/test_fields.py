@@ -208,7 +208,7 @@ def normalised(root, scratch, normalization, variables=NAMES, **options):
         options=options,
         scratch=scratch,
     )
-    return np.stack([TileReader(data, data.channels).whole(i)[0] for i in range(len(data.items))])
+    return np.stack([TileReader(data, data.channels).whole(i).image for i in range(len(data.items))])
 
 
 @pytest.mark.parametrize("kind", ["minmax", "zscore", "percentiles", "mean_std", "none"])
@@ -286,7 +286,7 @@ def test_tiles_of_steps_are_those_of_the_arrays(tmp_path_factory, steps, space, 
     reader, out = TileReader(data, data.channels), np.empty((3, 4, 5), np.float32)
     for tile in range(len(data)):
         step, k = data.locate(tile)
-        reader.read(tile, 0, out, None)
+        reader.read(tile, 0, {"image": out})
         whole = np.stack([arrays[name][step] for name in NAMES]).astype(float)
         low = whole.min((1, 2), keepdims=True)
         scaled = (whole - low) / (whole.max((1, 2), keepdims=True) - low)

@@ -139,9 +139,9 @@ def test_tiles_and_whole_items_read_alike(tmp_path: Path, scratch, tile: int) ->
     options = {"num_classes": 2, "label_mapping": {">0": 1, 4: 9, "nan": 9}, "ignore_label": 9}
     data = build_dataset("x", "basic_ct", tmp_path, tile_size=(tile,) * 3, scratch=scratch, **options)
     reader = TileReader(data, data.channels)
-    whole = reader.whole(0)[1]
+    whole = reader.whole(0).label
     image, part = np.empty((1, *(tile,) * 3), np.float32), np.empty((tile,) * 3, np.int64)
-    reader.read(0, 0, image, part)
+    reader.read(0, 0, {"image": image, "label": part})
     expected = np.where(np.isnan(label) | (label == 4), IGNORED, label > 0)
     assert np.array_equal(whole, expected) and np.array_equal(part, expected[:tile, :tile, :tile])
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -20,8 +21,9 @@ class Augmentation:
     `flips` are the spatial axes that are flipped with probability 1/2. `exchange` permutes axes of equal
     length at random: together with flips, all orientations of a square or cube. Both give views, and the
     loader copies anyway (MONAI's flips of a 64^3 tile with its label take 9 ms, reading it 1 ms). `transform`
-    is a MONAI dictionary transform with the keys "image" `[C, *S]` and, where there is a label per voxel,
-    "label" `[1, *S]`; it works on normalised values.
+    is a MONAI dictionary transform of the sample's arrays by name, `[C, *S]` each: "image", a "label" per
+    voxel `[1, *S]`, and further arrays of the source; masks are float32 with values 0 and 1. It works on
+    normalised values.
     """
 
     flips: tuple[int, ...] = ()
@@ -29,7 +31,7 @@ class Augmentation:
     transform: Any = None
 
     def turn(self, key: int, size: tuple[int, ...]) -> Callable[[NDArray[Any]], NDArray[Any]]:
-        """Returns a function that flips and permutes arrays `[..., *S]`, image and label alike.
+        """Returns a function that flips and permutes the spatial axes of arrays `[..., *S]`, all alike.
 
         `size` is the tile's `[*S]`.
         """
@@ -43,47 +45,53 @@ class Augmentation:
 
         return turned
 
-    def finish(self, key: int, image: NDArray[np.float32], label: NDArray[np.int64] | None) -> None:
-        """Applies `transform` in place to a normalised tile `[C, *S]` and its label `[*S]`."""
+    def finish(self, key: int, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Applies `transform` in place to the arrays `[..., *S]` of a normalised tile, by name."""
         if self.transform is None:
             return
-        data: dict[str, Any] = {"image": image}
-        if label is not None and label.ndim:
-            data["label"] = label[None]
+        dims = arrays["image"].ndim - 1
+        data = {
+            name: _to_monai(array.reshape(-1, *array.shape[array.ndim - dims :]))
+            for name, array in arrays.items()
+            if array.ndim >= dims
+        }
         self.transform.set_random_state(seed=seed_of(key, "transform") % 2**32)
-        changed = self.transform(data)
-        for name, target in ("image", image), ("label", label):
-            if target is not None and name in data and changed[name] is not data[name]:
-                np.copyto(target, np.asarray(changed[name]).reshape(target.shape), casting="unsafe")
+        changed = self.transform(dict(data))
+        for name, before in data.items():
+            if changed[name] is not before:
+                out, values = arrays[name], np.asarray(changed[name]).reshape(arrays[name].shape)
+                np.copyto(out, values >= 0.5 if out.dtype == bool else values, casting="unsafe")
 
 
+IMAGE_ONLY: Mapping[str, str] = MappingProxyType({"image": "bilinear"})
+"""Interpolation mode of each array on the grid of the image, for a sample without other arrays."""
 AUGMENTATIONS: Registry[Augmentation] = Registry("augmentation")
 
 
 @AUGMENTATIONS.register("classification")
-def classification(tile_size: tuple[int, ...]) -> Augmentation:
+def classification(tile_size: tuple[int, ...], modes: Mapping[str, str] = IMAGE_ONLY) -> Augmentation:
     """Returns a random crop resized to the tile size, and horizontal flips."""
-    return Augmentation(flips=(len(tile_size) - 1,), transform=_crop(tile_size))
+    return Augmentation(flips=(len(tile_size) - 1,), transform=_crop(tile_size, modes))
 
 
 @AUGMENTATIONS.register("masked")
-def masked(tile_size: tuple[int, ...]) -> Augmentation:
+def masked(tile_size: tuple[int, ...], modes: Mapping[str, str] = IMAGE_ONLY) -> Augmentation:
     """Returns the recipe of classification for images, and flips along every axis for volumes.
 
     Tiles of volumes are crops already.
     """
-    return classification(tile_size) if len(tile_size) == 2 else Augmentation(flips=(0, 1, 2))
+    return classification(tile_size, modes) if len(tile_size) == 2 else Augmentation(flips=(0, 1, 2))
 
 
 @AUGMENTATIONS.register("diffusion")
-def diffusion(tile_size: tuple[int, ...]) -> Augmentation:
+def diffusion(tile_size: tuple[int, ...], modes: Mapping[str, str] = IMAGE_ONLY) -> Augmentation:
     """Returns flips only: the network would learn to generate any other change."""
     return Augmentation(flips=(1,) if len(tile_size) == 2 else (0, 1, 2))
 
 
 @AUGMENTATIONS.register("unetr")
 @AUGMENTATIONS.register("sap")
-def unetr(tile_size: tuple[int, ...]) -> Augmentation:
+def unetr(tile_size: tuple[int, ...], modes: Mapping[str, str] = IMAGE_ONLY) -> Augmentation:
     """Returns all orientations of the tile, small changes of intensity, and noise with probability 0.1."""
     from monai.transforms import Compose, RandGaussianNoised, RandScaleIntensityd, RandShiftIntensityd
 
@@ -105,8 +113,13 @@ def _exchanged(size: tuple[int, ...], rng: np.random.Generator) -> list[int]:
     return order
 
 
-def _crop(tile_size: tuple[int, ...]) -> Any:
+def _crop(tile_size: tuple[int, ...], modes: Mapping[str, str]) -> Any:
     from monai.transforms import Compose, RandScaleCropd, Resized
 
-    crop = RandScaleCropd("image", roi_scale=0.5, max_roi_scale=1.0, random_size=True)
-    return Compose([crop, Resized("image", tile_size, mode="bilinear", anti_aliasing=False)])
+    names = tuple(modes)
+    crop = RandScaleCropd(names, roi_scale=0.5, max_roi_scale=1.0, random_size=True)
+    return Compose([crop, Resized(names, tile_size, mode=tuple(modes.values()), anti_aliasing=False)])
+
+
+def _to_monai(array: NDArray[Any]) -> NDArray[Any]:
+    return array.astype(np.float32) if array.dtype == bool else array

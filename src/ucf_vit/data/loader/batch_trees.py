@@ -17,10 +17,10 @@ def parts(patcher: AdaptivePatcher, channels: int) -> dict[str, BatchPart]:
     """
     shape = (channels if patcher.separate_channels else 1, patcher.length)
     found = {
-        "start": BatchPart((*shape, patcher.forest.dims), torch.int64, torch.int32),
-        "level": BatchPart(shape, torch.int64, torch.uint8),
+        "tree.start": BatchPart((*shape, patcher.forest.dims), torch.int64, torch.int32),
+        "tree.level": BatchPart(shape, torch.int64, torch.uint8),
     }
-    return found if patcher.all_valid else {**found, "valid": BatchPart(shape, torch.bool, torch.bool)}
+    return found if patcher.all_valid else {**found, "tree.valid": BatchPart(shape, torch.bool, torch.bool)}
 
 
 def grow(patcher: AdaptivePatcher, tensors: Tensors, rows: int, keys: Tensor | None) -> None:
@@ -30,8 +30,8 @@ def grow(patcher: AdaptivePatcher, tensors: Tensors, rows: int, keys: Tensor | N
     """
     leaves = patcher.grow(tensors["image"][:rows], keys)
     for name in ("start", "level", "valid"):
-        if name in tensors:
-            into = tensors[name][:rows]
+        if f"tree.{name}" in tensors:
+            into = tensors[f"tree.{name}"][:rows]
             into.copy_(getattr(leaves, name).view(into.shape))
 
 
@@ -39,8 +39,8 @@ def leaves_in(tensors: Tensors, patcher: AdaptivePatcher) -> Leaves:
     """Returns the leaves stored in `tensors`."""
     return Leaves(
         patcher.forest,
-        tensors["start"].flatten(0, 1),
-        tensors["level"].flatten(0, 1),
-        tensors["valid"].flatten(0, 1) if "valid" in tensors else None,
-        trees=tensors["level"].shape[1],
+        tensors["tree.start"].flatten(0, 1),
+        tensors["tree.level"].flatten(0, 1),
+        tensors["tree.valid"].flatten(0, 1) if "tree.valid" in tensors else None,
+        trees=tensors["tree.level"].shape[1],
     )

@@ -13,7 +13,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 from ucf_vit.core.errors import DataError, UserError
 from ucf_vit.data.batch import Batch, Skipped
 from ucf_vit.data.dataset import Dataset
-from ucf_vit.data.loader.augment import AUGMENTATIONS, Augmentation
+from ucf_vit.data.loader.augment import AUGMENTATIONS, IMAGE_ONLY, Augmentation
 from ucf_vit.data.loader.batch_trees import leaves_in
 from ucf_vit.data.loader.fingerprint import check_fingerprint, fingerprint_of, items_digest
 from ucf_vit.data.loader.shared_memory import Tensors
@@ -189,6 +189,8 @@ class Stream(IterableDataset[Batch]):
             leaves=None if patcher is None else leaves_in(kept, patcher),
             per_rank=filled.per_rank,
             counts=filled.counts,
+            extra={name: kept[name] for name in reader.kinds},
+            kinds=reader.kinds,
         )
 
 
@@ -204,8 +206,15 @@ def _group_name(dataset: Dataset, channels: tuple[int, ...], single_channel: boo
 
 
 def _augmentation(given: str | Augmentation | None, dataset: Dataset, keep: bool) -> Augmentation | None:
-    chosen = AUGMENTATIONS[given](dataset.tile_size) if isinstance(given, str) else given
+    chosen = AUGMENTATIONS[given](dataset.tile_size, _modes(dataset)) if isinstance(given, str) else given
     return replace(chosen, flips=(), exchange=False) if chosen is not None and keep else chosen
+
+
+def _modes(dataset: Dataset) -> dict[str, str]:
+    """Returns the interpolation mode of each array of a sample that is on the grid of its image."""
+    label = {"label": "nearest"} if dataset.items[0].label is not None else {}
+    arrays = dataset.source.arrays.items()
+    return {**IMAGE_ONLY, **label, **{name: spec.interpolation for name, spec in arrays if spec.on_grid}}
 
 
 def _check(groups: Sequence[Group]) -> None:

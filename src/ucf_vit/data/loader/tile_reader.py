@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from ucf_vit.core.errors import DataError
+from ucf_vit.data.arrays import DTYPES, NUMPY_DTYPES, ArraySpec, Kind
 from ucf_vit.data.batch import Sample
 from ucf_vit.data.dataset import Dataset
 from ucf_vit.data.item_facts import Facts, FactsBook, check_label, find
@@ -17,9 +20,15 @@ from ucf_vit.data.loader.shared_memory import BatchLayout, BatchPart
 from ucf_vit.data.read_item import read_sample, reading_item
 from ucf_vit.data.sources import Item
 
+Arrays = Mapping[str, NDArray[Any]]
+"""Arrays of one sample by name."""
+
 
 class TileReader:
-    """Reads tiles of one data set, `channels` only, and applies `augmentation`."""
+    """Reads tiles of one data set, `channels` only, and applies `augmentation`.
+
+    Raises DataError where the augmentation would exchange axes of different lengths.
+    """
 
     def __init__(
         self, dataset: Dataset, channels: tuple[int, ...], augmentation: Augmentation | None = None
@@ -27,6 +36,9 @@ class TileReader:
         self.dataset = dataset
         self.channels = channels
         self.augmentation = augmentation
+        self.specs = dict(dataset.source.arrays)
+        if augmentation is not None and augmentation.exchange:
+            _check_exchange(dataset, self.specs)
         self._facts = FactsBook(dataset)
         self._broken: dict[int, str] = {}
 
@@ -36,6 +48,11 @@ class TileReader:
         return tuple(self.dataset.source.variables[c] for c in self.channels)
 
     @property
+    def kinds(self) -> dict[str, Kind]:
+        """Kinds of the arrays besides image and label."""
+        return {name: spec.kind for name, spec in self.specs.items()}
+
+    @property
     def layout(self) -> BatchLayout:
         """Layout of the batches that `read` fills."""
         size, first = self.dataset.tile_size, self.dataset.items[0]
@@ -43,14 +60,16 @@ class TileReader:
         if first.label is not None or first.class_index is not None:
             shape = () if first.label is None else size
             parts["label"] = BatchPart(shape, torch.int64, torch.int64)
+        for name, spec in self.specs.items():
+            parts[name] = BatchPart(spec.shape_for(size), DTYPES[spec.kind], DTYPES[spec.kind])
         return BatchLayout(parts)
 
     def file(self, tile: int) -> str:
         """Returns the image file that contains tile number `tile`."""
         return self.dataset.items[self.dataset.locate(tile)[0]].image
 
-    def read(self, tile: int, key: int, image: NDArray[np.float32], label: NDArray[np.int64] | None) -> str:
-        """Fills `image` `[C, *S]` and `label` with tile number `tile` and returns the file's path.
+    def read(self, tile: int, key: int, out: Arrays) -> str:
+        """Fills the arrays `out` of one row of `layout` with tile number `tile`; returns the file's path.
 
         Raises DataError with the file and the cause. A file that failed once is not tried again. Where the
         normalization does not need whole items, only tiles with NaN or infinite values are refused.
@@ -67,22 +86,25 @@ class TileReader:
             raise
         with reading_item(item):
             self._check(sample)
-            self._fill(sample, facts, key, image, label)
+            self._fill(sample, facts, key, out)
         return item.image
 
-    def whole(self, number: int) -> tuple[NDArray[np.float32], NDArray[np.int64] | None]:
-        """Returns item number `number` as one array `[C, *S]`, and its label. Raises DataError."""
+    def whole(self, number: int) -> Sample:
+        """Returns item number `number` with the values and types that its tiles have. Raises DataError."""
         item, tiling = self.dataset.items[number], self.dataset.tilings[number]
         with reading_item(item):
             sample, facts = self._sample(number, tuple(slice(0, n) for n in tiling.shape))
             self._check(sample)
             image = np.empty(sample.image.shape, np.float32)
             self.dataset.normalization.apply(sample.image, facts.affine, image)
-            if sample.label is None:
-                return image, None
-            label = np.empty(sample.label.shape, np.int64)
-            self.dataset.label_map.convert(sample.label, label)
-            return image, label
+            label = None if sample.label is None else np.empty(sample.label.shape, np.int64)
+            if sample.label is not None and label is not None:
+                self.dataset.label_map.convert(sample.label, label)
+            extra: dict[str, NDArray[Any]] = {}
+            for name, spec in self.specs.items():
+                extra[name] = np.empty(sample.extra[name].shape, NUMPY_DTYPES[spec.kind])
+                _write(name, spec, sample.extra[name], extra[name])
+        return replace(sample, image=image, label=label, extra=extra)
 
     def _sample(self, number: int, region: tuple[slice, ...]) -> tuple[Sample, Facts]:
         """Returns a region and the facts about its item; an item that is a single tile is read once."""
@@ -95,6 +117,7 @@ class TileReader:
             facts = self._facts.of(number, self.channels)
             sample = read_sample(self.dataset.source, item, region, self.channels)
         _check_shape(sample, item, (len(self.channels), *shape))
+        _check_extra(sample, item, {name: spec.shape_for(shape) for name, spec in self.specs.items()})
         check_label(facts, item, self.dataset.label_map, self.dataset.num_classes)
         return sample, facts
 
@@ -103,23 +126,21 @@ class TileReader:
         if not self.dataset.normalization.looks_at_items:
             self.dataset.normalization.check(sample.image, self.channels)
 
-    def _fill(
-        self,
-        sample: Sample,
-        facts: Facts,
-        key: int,
-        image: NDArray[np.float32],
-        label: NDArray[np.int64] | None,
-    ) -> None:
+    def _fill(self, sample: Sample, facts: Facts, key: int, out: Arrays) -> None:
         turn = self.augmentation.turn(key, self.dataset.tile_size) if self.augmentation else _as_is
         values = turn(self._flat(sample.image))
-        self.dataset.normalization.apply(values, facts.affine, _corner(image, values.shape))
-        if label is not None:
+        self.dataset.normalization.apply(values, facts.affine, _corner(out["image"], values.shape))
+        if "label" in out:
             stored = np.asarray(sample.label)
             stored = turn(self._flat(stored)) if stored.ndim else stored
-            self.dataset.label_map.convert(stored, _corner(label, stored.shape))
+            self.dataset.label_map.convert(stored, _corner(out["label"], stored.shape))
+        for name, spec in self.specs.items():
+            stored = self._flat(sample.extra[name]) if spec.on_grid else sample.extra[name]
+            stored = stored if spec.kind == "number" else turn(stored)
+            _write(name, spec, stored, _corner(out[name], stored.shape))
         if self.augmentation:
-            self.augmentation.finish(key, image, label)
+            numbers = {name for name, spec in self.specs.items() if spec.kind == "number"}
+            self.augmentation.finish(key, {name: out[name] for name in out if name not in numbers})
 
     def _flat(self, array: NDArray[Any]) -> NDArray[Any]:
         return array[..., 0] if self.dataset.slices else array
@@ -145,3 +166,28 @@ def _check_shape(sample: Sample, item: Item, shape: tuple[int, ...]) -> None:
             f"{item.image}: read an image {sample.image.shape} and a label {label}; by the header "
             f"expected {shape}"
         )
+
+
+def _check_extra(sample: Sample, item: Item, expected: Mapping[str, tuple[int, ...]]) -> None:
+    """Raises DataError where a source has not read exactly the arrays that it declares."""
+    shapes = {name: array.shape for name, array in sample.extra.items()}
+    if shapes != expected:
+        raise DataError(f"{item.image}: read the arrays {shapes}, the source declares {dict(expected)}")
+
+
+def _check_exchange(dataset: Dataset, specs: Mapping[str, ArraySpec]) -> None:
+    tile = dataset.tile_size
+    for name, spec in specs.items():
+        size = spec.size or tile
+        if len({(side, own) for side, own in zip(tile, size, strict=True)}) != len(set(tile)):
+            raise DataError(
+                f"{dataset.name}: array {name!r} has the size {size} beside tiles of {tile}: axes of equal "
+                "length are exchanged at random; make its axes equal too, or set data.keep_orientation: true"
+            )
+
+
+def _write(name: str, spec: ArraySpec, stored: NDArray[Any], out: NDArray[Any]) -> None:
+    try:
+        spec.write(stored, out)
+    except DataError as error:
+        raise DataError(f"array {name!r} {error}") from error

@@ -14,7 +14,7 @@ from ucf_vit.core.errors import DataError, UserError
 from ucf_vit.data.batch import Skipped
 from ucf_vit.data.loader import batch_trees
 from ucf_vit.data.loader.shared_memory import BatchLayout, Tensors
-from ucf_vit.data.loader.tile_reader import TileReader
+from ucf_vit.data.loader.tile_reader import Arrays, TileReader
 from ucf_vit.data.order.epoch_order import EpochOrder, Request
 from ucf_vit.patching.tree.patcher import AdaptivePatcher
 
@@ -55,6 +55,7 @@ class TileSet:
         draw_trees: bool = True,
     ) -> None:
         self.readers = list(readers)
+        self._names = [tuple(reader.layout.parts) for reader in readers]
         self.order = order
         self.skip = skip
         self.patcher = patcher
@@ -82,7 +83,7 @@ class TileSet:
 
         `before` is called with each tile before it is read.
         """
-        image, label = tensors["image"].numpy(), tensors["label"].numpy() if "label" in tensors else None
+        arrays = {name: tensors[name].numpy() for name in self._names[request.group]}
         files: list[str] = []
         keys: list[int] = []
         skipped: dict[str, str] = {}
@@ -90,8 +91,8 @@ class TileSet:
             for turn in range(len(request.tiles)):
                 row = len(files)
                 before(int(request.tiles[turn]))
-                into = image[row], None if label is None else label[row, ...]
-                found = self._fill_row(request, turn, *into, skipped)
+                out = {name: array[row, ...] for name, array in arrays.items()}
+                found = self._fill_row(request, turn, out, skipped)
                 if found is not None:
                     files.append(found[0])
                     keys.append(found[1])
@@ -115,18 +116,13 @@ class TileSet:
         )
 
     def _fill_row(
-        self,
-        request: Request,
-        turn: int,
-        image: NDArray[np.float32],
-        label: NDArray[np.int64] | None,
-        skipped: dict[str, str],
+        self, request: Request, turn: int, out: Arrays, skipped: dict[str, str]
     ) -> tuple[str, int] | None:
         """Returns file and key of the tile that was read for row `turn`; None where the row stays empty."""
         reader = self.readers[request.group]
         for tile, key in self._candidates(request, turn):
             try:
-                return reader.read(tile, key, image, label), key
+                return reader.read(tile, key, out), key
             except DataError as error:
                 if not self.skip:
                     raise

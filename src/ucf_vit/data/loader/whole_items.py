@@ -42,7 +42,7 @@ def volumes(
         for number in range(rank, len(dataset.items), ranks):
             file = dataset.items[number].image
             try:
-                image, label = reader.whole(number)
+                sample = reader.whole(number)
             except DataError as error:
                 if on_error == "fail":
                     raise
@@ -51,13 +51,15 @@ def volumes(
                 on_skip(skipped[-1])
                 continue
             yield Batch(
-                image=torch.from_numpy(image)[None],
-                label=None if label is None else torch.from_numpy(label)[None],
+                image=torch.from_numpy(sample.image)[None],
+                label=None if sample.label is None else torch.from_numpy(sample.label)[None],
                 variables=reader.variables,
                 dataset=dataset.name,
                 files=(file,),
                 keys=torch.zeros(1, dtype=torch.int64),
                 skipped=tuple(skipped),
+                extra={name: torch.from_numpy(array)[None] for name, array in sample.extra.items()},
+                kinds=reader.kinds,
             )
             skipped = []
 
@@ -71,7 +73,7 @@ def examples(datasets: Sequence[Dataset], single_channel: bool = False) -> Itera
         for end, tiling in zip(dataset.ends.tolist(), dataset.tilings, strict=True):
             middle = int(np.ravel_multi_index([count // 2 for count in tiling.counts], tiling.counts))
             try:
-                file = reader.read(end - len(tiling) + middle, 0, row["image"], row.get("label"))
+                file = reader.read(end - len(tiling) + middle, 0, row)
             except DataError:
                 continue
             yield Batch(
@@ -81,5 +83,7 @@ def examples(datasets: Sequence[Dataset], single_channel: bool = False) -> Itera
                 dataset=dataset.name,
                 files=(file,),
                 keys=torch.zeros(1, dtype=torch.int64),
+                extra={name: tensors[name] for name in reader.kinds},
+                kinds=reader.kinds,
             )
             break

@@ -86,6 +86,11 @@ class Conversion:
         """Returns the conversion of all items. Raises DataError where a header can't be read and must not be
         skipped.
         """
+        if source.arrays:
+            names = ", ".join(source.arrays)
+            raise DataError(
+                f"{origin.given['root']}: it also has {names}; only images and labels can be prepared"
+            )
         files = origin.given.get("files") or Files()
         with reading(str(origin.given["root"])):
             everything = source.items()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from ucf_vit.core.registry import Registry
+from ucf_vit.data.arrays import ArraySpec
 from ucf_vit.data.batch import Sample
 from ucf_vit.data.sources.listing import PassedOver, few
 from ucf_vit.data.values.normalization import Normalization
@@ -52,6 +54,8 @@ class Source(Protocol):
     """Whether NaN marks a missing value, which becomes 0 after normalization; else NaN is an error."""
     by_name: bool = False
     """Whether a variable is found by its name in the file; else channels are named in order."""
+    arrays: Mapping[str, ArraySpec] = MappingProxyType({})
+    """Arrays that `read` returns in `Sample.extra`, by name; names are Python identifiers."""
     made_with: Mapping[str, Any] | None = None
     """Options with which the stored values were made; None: those of the constructor."""
 
