@@ -70,7 +70,7 @@ def test_what_cannot_be_read_is_named_with_its_cause(tmp_path: Path) -> None:
         "a.png": "identify",
         "a.nii": "header|file type",
         "a.npy": "not a .npy file",
-        "archive.npy": r"np\.save writes it, no \.npz",
+        "archive.npy": r"by np\.save, not \.npz",
         "line.nii": r"found the shape \(4,\)",
         "line.npy": r"\(4,\) of float64",
         "text.npy": "real numbers",

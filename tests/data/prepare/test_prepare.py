@@ -360,7 +360,7 @@ def test_what_can_not_be_written_is_said_and_goes_on_later(tmp_path, forkserver)
     )
     process.start()
     process.join()
-    assert "out: can't be written (File too large); what is done is kept" in message.read_text()
+    assert "out: the disk is full; finished parts are kept" in message.read_text()
     prepare(origin, out, StorageOptions(shard_bytes=1))
     check_equal(origin.make(), Prepared(out))
 
@@ -425,7 +425,7 @@ def test_manifests_of_others_are_refused(tmp_path):
     for text, message in {
         "{}": r"manifest\.json: not the manifest",
         "[" * 10**5: r"manifest\.json: not the manifest .*RecursionError",
-        '{"format": "ucf_vit.prepared", "version": 9}': "written in version 9 of the format, this is for 1",
+        '{"format": "ucf_vit.prepared", "version": 9}': "has version 9 of the format, expected 1",
         '{"format": "ucf_vit.prepared", "version": 1}': "the manifest is damaged",
     }.items():
         file.write_text(text)
