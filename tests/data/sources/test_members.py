@@ -190,7 +190,9 @@ def test_images_in_folders_of_a_class_folder(tmp_path: Path) -> None:
 
 def test_parts_of_a_data_set_are_no_classes(tmp_path: Path) -> None:
     touch(tmp_path, "train/cat/a.png", "train/dog/a.png", "Validation/cat/a.png")
-    with pytest.raises(DataError, match=r"Validation, train: looks like a split of the data.*the root: .*/Validation"):
+    with pytest.raises(
+        DataError, match=r"Validation, train: looks like a split of the data.*the root: .*/Validation"
+    ):
         ImageNet(tmp_path).items()
     touch(tmp_path, "train/a.png", "Validation/b.png")
     assert len(ImageNet(tmp_path).items()) == 5

@@ -159,11 +159,14 @@ class Stream(IterableDataset[Batch]):
         """Resumes from `state`, with any number of workers and ranks and any batch size.
 
         The rest of the epoch consists of the tiles not seen yet, each once. Raises CheckpointError where
-        `state` belongs to other data or, without shuffling, to another number of ranks or batch size.
+        `state` belongs to other data or, without shuffling, to another number of ranks or batch size,
+        and ValueError where `state` is past the end of its epoch.
         """
         check_fingerprint(state, self._fingerprint)
         self.epoch = int(state["epoch"])
         self.position, self._part = self.order.resume(state)
+        if self.left < 0:
+            raise ValueError(f"position {state['position']} is past the end of its epoch")
 
     def _filled(self) -> Iterator[tuple[Filled, Tensors]]:
         """Yields the remaining batches of the epoch."""

@@ -132,7 +132,10 @@ class GlobalOrder:
         }
 
     def resume(self, state: Mapping[str, Any]) -> tuple[int, Consumed]:
-        """Returns the position, and the tiles consumed before it, with which to resume from `state`."""
+        """Returns the position, and the tiles consumed before it, with which to resume from `state`.
+
+        Raises ValueError where `state` is past the end of its epoch.
+        """
         position = int(state["position"])
         if not self.shuffle:
             return position, self.full_epoch
@@ -145,7 +148,10 @@ class GlobalOrder:
             return 0, self.full_epoch
         ranks = int(state["ranks"])
         before = replace(self, batch_size=int(state["global_batch"]) // ranks, rank=0, ranks=ranks)
-        return self.resume_after(before, int(state["epoch"]), position, tuple(state["taken"]))
+        epoch, consumed = int(state["epoch"]), tuple(state["taken"])
+        if position > before.count(epoch, consumed):
+            raise ValueError(f"position {position} is past the end of its epoch")
+        return self.resume_after(before, epoch, position, consumed)
 
     def keys(self, group: int, epoch: int, tiles: NDArray[np.int64]) -> NDArray[np.int64]:
         """Returns one random key per tile.
