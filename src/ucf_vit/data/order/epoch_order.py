@@ -102,6 +102,6 @@ class EpochOrder(Protocol[Part]):
         """Returns the position and the part with which to resume from `state`.
 
         `state` is the result of the method `state` with "epoch" and "position" added. Raises CheckpointError
-        where the order was of another kind in the middle of an epoch, and ValueError where `state` is past the
-        end of its epoch.
+        where the order was of another kind in the middle of an epoch, and ValueError where the position is
+        past the end of the epoch.
         """
