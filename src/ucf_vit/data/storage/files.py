@@ -15,6 +15,7 @@ from ucf_vit.core.urls import bare, is_remote, join
 from ucf_vit.data.limits import check_plain, check_size, memory
 from ucf_vit.data.storage.cache import Cache
 from ucf_vit.data.storage.failures import ChangedError, MissingError, Patience, ShortReadError, persist
+from ucf_vit.data.storage.local_files import local_entries, read_parts, read_start
 from ucf_vit.data.storage.open_store import store_of
 from ucf_vit.data.storage.store import UNKNOWN, Entry, Store
 from ucf_vit.planning.shape_reader import file_stamp
@@ -55,7 +56,7 @@ class Files:
         """Returns the entries directly below a directory, sorted by name. Raises DataError where there is
         none.
         """
-        found = self._entries(root) if is_remote(root) else _local_entries(root)
+        found = self._entries(root) if is_remote(root) else local_entries(root)
         return sorted(found, key=lambda entry: (entry.name, entry.folder))
 
     def names(self, root: str) -> list[str]:
@@ -162,7 +163,7 @@ class Files:
     def head(self, path: str, count: int) -> bytes:
         """Returns the first `count` bytes, or all of a shorter file. Raises DataError."""
         if not is_remote(path) or self._at_hand(path, count):
-            return self.using(path, lambda file: _start(file, count))
+            return self.using(path, lambda file: read_start(file, count))
         try:
             return self._start(path, count)
         except ChangedError:
@@ -176,7 +177,7 @@ class Files:
         ValueError for a local file.
         """
         if not is_remote(path):
-            return _local_parts(path, parts)
+            return read_parts(path, parts)
         entry = Entry(path, False, size)
 
         def one(part: tuple[int, int]) -> bytes:
@@ -232,40 +233,3 @@ class Files:
 
     def _ask(self, url: str, call: Callable[[Store], Found]) -> Found:
         return persist(url, self.patience, lambda: call(store_of(url, self.patience)))
-
-
-def _local_entries(root: str) -> list[Entry]:
-    """Returns the entries of a local directory.
-
-    Links to directories are directories; broken and circular links are files.
-    """
-    try:
-        with os.scandir(root) as found:
-            return [Entry(one.name, _is_folder(one)) for one in found]
-    except (FileNotFoundError, NotADirectoryError):
-        raise MissingError(f"{root}: no such directory") from None
-    except (OSError, ValueError) as error:
-        raise DataError(f"{root}: can't be listed ({error})") from None
-
-
-def _is_folder(one: os.DirEntry[str]) -> bool:
-    try:
-        return one.is_dir()
-    except OSError:
-        return False
-
-
-def _start(path: Path, count: int) -> bytes:
-    with path.open("rb") as stream:
-        return stream.read(count)
-
-
-def _local_parts(path: str, parts: Sequence[tuple[int, int]]) -> list[bytes]:
-    found = []
-    with Path(path).open("rb", buffering=0) as file:
-        for start, stop in parts:
-            file.seek(start)
-            found.append(file.read(stop - start))
-            if len(found[-1]) != stop - start:
-                raise ValueError(f"it ends before byte {stop}")
-    return found

@@ -11,11 +11,12 @@ import shutil
 import tempfile
 import time
 import weakref
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from ucf_vit.core.errors import UserError
+from ucf_vit.data.storage.locks import free_lock, locked_directory, locked_file
 
 log = logging.getLogger(__name__)
 _NO_ENTRY = (".lock", ".owner", ".partial", ".total")
@@ -44,7 +45,7 @@ class Scratch:
         self.keep = keep
         self._since = time.time()
         try:
-            with _locked_directory(self.directory, create=True):
+            with locked_directory(self.directory, create=True):
                 if self.directory.stat().st_uid != os.getuid():
                     raise PermissionError("it belongs to another user")
                 if keep:
@@ -82,7 +83,7 @@ class Scratch:
         if size > self.limit:
             return None
         try:
-            with _locked_file(_lock_file(path)) as lock:
+            with locked_file(_lock_file(path)) as lock:
                 if path.exists() and (not checked or self._is_good(path, lock)):
                     os.utime(path)
                     return path
@@ -113,7 +114,7 @@ class Scratch:
 
     def _make_room(self, size: int) -> None:
         """Adds `size` bytes to the total; above the limit the oldest files are removed."""
-        with _locked_file(self.directory / "all.total") as total:
+        with locked_file(self.directory / "all.total") as total:
             known = os.pread(total, _DIGITS, 0)
             used = int(known) if known else None
             if used is None or used + size > self.limit:
@@ -192,23 +193,15 @@ def _begin(directory: Path) -> int:
     """
     for partial in directory.glob("*.partial"):
         lock = _lock_file(partial.with_name(partial.name.rsplit(".", 2)[0]))
-        with suppress(BlockingIOError), _unlocked(lock):
+        with suppress(BlockingIOError), free_lock(lock):
             partial.unlink(missing_ok=True)
     for lock in directory.glob("*.lock"):
         if not lock.with_suffix("").exists():
-            with suppress(BlockingIOError), _unlocked(lock):
+            with suppress(BlockingIOError), free_lock(lock):
                 lock.unlink()
     used = sum(path.stat().st_size for path in _entries(directory))
     (directory / "all.total").write_bytes(_written(used))
     return used
-
-
-@contextmanager
-def _unlocked(lock: Path) -> Iterator[None]:
-    """Holds a lock that no other process holds. Raises BlockingIOError where one does."""
-    with lock.open("a") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
 
 
 def _own(directory: Path) -> int:
@@ -224,7 +217,7 @@ def _release(directory: Path, mark: int, process: int) -> None:
         return
     fcntl.flock(mark, fcntl.LOCK_UN)
     os.close(mark)
-    with suppress(OSError), _locked_directory(directory, create=False):
+    with suppress(OSError), locked_directory(directory, create=False):
         _sweep(directory)
         if not any(directory.iterdir()):
             directory.rmdir()
@@ -239,53 +232,3 @@ def _sweep(directory: Path) -> None:
     if not any(directory.glob("*.owner")):
         for path in directory.iterdir():
             path.unlink()
-
-
-@contextmanager
-def _locked_file(path: Path) -> Iterator[int]:
-    """Yields a handle that holds the lock of a file, also where it was removed while waiting for the lock."""
-    while True:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            if _is(handle, path):
-                yield handle
-                return
-        finally:
-            os.close(handle)
-
-
-@contextmanager
-def _locked_directory(directory: Path, create: bool) -> Iterator[None]:
-    handle = _lock(directory, create)
-    try:
-        yield
-    finally:
-        os.close(handle)
-
-
-def _lock(directory: Path, create: bool) -> int:
-    """Returns a handle that holds the lock of a directory, which may be replaced while waiting."""
-    while True:
-        if create:
-            directory.parent.mkdir(parents=True, exist_ok=True)
-            with suppress(FileExistsError):
-                directory.mkdir(mode=0o700)
-        try:
-            handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-        except FileNotFoundError:
-            if create and not directory.is_symlink():
-                continue
-            raise
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        if _is(handle, directory):
-            return handle
-        os.close(handle)
-
-
-def _is(handle: int, path: Path) -> bool:
-    """Returns whether an open file is still the one at `path`."""
-    try:
-        return os.fstat(handle).st_ino == path.stat().st_ino
-    except FileNotFoundError:
-        return False
