@@ -26,40 +26,40 @@ VERSION = 2
 """Increased when the same values give different facts."""
 
 
-class Facts(NamedTuple):
+class ItemFacts(NamedTuple):
     """Normalization of each channel read, and the values that the stored label contains."""
 
     affine: Affine
-    label: labels.Stored
+    label: labels.LabelValues
 
 
-class FactsBook:
+class ItemFactsCache:
     """Facts about the items of a data set, measured once and shared by processes as small scratch files."""
 
     def __init__(self, dataset: Dataset) -> None:
         self.dataset = dataset
         self._about = _about(dataset)
         self._states: dict[str, tuple[str, int, int]] = {}
-        self._known: dict[tuple[int, tuple[int, ...]], Facts] = {}
+        self._known: dict[tuple[int, tuple[int, ...]], ItemFacts] = {}
 
-    def of(self, item: int, channels: tuple[int, ...]) -> Facts:
+    def of(self, item: int, channels: tuple[int, ...]) -> ItemFacts:
         """Returns the facts about item number `item`. Raises DataError where its values can't be used."""
         found = self._known.get((item, channels))
         if found is None:
             found = self._known[item, channels] = self._look_up(item, channels)
         return found
 
-    def _look_up(self, number: int, channels: tuple[int, ...]) -> Facts:
+    def _look_up(self, number: int, channels: tuple[int, ...]) -> ItemFacts:
         item, dataset = self.dataset.items[number], self.dataset
-        found: list[Facts] = []
+        found: list[ItemFacts] = []
 
-        if item.label is None and not dataset.normalization.looks_at_items:
+        if item.label is None and not dataset.normalization.needs_whole_item:
             nothing = np.zeros((len(channels), 0))
-            return Facts(dataset.normalization.fit(nothing, channels), labels.NOTHING)
+            return ItemFacts(dataset.normalization.fit(nothing, channels), labels.NO_VALUES)
 
-        def measure() -> Facts:
+        def measure() -> ItemFacts:
             sample = read_sample(dataset.source, item, None, channels)
-            return find(sample, item, channels, dataset.normalization)
+            return measure_facts(sample, item, channels, dataset.normalization)
 
         def make(path: Path) -> None:
             found.append(measure())
@@ -100,13 +100,15 @@ def _about(dataset: Dataset) -> tuple[object, ...]:
     return "facts", VERSION, kind, source.spatial_dims, source.variables, options, dataset.normalization
 
 
-def find(sample: Sample, item: Item, channels: Sequence[int], normalization: Normalization) -> Facts:
+def measure_facts(
+    sample: Sample, item: Item, channels: Sequence[int], normalization: Normalization
+) -> ItemFacts:
     """Returns the facts about a whole item. Raises DataError where its values can't be used."""
-    label = labels.NOTHING if sample.label is None else labels.stored(sample.label)
-    return Facts(normalization.fit(sample.image, channels), label)
+    label = labels.NO_VALUES if sample.label is None else labels.label_values(sample.label)
+    return ItemFacts(normalization.fit(sample.image, channels), label)
 
 
-def check_label(facts: Facts, item: Item, label_map: LabelMap, num_classes: int | None) -> None:
+def check_label(facts: ItemFacts, item: Item, label_map: LabelMap, num_classes: int | None) -> None:
     """Raises DataError with the label's file where `label_map` maps one of its values to no class."""
     try:
         label_map.check(facts.label, num_classes)
@@ -114,16 +116,16 @@ def check_label(facts: Facts, item: Item, label_map: LabelMap, num_classes: int 
         raise DataError(f"{item.label or item.image}: {error}") from error
 
 
-def save(facts: Facts, path: Path) -> None:
+def save(facts: ItemFacts, path: Path) -> None:
     """Writes facts to exactly `path`."""
     with path.open("wb") as stream:
         np.savez(stream, **facts.affine._asdict(), **facts.label._asdict())
 
 
-def load(path: Path) -> Facts:
+def load(path: Path) -> ItemFacts:
     """Reads facts written by `save`."""
     with np.load(path) as stored:
-        label = labels.Stored(
+        label = labels.LabelValues(
             stored["values"], float(stored["low"]), float(stored["high"]), bool(stored["nan"])
         )
-        return Facts(Affine(stored["shift"], stored["divisor"]), label)
+        return ItemFacts(Affine(stored["shift"], stored["divisor"]), label)

@@ -13,7 +13,7 @@ from ucf_vit.core.text import to_bytes
 from ucf_vit.data.dataset import Dataset
 from ucf_vit.data.read_item import read_sample, reading_item
 from ucf_vit.data.sources import Item
-from ucf_vit.data.values.normalization import Normalization, limits
+from ucf_vit.data.values.normalization import Normalization, value_range
 from ucf_vit.data.values.running_moments import Moments, moments
 
 log = logging.getLogger(__name__)
@@ -116,7 +116,7 @@ def _of_item(dataset: Dataset, item: Item, channels: list[int]) -> list[Moments]
     for channel in channels:
         image = read_sample(dataset.source, item, None, [channel]).image[0]
         with reading_item(item):
-            values = dataset.normalization.meant(image)
-            limits(values, f"variable {dataset.source.variables[channel]}")
+            values = dataset.normalization.valid_values(image)
+            value_range(values, f"variable {dataset.source.variables[channel]}")
             parts.append(moments(values))
     return parts

@@ -383,9 +383,9 @@ def test_a_zarr_chunk_of_more_than_the_limit(tmp_path, scratch, files):
 
 def test_chunks_of_prepared_data_have_the_size_of_a_chunk(tmp_path, scratch):
     numcodecs = pytest.importorskip("numcodecs")
-    from ucf_vit.data.formats.prepared.stored import Reader, Stored
+    from ucf_vit.data.formats.prepared.sharded_array import ShardedArray, ShardReader
 
-    reader, stored = Reader(None), Stored((), (), (1, 4, 4), (1, 4, 4), 1, 4, np.dtype("i2"))
+    reader, stored = ShardReader(None), ShardedArray((), (), (1, 4, 4), (1, 4, 4), 1, 4, np.dtype("i2"))
     pack = numcodecs.Zstd().encode
     assert reader._array(bytes(pack(np.arange(16, dtype="i2"))), stored).sum() == 120
     for values in (np.arange(15, dtype="i2"), np.arange(17, dtype="i2"), np.zeros(100 * MIB, "u1")):

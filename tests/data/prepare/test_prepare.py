@@ -17,7 +17,7 @@ from PIL import Image
 from ucf_vit.core.errors import DataError, UserError
 from ucf_vit.data.formats.prepared import manifest
 from ucf_vit.data.formats.prepared.manifest import UNFINISHED as JOURNAL
-from ucf_vit.data.formats.prepared.stored import Reader, Stored
+from ucf_vit.data.formats.prepared.sharded_array import ShardedArray, ShardReader
 from ucf_vit.data.prepare.conversion import Origin, StorageOptions
 from ucf_vit.data.prepare.convert import prepare
 from ucf_vit.data.prepare.grid import chunk_sides, rows_and_depth
@@ -217,7 +217,10 @@ def test_a_tile_touches_its_chunks_alone(tmp_path):
         return Files().parts(path, size, parts)
 
     (pack,) = found.packs
-    array, reader = Stored.of(pack, "image", str(tmp_path / "out/packs" / pack.name)), Reader(counted)
+    array, reader = (
+        ShardedArray.of(pack, "image", str(tmp_path / "out/packs" / pack.name)),
+        ShardReader(counted),
+    )
     reader.read(array, (0, 0, 16, 32, 0), (1, 1, 32, 48, 32))
     assert len(touched) == 1 + 2 and touched[0] == 16 * 64 + 4
     assert sum(touched) < 2.1 * 16**3 * 8

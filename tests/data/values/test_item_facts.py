@@ -8,7 +8,7 @@ from nifti_files import save_nifti
 from PIL import Image
 
 from ucf_vit.data.build_dataset import build_dataset
-from ucf_vit.data.item_facts import FactsBook
+from ucf_vit.data.item_facts import ItemFactsCache
 from ucf_vit.data.loader.stream import Stream
 from ucf_vit.data.prepare.conversion import Origin, StorageOptions
 from ucf_vit.data.prepare.convert import prepare
@@ -40,7 +40,7 @@ def test_whole_volumes_are_read_once_for_all_tiles_and_processes(ct, scratch, wo
 def test_without_scratch_files_they_are_kept_in_memory(ct, tmp_path):
     scratch = Scratch(tmp_path / "s", limit=0)
     data = build_dataset("ct", "basic_ct", ct, tile_size=(4, 4, 4), scratch=scratch)
-    book = FactsBook(data)
+    book = ItemFactsCache(data)
     assert book.of(1, (0,)) is book.of(1, (0,))
     assert not list((tmp_path / "s").glob("*.npz"))
 
@@ -53,7 +53,7 @@ def test_a_volume_that_changed_is_measured_anew(tmp_path, scratch):
         data = build_dataset(
             "ct", "basic_ct", tmp_path / "ct", tile_size=(4, 4, 4), labels=False, scratch=scratch
         )
-        assert FactsBook(data).of(0, (0,)).affine.divisor.tolist() == [top]
+        assert ItemFactsCache(data).of(0, (0,)).affine.divisor.tolist() == [top]
 
 
 def test_normalisations_of_one_volume_do_not_mix(ct, scratch):
@@ -62,7 +62,7 @@ def test_normalisations_of_one_volume_do_not_mix(ct, scratch):
         data = build_dataset(
             "ct", "basic_ct", ct, tile_size=(4, 4, 4), normalization={"kind": kind}, scratch=scratch
         )
-        divisors.append(FactsBook(data).of(0, (0,)).affine.divisor.item())
+        divisors.append(ItemFactsCache(data).of(0, (0,)).affine.divisor.item())
     assert len(set(divisors)) == 3
 
 
@@ -77,7 +77,7 @@ def affine_of(scratch, source, root, variables, **options):
         options=options,
         scratch=scratch,
     )
-    found = FactsBook(data).of(0, data.channels[:1]).affine
+    found = ItemFactsCache(data).of(0, data.channels[:1]).affine
     return found.shift.item(), found.divisor.item()
 
 
@@ -125,7 +125,7 @@ def test_the_class_of_an_image_is_that_of_today(tmp_path, scratch):
         options = {"tile_size": (4, 4), "normalization": {"kind": "minmax"}, "scratch": scratch}
         data = build_dataset("d", "imagenet", tmp_path / "d", **options)
         number = next(n for n, item in enumerate(data.items) if item.stratum == "dog")
-        found.append(FactsBook(data).of(number, (0,)).label.values.tolist())
+        found.append(ItemFactsCache(data).of(number, (0,)).label.values.tolist())
     assert found == [[0], [1]]
 
 

@@ -10,10 +10,10 @@ from nifti_files import save_nifti
 
 from ucf_vit.core.errors import DataError
 from ucf_vit.data.build_dataset import build_dataset
-from ucf_vit.data.item_facts import Facts, load, save
+from ucf_vit.data.item_facts import ItemFacts, load, save
 from ucf_vit.data.loader.tile_reader import TileReader
 from ucf_vit.data.values.label_map import IGNORED, LabelMap
-from ucf_vit.data.values.labels import NOTHING, TOLERANCE, Stored, stored
+from ucf_vit.data.values.labels import NO_VALUES, TOLERANCE, LabelValues, label_values
 from ucf_vit.data.values.normalization import Affine
 
 
@@ -24,14 +24,14 @@ def converted(label: np.ndarray, mapping: dict[int | str, int], ignore: int | No
 
 
 def check(label: list[float] | np.ndarray, mapping: dict[int | str, int], ignore: int | None = None) -> None:
-    LabelMap.of(mapping, ignore).check(stored(np.asarray(label)), 3)
+    LabelMap.of(mapping, ignore).check(label_values(np.asarray(label)), 3)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.int32, np.float32, np.float64])
 def test_as_stored(dtype):
     label = np.array([0, 1, 2, 5], dtype)
     assert converted(label, {}) == [0, 1, 2, 5]
-    assert stored(label).values.tolist() == [0, 1, 2, 5]
+    assert label_values(label).values.tolist() == [0, 1, 2, 5]
 
 
 def test_mapping_swaps_at_once_and_leaves_the_rest():
@@ -41,7 +41,7 @@ def test_mapping_swaps_at_once_and_leaves_the_rest():
 
 def test_values_after_the_mapping_have_to_be_classes():
     check([0, 1, 117], {117: 2})
-    LabelMap.of({}).check(stored(np.array([0, 1, 117])), None)
+    LabelMap.of({}).check(label_values(np.array([0, 1, 117])), None)
     told = r"label value\(s\) 117 outside \[0, 3\).*'>0': 1.*data\.ignore_label"
     with pytest.raises(DataError, match=told):
         check([0, 1, 117], {})
@@ -53,7 +53,7 @@ def test_values_after_the_mapping_have_to_be_classes():
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 def test_values_near_whole_numbers_are_these(dtype):
     label = np.array([0.9999999, -1e-7, 2.0004, 1.9996, 0], dtype)
-    found = stored(label)
+    found = label_values(label)
     assert found.values.tolist() == [0, 1, 2] and found.low > found.high and not found.nan
     assert converted(label, {}) == converted(label, {">2": 0}) == [1, 0, 2, 2, 0]
 
@@ -116,15 +116,15 @@ def test_single_values_and_ranges_say_the_same(values):
 def test_values_of_a_large_label_in_any_order():
     label = np.zeros((130, 120, 110), np.uint8, order="F")
     label[-1, -1, -1] = 9
-    assert stored(label).values.tolist() == [0, 9]
+    assert label_values(label).values.tolist() == [0, 9]
     real = label.astype(np.float32)
     real[0, 0, 0], real[1, 1, 1] = 0.25, np.nan
-    assert stored(real)[1:] == (0.25, 0.25, True) and stored(real).values.tolist() == [0, 9]
+    assert label_values(real)[1:] == (0.25, 0.25, True) and label_values(real).values.tolist() == [0, 9]
 
 
 def test_facts_are_kept_whole(tmp_path):
-    for label in (NOTHING, Stored(np.array([0, 4]), 0.5, 7.5, True)):
-        facts = Facts(Affine(np.zeros(2), np.ones(2)), label)
+    for label in (NO_VALUES, LabelValues(np.array([0, 4]), 0.5, 7.5, True)):
+        facts = ItemFacts(Affine(np.zeros(2), np.ones(2)), label)
         save(facts, tmp_path / "facts.npz")
         again = load(tmp_path / "facts.npz")
         assert again.label[1:] == label[1:] and again.label.values.tolist() == label.values.tolist()

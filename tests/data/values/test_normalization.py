@@ -14,7 +14,7 @@ def normalized(image: np.ndarray, kind: str, **options) -> np.ndarray:
     normalization = Normalization(kind, **options)
     channels = range(len(image))
     out = np.full(image.shape, np.nan, np.float32)
-    if not normalization.looks_at_items:
+    if not normalization.needs_whole_item:
         normalization.check(image, channels)
     normalization.apply(image, normalization.fit(image, channels), out)
     return out

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from ucf_vit.data.formats.netcdf import AS_STORED, XarrayFile, need
 from ucf_vit.data.storage import MissingError, Patience
 from ucf_vit.data.storage.by_fsspec import filesystem, root_of
-from ucf_vit.data.storage.failures import persist
-from ucf_vit.data.storage.open_store import surroundings
+from ucf_vit.data.storage.failures import retry
+from ucf_vit.data.storage.open_store import environment_of
 
 OPEN = 64
 """Number of stores that a process keeps open: reading their headers takes several requests."""
@@ -26,23 +26,23 @@ class RemoteZarr:
     def __init__(self, url: str, patience: Patience, limit: int) -> None:
         self._url = url
         self._patience = patience
-        self._file = persist(url, patience, lambda: _dataset(url, patience, limit))
+        self._file = retry(url, patience, lambda: _dataset(url, patience, limit))
         self.shapes = self._file.shapes
 
     def read(self, name: str, where: tuple[Any, ...]) -> NDArray[Any]:
         """Returns an array; the chunks that it touches are fetched."""
-        return persist(self._url, self._patience, lambda: self._file.read(name, where))
+        return retry(self._url, self._patience, lambda: self._file.read(name, where))
 
 
 @contextmanager
 def open_remote_zarr(url: str, patience: Patience, limit: int) -> Iterator[RemoteZarr]:
     """Yields the store at `url`. Raises DataError, or UserError where a package is missing."""
     need("zarr", url)
-    yield _kept(url, patience, limit, os.getpid(), surroundings(url))
+    yield _kept(url, patience, limit, os.getpid(), environment_of(url))
 
 
 @lru_cache(maxsize=OPEN)
-def _kept(url: str, patience: Patience, limit: int, process: int, surroundings: object) -> RemoteZarr:
+def _kept(url: str, patience: Patience, limit: int, process: int, environment: object) -> RemoteZarr:
     return RemoteZarr(url, patience, limit)
 
 

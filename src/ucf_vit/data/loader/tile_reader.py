@@ -14,7 +14,7 @@ from ucf_vit.core.errors import DataError
 from ucf_vit.data.arrays import DTYPES, NUMPY_DTYPES, ArraySpec, Kind
 from ucf_vit.data.batch import Sample
 from ucf_vit.data.dataset import Dataset
-from ucf_vit.data.item_facts import Facts, FactsBook, check_label, find
+from ucf_vit.data.item_facts import ItemFacts, ItemFactsCache, check_label, measure_facts
 from ucf_vit.data.loader.augment import Augmentation
 from ucf_vit.data.loader.shared_memory import BatchLayout, BatchPart
 from ucf_vit.data.read_item import read_sample, reading_item
@@ -39,7 +39,7 @@ class TileReader:
         self.specs = dict(dataset.source.arrays)
         if augmentation is not None and augmentation.exchange:
             _check_exchange(dataset, self.specs)
-        self._facts = FactsBook(dataset)
+        self._facts = ItemFactsCache(dataset)
         self._broken: dict[int, str] = {}
 
     @property
@@ -106,13 +106,13 @@ class TileReader:
                 _write(name, spec, sample.extra[name], extra[name])
         return replace(sample, image=image, label=label, extra=extra)
 
-    def _sample(self, number: int, region: tuple[slice, ...]) -> tuple[Sample, Facts]:
+    def _sample(self, number: int, region: tuple[slice, ...]) -> tuple[Sample, ItemFacts]:
         """Returns a region and the facts about its item; an item that is a single tile is read once."""
         tiling, item = self.dataset.tilings[number], self.dataset.items[number]
         shape = tuple(part.stop - part.start for part in region)
         if len(tiling) == 1 and shape == tiling.shape:
             sample = read_sample(self.dataset.source, item, None, self.channels)
-            facts = find(sample, item, self.channels, self.dataset.normalization)
+            facts = measure_facts(sample, item, self.channels, self.dataset.normalization)
         else:
             facts = self._facts.of(number, self.channels)
             sample = read_sample(self.dataset.source, item, region, self.channels)
@@ -123,10 +123,10 @@ class TileReader:
 
     def _check(self, sample: Sample) -> None:
         """Raises DataError for values that can't be used and were not checked with the whole item."""
-        if not self.dataset.normalization.looks_at_items:
+        if not self.dataset.normalization.needs_whole_item:
             self.dataset.normalization.check(sample.image, self.channels)
 
-    def _fill(self, sample: Sample, facts: Facts, key: int, out: Arrays) -> None:
+    def _fill(self, sample: Sample, facts: ItemFacts, key: int, out: Arrays) -> None:
         turn = self.augmentation.turn(key, self.dataset.tile_size) if self.augmentation else _as_is
         values = turn(self._flat(sample.image))
         self.dataset.normalization.apply(values, facts.affine, _corner(out["image"], values.shape))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ucf_vit.core.errors import DataError, UserError
 from ucf_vit.data.batch import Sample
-from ucf_vit.data.formats.prepared.hashes import settle
+from ucf_vit.data.formats.prepared.hashes import flush_and_hash
 from ucf_vit.data.formats.prepared.manifest import Pack
 from ucf_vit.data.read_item import read_sample, reading_item
 from ucf_vit.data.sources import Item, Source
@@ -122,7 +122,7 @@ def _write_pack(folder: Path, name: str, job: Job, numbers: Sequence[int], slabs
         chunk=job.chunk,
         depth=job.depth,
         items=tuple(numbers),
-        files=settle(place),
+        files=flush_and_hash(place),
     )
 
 

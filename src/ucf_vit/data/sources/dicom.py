@@ -16,7 +16,7 @@ from ucf_vit.data.limits import check_plain
 from ucf_vit.data.sources.listing import OTHER, Listing
 from ucf_vit.data.sources.source import SOURCES, Item, Source
 from ucf_vit.data.storage import Files
-from ucf_vit.data.storage.decoded import decoded
+from ucf_vit.data.storage.decoded import decode_once
 from ucf_vit.data.storage.scratch import Scratch
 from ucf_vit.data.values.normalization import Normalization
 
@@ -78,7 +78,7 @@ class Dicom(Source):
         slices = ordered(self._series[item.key])
         size = 4 * slices[0].shape[0] * slices[0].shape[1] * len(slices)
         key = [(str(Path(one.path).absolute()), one.stamp) for one in slices]
-        volume = decoded(lambda: decode(slices, self._limit), size, self._scratch, "dicom", key)
+        volume = decode_once(lambda: decode(slices, self._limit), size, self._scratch, "dicom", key)
         return Sample(volume[None][(slice(None), *(region or ()))], None, self.variables, item.image)
 
 

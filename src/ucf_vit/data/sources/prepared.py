@@ -14,7 +14,7 @@ from ucf_vit.core.registry import did_you_mean
 from ucf_vit.data.batch import Sample
 from ucf_vit.data.formats.prepared import manifest
 from ucf_vit.data.formats.prepared.manifest import PACKS, UNFINISHED, Manifest, Pack
-from ucf_vit.data.formats.prepared.stored import Reader, Stored
+from ucf_vit.data.formats.prepared.sharded_array import ShardedArray, ShardReader
 from ucf_vit.data.sources.source import SOURCES, Item, Source
 from ucf_vit.data.storage import Files, MissingError, join
 
@@ -51,8 +51,8 @@ class Prepared(Source):
         self.class_names = about.class_names
         self.normalization = about.normalization
         self.made_with = about.options
-        self._reader = Reader(files.parts)
-        self._packs: dict[str, tuple[Pack, Stored, Stored | None]] = {}
+        self._reader = ShardReader(files.parts)
+        self._packs: dict[str, tuple[Pack, ShardedArray, ShardedArray | None]] = {}
         self._items = self._listed()
 
     def items(self) -> Sequence[Item]:
@@ -91,7 +91,7 @@ class Prepared(Source):
         return Sample(values, kind, names, item.image)
 
     def _channels(
-        self, array: Stored, row: int, channels: Sequence[int], box: Sequence[tuple[int, int]]
+        self, array: ShardedArray, row: int, channels: Sequence[int], box: Sequence[tuple[int, int]]
     ) -> NDArray[Any]:
         """Returns channels of a box; consecutive ones are read together."""
         first, last = channels[0], channels[-1]
@@ -100,7 +100,11 @@ class Prepared(Source):
         return np.concatenate([self._box(array, row, ((c, c + 1),), box)[0] for c in channels])
 
     def _box(
-        self, array: Stored, row: int, ahead: tuple[tuple[int, int], ...], box: Sequence[tuple[int, int]]
+        self,
+        array: ShardedArray,
+        row: int,
+        ahead: tuple[tuple[int, int], ...],
+        box: Sequence[tuple[int, int]],
     ) -> NDArray[Any]:
         start, stop = zip((row, row + 1), *ahead, *box, strict=True)
         return self._reader.read(array, start, stop)
@@ -119,8 +123,8 @@ class Prepared(Source):
         found: list[Item | None] = [None] * len(about.keys)
         for pack in about.packs:
             folder = join(self.root, PACKS, pack.name)
-            image = Stored.of(pack, "image", folder)
-            label = None if pack.label_dtype is None else Stored.of(pack, "label", folder)
+            image = ShardedArray.of(pack, "image", folder)
+            label = None if pack.label_dtype is None else ShardedArray.of(pack, "label", folder)
             self._packs[image.paths[0]] = pack, image, label
             for row, number in enumerate(pack.items):
                 found[number] = Item(

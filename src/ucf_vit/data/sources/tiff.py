@@ -28,7 +28,7 @@ from ucf_vit.data.reading import reading
 from ucf_vit.data.sources.pairs import ArrayHeader, Pairs
 from ucf_vit.data.sources.source import SOURCES
 from ucf_vit.data.storage import Cache, Files
-from ucf_vit.data.storage.decoded import decoded
+from ucf_vit.data.storage.decoded import decode_once
 from ucf_vit.data.storage.scratch import Scratch
 
 _CUT_OFF = ("invalid page offset", "failed to reshape", "missing data")
@@ -83,7 +83,9 @@ class Tiff(Pairs):
                 about = local.stat()
                 key = ("tiff", str(local.absolute()), about.st_size, about.st_mtime_ns, inverted)
                 limit = self.files.limit
-                stored = decoded(lambda: decode(series, inverted, limit), series.nbytes, self._scratch, *key)
+                stored = decode_once(
+                    lambda: decode(series, inverted, limit), series.nbytes, self._scratch, *key
+                )
             return turn.of(stored.transpose(order), spatial)
 
 

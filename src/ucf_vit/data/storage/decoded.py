@@ -15,7 +15,9 @@ from ucf_vit.data.storage.scratch import Scratch
 ATTEMPTS = 3
 
 
-def decoded(decode: Callable[[], NDArray[Any]], size: int, scratch: Scratch, *key: object) -> NDArray[Any]:
+def decode_once(
+    decode: Callable[[], NDArray[Any]], size: int, scratch: Scratch, *key: object
+) -> NDArray[Any]:
     """Returns the array that `decode()` returns, of about `size` bytes; `key` identifies the files' contents.
 
     It is a memory map of a scratch file, or the array itself where there is no room for one.

@@ -61,7 +61,7 @@ class ChangedError(Exception):
     """A file is no longer the version that was listed."""
 
 
-def persist(url: str, patience: Patience, call: Callable[[], Found]) -> Found:
+def retry(url: str, patience: Patience, call: Callable[[], Found]) -> Found:
     """Returns `call()`, retried where that may help. Raises DataError that names `url`."""
     failed = 0
     while True:

@@ -14,7 +14,7 @@ from ucf_vit.core.errors import DataError
 from ucf_vit.core.urls import bare, is_remote, join
 from ucf_vit.data.limits import check_plain, check_size, memory
 from ucf_vit.data.storage.cache import Cache
-from ucf_vit.data.storage.failures import ChangedError, MissingError, Patience, ShortReadError, persist
+from ucf_vit.data.storage.failures import ChangedError, MissingError, Patience, ShortReadError, retry
 from ucf_vit.data.storage.local_files import local_entries, read_parts, read_start
 from ucf_vit.data.storage.open_store import store_of
 from ucf_vit.data.storage.store import UNKNOWN, Entry, Store
@@ -232,4 +232,4 @@ class Files:
         return found
 
     def _ask(self, url: str, call: Callable[[Store], Found]) -> Found:
-        return persist(url, self.patience, lambda: call(store_of(url, self.patience)))
+        return retry(url, self.patience, lambda: call(store_of(url, self.patience)))

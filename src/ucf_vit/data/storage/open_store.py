@@ -33,14 +33,14 @@ def store_of(url: str, patience: Patience) -> Store:
     """Returns the store that reads `url` in this process. Raises UserError where a package is missing."""
     kind = scheme(checked(url))
     host = url.partition("://")[2].partition("/")[0]
-    key = (os.getpid(), kind, host, patience, surroundings(url))
+    key = (os.getpid(), kind, host, patience, environment_of(url))
     with _making:
         if key not in _stores:
             _stores[key] = _make(url, kind, host, patience)
         return _stores[key]
 
 
-def surroundings(url: str) -> object:
+def environment_of(url: str) -> object:
     """Returns the environment variables that decide how `url` is read."""
     return tuple(map(os.environ.get, _AWS)) if scheme(url) in ("s3", "s3a") else ()
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ucf_vit.core.errors import DataError
 from ucf_vit.core.intervals import NAN, Interval
-from ucf_vit.data.values.labels import MAX_SPAN, TOLERANCE, Stored
+from ucf_vit.data.values.labels import MAX_SPAN, TOLERANCE, LabelValues
 from ucf_vit.data.values.memory_order import compact
 
 IGNORED = -1
@@ -48,7 +48,7 @@ class LabelMap:
             ignore=ignore,
         )
 
-    def check(self, found: Stored, num_classes: int | None) -> None:
+    def check(self, found: LabelValues, num_classes: int | None) -> None:
         """Raises DataError where a stored value maps to no class in [0, num_classes) and is not ignored."""
         if num_classes is None:
             return
@@ -73,7 +73,7 @@ class LabelMap:
                 "loss and metrics (data.ignore_label)"
             )
 
-    def _refuse(self, found: Stored) -> None:
+    def _refuse(self, found: LabelValues) -> None:
         fractions = [value for value in (found.low, found.high) if not float(value).is_integer()]
         if fractions:
             what = f"holds {fractions[0]:.9g}, which is no whole number within {TOLERANCE}"

@@ -13,7 +13,7 @@ TOLERANCE = 1e-3
 """Values this close to an integer are taken for it: resampling and scales in headers round."""
 
 
-class Stored(NamedTuple):
+class LabelValues(NamedTuple):
     """Values of a label: the sorted distinct integers `values`, and the range `low` to `high` of all others.
 
     Others are not integers or, where values span more than `MAX_SPAN`, far from 0; if there are none, `low` >
@@ -26,16 +26,16 @@ class Stored(NamedTuple):
     nan: bool = False
 
 
-NOTHING = Stored(np.zeros(0, np.int64))
+NO_VALUES = LabelValues(np.zeros(0, np.int64))
 """Values of an item without a label."""
 
 
-def stored(label: NDArray[Any]) -> Stored:
+def label_values(label: NDArray[Any]) -> LabelValues:
     """Returns the values that `label` (any type, any shape) contains, reading it once."""
     label = np.atleast_1d(label)
     low, high = (float(extreme.reduce(label, axis=None)) for extreme in (np.fmin, np.fmax))
     if np.isnan(low):
-        return Stored(NOTHING.values, nan=True)
+        return LabelValues(NO_VALUES.values, nan=True)
     near = bool(np.isfinite([low, high]).all()) and high - low < MAX_SPAN
     first, last = (round(low), round(high)) if near else (-MAX_SPAN // 2, MAX_SPAN // 2)
     seen = np.zeros(last - first + 1, bool)
@@ -51,4 +51,4 @@ def stored(label: NDArray[Any]) -> Stored:
             if rest.size:
                 others = min(others[0], float(rest.min())), max(others[1], float(rest.max()))
         seen[whole.astype(np.int64).ravel(order="K") - first] = True
-    return Stored(np.flatnonzero(seen) + first, *others, nan)
+    return LabelValues(np.flatnonzero(seen) + first, *others, nan)

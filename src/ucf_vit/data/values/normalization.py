@@ -70,7 +70,7 @@ class Normalization:
         return self.kind in ("minmax", "window", "percentiles")
 
     @property
-    def looks_at_items(self) -> bool:
+    def needs_whole_item(self) -> bool:
         """Whether the normalization depends on the values of the whole item; else a tile can be read on its
         own.
         """
@@ -79,14 +79,14 @@ class Normalization:
     def fit(self, image: NDArray[Any], channels: Sequence[int]) -> Affine:
         """Returns shift and divisor for a whole item; `image` `[C, *S]` contains its `channels`.
 
-        Raises DataError where `looks_at_items` and a value is infinite, or NaN and not `missing`.
+        Raises DataError where `needs_whole_item` and a value is infinite, or NaN and not `missing`.
         """
         pairs = []
         for number, channel in zip(channels, image, strict=True):
             values, low, high = channel, 0.0, 0.0
-            if self.looks_at_items:
-                values = self.meant(channel)
-                low, high = limits(values, f"channel {number}")
+            if self.needs_whole_item:
+                values = self.valid_values(channel)
+                low, high = value_range(values, f"channel {number}")
             pairs.append(self._pair(values, number, low, high))
             if not pairs[-1][1] >= _SMALLEST:
                 raise DataError(
@@ -119,9 +119,9 @@ class Normalization:
         """Raises DataError for a tile with values that `fit` would refuse in an item."""
         if image.dtype.kind == "f":
             for number, channel in zip(channels, image, strict=True):
-                limits(self.meant(channel), f"channel {number}")
+                value_range(self.valid_values(channel), f"channel {number}")
 
-    def meant(self, values: NDArray[Any]) -> NDArray[Any]:
+    def valid_values(self, values: NDArray[Any]) -> NDArray[Any]:
         """Returns the values without missing ones and with NaN replaced by `nan`; `values` itself where
         possible.
         """
@@ -147,7 +147,7 @@ class Normalization:
                 np.copyto(target, 0, where=np.isnan(target))
 
 
-def limits(values: NDArray[Any], name: str) -> tuple[float, float]:
+def value_range(values: NDArray[Any], name: str) -> tuple[float, float]:
     """Returns the smallest and the largest value; 0 and 0 of an empty array.
 
     Raises DataError, which mentions `name`, where float32 can't represent all values.

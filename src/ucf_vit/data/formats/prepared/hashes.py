@@ -14,7 +14,7 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
-def settle(folder: Path) -> dict[str, tuple[int, str]]:
+def flush_and_hash(folder: Path) -> dict[str, tuple[int, str]]:
     """Flushes all files below `folder` to disk; returns size and hash of each file by its path within."""
     found = {}
     for path in sorted(folder.rglob("*")):

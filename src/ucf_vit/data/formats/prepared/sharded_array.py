@@ -40,7 +40,7 @@ class Ranges(Protocol):
 
 
 @dataclass(frozen=True)
-class Stored:
+class ShardedArray:
     """One array of a pack: `paths` and `sizes` of its shards, which follow each other along `axis`."""
 
     paths: tuple[str, ...]
@@ -52,7 +52,7 @@ class Stored:
     dtype: np.dtype[Any]
 
     @classmethod
-    def of(cls, pack: Pack, part: str, folder: str) -> Stored:
+    def of(cls, pack: Pack, part: str, folder: str) -> ShardedArray:
         """Returns the array `part` ("image", "label") of a pack in `folder`."""
         image, shards = part == "image", pack.shards(part)
         ahead = (pack.channels,) if image else ()
@@ -73,7 +73,7 @@ class Stored:
         return tuple(-(-size // side) for size, side in zip(sizes, self.chunk, strict=True))
 
 
-class Reader:
+class ShardReader:
     """Reads boxes through `ranges`; keeps the indices of recently used shards."""
 
     def __init__(self, ranges: Ranges) -> None:
@@ -85,7 +85,7 @@ class Reader:
         self._decode = Zstd().decode
         self._indices: OrderedDict[str, NDArray[np.uint64]] = OrderedDict()
 
-    def read(self, array: Stored, start: Sequence[int], stop: Sequence[int]) -> NDArray[Any]:
+    def read(self, array: ShardedArray, start: Sequence[int], stop: Sequence[int]) -> NDArray[Any]:
         """Returns the box from `start` to `stop`. Raises DataError with the shard's file."""
         cells = [
             range(first // side, -(-last // side))
@@ -105,7 +105,9 @@ class Reader:
             box[into] = chunk[within]
         return box
 
-    def _chunks(self, array: Stored, shard: int, places: Sequence[tuple[int, ...]]) -> list[NDArray[Any]]:
+    def _chunks(
+        self, array: ShardedArray, shard: int, places: Sequence[tuple[int, ...]]
+    ) -> list[NDArray[Any]]:
         path, size, grid = array.paths[shard], array.sizes[shard], array.grid
         with reading(path, "damaged or gone"):
             index = self._index(path, size, prod(grid))
@@ -119,7 +121,7 @@ class Reader:
             parts = [(first, first + count) for first, count in rows.tolist()]
             return [self._array(part, array) for part in self._ranges(path, size, parts)]
 
-    def _array(self, part: bytes, array: Stored) -> NDArray[Any]:
+    def _array(self, part: bytes, array: ShardedArray) -> NDArray[Any]:
         size, expected = zstd_size(part), prod(array.chunk) * array.dtype.itemsize
         if size != expected:
             raise ValueError(f"a chunk unpacks to {size:,} bytes, expected {expected:,}")
