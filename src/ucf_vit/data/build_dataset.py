@@ -178,10 +178,10 @@ def _shapes(
 ) -> tuple[list[tuple[Item, tuple[int, ...]]], tuple[Skipped, ...]]:
     """Returns the items with the shapes in their headers, and the unreadable ones that were skipped."""
     one = partial(_shape, source, max_bytes)
-    found = map_in_threads(one, items) if read_shapes is None else read_shapes(items, one)
+    shapes = map_in_threads(one, items) if read_shapes is None else read_shapes(items, one)
     good: list[tuple[Item, tuple[int, ...]]] = []
     skipped: list[Skipped] = []
-    for item, shape in zip(items, found, strict=True):
+    for item, shape in zip(items, shapes, strict=True):
         if not isinstance(shape, Exception):
             good.append((item, shape))
         elif on_error == "fail":

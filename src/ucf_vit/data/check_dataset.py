@@ -19,10 +19,10 @@ ORDER_BYTES = 16
 
 def check_classes(name: str, source: Source, num_classes: int | None) -> None:
     """Raises DataError where the source names more classes of whole items than `num_classes`."""
-    found = source.class_names
-    if num_classes is not None and len(found) > num_classes:
-        shown = ", ".join(found[:5]) + (", ..." if len(found) > 5 else "")
-        raise DataError(f"{name}: {len(found)} classes found ({shown}), num_classes is {num_classes}")
+    names = source.class_names
+    if num_classes is not None and len(names) > num_classes:
+        shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+        raise DataError(f"{name}: {len(names)} classes found ({shown}), num_classes is {num_classes}")
 
 
 def check_channels(dataset: Dataset, channels: Sequence[int], available: int | None) -> None:

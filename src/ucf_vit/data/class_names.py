@@ -18,11 +18,11 @@ def class_order(datasets: Iterable[Dataset], known: Sequence[str] = ()) -> tuple
 
     Empty where items have no classes, or no source names them.
     """
-    found = {one_form(name): name for name in known}
+    names = {one_form(name): name for name in known}
     for dataset in filter(has_classes, datasets):
         for name in dataset.class_names:
-            found.setdefault(one_form(name), name)
-    return tuple(found.values())
+            names.setdefault(one_form(name), name)
+    return tuple(names.values())
 
 
 def numbered(dataset: Dataset, names: Sequence[str]) -> Dataset:

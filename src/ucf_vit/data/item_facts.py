@@ -44,14 +44,14 @@ class ItemFactsCache:
 
     def of(self, item: int, channels: tuple[int, ...]) -> ItemFacts:
         """Returns the facts about item number `item`. Raises DataError where its values can't be used."""
-        found = self._known.get((item, channels))
-        if found is None:
-            found = self._known[item, channels] = self._look_up(item, channels)
-        return found
+        facts = self._known.get((item, channels))
+        if facts is None:
+            facts = self._known[item, channels] = self._look_up(item, channels)
+        return facts
 
     def _look_up(self, number: int, channels: tuple[int, ...]) -> ItemFacts:
         item, dataset = self.dataset.items[number], self.dataset
-        found: list[ItemFacts] = []
+        measured: list[ItemFacts] = []
 
         if item.label is None and not dataset.normalization.needs_whole_item:
             nothing = np.zeros((len(channels), 0))
@@ -62,18 +62,18 @@ class ItemFactsCache:
             return measure_facts(sample, item, channels, dataset.normalization)
 
         def make(path: Path) -> None:
-            found.append(measure())
-            save(found[0], path)
+            measured.append(measure())
+            save(measured[0], path)
 
         states = [self._state(name) for name in dataset.source.parts(item)]
         if any(UNKNOWN in state for state in states):
             return measure()
         key = (*self._about, item.key, item.step, item.class_index, item.label is None, states, channels)
         path = dataset.scratch.file(make, 4096, ".npz", *key)
-        if path is not None and not found:
+        if path is not None and not measured:
             with suppress(FileNotFoundError):  # another process may have needed the room
                 return load(path)
-        return found[0] if found else measure()
+        return measured[0] if measured else measure()
 
     def _state(self, name: str) -> tuple[str, int, int]:
         """Returns a key of the current contents of a file or directory; a directory of chunks is scanned

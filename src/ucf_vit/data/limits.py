@@ -48,8 +48,8 @@ def check_plain(path: str | Path) -> None:
 @cache
 def memory() -> int:
     """Returns the memory of this machine in bytes, or the limit of the process's control group."""
-    found = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
     for file in _CGROUPS:
         with suppress(OSError, ValueError):
-            found.append(int(Path(file).read_text()))
-    return min(found)
+            limits.append(int(Path(file).read_text()))
+    return min(limits)

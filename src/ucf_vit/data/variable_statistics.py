@@ -96,8 +96,8 @@ def measure(
     Continuing from any of them gives bit for bit the result of an uninterrupted pass. Raises DataError with
     the file that can't be read; with "skip" it is left out.
     """
-    found = dict(start.variables)
-    channels = [dataset.source.variables.index(name) for name in found]
+    total = dict(start.variables)
+    channels = [dataset.source.variables.index(name) for name in total]
     for number in range(start.done, len(dataset.items)):
         item = dataset.items[number]
         try:
@@ -107,8 +107,8 @@ def measure(
                 raise
             log.warning("skipped an unreadable file: %s", error)
             parts = [Moments() for _ in channels]
-        found = {name: found[name] | part for name, part in zip(found, parts, strict=True)}
-        yield replace(start, done=number + 1, variables=found)
+        total = {name: total[name] | part for name, part in zip(total, parts, strict=True)}
+        yield replace(start, done=number + 1, variables=total)
 
 
 def _of_item(dataset: Dataset, item: Item, channels: list[int]) -> list[Moments]:

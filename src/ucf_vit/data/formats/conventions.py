@@ -38,9 +38,9 @@ def values(stored: NDArray[Any], attributes: Mapping[str, Any], unwritten: bool 
     missing |= _outside(stored, unpacked, attributes)
     if not missing.any():
         return unpacked
-    found = unpacked.astype(np.result_type(unpacked.dtype, np.float32))
-    found[missing] = np.nan
-    return found
+    decoded = unpacked.astype(np.result_type(unpacked.dtype, np.float32))
+    decoded[missing] = np.nan
+    return decoded
 
 
 def _signed(stored: NDArray[Any], unsigned: str) -> NDArray[Any]:
@@ -54,12 +54,12 @@ def _missing(stored: NDArray[Any], attributes: Mapping[str, Any], unwritten: boo
     default = _UNWRITTEN.get(stored.dtype.str[1:])
     if unwritten and not marks and default is not None:
         marks = [stored.dtype.type(default)]
-    found = np.zeros(stored.shape, bool)
+    missing = np.zeros(stored.shape, bool)
     for mark in (one for some in marks for one in np.ravel(some)):
         if stored.dtype.kind in "iu" and isinstance(mark, np.integer):
             mark = np.asarray(mark).astype(stored.dtype)  # the other sign of the same bits, with _Unsigned
-        found |= stored == mark
-    return found
+        missing |= stored == mark
+    return missing
 
 
 def _unpacked(stored: NDArray[Any], attributes: Mapping[str, Any]) -> NDArray[Any]:
@@ -85,9 +85,9 @@ def _outside(
     ends = [float(end) for end in (low, high) if end is not None]
     of_packed = stored.dtype.kind in "iu" and all(map(float.is_integer, ends))
     compared = stored if of_packed else unpacked
-    found = np.zeros(stored.shape, bool)
+    outside = np.zeros(stored.shape, bool)
     if low is not None:
-        found |= compared < low
+        outside |= compared < low
     if high is not None:
-        found |= compared > high
-    return found
+        outside |= compared > high
+    return outside

@@ -72,8 +72,8 @@ def open_dataset(path: str, limit: int) -> Iterator[XarrayFile]:
     if engine == "zarr":
         from ucf_vit.data.formats.zarr_store import local_store
 
-        found = xarray.open_dataset(local_store(path, limit), engine=engine, consolidated=False, **AS_STORED)
-        with found as dataset:
+        opened = xarray.open_dataset(local_store(path, limit), engine=engine, consolidated=False, **AS_STORED)
+        with opened as dataset:
             yield XarrayFile(dataset, limit, by_name=True)
         return
     with _one_at_a_time, xarray.open_dataset(path, engine=engine, **AS_STORED) as dataset:

@@ -47,11 +47,11 @@ class NpzFile:
             if info.filename.endswith(".npy")
         }
         self._stacked = self._names()
-        found = {name: header.shape for name, header in self._headers.items() if header.dtype.kind in "biuf"}
+        shapes = {name: header.shape for name, header in self._headers.items() if header.dtype.kind in "biuf"}
         if self._stacked:
-            steps, _, *space = found.pop(STACK)
-            found |= dict.fromkeys(self._stacked, (steps, *space))
-        self.shapes = found
+            steps, _, *space = shapes.pop(STACK)
+            shapes |= dict.fromkeys(self._stacked, (steps, *space))
+        self.shapes = shapes
 
     def read(self, name: str, where: tuple[Any, ...]) -> NDArray[Any]:
         """Returns a view of the memory map, or an array."""

@@ -112,8 +112,8 @@ def _check_single(image: Image.Image) -> None:
 
 
 def _orientation(image: Image.Image) -> int:
-    found = image.getexif().get(_ORIENTATION, 1)
-    return found if found in _TURNS else 1
+    value = image.getexif().get(_ORIENTATION, 1)
+    return value if value in _TURNS else 1
 
 
 def _turned(picture: Image.Image, orientation: int) -> Image.Image:
@@ -133,9 +133,9 @@ def _in_chunks(stream: IO[bytes]) -> int:
     while len(head := stream.read(8)) == 8:
         length, kind = int.from_bytes(head[:4], "big"), head[4:]
         if kind == b"eXIf":
-            found = Image.Exif()
-            found.load(stream.read(length))
-            turn = found.get(_ORIENTATION, 1)
+            exif = Image.Exif()
+            exif.load(stream.read(length))
+            turn = exif.get(_ORIENTATION, 1)
             return turn if turn in _TURNS else 1
         stream.seek(length + 4, 1)
     return 1

@@ -55,9 +55,9 @@ def _dataset(url: str, patience: Patience, limit: int) -> XarrayFile:
     files = filesystem(url, patience, asynchronous=True)
     store = CheckedStore(FsspecStore(files, read_only=True, path=root_of(url)), limit)
     try:
-        found = xarray.open_dataset(store, engine="zarr", consolidated=True, **AS_STORED)
+        dataset = xarray.open_dataset(store, engine="zarr", consolidated=True, **AS_STORED)
     except (ValueError, KeyError):  # its headers are not gathered in one place
-        found = xarray.open_dataset(store, engine="zarr", consolidated=False, **AS_STORED)
-    if not found.variables:
+        dataset = xarray.open_dataset(store, engine="zarr", consolidated=False, **AS_STORED)
+    if not dataset.variables:
         raise MissingError(f"{url}: no variable found; a web server must list its directories")
-    return XarrayFile(found, limit, by_name=True)
+    return XarrayFile(dataset, limit, by_name=True)

@@ -64,10 +64,10 @@ def decode(series: Any, inverted: bool, limit: int) -> NDArray[Any]:
     if page.compression in _IMAGES:
         for one in series.pages:
             _check_segments(one, series.parent.filehandle, limit)
-    found: NDArray[Any] = series.asarray()
+    pixels: NDArray[Any] = series.asarray()
     if not inverted:
-        return found
-    return ~found if found.dtype.kind == "b" else found.dtype.type(2**page.bitspersample - 1) - found
+        return pixels
+    return ~pixels if pixels.dtype.kind == "b" else pixels.dtype.type(2**page.bitspersample - 1) - pixels
 
 
 def _check_segments(page: Any, handle: Any, limit: int) -> None:

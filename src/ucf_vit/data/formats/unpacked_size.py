@@ -50,13 +50,13 @@ def check_unpacked(name: str, packed: bytes, limit: int) -> None:
 
 
 def _count(name: str, packed: bytes, stream: Callable[[], Any], limit: int) -> None:
-    found = 0
+    size = 0
     while packed:
         unpacker = stream()
         while not unpacker.eof:
             piece = unpacker.decompress(packed, _BLOCK)
-            found += len(piece)
-            check_size(name, found, limit)
+            size += len(piece)
+            check_size(name, size, limit)
             packed = getattr(unpacker, "unconsumed_tail", b"")
             if not (piece or packed):
                 return

@@ -33,13 +33,13 @@ class CheckedStore(WrapperStore):
         self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None
     ) -> Buffer | None:
         """Returns the content of `key`. Raises ValueError."""
-        found = await super().get(key, prototype, byte_range)
-        if found is None:
+        content = await super().get(key, prototype, byte_range)
+        if content is None:
             if self._root is not None and (self._root / key).is_dir():
                 raise ValueError(f"{key} is a directory, expected a chunk or a header")
         else:
-            check_unpacked(key, found.to_bytes(), self._limit)
-        return found
+            check_unpacked(key, content.to_bytes(), self._limit)
+        return content
 
 
 def local_store(path: str, limit: int) -> CheckedStore:

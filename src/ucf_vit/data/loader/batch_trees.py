@@ -16,11 +16,13 @@ def parts(patcher: AdaptivePatcher, channels: int) -> dict[str, BatchPart]:
     See `Leaves`.
     """
     shape = (channels if patcher.separate_channels else 1, patcher.length)
-    found = {
+    tensors = {
         "tree.start": BatchPart((*shape, patcher.forest.dims), torch.int64, torch.int32),
         "tree.level": BatchPart(shape, torch.int64, torch.uint8),
     }
-    return found if patcher.all_valid else {**found, "tree.valid": BatchPart(shape, torch.bool, torch.bool)}
+    return (
+        tensors if patcher.all_valid else {**tensors, "tree.valid": BatchPart(shape, torch.bool, torch.bool)}
+    )
 
 
 def grow(patcher: AdaptivePatcher, tensors: Tensors, rows: int, keys: Tensor | None) -> None:

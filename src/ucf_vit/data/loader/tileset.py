@@ -64,12 +64,12 @@ class TileSet:
     @property
     def layouts(self) -> list[BatchLayout]:
         """Layout of the batches of each group."""
-        found = [reader.layout for reader in self.readers]
+        layouts = [reader.layout for reader in self.readers]
         if self.patcher is None:
-            return found
+            return layouts
         return [
             BatchLayout({**layout.parts, **batch_trees.parts(self.patcher, len(reader.channels))})
-            for layout, reader in zip(found, self.readers, strict=True)
+            for layout, reader in zip(layouts, self.readers, strict=True)
         ]
 
     def fill(
@@ -92,10 +92,10 @@ class TileSet:
                 row = len(files)
                 before(int(request.tiles[turn]))
                 out = {name: array[row, ...] for name, array in arrays.items()}
-                found = self._fill_row(request, turn, out, skipped)
-                if found is not None:
-                    files.append(found[0])
-                    keys.append(found[1])
+                filled = self._fill_row(request, turn, out, skipped)
+                if filled is not None:
+                    files.append(filled[0])
+                    keys.append(filled[1])
             if self.patcher is not None and files:
                 batch_trees.grow(
                     self.patcher, tensors, len(keys), torch.tensor(keys) if self.draw_trees else None

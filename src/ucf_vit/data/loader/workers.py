@@ -106,8 +106,8 @@ class Workers:
 
     def _place(self, text: str) -> str:
         """Returns which tiles were being read by the processes whose ids are in torch's message."""
-        found = self._slots.read_by([int(number) for number in re.findall(r"\d+", text)])
-        places = [f"tile {tile} of {self._tiles.readers[group].file(tile)}" for group, tile in found]
+        reading = self._slots.read_by([int(number) for number in re.findall(r"\d+", text)])
+        places = [f"tile {tile} of {self._tiles.readers[group].file(tile)}" for group, tile in reading]
         return f" at {', '.join(places)}" if places else ""
 
     def _copy(self, filled: Filled, pinned: bool) -> Tensors:

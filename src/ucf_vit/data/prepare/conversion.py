@@ -131,13 +131,13 @@ def _shapes(
         except DataError as error:
             return error
 
-    found = map_in_threads(shape, everything)
+    results = map_in_threads(shape, everything)
     skipped = [
-        (i.image, str(one)) for i, one in zip(everything, found, strict=True) if isinstance(one, DataError)
+        (i.image, str(one)) for i, one in zip(everything, results, strict=True) if isinstance(one, DataError)
     ]
     if skipped and (settings.on_error == "fail" or len(skipped) > settings.max_errors):
         raise DataError(skipped[0][1])
-    good = [(i, one) for i, one in zip(everything, found, strict=True) if not isinstance(one, DataError)]
+    good = [(i, one) for i, one in zip(everything, results, strict=True) if not isinstance(one, DataError)]
     return [item for item, _ in good], [one for _, one in good], skipped
 
 

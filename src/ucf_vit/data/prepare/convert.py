@@ -63,24 +63,24 @@ def _prepare(
 ) -> Manifest:
     file = destination / manifest.FILE
     if file.exists():
-        found = manifest.parse(file.read_bytes(), str(file))
-        if found.plan != plan.digest:
+        written = manifest.parse(file.read_bytes(), str(file))
+        if written.plan != plan.digest:
             raise UserError(
                 f"{destination} has other data, or this data with other options or from files that have "
                 "changed; remove it, or name another directory"
             )
         on_items(len(plan.items), len(plan.items))
-        return found
+        return written
     _open_folder(destination)
     with locked_journal(destination):
         journal = Journal(destination, plan.digest)
         _run(plan.jobs, origin, destination / manifest.PACKS, settings, journal, plan, on_items)
-        found = _manifest(origin, source, plan, [journal.done[job.name] for job in plan.jobs])
-        if not found.keys:
-            raise DataError(f"{origin.given['root']}: no item can be read ({found.skipped[0][1]})")
-        write_atomic(file, found.dump())
+        written = _manifest(origin, source, plan, [journal.done[job.name] for job in plan.jobs])
+        if not written.keys:
+            raise DataError(f"{origin.given['root']}: no item can be read ({written.skipped[0][1]})")
+        write_atomic(file, written.dump())
         journal.path.unlink()
-    return found
+    return written
 
 
 def _open_folder(destination: Path) -> None:

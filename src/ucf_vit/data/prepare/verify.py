@@ -20,28 +20,28 @@ def verify(
     """Reads all files below `root` and compares their hashes. Raises DataError that names differences and
     items.
     """
-    found = load(str(root))
+    written = load(str(root))
 
     def check(pack: Pack) -> list[str]:
-        return list(filter(None, (_problem(root, found, pack, name) for name in pack.files)))
+        return list(filter(None, (_problem(root, written, pack, name) for name in pack.files)))
 
     wrong: list[str] = []
     done = 0
     with ThreadPoolExecutor(workers) as pool:
-        for pack, problems in zip(found.packs, pool.map(check, found.packs), strict=True):
+        for pack, problems in zip(written.packs, pool.map(check, written.packs), strict=True):
             wrong += problems
             done += len(pack.items)
-            on_items(done, len(found.keys))
+            on_items(done, len(written.keys))
     if wrong:
         more = [f"and {len(wrong) - SHOWN} more"] if len(wrong) > SHOWN else []
         shown = "\n  ".join([*wrong[:SHOWN], *more])
         raise DataError(
             f"{root}: {len(wrong)} file(s) differ from those written; copy or prepare them again\n  {shown}"
         )
-    return found
+    return written
 
 
-def _problem(root: Path, found: Manifest, pack: Pack, name: str) -> str | None:
+def _problem(root: Path, written: Manifest, pack: Pack, name: str) -> str | None:
     """Returns the problem of a file, if any."""
     size, digest = pack.files[name]
     path = root / PACKS / pack.name / name
@@ -53,7 +53,7 @@ def _problem(root: Path, found: Manifest, pack: Pack, name: str) -> str | None:
         )
     except OSError as error:
         cause = error.strerror or str(error)
-    keys = [found.keys[number] for number in pack.items]
+    keys = [written.keys[number] for number in pack.items]
     items = ", ".join(keys[:3]) + (f" and {len(keys) - 3} more" if len(keys) > 3 else "")
     return f"{path}: {cause} (items: {items})"
 
@@ -62,7 +62,7 @@ def data_sets(root: Path) -> list[Path]:
     """Returns `root`, or the data sets directly below it. Raises DataError where there is none."""
     if (root / manifest.FILE).is_file() or not root.is_dir():
         return [root]
-    found = sorted(path.parent for path in root.glob(f"*/{manifest.FILE}"))
-    if not found:
+    folders = sorted(path.parent for path in root.glob(f"*/{manifest.FILE}"))
+    if not folders:
         raise DataError(f"{root}: no prepared data set found; expected {manifest.FILE} in it, or below it")
-    return found
+    return folders

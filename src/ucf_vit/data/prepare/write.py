@@ -164,8 +164,8 @@ def _check(sample: Sample, item: Item, shape: tuple[int, ...], channels: int) ->
             f"read an image {sample.image.shape}; by the header expected {(channels, *shape[1:])}"
         )
     if item.label is not None and (sample.label is None or sample.label.shape != shape[1:]):
-        found = None if sample.label is None else sample.label.shape
-        raise ValueError(f"read a label {found}; by the header expected {shape[1:]}")
+        shape_read = None if sample.label is None else sample.label.shape
+        raise ValueError(f"read a label {shape_read}; by the header expected {shape[1:]}")
     for array in (sample.image, sample.label):
         if array is not None and array.dtype.itemsize > 8:
             raise ValueError(f"holds {array.dtype}, which can't be stored")

@@ -88,17 +88,17 @@ def _headers(listing: Listing, limit: int) -> Mapping[str, Slice | DataError]:
     """
     everything = listing.walk("", lambda name: True, deep=True)
     look = partial(_look, limit=limit)
-    found: dict[str, Slice | DataError] = {}
+    headers: dict[str, Slice | DataError] = {}
     for (name, _), one in zip(
         everything, map_in_threads(look, [path for _, path in everything]), strict=True
     ):
         if isinstance(one, str):
             listing.passed_over.add(one, name)
         else:
-            found[name] = one
-    if not found:
+            headers[name] = one
+    if not headers:
         raise DataError(f"{listing.root}: no DICOM image found in it or below{listing.more}")
-    return found
+    return headers
 
 
 def _look(path: str, limit: int) -> Slice | DataError | str:
@@ -132,12 +132,12 @@ def _grouped(headers: Mapping[str, Slice | DataError]) -> Mapping[str, Sequence[
         series = one.series if isinstance(one, Slice) else ""
         folder = name.rpartition("/")[0] or "."
         folders.setdefault(folder, {}).setdefault(series, []).append(one)
-    found: dict[str, list[Slice | DataError]] = {}
+    grouped: dict[str, list[Slice | DataError]] = {}
     for folder, by_series in folders.items():
         broken = by_series.pop("", [])
         for series, parts in (by_series or {"": []}).items():
-            found[folder if len(by_series) < 2 else f"{folder}/{series}"] = [*broken, *parts]
-    return found
+            grouped[folder if len(by_series) < 2 else f"{folder}/{series}"] = [*broken, *parts]
+    return grouped
 
 
 def _first(parts: Sequence[Slice | DataError]) -> str:

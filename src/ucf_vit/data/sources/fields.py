@@ -126,11 +126,11 @@ class Fields(Source):
         listing = Listing(root, self._files)
         self.passed_over = listing.passed_over
         ends = lambda name: bool(suffix_of(name, SUFFIXES))  # noqa: E731
-        found = [path for _, path in listing.walk("", ends, stores=STORES)]
-        if not found:
+        paths = [path for _, path in listing.walk("", ends, stores=STORES)]
+        if not paths:
             expected = ", ".join(SUFFIXES)
             raise DataError(f"{root}: no file of fields found; expected {expected}{listing.more}")
-        return tuple(found)
+        return tuple(paths)
 
     def _first_shapes(self) -> Mapping[str, tuple[int, ...]]:
         """Returns the shapes in the first file that can be read."""
@@ -152,15 +152,15 @@ class Fields(Source):
             return None
 
     def _grid(self, path: str) -> Grid:
-        found = self._shapes_in(path)
+        known = self._shapes_in(path)
         for name in self.variables:
-            if name not in found:
-                hint = did_you_mean(name, list(found))
-                raise DataError(f"{path}: no variable {name!r}{hint}; it has {', '.join(found)}")
-            if len(found[name]) - self.spatial_dims not in (0, 1):
+            if name not in known:
+                hint = did_you_mean(name, list(known))
+                raise DataError(f"{path}: no variable {name!r}{hint}; it has {', '.join(known)}")
+            if len(known[name]) - self.spatial_dims not in (0, 1):
                 expected = "[T, H, W] or [H, W]" if self.spatial_dims == 2 else "[T, H, W, D] or [H, W, D]"
-                raise DataError(f"{path}: variable {name} has shape {found[name]}, expected {expected}")
-        shapes = {name: found[name] for name in self.variables}
+                raise DataError(f"{path}: variable {name} has shape {known[name]}, expected {expected}")
+        shapes = {name: known[name] for name in self.variables}
         spaces = {name: shape[len(shape) - self.spatial_dims :] for name, shape in shapes.items()}
         times = {n: shape[:1] for n, shape in shapes.items() if len(shape) > self.spatial_dims}
         _same(path, "grid", spaces)

@@ -83,7 +83,7 @@ class Listing:
         """Returns the files whose names `belongs` accepts, sorted; folders that end in one of `stores` count
         as files.
         """
-        found: list[Member] = []
+        members: list[Member] = []
         top = join(self.root, *filter(None, [folder]))
         seen: set[object] = {_identity(top)}
         level = [Member("", top)]
@@ -98,17 +98,17 @@ class Listing:
                     elif entry.folder and not suffix_of(entry.name, stores):
                         inner.append(Member(f"{one.name}/", one.path))
                     elif belongs(entry.name):
-                        found.append(one)
+                        members.append(one)
                     else:
                         self._pass(OTHER, folder, one)
             level = self._new(inner, folder, seen) if deep else []
             for one in inner if not deep else ():
                 self._pass(FOLDERS, folder, one)
-        found.sort()
-        for one, other in pairwise(found):
+        members.sort()
+        for one, other in pairwise(members):
             if one.name == other.name:
                 raise DataError(f"{one.path} and {other.path}: one name in two forms of Unicode; rename one")
-        return found
+        return members
 
     @property
     def more(self) -> str:
@@ -168,10 +168,10 @@ def _identity(path: str) -> tuple[int, int] | None:
     if is_remote(path):
         return None
     try:
-        found = Path(path).stat()
+        stat = Path(path).stat()
     except OSError:
         return None
-    return found.st_dev, found.st_ino
+    return stat.st_dev, stat.st_ino
 
 
 def _is_link(path: str) -> bool:

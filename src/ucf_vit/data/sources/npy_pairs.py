@@ -25,8 +25,8 @@ class NpyPairs(Pairs):
     def header(self, path: str, label: bool = False) -> ArrayHeader:
         """Returns the header from the first bytes of the file."""
         with reading(path, "no readable .npy header"):
-            found = npy.read_header(io.BytesIO(self.files.head(path, LONGEST_HEADER)))
-        return ArrayHeader(found.shape, found.dtype)
+            header = npy.read_header(io.BytesIO(self.files.head(path, LONGEST_HEADER)))
+        return ArrayHeader(header.shape, header.dtype)
 
     def open(self, path: str, label: bool = False) -> NDArray[Any]:
         """Returns a memory map."""

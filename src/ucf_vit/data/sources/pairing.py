@@ -26,16 +26,16 @@ def paired(
     `id_of` maps a name without suffix to its id. The folder `labels` may be missing; a label without an image
     is passed over. Raises DataError where there is no image, or two files have one id.
     """
-    found = _by_id(listing, images, suffixes, id_of)
-    if not found:
+    image_paths = _by_id(listing, images, suffixes, id_of)
+    if not image_paths:
         folder = join(listing.root, *filter(None, [images]))
         raise DataError(f"{folder}: no {' or '.join(suffixes)} file found{listing.more}")
-    known: Mapping[str, str] = {}
+    label_paths: Mapping[str, str] = {}
     with suppress(MissingError):
-        known = _by_id(listing, labels, suffixes, id_of)
-    for key in sorted(known.keys() - found.keys()):
-        listing.passed_over.add(ORPHANS, known[key].rpartition("/")[2])
-    return [Item(key, found[key], known.get(key)) for key in sorted(found)]
+        label_paths = _by_id(listing, labels, suffixes, id_of)
+    for key in sorted(label_paths.keys() - image_paths.keys()):
+        listing.passed_over.add(ORPHANS, label_paths[key].rpartition("/")[2])
+    return [Item(key, image_paths[key], label_paths.get(key)) for key in sorted(image_paths)]
 
 
 def _by_id(

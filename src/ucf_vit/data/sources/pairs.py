@@ -43,8 +43,8 @@ def id_of(name: str) -> str:
     The words are image, img, label, mask and seg (also in plural), before or after the rest: `img_0012`,
     `image0012`, `label_0012`, `0012_mask` and `0012` all have the id `0012`.
     """
-    found = _BEFORE.fullmatch(name) or _AFTER.fullmatch(name)
-    return found[1] if found else name
+    match = _BEFORE.fullmatch(name) or _AFTER.fullmatch(name)
+    return match[1] if match else name
 
 
 class Pairs(Source):
@@ -88,20 +88,22 @@ class Pairs(Source):
 
     def shape(self, item: Item) -> tuple[int, ...]:
         """Returns `(C, *S)` from the headers of image and label."""
-        (found, _, spatial), dims = self._checked(item.image), self.spatial_dims
-        if len(found) not in (dims, dims + 1) or spatial not in (None, dims):
+        (stored, _, spatial), dims = self._checked(item.image), self.spatial_dims
+        if len(stored) not in (dims, dims + 1) or spatial not in (None, dims):
             expected = "[H, W] or [H, W, C]" if dims == 2 else "[X, Y, Z] or [X, Y, Z, C]"
-            raise DataError(f"{item.image}: has the shape {found}, expected {expected} as in the other files")
-        channels = found[dims] if len(found) > dims else 1
+            raise DataError(
+                f"{item.image}: has the shape {stored}, expected {expected} as in the other files"
+            )
+        channels = stored[dims] if len(stored) > dims else 1
         if channels < len(self.variables):
             names = ", ".join(self.variables)
             raise DataError(
                 f"{item.image}: has {channels} channel(s), expected {len(self.variables)}: {names}"
             )
         label = None if item.label is None else self._checked(item.label, label=True).shape
-        if label not in (None, found[:dims]):
-            raise DataError(f"{item.label}: shape {label} is not that of the image, {found[:dims]}")
-        return (channels, *found[:dims])
+        if label not in (None, stored[:dims]):
+            raise DataError(f"{item.label}: shape {label} is not that of the image, {stored[:dims]}")
+        return (channels, *stored[:dims])
 
     def read(
         self, item: Item, region: tuple[slice, ...] | None = None, channels: Sequence[int] | None = None
@@ -118,12 +120,12 @@ class Pairs(Source):
 
     def _checked(self, path: str, label: bool = False) -> ArrayHeader:
         """Returns the header of a non-empty array of real numbers. Raises DataError for any other array."""
-        found = self.header(path, label)
-        if found.dtype.kind not in "biuf":
-            raise DataError(f"{path}: holds {found.dtype}, expected real numbers")
-        if not found.shape or min(found.shape) < 1:
-            raise DataError(f"{path}: has the shape {found.shape}, expected an image or a volume")
-        return found
+        header = self.header(path, label)
+        if header.dtype.kind not in "biuf":
+            raise DataError(f"{path}: holds {header.dtype}, expected real numbers")
+        if not header.shape or min(header.shape) < 1:
+            raise DataError(f"{path}: has the shape {header.shape}, expected an image or a volume")
+        return header
 
     def _pair(self) -> list[Item]:
         listing = Listing(self.root, self.files)

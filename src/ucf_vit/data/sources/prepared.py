@@ -120,14 +120,14 @@ class Prepared(Source):
 
     def _listed(self) -> list[Item]:
         about = self.manifest
-        found: list[Item | None] = [None] * len(about.keys)
+        items: list[Item | None] = [None] * len(about.keys)
         for pack in about.packs:
             folder = join(self.root, PACKS, pack.name)
             image = ShardedArray.of(pack, "image", folder)
             label = None if pack.label_dtype is None else ShardedArray.of(pack, "label", folder)
             self._packs[image.paths[0]] = pack, image, label
             for row, number in enumerate(pack.items):
-                found[number] = Item(
+                items[number] = Item(
                     about.keys[number],
                     image.paths[0],
                     None if label is None else label.paths[0],
@@ -135,11 +135,11 @@ class Prepared(Source):
                     about.classes[number] if about.classes else None,
                     row,
                 )
-        if None in found:
+        if None in items:
             raise DataError(
-                f"{self.root}/{manifest.FILE}: item {about.keys[found.index(None)]} is in no pack"
+                f"{self.root}/{manifest.FILE}: item {about.keys[items.index(None)]} is in no pack"
             )
-        return [item for item in found if item is not None]
+        return [item for item in items if item is not None]
 
 
 def load(root: str, files: Files | None = None) -> Manifest:

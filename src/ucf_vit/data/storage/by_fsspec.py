@@ -78,19 +78,19 @@ class FsspecStore:
         """Returns the entries directly below a directory."""
         key = key_of(root).rstrip("/")
         try:
-            found = self.files.ls(key, detail=True)
+            listed = self.files.ls(key, detail=True)
         except FileNotFoundError:
             return []
-        entries = [_entry(info, info["name"].strip("/").removeprefix(f"{key}/")) for info in found]
+        entries = [_entry(info, info["name"].strip("/").removeprefix(f"{key}/")) for info in listed]
         above = key.strip("/")
         return [entry for entry in entries if entry.name and entry.name != above]
 
     def stat(self, url: str) -> Entry:
         """Returns size and version of a file."""
-        found = _entry(self.files.info(key_of(url)), url)
-        if found.folder:
+        entry = _entry(self.files.info(key_of(url)), url)
+        if entry.folder:
             raise FileNotFoundError(url)
-        return found
+        return entry
 
     def read(self, url: str, entry: Entry, start: int, stop: int) -> bytes:
         """Returns bytes `start` to `stop`."""

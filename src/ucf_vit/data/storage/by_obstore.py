@@ -27,22 +27,22 @@ class ObstoreStore:
     """Objects of one bucket. `plain` handles names that obstore refuses (`a//b`, control characters)."""
 
     def __init__(self, bucket: str, plain: Store, patience: Patience) -> None:
-        found = aws()
+        settings = aws()
         access: dict[str, Any] = {"skip_signature": True}
-        if found.credentials is not None:
-            access = {"credential_provider": found.keys}
-        if found.endpoint is not None:
-            access |= {"endpoint": found.endpoint, "virtual_hosted_style_request": False}
+        if settings.credentials is not None:
+            access = {"credential_provider": settings.keys}
+        if settings.endpoint is not None:
+            access |= {"endpoint": settings.endpoint, "virtual_hosted_style_request": False}
         self._plain = plain
 
         def store(retries: int) -> S3Store:
             return S3Store(
                 bucket,
-                region=found.region,
+                region=settings.region,
                 client_options={
                     "timeout": timedelta(seconds=patience.read),
                     "connect_timeout": timedelta(seconds=patience.connect),
-                    "allow_http": (found.endpoint or "").startswith("http://"),
+                    "allow_http": (settings.endpoint or "").startswith("http://"),
                 },
                 retry_config={"max_retries": retries, "retry_timeout": timedelta(seconds=patience.read)},
                 **access,
@@ -55,12 +55,12 @@ class ObstoreStore:
         """Returns the entries directly below a prefix."""
         prefix = _key(root)
         try:
-            found = obstore.list_with_delimiter(self._pages, prefix or None)
+            listed = obstore.list_with_delimiter(self._pages, prefix or None)
         except (InvalidPathError, NotSupportedError):
             return self._plain.entries(root)
         skip = len(prefix) + 1 if prefix else 0
-        files = [_entry(meta, meta["path"][skip:]) for meta in found["objects"]]
-        folders = [Entry(path.rstrip("/")[skip:], True) for path in found["common_prefixes"]]
+        files = [_entry(meta, meta["path"][skip:]) for meta in listed["objects"]]
+        folders = [Entry(path.rstrip("/")[skip:], True) for path in listed["common_prefixes"]]
         return [entry for entry in folders + files if entry.name]
 
     def stat(self, url: str) -> Entry:
@@ -99,10 +99,10 @@ class ObstoreStore:
 
             def part(start: int) -> None:
                 stop = min(start + PART, entry.size)
-                found = self.read(url, entry, start, stop)
-                if len(found) != stop - start:
-                    raise ShortReadError(f"got {len(found)} bytes from {start} on, expected {stop - start}")
-                os.pwrite(file.fileno(), found, start)
+                content = self.read(url, entry, start, stop)
+                if len(content) != stop - start:
+                    raise ShortReadError(f"got {len(content)} bytes from {start} on, expected {stop - start}")
+                os.pwrite(file.fileno(), content, start)
 
             for _ in pool.map(part, range(0, entry.size, PART)):
                 pass

@@ -50,14 +50,14 @@ class Cache:
 
         Raises DataError where there is no room for it.
         """
-        found = self.scratch.file(download, entry.size, _suffix(url), *_key(url, entry), checked=True)
-        if found is None:
+        copy = self.scratch.file(download, entry.size, _suffix(url), *_key(url, entry), checked=True)
+        if copy is None:
             raise DataError(
                 f"{bare(url)}: no room for its {entry.size:,} bytes in {self.scratch.directory} "
                 f"(limit {self.scratch.limit:,}); set data.cache_dir to a directory on a larger disk, or a "
                 "larger data.cache_size"
             )
-        return found
+        return copy
 
     def holds(self, url: str, entry: Entry) -> bool:
         """Returns whether there is a copy of this version."""
@@ -70,5 +70,5 @@ def _key(url: str, entry: Entry) -> tuple[str, int, str]:
 
 def _suffix(url: str) -> str:
     """Returns the suffix such as `.nii.gz`, by which readers recognise the format."""
-    found = _SUFFIX.search(name_of(url))
-    return found.group() if found else ""
+    match = _SUFFIX.search(name_of(url))
+    return match.group() if match else ""

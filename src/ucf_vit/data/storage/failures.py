@@ -95,9 +95,9 @@ def _final(error: Exception) -> type[DataError] | None:
 
 def _status(error: BaseException) -> int | None:
     """Returns the HTTP status: an attribute of aiohttp's errors, part of the text of obstore's."""
-    found = getattr(error, "status", None)
-    said = re.search(r"status code: (\d{3})", str(error)) if found is None else None
-    return int(said.group(1)) if said else found
+    status = getattr(error, "status", None)
+    match = re.search(r"status code: (\d{3})", str(error)) if status is None else None
+    return int(match.group(1)) if match else status
 
 
 def _is_missing(error: BaseException) -> bool:

@@ -56,8 +56,8 @@ class Files:
         """Returns the entries directly below a directory, sorted by name. Raises DataError where there is
         none.
         """
-        found = self._entries(root) if is_remote(root) else local_entries(root)
-        return sorted(found, key=lambda entry: (entry.name, entry.folder))
+        entries = self._entries(root) if is_remote(root) else local_entries(root)
+        return sorted(entries, key=lambda entry: (entry.name, entry.folder))
 
     def names(self, root: str) -> list[str]:
         """Returns the names of the entries, sorted by code point."""
@@ -81,15 +81,15 @@ class Files:
 
     def stat(self, url: str) -> Entry:
         """Returns size and version of a remote file, from a listing or one request. Raises DataError."""
-        found = self._known.get(url)
-        if found is None:
-            found = self._ask(url, lambda store: store.stat(url))
-            if found.size == UNKNOWN:
+        entry = self._known.get(url)
+        if entry is None:
+            entry = self._ask(url, lambda store: store.stat(url))
+            if entry.size == UNKNOWN:
                 raise DataError(
                     f"{bare(url)}: the server does not report its size, so downloads can't be checked"
                 )
-            self._known[url] = found
-        return found
+            self._known[url] = entry
+        return entry
 
     def stamp(self, path: str) -> tuple[int, int]:
         """Returns the size, and a number that changes with the contents (locally: the time of change in ns).
@@ -99,11 +99,11 @@ class Files:
         if not is_remote(path):
             return file_stamp(path)
         try:
-            found = self.stat(path)
+            entry = self.stat(path)
         except MissingError:
             return UNKNOWN, UNKNOWN
-        digest = hashlib.blake2b(found.version.encode(), digest_size=8).digest()
-        return found.size, int.from_bytes(digest, "little") >> 1
+        digest = hashlib.blake2b(entry.version.encode(), digest_size=8).digest()
+        return entry.size, int.from_bytes(digest, "little") >> 1
 
     def state(self, path: str) -> tuple[int, int]:
         """Returns the same as `stamp`, also of a local directory, from the names and stamps of its files."""
@@ -127,9 +127,9 @@ class Files:
             check_plain(path)
             return Path(path)
         for _ in range(self.patience.attempts):
-            found = self.stat(path)
+            entry = self.stat(path)
             try:
-                return self.cache.file(path, found, partial(self._download, path, found))
+                return self.cache.file(path, entry, partial(self._download, path, entry))
             except ChangedError:
                 del self._known[path]
         raise DataError(f"{bare(path)}: changed while it was read")
@@ -182,10 +182,10 @@ class Files:
 
         def one(part: tuple[int, int]) -> bytes:
             def read(store: Store) -> bytes:
-                found = store.read(path, entry, *part)
-                if len(found) != part[1] - part[0]:
-                    raise ShortReadError(f"got {len(found)} of {part[1] - part[0]} bytes from {part[0]} on")
-                return found
+                content = store.read(path, entry, *part)
+                if len(content) != part[1] - part[0]:
+                    raise ShortReadError(f"got {len(content)} of {part[1] - part[0]} bytes from {part[0]} on")
+                return content
 
             return self._ask(path, read)
 
@@ -198,15 +198,15 @@ class Files:
         """Returns whether to read the local copy: it exists already, or the file is hardly longer than its
         beginning.
         """
-        found = self.stat(url)
-        return found.size <= 2 * count or self.cache.holds(url, found)
+        entry = self.stat(url)
+        return entry.size <= 2 * count or self.cache.holds(url, entry)
 
     def _start(self, url: str, count: int) -> bytes:
-        found = self.stat(url)
-        expected = min(count, found.size)
+        entry = self.stat(url)
+        expected = min(count, entry.size)
 
         def read(store: Store) -> bytes:
-            start = store.read(url, found, 0, expected) if expected else b""
+            start = store.read(url, entry, 0, expected) if expected else b""
             if len(start) != expected:
                 raise ShortReadError(f"got {len(start)} of the first {expected} bytes")
             return start
@@ -225,11 +225,13 @@ class Files:
         self._ask(url, copy)
 
     def _entries(self, root: str) -> list[Entry]:
-        found = self._ask(root, lambda store: store.entries(root))
-        if not found:
+        entries = self._ask(root, lambda store: store.entries(root))
+        if not entries:
             raise MissingError(f"{bare(root)}: no such directory")
-        self._known.update({join(root, e.name): e for e in found if e.size != UNKNOWN and not e.folder})
-        return found
+        self._known.update(
+            {join(root, entry.name): entry for entry in entries if entry.size != UNKNOWN and not entry.folder}
+        )
+        return entries
 
     def _ask(self, url: str, call: Callable[[Store], Found]) -> Found:
         return retry(url, self.patience, lambda: call(store_of(url, self.patience)))

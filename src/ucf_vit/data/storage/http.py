@@ -30,21 +30,21 @@ class HttpStore(FsspecStore):
 
     def read(self, url: str, entry: Entry, start: int, stop: int) -> bytes:
         """Returns bytes `start` to `stop`, also from a server that ignores ranges and sends everything."""
-        found = super().read(url, entry, start, stop)
-        return found[start:stop] if len(found) == entry.size else found
+        content = super().read(url, entry, start, stop)
+        return content[start:stop] if len(content) == entry.size else content
 
 
 def links_below(base: str, page: str) -> list[Entry]:
     """Returns the files and folders directly below `base` that an HTML page links to."""
-    found: dict[str, Entry] = {}
+    entries: dict[str, Entry] = {}
     for link in _Links(page).found:
         target = unquote(urljoin(base, link).partition("#")[0].partition("?")[0])
         if not target.startswith(unquote(base)):
             continue
         name = target[len(unquote(base)) :]
         if name.rstrip("/") and "/" not in name.rstrip("/"):
-            found[name.rstrip("/")] = Entry(name.rstrip("/"), name.endswith("/"))
-    return list(found.values())
+            entries[name.rstrip("/")] = Entry(name.rstrip("/"), name.endswith("/"))
+    return list(entries.values())
 
 
 class _Links(HTMLParser):

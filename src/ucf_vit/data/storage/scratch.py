@@ -123,12 +123,12 @@ class Scratch:
 
     def _remove(self, size: int) -> int:
         """Removes files until `size` more bytes fit, and returns the bytes that remain."""
-        found = [(path, path.stat()) for path in _entries(self.directory)]
-        used = sum(stat.st_size for _, stat in found)
+        files = [(path, path.stat()) for path in _entries(self.directory)]
+        used = sum(stat.st_size for _, stat in files)
         if used + size <= self.limit:
             return used
         excess = used + size - max(size, int(self.limit * _FULL))
-        for path, stat in sorted(found, key=lambda pair: pair[1].st_mtime_ns):
+        for path, stat in sorted(files, key=lambda pair: pair[1].st_mtime_ns):
             if excess <= 0:
                 break
             _remove(path)

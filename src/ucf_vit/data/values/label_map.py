@@ -48,23 +48,23 @@ class LabelMap:
             ignore=ignore,
         )
 
-    def check(self, found: LabelValues, num_classes: int | None) -> None:
+    def check(self, values: LabelValues, num_classes: int | None) -> None:
         """Raises DataError where a stored value maps to no class in [0, num_classes) and is not ignored."""
         if num_classes is None:
             return
-        if found.nan and self.nan is None:
+        if values.nan and self.nan is None:
             raise DataError(
                 "the label holds NaN: map NaN to a class, such as 0, with data.dict_label_mapping: "
                 "{NAME: {nan: 0}}; or map it to a number that is ignored: {NAME: {nan: 255}} "
                 "and data.ignore_label: 255"
             )
-        if found.low <= found.high and not any(
-            interval.has(found.low) and interval.has(found.high) for interval, _ in self.ranges
+        if values.low <= values.high and not any(
+            interval.has(values.low) and interval.has(values.high) for interval, _ in self.ranges
         ):
-            self._refuse(found)
-        numbers = self._mapped(found.values)
+            self._refuse(values)
+        numbers = self._mapped(values.values)
         fits = ((numbers >= 0) & (numbers < num_classes)) | (numbers == self.ignore)
-        stray = found.values[~fits].tolist()
+        stray = values.values[~fits].tolist()
         if stray:
             shown = ", ".join(map(str, stray[:10])) + (", ..." if len(stray) > 10 else "")
             raise DataError(
@@ -73,12 +73,12 @@ class LabelMap:
                 "loss and metrics (data.ignore_label)"
             )
 
-    def _refuse(self, found: LabelValues) -> None:
-        fractions = [value for value in (found.low, found.high) if not float(value).is_integer()]
+    def _refuse(self, values: LabelValues) -> None:
+        fractions = [value for value in (values.low, values.high) if not float(value).is_integer()]
         if fractions:
             what = f"holds {fractions[0]:.9g}, which is no whole number within {TOLERANCE}"
         else:
-            what = f"holds values up to {max(found.low, found.high, key=abs):.15g}, no class numbers"
+            what = f"holds values up to {max(values.low, values.high, key=abs):.15g}, no class numbers"
         raise DataError(
             f"the label {what}; resample labels without interpolation, or map ranges to classes, such as "
             "data.dict_label_mapping: {NAME: {'>0': 1}}"
@@ -86,21 +86,21 @@ class LabelMap:
 
     def numbers(self, values: NDArray[Any]) -> NDArray[np.int64]:
         """Returns class numbers, and `IGNORED`, of stored `values`, integer or not."""
-        found = self._mapped(values)
+        numbers = self._mapped(values)
         if self.ignore is not None:
-            found[found == self.ignore] = IGNORED
-        return found
+            numbers[numbers == self.ignore] = IGNORED
+        return numbers
 
     def _mapped(self, values: NDArray[Any]) -> NDArray[np.int64]:
         with np.errstate(invalid="ignore"):
-            found = values.astype(np.int64)
+            numbers = values.astype(np.int64)
         for interval, number in self.ranges:
-            found[interval.has(values)] = number
+            numbers[interval.has(values)] = number
         for value, number in self.single.items():
-            found[values == value] = number
+            numbers[values == value] = number
         if self.nan is not None and values.dtype.kind == "f":
-            found[np.isnan(values)] = self.nan
-        return found
+            numbers[np.isnan(values)] = self.nan
+        return numbers
 
     def convert(self, label: NDArray[Any], out: NDArray[np.int64]) -> None:
         """Writes the class numbers of `label` (any type, checked before) to `out`."""

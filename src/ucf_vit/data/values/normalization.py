@@ -111,8 +111,8 @@ class Normalization:
         if low == high:
             return low, np.inf
         if self.kind == "zscore":
-            found = moments(channel)
-            return found.mean, found.std
+            statistics = moments(channel)
+            return statistics.mean, statistics.std
         return low, high - low
 
     def check(self, image: NDArray[Any], channels: Sequence[int]) -> None:

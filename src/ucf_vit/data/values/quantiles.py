@@ -21,8 +21,13 @@ def percentiles(values: NDArray[Any], percents: Sequence[float]) -> list[float]:
     """
     places = [(values.size - 1) * percent / 100 for percent in percents]
     ranks = sorted({int(place) + more for place in places for more in (0, 1)})
-    found = dict(zip(ranks, _of_ranks(values, [min(rank, values.size - 1) for rank in ranks]), strict=True))
-    return [found[int(place)] + (found[int(place) + 1] - found[int(place)]) * (place % 1) for place in places]
+    value_at = dict(
+        zip(ranks, _of_ranks(values, [min(rank, values.size - 1) for rank in ranks]), strict=True)
+    )
+    return [
+        value_at[int(place)] + (value_at[int(place) + 1] - value_at[int(place)]) * (place % 1)
+        for place in places
+    ]
 
 
 def _of_ranks(values: NDArray[Any], ranks: Sequence[int]) -> list[float]:

@@ -36,12 +36,12 @@ class Moments(NamedTuple):
 
 def moments(values: NDArray[Any]) -> Moments:
     """Returns the moments in float64, computed slab by slab along the last axis without a full copy."""
-    found = Moments()
+    total = Moments()
     for slab in slabs_of(values):
         part = slab.astype(np.float64)
         mean = float(part.mean())
-        found |= Moments(part.size, mean, float(np.square(part - mean).sum()))
-    return found
+        total |= Moments(part.size, mean, float(np.square(part - mean).sum()))
+    return total
 
 
 def slabs_of(values: NDArray[Any]) -> list[NDArray[Any]]:

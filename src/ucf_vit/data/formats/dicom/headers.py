@@ -64,27 +64,27 @@ def read_file(path: str, limit: int, **options: Any) -> Any:
 
 
 def _read(path: str, limit: int) -> Slice | str:
-    found = read_file(path, limit, stop_before_pixels=True, specific_tags=[*TAGS, "SOPClassUID", "Modality"])
-    if kind := _no_image(found):
+    header = read_file(path, limit, stop_before_pixels=True, specific_tags=[*TAGS, "SOPClassUID", "Modality"])
+    if kind := _no_image(header):
         return kind
-    missing = [tag for tag in TAGS[:6] if found.get(tag) is None]
-    if missing or int(found.get("NumberOfFrames") or 1) != 1 or found.get("SamplesPerPixel", 1) != 1:
+    missing = [tag for tag in TAGS[:6] if header.get(tag) is None]
+    if missing or int(header.get("NumberOfFrames") or 1) != 1 or header.get("SamplesPerPixel", 1) != 1:
         expected = "expected a grey slice with its position in space"
         raise ValueError(f"has no {missing[0]}; {expected}" if missing else f"not one slice; {expected}")
-    across = np.asarray(found.ImageOrientationPatient, float).reshape(2, 3)
-    spacing = np.asarray(found.PixelSpacing, float)
+    across = np.asarray(header.ImageOrientationPatient, float).reshape(2, 3)
+    spacing = np.asarray(header.PixelSpacing, float)
     upright = np.allclose(across @ across.T, np.eye(2), atol=0.01)
     if not upright or spacing.shape != (2,) or not min(spacing) > 0:
         raise ValueError(f"no orientation and spacing of pixels: {across.ravel()}, {spacing}")
-    place = np.array([*across, np.cross(*across)]) @ np.asarray(found.ImagePositionPatient, float)
-    shape = int(found.Columns), int(found.Rows)
+    place = np.array([*across, np.cross(*across)]) @ np.asarray(header.ImagePositionPatient, float)
+    shape = int(header.Columns), int(header.Rows)
     if not np.isfinite([*place, *spacing]).all() or min(shape) < 1:
-        raise ValueError(f"{shape} pixels at {found.ImagePositionPatient} have no position in space")
+        raise ValueError(f"{shape} pixels at {header.ImagePositionPatient} have no position in space")
     stat = Path(path).stat()
     return Slice(
         path=path,
         stamp=(stat.st_size, stat.st_mtime_ns),
-        series=str(found.SeriesInstanceUID),
+        series=str(header.SeriesInstanceUID),
         shape=shape,
         spacing=(float(spacing[1]), float(spacing[0])),
         orientation=tuple(across.ravel().tolist()),
@@ -92,14 +92,14 @@ def _read(path: str, limit: int) -> Slice | str:
     )
 
 
-def _no_image(found: Any) -> str:
+def _no_image(header: Any) -> str:
     """Returns the kind of an object whose class is known and is not an image class; else an empty string."""
     from pydicom.uid import UID
 
-    uid = UID(str(found.get("SOPClassUID") or ""))
+    uid = UID(str(header.get("SOPClassUID") or ""))
     if uid.name == uid or _IMAGES in uid.name:
         return ""
-    return f"DICOM {found.get('Modality', '')}: {uid.name.removesuffix(' Storage')}"
+    return f"DICOM {header.get('Modality', '')}: {uid.name.removesuffix(' Storage')}"
 
 
 def _check_deflated(path: str, limit: int) -> None:
@@ -107,9 +107,9 @@ def _check_deflated(path: str, limit: int) -> None:
     from pydicom.filereader import read_file_meta_info
 
     start = _META + int(read_file_meta_info(path).FileMetaInformationGroupLength)
-    unpacker, found = zlib.decompressobj(wbits=-15), 0
+    unpacker, size = zlib.decompressobj(wbits=-15), 0
     with Path(path).open("rb") as file:
         file.seek(start)
         while not unpacker.eof and (packed := unpacker.unconsumed_tail or file.read(_START)):
-            found += len(unpacker.decompress(packed, 2**20))
-            check_size(path, found, limit)
+            size += len(unpacker.decompress(packed, 2**20))
+            check_size(path, size, limit)

@@ -31,45 +31,45 @@ def decode(slices: Sequence[Slice], limit: int) -> NDArray[Any]:
     return volume.T
 
 
-def _values(found: Any, limit: int) -> NDArray[Any]:
+def _values(dataset: Any, limit: int) -> NDArray[Any]:
     """Returns `[Y, X]`: stored * slope + intercept, in float32, or float64 where float32 is not exact.
 
     Slope and intercept are 1 and 0 where they are missing or empty (PS3.3 C.11.1). Pixels without a unit
     whose small values are white (MONOCHROME1, as some X-ray devices give) are inverted.
     """
-    kind = found.get("PhotometricInterpretation") or "MONOCHROME2"
+    kind = dataset.get("PhotometricInterpretation") or "MONOCHROME2"
     if kind not in ("MONOCHROME1", "MONOCHROME2"):
         raise ValueError(f"its pixels are {kind}; expected grey ones")
-    if found.get("ModalityLUTSequence"):
+    if dataset.get("ModalityLUTSequence"):
         raise ValueError("its pixels need a Modality LUT, which is not supported; rescale them first")
-    slope, intercept = (_number(found, name, usual) for name, usual in (("Slope", 1.0), ("Intercept", 0.0)))
+    slope, intercept = (_number(dataset, name, usual) for name, usual in (("Slope", 1.0), ("Intercept", 0.0)))
     if not (np.isfinite([slope, intercept]).all() and slope):
         raise ValueError(
             f"rescale slope {slope:g} and intercept {intercept:g} are no valid scale for its pixels"
         )
-    if "NumberOfFrames" in found and not found.NumberOfFrames:
-        del found.NumberOfFrames  # pydicom warns of an empty one
-    _check_frame(found, limit)
-    pixels: NDArray[Any] = found.pixel_array
+    if "NumberOfFrames" in dataset and not dataset.NumberOfFrames:
+        del dataset.NumberOfFrames  # pydicom warns of an empty one
+    _check_frame(dataset, limit)
+    pixels: NDArray[Any] = dataset.pixel_array
     values = pixels.astype(np.result_type(pixels.dtype, np.float32))
     if kind == "MONOCHROME1" and (slope, intercept) == (1.0, 0.0):
-        np.subtract(_ends(pixels.dtype, int(found.BitsStored)), values, out=values)
+        np.subtract(_ends(pixels.dtype, int(dataset.BitsStored)), values, out=values)
     values *= values.dtype.type(slope)
     values += values.dtype.type(intercept)
     return values
 
 
-def _check_frame(found: Any, limit: int) -> None:
+def _check_frame(dataset: Any, limit: int) -> None:
     """Raises DataError where compressed pixels exceed `limit` bytes by their own header."""
     from pydicom.encaps import generate_frames
 
-    if found.file_meta.TransferSyntaxUID.is_encapsulated:
-        for frame in generate_frames(found.PixelData, number_of_frames=1):
+    if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+        for frame in generate_frames(dataset.PixelData, number_of_frames=1):
             check_unpacked("its pixels", frame, limit)
 
 
-def _number(found: Any, name: str, usual: float) -> float:
-    value = found.get(f"Rescale{name}")
+def _number(dataset: Any, name: str, usual: float) -> float:
+    value = dataset.get(f"Rescale{name}")
     return usual if value in (None, "") else float(value)
 
 

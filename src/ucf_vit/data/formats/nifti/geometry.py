@@ -25,8 +25,8 @@ def difference(image: NiftiHeader, label: NiftiHeader) -> str:
     if not np.isfinite([image.affine, label.affine]).all():
         return "one of the headers has no position in space (its affine is not finite)"
     corners = np.array([*product(*((0, size - 1) for size in image.shape[:3]))], float)
-    apart = np.linalg.norm(_places(label, corners) - _places(image, corners), axis=1).max()
-    if apart <= TOLERANCE * _spacing(image).min():
+    distance = np.linalg.norm(_places(label, corners) - _places(image, corners), axis=1).max()
+    if distance <= TOLERANCE * _spacing(image).min():
         return ""
     pairs = {
         "orientation": [_orientation(one) for one in (label, image)],
@@ -34,7 +34,7 @@ def difference(image: NiftiHeader, label: NiftiHeader) -> str:
         "origin": [_text(one.affine[:3, 3]) for one in (label, image)],
     }
     different = [f"{name} {one}, not {other}" for name, (one, other) in pairs.items() if one != other]
-    return "; ".join(different or ["its axes are turned"]) + f": voxels up to {apart:.3g} mm apart"
+    return "; ".join(different or ["its axes are turned"]) + f": voxels up to {distance:.3g} mm apart"
 
 
 def _places(header: NiftiHeader, voxels: NDArray[np.float64]) -> NDArray[np.float64]:

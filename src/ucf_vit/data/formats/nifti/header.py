@@ -58,15 +58,13 @@ def read_header(path: str, files: Files | None = None) -> NiftiHeader:
         kind = nibabel.Nifti2Header if _starts_with(start, _HEADER) else nibabel.Nifti1Header
         if len(start) < kind.sizeof_hdr:
             raise EOFError(f"it ends after {len(start)} bytes")
-        found = kind(start[: kind.sizeof_hdr], check=True)
-        shape, offset = _volume(path, found.get_data_shape()), int(found.get_data_offset())
-        dtype = found.get_data_dtype()
+        raw = kind(start[: kind.sizeof_hdr], check=True)
+        shape, offset = _volume(path, raw.get_data_shape()), int(raw.get_data_offset())
+        dtype = raw.get_data_dtype()
         if dtype.kind not in "iuf":
             raise DataError(f"{path}: expected one real number per voxel, found the type {dtype}")
-        slope, intercept = _scale(found, dtype)
-        header = NiftiHeader(
-            shape, dtype, offset, slope, intercept, np.asarray(found.get_best_affine(), float)
-        )
+        slope, intercept = _scale(raw, dtype)
+        header = NiftiHeader(shape, dtype, offset, slope, intercept, np.asarray(raw.get_best_affine(), float))
         if not 0 < header.size < _LARGEST:
             raise ValueError(f"its {shape} values from byte {offset} on fit into no file")
     return header

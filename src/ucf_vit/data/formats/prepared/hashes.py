@@ -16,11 +16,11 @@ def digest(path: Path) -> str:
 
 def flush_and_hash(folder: Path) -> dict[str, tuple[int, str]]:
     """Flushes all files below `folder` to disk; returns size and hash of each file by its path within."""
-    found = {}
+    hashes = {}
     for path in sorted(folder.rglob("*")):
         if path.is_file():
-            found[path.relative_to(folder).as_posix()] = path.stat().st_size, digest(path)
+            hashes[path.relative_to(folder).as_posix()] = path.stat().st_size, digest(path)
         flush(path)
     flush(folder)
     flush(folder.parent)
-    return found
+    return hashes

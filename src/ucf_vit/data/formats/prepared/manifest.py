@@ -86,27 +86,27 @@ class Manifest:
 def parse(content: bytes, name: str) -> Manifest:
     """Returns the manifest that `dump` wrote to the file `name`. Raises DataError."""
     with reading(name, "not the manifest of a prepared data set"):
-        found = json.loads(content)
-        if found.pop("format") != FORMAT:
+        entries = json.loads(content)
+        if entries.pop("format") != FORMAT:
             raise ValueError("another kind of file")
-        version = found.pop("version")
+        version = entries.pop("version")
     if version != VERSION:
         raise DataError(
             f"{name}: has version {version} of the format, expected {VERSION}; prepare the data again"
         )
     with reading(name, "the manifest is damaged; prepare the data set again"):
-        packs = tuple(map(Pack.of, found.pop("packs")))
-        skipped = tuple((str(file), str(cause)) for file, cause in found.pop("skipped"))
-        normalization = Normalization(**_tuples(found.pop("normalization")))
-        made = Manifest(**_tuples(found), normalization=normalization, packs=packs, skipped=skipped)
+        packs = tuple(map(Pack.of, entries.pop("packs")))
+        skipped = tuple((str(file), str(cause)) for file, cause in entries.pop("skipped"))
+        normalization = Normalization(**_tuples(entries.pop("normalization")))
+        made = Manifest(**_tuples(entries), normalization=normalization, packs=packs, skipped=skipped)
         _check_classes(made)
     return made
 
 
-def _check_classes(found: Manifest) -> None:
-    numbers = [number for number in found.classes if number is not None]
-    if found.class_names and any(not 0 <= number < len(found.class_names) for number in numbers):
-        raise ValueError(f"an item has none of its {len(found.class_names)} classes")
+def _check_classes(manifest: Manifest) -> None:
+    numbers = [number for number in manifest.classes if number is not None]
+    if manifest.class_names and any(not 0 <= number < len(manifest.class_names) for number in numbers):
+        raise ValueError(f"an item has none of its {len(manifest.class_names)} classes")
 
 
 def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -92,15 +92,15 @@ class ShardReader:
             for first, last, side in zip(start, stop, array.chunk, strict=True)
         ]
         shards = array.depth // array.chunk[array.axis]
-        found: dict[tuple[int, ...], NDArray[Any]] = {}
+        chunks: dict[tuple[int, ...], NDArray[Any]] = {}
         for number in sorted({place // shards for place in cells[array.axis]}):
             here = [place for place in product(*cells) if place[array.axis] // shards == number]
-            found.update(zip(here, self._chunks(array, number, here), strict=True))
-        if len(found) == 1:
-            ((place, chunk),) = found.items()
+            chunks.update(zip(here, self._chunks(array, number, here), strict=True))
+        if len(chunks) == 1:
+            ((place, chunk),) = chunks.items()
             return chunk[_overlap(place, array.chunk, start, stop)[0]]
         box = np.empty([last - first for first, last in zip(start, stop, strict=True)], array.dtype)
-        for place, chunk in found.items():
+        for place, chunk in chunks.items():
             within, into = _overlap(place, array.chunk, start, stop)
             box[into] = chunk[within]
         return box
