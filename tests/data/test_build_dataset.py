@@ -81,7 +81,7 @@ def test_labels_are_required_or_not_read(ct, scratch):
     assert all(item.label is None for item in build(ct, scratch, labels=False).items)
 
 
-def test_items_without_a_label_are_left_out_and_named_where_that_is_said(ct, scratch, caplog):
+def test_items_without_a_label_are_left_out_and_named_under_skip(ct, scratch, caplog):
     label = next((ct / "labelsTr").glob("v4.*"))
     label.unlink()
     with pytest.raises(DataError, match=r"no label for 1 of 6 .*data\.on_error=skip leaves them out"):

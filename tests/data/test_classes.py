@@ -70,7 +70,7 @@ def test_only_classes_that_items_have_need_to_be_known() -> None:
     assert [item.class_index for item in numbered(without, ["dog", "cat"]).items] == [1, 0]
 
 
-def test_accents_are_the_same_however_they_are_stored() -> None:
+def test_composed_and_decomposed_accents_are_the_same() -> None:
     composed, apart = (unicodedata.normalize(form, "é") for form in ("NFC", "NFD"))
     sites = [dataset("one", ["a", composed]), dataset("two", [apart])]
     assert class_order(sites) == ("a", composed)
@@ -90,7 +90,7 @@ def test_an_item_of_no_class_of_its_source_is_an_error() -> None:
         numbered(broken, ["cat"])
 
 
-def test_what_is_read_has_the_number_of_the_name(tmp_path: Path) -> None:
+def test_class_numbers_follow_the_names(tmp_path: Path) -> None:
     for name in ("dog", "owl"):
         (tmp_path / name).mkdir()
         Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / name / "0.png")

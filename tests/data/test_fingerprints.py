@@ -102,7 +102,7 @@ def test_volumes_in_air_differ_though_most_of_them_is_the_same(tmp_path: Path, s
     assert len(found) == 20
 
 
-def test_what_cannot_be_read_is_not_known_and_never_the_same(tmp_path: Path) -> None:
+def test_unreadable_contents_are_unknown_and_never_equal(tmp_path: Path) -> None:
     (tmp_path / "folder.zarr").mkdir()
     os.mkfifo(tmp_path / "pipe")
     for name in ("folder.zarr", "pipe", "missing", "nul\0byte"):

@@ -65,7 +65,7 @@ def test_anything_raised_names_the_file_on_one_line(raised, cause):
         assert "\n" not in str(caught.value)
 
 
-def test_what_names_a_file_already_or_is_for_the_user_stays_as_it_is():
+def test_errors_that_name_a_file_are_unchanged():
     for text in (
         "/data/labels/a.raw: too short (item a)",
         "/data/images/b.raw: of the same series (item a)",
@@ -116,7 +116,7 @@ def special(path: Path, kind: str) -> Path:
 
 
 @pytest.mark.parametrize("kind", ["a pipe", "a device", "a socket"])
-def test_what_is_no_file_is_not_opened(tmp_path, monkeypatch, kind):
+def test_pipes_and_devices_are_not_opened(tmp_path, monkeypatch, kind):
     monkeypatch.chdir(tmp_path)  # the path of a socket has to be short
     with pytest.raises(DataError, match=f"x: {kind}, expected a file"):
         check_plain(special(Path("x"), kind))

@@ -96,7 +96,7 @@ def test_a_nifti_file_is_unpacked_as_far_as_its_header_says(tmp_path, files, roo
 
 @pytest.mark.parametrize("room", [True, False])
 @pytest.mark.parametrize("padding", [0, 1, 70_000])
-def test_what_a_program_pads_is_left_out_and_the_checksum_compared(tmp_path, files, room, padding):
+def test_padding_after_the_volume_is_ignored_and_the_checksum_verified(tmp_path, files, room, padding):
     volume = np.random.default_rng(0).integers(0, 99, (6, 7, 8)).astype(np.int16)
     data = save_nifti(tmp_path / "a.nii", volume).read_bytes() + bytes(padding)
     packed = bytearray(gzip.compress(data))

@@ -62,7 +62,7 @@ def test_a_label_elsewhere_is_refused_with_both_values(tmp_path, scratch, told):
         source.shape(source.items()[0])
 
 
-def test_or_taken_voxel_by_voxel_where_this_is_said_and_told_once(tmp_path, scratch, caplog):
+def test_labels_elsewhere_are_accepted_by_option_and_reported_once(tmp_path, scratch, caplog):
     for name in "abc":
         save(tmp_path / f"imagesTr/{name}.nii", affine())
         save(tmp_path / f"labelsTr/{name}.nii", affine(origin=(40 * (name != "b"), 0, 0)))

@@ -56,7 +56,7 @@ def test_arrays(tmp_path: Path, stored: NDArray[Any], expected: tuple[int, ...])
     assert read_file(tmp_path / "a.npy").shape == expected
 
 
-def test_what_cannot_be_read_is_named_with_its_cause(tmp_path: Path) -> None:
+def test_unreadable_files_are_errors_with_their_causes(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"no picture")
     (tmp_path / "a.nii").write_bytes(b"no volume")
     (tmp_path / "a.npy").write_bytes(b"no array")

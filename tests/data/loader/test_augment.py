@@ -16,7 +16,7 @@ def turned(augmentation: Augmentation, key: int, array: np.ndarray, dims: int = 
     return augmentation.turn(key, array.shape[-dims:])(array)
 
 
-def test_turns_depend_on_the_key_alone_and_all_of_them_occur():
+def test_orientations_depend_on_the_key_only_and_all_occur():
     cube = AUGMENTATIONS["unetr"]((6, 6, 6))
     seen = [turned(cube, key, CUBE).tobytes() for key in range(400)]
     assert seen == [turned(cube, key, CUBE).tobytes() for key in range(400)]

@@ -169,7 +169,7 @@ def test_labels_are_mapped_but_other_arrays_are_not(tmp_path, scratch):
     assert max(int(batch.arrays["level"].max()) for batch in batches) == 15
 
 
-def test_what_can_not_be_stored_is_not_prepared(tmp_path):
+def test_sources_with_further_arrays_are_not_prepared(tmp_path):
     origin = Origin.of(SOURCE, str(tmp_path), None, {})
     with pytest.raises(DataError, match=r"it also has mask, level, target, view; only images"):
         Conversion.of(origin, origin.make(), StorageOptions())

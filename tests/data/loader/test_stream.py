@@ -212,7 +212,7 @@ def test_a_state_that_does_not_fit_is_refused(data, ct, scratch, change, message
         Stream(datasets, **{"batch_size": 3, "seed": 0, **other}).load_state_dict(state)
 
 
-def test_an_epoch_that_was_left_halfway_is_taken_up_there(data):
+def test_an_interrupted_epoch_resumes_where_it_stopped(data):
     stream = Stream([data], batch_size=3, seed=0, num_workers=2)
     expected = [summary(batch) for batch in _epochs(Stream([data], batch_size=3, seed=0), 3)]
     seen = []
@@ -407,7 +407,7 @@ def test_real_volumes_tile_for_tile(shared_data, scratch):
             assert (tiles == image[:, None, None, None]).flatten(4).all(dim=-1).sum() == 1
 
 
-def test_what_can_not_be_read_from_is_said_at_once(data, ct, scratch):
+def test_streams_without_tiles_are_errors(data, ct, scratch):
     with pytest.raises(DataError, match="no data set"):
         Stream([], batch_size=2, seed=0)
     empty = build_dataset("ct", "basic_ct", ct, tile_size=(8, 8, 8), start=0.5, end=0.5, scratch=scratch)

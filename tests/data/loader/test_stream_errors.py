@@ -159,7 +159,7 @@ def test_a_cut_label_names_the_label(root, scratch):
 
 
 @pytest.mark.parametrize("tile", [8, 16])
-def test_a_file_that_is_no_longer_what_its_header_said_is_not_filled_up(root, scratch, tile):
+def test_a_file_that_changed_since_its_header_was_read_is_an_error(root, scratch, tile):
     data = build_dataset("ct", "basic_ct", root, tile_size=(tile,) * 3, labels=False, scratch=scratch)
     save_nifti(root / "imagesTr" / "v2.nii", np.zeros((16, 16, 7), np.float32))
     with pytest.raises(DataError, match=r"v2\.nii: read an image .* by the header expected"):
@@ -203,7 +203,7 @@ class Wrong(BasicCT):
         raise TypeError("a bug in a source")
 
 
-def test_a_bug_in_a_source_is_told_with_its_place(root, scratch):
+def test_a_bug_in_a_source_is_reported_with_its_line(root, scratch):
     """Any exception may come of a damaged file, so that none can be told from a bug."""
     data = build(root, scratch)
     object.__setattr__(data, "source", Wrong(root, scratch=scratch))

@@ -80,7 +80,7 @@ def test_trees_grow_in_any_process_alike(kind, options, workers, request):
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_held_out_tiles_take_the_middle_of_what_is_drawn(photos, workers):
+def test_held_out_tiles_use_the_middle_of_random_parameters(photos, workers):
     tree, options = patcher(2), {"batch_size": 4, "seed": 0, "shuffle": False, "num_workers": workers}
     stream = Stream([photos], patcher=tree, draw_trees=False, **options)
     batches = list(stream)

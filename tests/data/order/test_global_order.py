@@ -87,7 +87,7 @@ def test_ranks_share_the_global_batches_of_one_process(counts, batch_size, ranks
         assert np.array_equal(np.concatenate([share.keys for share in own]), whole.keys)
 
 
-def test_a_function_of_seed_and_epoch_alone():
+def test_the_order_depends_on_seed_and_epoch_only():
     counts = [[4] * 20, [3] * 10]
     first = seen(orders(counts))
     assert first == seen(orders(counts))
@@ -143,7 +143,7 @@ def test_the_same_global_batch_goes_on_with_the_same_global_batches():
 
 
 @pytest.mark.parametrize(("before", "after"), [((2, 2), (4, 1)), ((1, 6), (2, 4)), ((3, 1), (1, 5))])
-def test_wherever_an_epoch_stops_others_read_what_is_left(before, after):
+def test_other_ranks_read_the_remainder_of_an_epoch(before, after):
     """Each is a batch size and ranks; one data set ends with fewer tiles than ranks."""
     counts = [[5], [40]]
     first, then = orders(counts, *before), orders(counts, *after)

@@ -75,7 +75,7 @@ def test_each_rank_reads_what_the_plan_gives_it(counts, ranks, batch_size, varia
 
 
 @given(data_sets, st.integers(1, 5), st.integers(1, 4))
-def test_a_pass_is_done_before_a_tile_comes_again(counts, ranks, batch_size):
+def test_a_pass_ends_before_a_tile_is_repeated(counts, ranks, batch_size):
     for order in orders(counts, ranks, batch_size):
         mine = batches([order])[0]
         for group in range(len(counts)):
@@ -147,7 +147,7 @@ def test_memory_does_not_grow_with_the_epochs():
     assert held[-1] - held[3] < 0.5e6
 
 
-def test_given_groups_and_steps_are_kept():
+def test_given_groups_and_steps_are_used():
     parts = orders([[8] * 6, [8] * 2], 4, 2, groups=[1, 3], steps=5)
     requests = batches(parts)
     assert len(parts[0]) == 5

@@ -205,7 +205,7 @@ def test_any_box_of_any_grid(tmp_path_factory, data):
         assert np.array_equal(source.read(item, region).image, expected)
 
 
-def test_a_tile_touches_its_chunks_alone(tmp_path):
+def test_a_tile_touches_only_its_chunks(tmp_path):
     (tmp_path / "source/images").mkdir(parents=True)
     np.save(tmp_path / "source/images/a.npy", np.random.default_rng(0).random((64, 64, 64)))
     origin = Origin.of("npy_pairs", str(tmp_path / "source"), None, {"tile_dims": 3})
@@ -306,7 +306,7 @@ def unfinished(tmp_path: Path) -> tuple[Origin, Path, StorageOptions]:
     return origin, out, how
 
 
-def test_what_is_half_written_is_done_again(tmp_path):
+def test_incomplete_jobs_are_done_again(tmp_path):
     origin, out, how = unfinished(tmp_path)
     text = (out / JOURNAL).read_text()
     (out / JOURNAL).write_text(text[:-9])
@@ -355,7 +355,7 @@ def in_little_room(root: str, out: str, message: str) -> None:
         Path(message).write_text(str(error))
 
 
-def test_what_can_not_be_written_is_said_and_goes_on_later(tmp_path, forkserver):
+def test_a_conversion_resumes_after_a_full_disk(tmp_path, forkserver):
     origin, out = origin_of("npy_pairs", tmp_path / "source"), tmp_path / "out"
     message = tmp_path / "message"
     process = forkserver.Process(
@@ -454,7 +454,7 @@ def test_variables_are_chosen_by_name(tmp_path):
     assert Prepared(tmp_path / "out", fill_value=0.5).missing
 
 
-def test_behind_a_url_nothing_is_fetched_but_what_is_touched(tmp_path, s3, bucket, scratch):
+def test_only_chunks_that_are_touched_are_fetched_from_a_url(tmp_path, s3, bucket, scratch):
     origin = origin_of("basic_ct", tmp_path / "source")
     prepare(origin, tmp_path / "out", StorageOptions(chunk=(4, 4, 4), shard_bytes=3000))
     for path in sorted((tmp_path / "out").rglob("*")):
@@ -485,7 +485,7 @@ def test_arrays_behind_a_url_are_converted(tmp_path, s3, bucket, scratch):
 
 
 @pytest.mark.parametrize("line", ['{"job": broken\n', '{"job": "000000"}\n'])
-def test_a_damaged_journal_is_said(tmp_path, line):
+def test_a_damaged_journal_is_an_error(tmp_path, line):
     origin, out, how = unfinished(tmp_path)
     (out / JOURNAL).write_text((out / JOURNAL).read_text() + line)
     with pytest.raises(UserError, match=rf"{JOURNAL}: damaged .*prepare again"):

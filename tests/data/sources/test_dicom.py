@@ -78,7 +78,7 @@ def test_missing_and_double_slices(series, scratch):
         ({"NumberOfFrames": 7}, r"003\.dcm: .*not one slice"),
     ],
 )
-def test_a_slice_that_does_not_belong_there(series, scratch, change, message):
+def test_a_slice_of_another_shape_or_position_is_refused(series, scratch, change, message):
     path = series / "one/003.dcm"
     found = pydicom.dcmread(path)
     for name, value in change.items():
@@ -121,7 +121,7 @@ def values_in(root, scratch):
     "empty",
     [("RescaleSlope",), ("RescaleIntercept",), ("RescaleSlope", "RescaleIntercept"), ("NumberOfFrames",)],
 )
-def test_tags_that_are_there_but_empty_mean_what_missing_ones_do(series, scratch, empty):
+def test_empty_tags_mean_the_same_as_missing_ones(series, scratch, empty):
     changed(series, **dict.fromkeys(empty))
     assert np.array_equal(values_in(series, scratch), VOLUME)
 
@@ -211,7 +211,7 @@ def test_a_header_without_a_place_in_space_is_refused(series, scratch, wrong):
     check(series, scratch, r"00\d\.dcm: no usable DICOM header")
 
 
-def test_nothing_there(tmp_path, scratch):
+def test_missing_files_and_directories(tmp_path, scratch):
     with pytest.raises(DataError, match="no DICOM image found"):
         Dicom(tmp_path, scratch=scratch)
     with pytest.raises(DataError, match="nowhere: no such directory"):

@@ -141,7 +141,7 @@ def test_by_default_the_variables_with_most_axes(tmp_path, scratch):
         ({"wind": None}, r"no variable 'wind'; it has heat, salt"),
     ],
 )
-def test_what_does_not_fit_names_file_and_variable(tmp_path, scratch, change, message):
+def test_misfits_name_file_and_variable(tmp_path, scratch, change, message):
     arrays = {**fields_of(), **change}
     save_npz(tmp_path / "a.npz", {name: array for name, array in arrays.items() if array is not None})
     source = Fields(tmp_path, NAMES, scratch=scratch)
@@ -252,7 +252,7 @@ def test_a_stated_fill_value_is_missing(tmp_path, scratch, dtype, fill):
     assert np.allclose(out[0, 0, 1], np.arange(8, 16) / 47)
 
 
-def test_what_a_netcdf_file_declares_missing_is_missing(tmp_path, scratch):
+def test_values_declared_missing_by_netcdf_are_missing(tmp_path, scratch):
     arrays = fields_of()
     arrays["heat"][1, 2, 3] = -9.0
     save_netcdf(tmp_path / "a.nc", arrays)

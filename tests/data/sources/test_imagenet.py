@@ -88,7 +88,7 @@ def test_a_cut_jpeg_is_an_error_not_a_grey_image(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"GIF89a....", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0"])
-def test_what_is_no_image_names_the_file(tmp_path, content):
+def test_files_that_are_no_images_are_named(tmp_path, content):
     (tmp_path / "cat").mkdir()
     (tmp_path / "cat" / "a.png").write_bytes(content)
     source = ImageNet(tmp_path)

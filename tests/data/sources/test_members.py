@@ -223,7 +223,7 @@ def test_fields_in_any_case(tmp_path: Path, tmp_path_factory: pytest.TempPathFac
 
 
 @pytest.mark.parametrize("source", [NpyPairs, Tiff])
-def test_nothing_of_its_kind_names_what_there_is(tmp_path: Path, source: type) -> None:
+def test_an_error_lists_the_files_of_other_kinds(tmp_path: Path, source: type) -> None:
     touch(tmp_path, "images/a.mat")
     with pytest.raises(DataError, match=r"images: no .* found; passed over: 1 other files \(images/a\.mat\)"):
         source(tmp_path)
@@ -274,7 +274,7 @@ def test_a_pipe_among_dicom_files_is_not_waited_for(tmp_path: Path, scratch: Scr
     assert len(source.items()) == 1 and "1 other files (pipe)" in str(source.passed_over)
 
 
-def test_a_data_set_says_what_belongs_to_it(concrete: Path, tmp_path: Path, scratch: Scratch) -> None:
+def test_a_data_set_describes_its_files(concrete: Path, tmp_path: Path, scratch: Scratch) -> None:
     shutil.copytree(concrete, tmp_path / "ct")
     first = sorted((tmp_path / "ct/labelsTr").iterdir())[0]
     first.rename(first.with_name("nobody.nii.gz"))

@@ -45,7 +45,7 @@ def test_zeros_of_zarr_are_numbers(tmp_path, scratch, version, dtype):
 
 @pytest.mark.parametrize("dtype", ["f4", "i2"])
 @pytest.mark.parametrize("version", [2, 3])
-def test_what_xarray_writes_as_missing_is_missing(tmp_path, scratch, version, dtype):
+def test_values_xarray_writes_as_missing_are_missing(tmp_path, scratch, version, dtype):
     """In version 2 as the fill_value of Zarr, in version 3 as an attribute."""
     data = xarray.Dataset({"v": (("t", "y", "x"), np.where(RAIN == 5, np.nan, RAIN))})
     packed = {"v": {"_FillValue": -9, "dtype": dtype, "scale_factor": 0.5}}
@@ -117,7 +117,7 @@ def test_bytes_and_overexposed_pixels_are_numbers(tmp_path, scratch, dtype):
         ({}, None, []),
     ],
 )
-def test_every_way_to_say_what_is_missing(tmp_path, scratch, attributes, fill, missing):
+def test_every_declaration_of_missing_values(tmp_path, scratch, attributes, fill, missing):
     values = np.resize(np.array([0, 5, 7, 9], np.int16), (3, 8, 8))
     scale = {"scale_factor": np.float32(0.5), "add_offset": np.float32(10)}
     netcdf(tmp_path / "a.nc", "i2", values, fill=fill, **attributes, **scale)
@@ -136,7 +136,7 @@ def test_a_scale_that_makes_nothing_of_the_numbers_is_refused(tmp_path, scratch,
 
 
 @pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "i2", "u8", ">f4"])
-def test_a_fill_value_is_what_the_type_can_hold_of_it(tmp_path, scratch, dtype):
+def test_a_fill_value_is_rounded_to_the_stored_type(tmp_path, scratch, dtype):
     """1e34 is infinite in float16, where nothing may be missing by it but infinity is an error."""
     values = RAIN.astype(dtype)
     if dtype in ("f4", "f8", ">f4"):

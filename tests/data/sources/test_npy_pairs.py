@@ -22,7 +22,7 @@ def save(path, array):
     "name",
     ["0012", "img_0012", "image-0012", "imgs_0012", "Label_0012", "label0012", "mask.0012", "0012_mask"],
 )
-def test_what_pairs_two_files(name):
+def test_ids_of_file_names(name):
     assert id_of(name) == "0012"
 
 
@@ -113,7 +113,7 @@ def test_a_tile_is_a_view_of_a_memory_map(tmp_path):
         (np.zeros((0, 4)), r"a\.npy: has the shape \(0, 4\), expected an image"),
     ],
 )
-def test_what_can_not_be_used_names_the_file(tmp_path, content, message):
+def test_errors_name_the_file(tmp_path, content, message):
     save(tmp_path / "images" / "b.npy", np.zeros((4, 4)))
     if isinstance(content, bytes):
         (tmp_path / "images" / "a.npy").write_bytes(content)

@@ -102,7 +102,7 @@ def test_a_cut_off_file_is_never_a_shorter_stack(tmp_path, scratch, write, compr
         raise DataError("a.tif: no readable TIFF image, but all pages are there")
 
 
-def test_what_is_no_image_or_stack_is_refused(tmp_path, scratch):
+def test_files_without_an_image_or_stack_are_refused(tmp_path, scratch):
     tifffile.imwrite(tmp_path / "a.tif", STACK)
     with tifffile.TiffWriter(tmp_path / "b.tif") as file:
         file.write(STACK[0])

@@ -52,7 +52,7 @@ def test_processes_that_want_the_same_file_wait_for_one_to_make_it(tmp_path):
     assert log.read_text() == "made\n"
 
 
-def test_what_was_asked_for_longest_ago_goes_first(tmp_path):
+def test_the_least_recently_used_file_is_removed_first(tmp_path):
     scratch = Scratch(tmp_path / "s", limit=250)
     first, second = (scratch.file(write(100), 100, ".nii", name) for name in "ab")
     for path, age in (first, 20), (second, 10):
@@ -130,7 +130,7 @@ def test_the_next_owner_removes_what_a_killed_one_left(tmp_path):
     assert not (tmp_path / "s").exists()
 
 
-def test_a_killed_owner_alone(tmp_path):
+def test_the_only_owner_is_killed(tmp_path):
     ready = FORK.Event()
     process = FORK.Process(target=_own_and_wait, args=(tmp_path / "s", ready))
     process.start()

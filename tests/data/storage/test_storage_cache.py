@@ -79,7 +79,7 @@ def test_it_is_checked_whole_once_in_a_run(tmp_path, monkeypatch):
     assert len(looked) == 1
 
 
-def test_it_is_bounded_and_keeps_what_was_asked_for_last(tmp_path):
+def test_the_cache_stays_below_its_limit_and_keeps_recent_files(tmp_path):
     cache = kept(tmp_path / "c", limit=10_000)
     for number in range(200):
         get(cache, bytes(500), str(number))
@@ -94,7 +94,7 @@ def files(directory: Path) -> list[Path]:
     return [path for path in directory.iterdir() if path.suffix not in (".lock", ".total", ".partial")]
 
 
-def test_what_has_no_room_says_what_to_do(tmp_path):
+def test_a_full_cache_is_an_error_with_advice(tmp_path):
     with pytest.raises(DataError, match=r"v\.nii\.gz: no room.*data\.cache_dir.*data\.cache_size"):
         get(kept(tmp_path / "c", limit=3), b"body")
 
@@ -153,7 +153,7 @@ def test_who_is_killed_while_fetching_leaves_nothing_to_be_taken_for_the_file(tm
     assert get(later, b"body").read_bytes() == b"body"
 
 
-def test_what_else_is_in_the_directory_is_left_alone(tmp_path):
+def test_other_files_in_the_directory_are_left_alone(tmp_path):
     """Whatever it is called, and however full the cache is."""
     (tmp_path / "folder").mkdir()
     for name in ("uv.lock", "thesis.partial", "results.h5"):

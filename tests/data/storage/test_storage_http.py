@@ -18,7 +18,7 @@ def files(scratch):
     return Files(Cache(scratch), Patience(attempts=4, wait=0.01))
 
 
-def test_a_directory_is_what_its_page_links_to(web, files, tmp_path):
+def test_directories_are_read_from_pages_of_links(web, files, tmp_path):
     for name in NAMES:
         (tmp_path / "web" / name).write_bytes(name.encode())
     (tmp_path / "web" / "folder").mkdir()
@@ -41,7 +41,7 @@ def test_links_elsewhere_are_no_files():
 
 
 @pytest.mark.parametrize("fail", [[503, 500], [429, 503]])
-def test_what_fails_twice_is_tried_again(web, files, tmp_path, fail):
+def test_a_request_that_fails_twice_is_retried(web, files, tmp_path, fail):
     (tmp_path / "web" / "v.nii").write_bytes(BODY)
     web.fail = fail
     assert files.local(f"{web.url}/v.nii").read_bytes() == BODY
@@ -60,7 +60,7 @@ def test_a_server_that_fails_has_not_lost_the_file(web, files, tmp_path):
     assert not isinstance(error.value, MissingError)
 
 
-def test_what_is_refused_is_not_tried_again(web, files, tmp_path):
+def test_refused_requests_are_not_retried(web, files, tmp_path):
     (tmp_path / "web" / "v.nii").write_bytes(BODY)
     web.fail = [403] * 9
     with pytest.raises(DataError, match=r"v\.nii: access refused"):

@@ -15,7 +15,7 @@ def test_what_is_a_url():
 
 
 @pytest.mark.parametrize("name", ["a", "a!b", "a b", "100%", "a#b", "a?b", "é", "%20"])
-def test_names_come_back_from_what_they_were_joined_to(name, tmp_path):
+def test_names_of_joined_paths(name, tmp_path):
     for root in (str(tmp_path), "s3://bucket/folder", "s3://bucket/", "http://host:80/folder/"):
         assert name_of(join(root, name)) == name
     assert join("s3://b/", "x", name) == f"s3://b/x/{name}"

@@ -98,7 +98,7 @@ def test_many_pages_of_names(s3, bucket, monkeypatch):
     assert Files().names(f"s3://{bucket}/d") == names
 
 
-def test_what_is_not_there_is_named(s3, bucket, files):
+def test_missing_files_and_directories_are_named(s3, bucket, files):
     with pytest.raises(MissingError, match=f"s3://{bucket}/none: no such directory"):
         files.names(f"s3://{bucket}/none")
     with pytest.raises(MissingError, match="s3://nowhere-at-all/x: no such"):
@@ -135,7 +135,7 @@ def test_large_objects_come_in_parts(s3, bucket, files, backend, monkeypatch):
     assert files.head(f"s3://{bucket}/large", 300) == body[:300]
 
 
-def test_many_at_once_and_what_is_wrong_with_one(s3, bucket, files):
+def test_many_files_are_fetched_at_once_and_errors_returned(s3, bucket, files):
     fill(s3, bucket, {f"d/{i}": str(i).encode() * 50 for i in range(40)})
     urls = [f"s3://{bucket}/d/{i}" for i in range(41)]
     found = files.fetch(urls, concurrency=8)
@@ -160,7 +160,7 @@ def test_processes_forked_after_reading_can_read(s3, bucket, files):
     assert files.head(f"s3://{bucket}/d/b", 1) == b"b"
 
 
-def test_nothing_secret_is_carried_along_or_said(s3, bucket, files, monkeypatch):
+def test_credentials_are_neither_pickled_nor_shown(s3, bucket, files, monkeypatch):
     fill(s3, bucket, {"a": b"a"})
     files.local(f"s3://{bucket}/a")
     assert b"verysecretkey" not in pickle.dumps(files) and "verysecretkey" not in repr(vars(files))
@@ -207,7 +207,7 @@ def test_a_service_that_fails_has_not_lost_its_objects(web, s3, files, monkeypat
 
 
 @pytest.mark.parametrize("lie", [False, True])
-def test_objects_that_come_short_are_read_again_then_named(web, s3, files, monkeypatch, tmp_path, lie):
+def test_truncated_objects_are_read_again_then_an_error(web, s3, files, monkeypatch, tmp_path, lie):
     body = bytes(range(256)) * 20
     (tmp_path / "web" / "bucket").mkdir()
     (tmp_path / "web" / "bucket" / "x").write_bytes(body)

@@ -72,7 +72,7 @@ def test_values_near_whole_numbers_are_these(dtype):
         ),
     ],
 )
-def test_what_is_no_class_number_is_refused_with_the_value_and_the_option(label, told):
+def test_values_that_are_no_classes_are_errors_with_value_and_option(label, told):
     with pytest.raises(DataError, match=told):
         check(label, {})
 
@@ -93,7 +93,7 @@ def test_what_is_no_class_number_is_refused_with_the_value_and_the_option(label,
         ([0, 1, 2], {}, 0, [IGNORED, 1, 2]),
     ],
 )
-def test_ranges_nan_and_what_is_ignored(label, mapping, ignore, numbers):
+def test_ranges_nan_and_ignored_values(label, mapping, ignore, numbers):
     check(label, mapping, ignore)
     for array in (np.asarray(label), np.asfortranarray(np.tile(label, (3, 4, 1)))):
         assert np.array_equal(converted(array, mapping, ignore), np.broadcast_to(numbers, array.shape))

@@ -17,7 +17,7 @@ def test_values_stay_in_place(axes, flips):
     assert np.array_equal(compact(array), array)
 
 
-def test_what_is_in_order_is_not_copied():
+def test_c_contiguous_arrays_are_not_copied():
     array = np.zeros((4, 5, 6))
     assert np.shares_memory(compact(array), array)
     assert not np.shares_memory(compact(array.T), array)
