@@ -159,9 +159,9 @@ def test_nan_in_images_stands_for_a_number(tmp_path: Path, scratch, kind: str, t
     for name, nan in (("nan", -2.0), ("filled", None)):
         data = build_dataset("x", "basic_ct", tmp_path / name, nan=nan, **options)
         out = np.empty((1, *(tile,) * 3), np.float32)
-        TileReader(data, data.channels).read(0, 0, out, None)
+        TileReader(data, data.channels).read(0, 0, {"image": out})
         read.append(out)
     assert np.allclose(*read, atol=1e-6) and np.isfinite(read[0]).all()
     data = build_dataset("x", "basic_ct", tmp_path / "nan", **options)
     with pytest.raises(DataError, match=r"a\.nii.*channel 0 holds NaN.*data\.dict_nan"):
-        TileReader(data, data.channels).read(0, 0, out, None)
+        TileReader(data, data.channels).read(0, 0, {"image": out})
