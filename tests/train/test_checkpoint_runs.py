@@ -165,6 +165,6 @@ def test_weights_go_out_to_one_file_and_in_again(
         runs.train(begun, "trainer.overwrite=true", f"trainer.start_from={tmp_path}/nothing.safetensors")
     assert checkpoint.load(kept).weights.keys() == exported.keys()
     with pytest.raises(
-        CheckpointError, match=r"another network than the config .* have another shape: .* in place of"
+        CheckpointError, match=r"another network than described: .* have another shape: .* in place of"
     ):
         runs.train(begun, "trainer.overwrite=true", "model.embed_dim=48", f"trainer.start_from={file}")

@@ -23,7 +23,6 @@ _LONGEST, _DEEPEST = 2**20, 20
 """Bytes and levels of a config in a checkpoint."""
 _KINDS = "|".join((WEIGHTS, AVERAGED, OPTIMIZER, STATE))
 _FILE = re.compile(rf"({_KINDS})(?:-(\d{{5,9}})-of-(\d{{5,9}}))?\.(safetensors|pt)")
-_YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 T = TypeVar("T")
 
 
@@ -160,14 +159,17 @@ def check_state(state: Mapping[str, Any], path: Path) -> None:
 
 
 def parse_config(text: str, path: Path) -> dict[str, Any]:
-    """The sections of the config in a checkpoint. Raises CheckpointError naming `path`."""
+    """The sections of the config in a checkpoint. Raises CheckpointError naming `path`.
+
+    libyaml, which is faster, refuses names of files that are not in UTF-8.
+    """
     try:
         depth = 0
-        for event in yaml.parse(text, Loader=_YAML):
+        for event in yaml.parse(text, Loader=yaml.SafeLoader):
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             if isinstance(event, yaml.AliasEvent) or depth > _DEEPEST:
                 raise ValueError("aliases, or too many levels")
-        return dict(_SECTIONS.validate_python(yaml.load(text, Loader=_YAML)))
+        return dict(_SECTIONS.validate_python(yaml.load(text, Loader=yaml.SafeLoader)))
     except ValidationError as error:
         raise _damaged(error, path, "config.") from None
     except (yaml.YAMLError, ValueError, LookupError, TypeError) as cause:
