@@ -4,7 +4,7 @@ import multiprocessing
 import os
 import signal
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from multiprocessing.context import BaseContext
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,20 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("gpu") and not torch.cuda.is_available():
         pytest.skip("needs a GPU")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Names that are not in UTF-8 are escaped in reports, which pytest-xdist can send in UTF-8 only."""
+    report = yield
+    report.sections = [(name, escaped(text)) for name, text in report.sections]
+    if report.longrepr is not None and escaped(str(report.longrepr)) != str(report.longrepr):
+        report.longrepr = escaped(str(report.longrepr))
+    return report
+
+
+def escaped(text: str) -> str:
+    return text.encode(errors="backslashreplace").decode()
 
 
 @pytest.fixture(scope="session")
