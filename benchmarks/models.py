@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from ucf_vit.models import UNETR, VIT
 from ucf_vit.models.convert import from_monai_unetr, from_timm
+from ucf_vit.options import EncoderOptions, InputOptions
 
 
 @dataclass(frozen=True)
@@ -57,12 +58,8 @@ def vit_case(side: int, patch: int, dim: int, depth: int, heads: int, batch: int
         img_size=side, patch_size=patch, embed_dim=dim, depth=depth, num_heads=heads, num_classes=100
     )
     ours = VIT(
-        in_channels=3,
-        tile_size=(side, side),
-        patch_size=patch,
-        embed_dim=dim,
-        depth=depth,
-        num_heads=heads,
+        InputOptions(in_channels=3, tile_size=(side, side), patch_size=patch),
+        EncoderOptions(embed_dim=dim, depth=depth, num_heads=heads),
         num_classes=100,
     )
     ours.load_state_dict(from_timm(theirs.state_dict()))
@@ -82,11 +79,9 @@ def unetr_case(tile: tuple[int, ...], dim: int, heads: int, feature_size: int, b
         spatial_dims=len(tile),
     )
     ours = UNETR(
-        in_channels=1,
+        InputOptions(in_channels=1, tile_size=tile),
+        EncoderOptions(embed_dim=dim, num_heads=heads),
         num_classes=4,
-        tile_size=tile,
-        embed_dim=dim,
-        num_heads=heads,
         feature_size=feature_size,
     )
     ours.load_state_dict(from_monai_unetr(theirs.state_dict()))

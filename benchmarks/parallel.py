@@ -32,6 +32,7 @@ from torch.nn.parallel import DistributedDataParallel
 from ucf_vit.data.batch import Batch
 from ucf_vit.models import VIT
 from ucf_vit.nn.block import Block
+from ucf_vit.options import EncoderOptions, InputOptions
 from ucf_vit.parallel.distribute import DistributeOptions, distribute
 from ucf_vit.parallel.ranks.mesh import MeshLayout, make_mesh, make_token_group
 from ucf_vit.parallel.ranks.world import World
@@ -66,12 +67,8 @@ def network(quick: bool, gpu: bool) -> VIT:
     torch.manual_seed(0)
     width, depth = (64, 2) if quick else (1024, 24) if gpu else (256, 6)
     return VIT(
-        in_channels=3,
-        tile_size=(side_of(quick, gpu),) * 2,
-        patch_size=16,
-        embed_dim=width,
-        depth=depth,
-        num_heads=16 if gpu else 4,
+        InputOptions(in_channels=3, tile_size=(side_of(quick, gpu),) * 2),
+        EncoderOptions(embed_dim=width, depth=depth, num_heads=16 if gpu else 4),
         num_classes=100,
     )
 

@@ -11,6 +11,7 @@ prints a table.
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -20,9 +21,15 @@ from torch import Tensor, nn
 from ucf_vit.drawing.style import new_figure, render_png
 from ucf_vit.nn.init import init_weights
 from ucf_vit.nn.variable_tokens import VariableEmbed
+from ucf_vit.options import VariableOptions
 
 NUMBERS = (8, 32, 128, 500)
 TOKENS, DIM, PATCH_DIM, HEADS, GROUP = 64, 256, 64, 8, 8
+
+
+def variables_of(number: int) -> VariableOptions:
+    """Options of that many variables."""
+    return VariableOptions(names=tuple(f"v{i}" for i in range(number)), group=GROUP)
 
 
 class TorchAttention(nn.Module):
@@ -30,7 +37,7 @@ class TorchAttention(nn.Module):
 
     def __init__(self, variables: int) -> None:
         super().__init__()
-        self.embed = VariableEmbed(variables, PATCH_DIM, DIM, HEADS, None, GROUP, "linear")
+        self.embed = VariableEmbed(variables_of(variables), PATCH_DIM, DIM, HEADS, aggregate=False)
         self.query = nn.Parameter(torch.zeros(1, 1, DIM))
         self.attention = nn.MultiheadAttention(DIM, HEADS, batch_first=True)
 
@@ -44,13 +51,15 @@ class TorchAttention(nn.Module):
 
 def networks(variables: int) -> dict[str, nn.Module]:
     """The same task in four ways."""
-    size = (variables, PATCH_DIM, DIM, HEADS)
-    return {
-        "torch": TorchAttention(variables),
-        "cross": VariableEmbed(*size, "cross", GROUP, "linear"),
-        "hierarchical, linear": VariableEmbed(*size, "hierarchical", GROUP, "linear"),
-        "hierarchical, attention": VariableEmbed(*size, "hierarchical", GROUP, "attention"),
+    cross = variables_of(variables)
+    linear = replace(cross, aggregation="hierarchical")
+    options = {
+        "cross": cross,
+        "hierarchical, linear": linear,
+        "hierarchical, attention": replace(linear, partial="attention"),
     }
+    ours = {name: VariableEmbed(option, PATCH_DIM, DIM, HEADS) for name, option in options.items()}
+    return {"torch": TorchAttention(variables), **ours}
 
 
 def kept_bytes(network: nn.Module, patches: Tensor, numbers: tuple[int, ...]) -> int:

@@ -6,13 +6,14 @@ or in place of it.
 
 import inspect
 import itertools
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import torch
 from torch import Tensor, nn
 
 from ucf_vit.models import MODELS
-from ucf_vit.models.inputs import TreeInput
+from ucf_vit.models.tree_input import TreeInput
+from ucf_vit.options import DecoderOptions, EncoderOptions, InputOptions, VariableOptions, pick
 from ucf_vit.patching.tree.cut import cut
 from ucf_vit.patching.tree.forest import Forest
 from ucf_vit.patching.tree.grow import grow_trees
@@ -56,10 +57,17 @@ OPTIONS = [
     {"attention": "math", "mask_ratio": 0.25},
 ]
 
+
+def takes(name: str, options: dict) -> bool:
+    """Whether the network has such options, of its constructor or of its input and encoder."""
+    groups = {field.name for kind in (InputOptions, EncoderOptions) for field in fields(kind)}
+    return options.keys() <= inspect.signature(MODELS[name]).parameters.keys() | groups | DEFAULTS.keys()
+
+
 CASES = [(name, DEFAULTS | shape) for name, shape in itertools.product(MODELS, SHAPES)] + [
     (name, DEFAULTS | shape | options)
     for name, shape, options in itertools.product(MODELS, (SHAPES[1], SHAPES[4]), OPTIONS)
-    if options.keys() <= inspect.signature(MODELS[name]).parameters.keys() | DEFAULTS.keys()
+    if takes(name, options)
 ]
 
 
@@ -84,7 +92,7 @@ ADAPTIVE_CASES = list(itertools.product(MODELS, ADAPTIVE)) + [
             {"depth": 5, "feature_size": 3, "num_classes": 1},
         ),
     )
-    if options.keys() <= inspect.signature(MODELS[name]).parameters.keys() | DEFAULTS.keys()
+    if takes(name, options)
 ]
 
 NAMES = ("a", "b", "c")
@@ -109,13 +117,13 @@ VAREMB = [
 ]
 
 
-def takes(name: str, options: dict) -> bool:
-    """Whether the network can have such options: SAP has no uniform patches."""
+def has_input(name: str, options: dict) -> bool:
+    """Whether the network can have such an input: SAP has no uniform patches."""
     return name != "sap" or "adaptive_patching" in options
 
 
 VAREMB_CASES = [
-    (name, options) for name, options in itertools.product(MODELS, VAREMB) if takes(name, options)
+    (name, options) for name, options in itertools.product(MODELS, VAREMB) if has_input(name, options)
 ]
 
 
@@ -128,8 +136,29 @@ def case_id(case: object) -> str:
     return ",".join([text, *changed, *options])
 
 
+def network_options(options: dict) -> dict:
+    """Options in one flat dictionary, named as in a config, as the arguments of constructors."""
+    variables = None
+    if options.get("use_varemb"):
+        kinds = {"aggregation": "aggregation", "group": "aggregation_group", "partial": "aggregation_partial"}
+        chosen = {field: options[key] for field, key in kinds.items() if key in options}
+        variables = VariableOptions(names=options["default_vars"], **chosen)
+    decoder = {key.removeprefix("decoder_"): options[key] for key in options if key.startswith("decoder_")}
+    if "mlp_ratio_decoder" in options:
+        decoder["mlp_ratio"] = options["mlp_ratio_decoder"]
+    return options | {
+        "input": pick(InputOptions, options | {"variables": variables}),
+        "encoder": pick(EncoderOptions, options),
+        "decoder": DecoderOptions(**decoder),
+    }
+
+
 def build(name: str, options: dict) -> nn.Module:
-    return MODELS.build(name, options)
+    """The network of a flat dictionary of options, of which it takes those that it knows."""
+    adaptive = {"adaptive_patching": True} if name == "sap" else {}
+    known = inspect.signature(MODELS[name]).parameters
+    given = network_options(options | adaptive)
+    return MODELS[name](**{key: value for key, value in given.items() if key in known})
 
 
 def image_for(options: dict, batch: int = 2) -> Tensor:

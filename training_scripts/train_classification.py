@@ -11,7 +11,7 @@ import sys
 import torch
 
 from ucf_vit.cli.main import guarded
-from ucf_vit.config import load
+from ucf_vit.config import encoder_options, input_options, load
 from ucf_vit.models import VIT
 from ucf_vit.tasks import Classification
 from ucf_vit.train.build import build_patcher
@@ -21,34 +21,15 @@ from ucf_vit.train.run import train_task
 
 @guarded
 def main(path: str, *overrides: str) -> None:
-    """Everything a run needs, in order."""
+    """Builds network and task, and trains."""
     run = load(path, overrides, task="classification")
     with start(run) as world:
-        net = run.model
         with torch.device("meta"):  # no memory yet: each process gets the weights it is to hold
             model = VIT(
-                in_channels=run.in_channels,
-                tile_size=run.spatial_tile,
-                patch_size=net.patch_size,
+                input_options(run),
+                encoder_options(run),
                 num_classes=run.num_classes,
-                embed_dim=net.embed_dim,
-                depth=net.depth,
-                num_heads=net.num_heads,
-                mlp_ratio=net.mlp_ratio,
-                drop_rate=net.drop_rate,
-                drop_path=net.drop_path,
-                class_token=net.class_token,
-                pos_embed=net.pos_embed,
-                adaptive_patching=net.adaptive_patching,
-                fixed_length=net.fixed_length,
-                separate_channels=net.separate_channels,
-                use_adaptive_pos_emb=net.use_adaptive_pos_emb,
-                attention=net.attention,
-                use_varemb=net.use_varemb,
-                default_vars=net.default_vars,
-                aggregation=net.aggregation,
-                aggregation_group=net.aggregation_group,
-                aggregation_partial=net.aggregation_partial,
+                class_token=run.model.class_token,
             )
         train_task(Classification(model, patcher=build_patcher(run)), run, world)
 

@@ -11,7 +11,7 @@ import sys
 import torch
 
 from ucf_vit.cli.main import guarded
-from ucf_vit.config import load
+from ucf_vit.config import decoder_options, encoder_options, input_options, load
 from ucf_vit.models import DiffusionVIT
 from ucf_vit.tasks import Denoising
 from ucf_vit.train.build import build_patcher, condition_names
@@ -21,40 +21,18 @@ from ucf_vit.train.run import train_task
 
 @guarded
 def main(path: str, *overrides: str) -> None:
-    """Everything a run needs, in order."""
+    """Builds network and task, and trains."""
     run = load(path, overrides, task="diffusion")
     with start(run) as world:
-        net = run.model
-        conditions = condition_names(run)
+        net, conditions = run.model, condition_names(run)
         with torch.device("meta"):  # no memory yet: each process gets the weights it is to hold
             model = DiffusionVIT(
-                in_channels=run.in_channels,
-                tile_size=run.spatial_tile,
-                patch_size=net.patch_size,
-                embed_dim=net.embed_dim,
-                depth=net.depth,
-                num_heads=net.num_heads,
-                mlp_ratio=net.mlp_ratio,
-                drop_rate=net.drop_rate,
-                drop_path=net.drop_path,
-                decoder_embed_dim=net.decoder_embed_dim,
-                decoder_depth=net.decoder_depth,
-                decoder_num_heads=net.decoder_num_heads,
-                mlp_ratio_decoder=net.mlp_ratio_decoder,
-                linear_decoder=net.linear_decoder,
+                input_options(run),
+                encoder_options(run),
+                decoder_options(run),
+                linear_decoder=run.model.linear_decoder,
                 conditioning=net.conditioning,
                 condition_counts=[len(values) for values in conditions.values()],
-                pos_embed=net.pos_embed,
-                adaptive_patching=net.adaptive_patching,
-                fixed_length=net.fixed_length,
-                separate_channels=net.separate_channels,
-                use_adaptive_pos_emb=net.use_adaptive_pos_emb,
-                attention=net.attention,
-                use_varemb=net.use_varemb,
-                default_vars=net.default_vars,
-                aggregation=net.aggregation,
-                aggregation_group=net.aggregation_group,
-                aggregation_partial=net.aggregation_partial,
             )
         task = Denoising(
             model,

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 
 from ucf_vit.core.errors import UserError
 from ucf_vit.models import MAE
+from ucf_vit.options import DecoderOptions, EncoderOptions, InputOptions
 from ucf_vit.train.describe_mesh import encoder_lengths
 
 
@@ -65,15 +66,9 @@ def published(model, image, noise, mask_ratio):
 def test_same_noise_same_mask_and_loss(tile, patch, ratio, class_token):
     torch.manual_seed(0)
     model = MAE(
-        in_channels=3,
-        tile_size=tile,
-        patch_size=patch,
-        embed_dim=24,
-        depth=2,
-        num_heads=2,
-        decoder_embed_dim=16,
-        decoder_depth=1,
-        decoder_num_heads=2,
+        InputOptions(in_channels=3, tile_size=tile, patch_size=patch),
+        EncoderOptions(embed_dim=24, depth=2, num_heads=2),
+        DecoderOptions(embed_dim=16, depth=1, num_heads=2),
         mask_ratio=ratio,
         class_token=class_token,
     )
@@ -88,9 +83,11 @@ def test_same_noise_same_mask_and_loss(tile, patch, ratio, class_token):
 @pytest.fixture(params=[False, True], ids=["transformer", "linear"])
 def model(request):
     torch.manual_seed(0)
-    sizes = {"embed_dim": 24, "depth": 2, "num_heads": 2, "decoder_embed_dim": 16, "decoder_num_heads": 2}
     return MAE(
-        in_channels=1, tile_size=(16, 16), patch_size=4, linear_decoder=request.param, **sizes
+        InputOptions(in_channels=1, tile_size=(16, 16), patch_size=4),
+        EncoderOptions(embed_dim=24, depth=2, num_heads=2),
+        DecoderOptions(embed_dim=16, num_heads=2),
+        linear_decoder=request.param,
     ).double()
 
 
@@ -121,21 +118,13 @@ def test_patches_and_image_are_inverse(model):
 @pytest.mark.parametrize("ratio", [1.0, 0.99, -0.1])
 def test_a_ratio_that_leaves_nothing_is_refused(ratio):
     with pytest.raises(UserError, match=f"mask_ratio {ratio} leaves"):
-        MAE(
-            in_channels=1,
-            tile_size=(16, 16),
-            patch_size=4,
-            embed_dim=12,
-            num_heads=2,
-            depth=1,
-            mask_ratio=ratio,
-        )
+        small((16, 16), ratio, patch=4)
 
 
-def small(side, ratio):
+def small(tile, ratio, patch=2):
     sizes = {"embed_dim": 12, "num_heads": 2, "depth": 1}
-    decoder = {f"decoder_{name}": size for name, size in sizes.items()}
-    return MAE(in_channels=1, tile_size=side, patch_size=2, mask_ratio=ratio, **sizes, **decoder)
+    seen = InputOptions(in_channels=1, tile_size=tile, patch_size=patch)
+    return MAE(seen, EncoderOptions(**sizes), DecoderOptions(**sizes), mask_ratio=ratio)
 
 
 @pytest.mark.parametrize(

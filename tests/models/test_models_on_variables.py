@@ -15,10 +15,10 @@ from tiny_models import (
     VAREMB_CASES,
     build,
     case_id,
+    has_input,
     image_for,
     patches_for,
     run,
-    takes,
 )
 from ucf_vit.core.errors import UserError
 from ucf_vit.models import MODELS
@@ -44,7 +44,7 @@ GRID = [
         ),
         CHANNELS.items(),
     )
-    if takes(name, shape)
+    if has_input(name, shape)
 ]
 
 

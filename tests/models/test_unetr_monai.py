@@ -5,6 +5,7 @@ from monai.networks import nets
 from ucf_vit.core.errors import UserError
 from ucf_vit.models import UNETR
 from ucf_vit.models.convert import from_monai_unetr
+from ucf_vit.options import EncoderOptions, InputOptions
 
 TILES = [(32, 48), (64, 64), (32, 16, 48), (32, 32, 32)]
 
@@ -21,15 +22,9 @@ def pair(tile: tuple[int, ...], in_channels: int = 2, **options) -> tuple[UNETR,
         spatial_dims=len(tile),
         **options,
     )
-    ours = UNETR(
-        in_channels=in_channels,
-        num_classes=3,
-        tile_size=tile,
-        feature_size=8,
-        embed_dim=48,
-        num_heads=4,
-        mlp_ratio=2.0,
-    )
+    seen = InputOptions(in_channels=in_channels, tile_size=tile)
+    encoder = EncoderOptions(embed_dim=48, num_heads=4, mlp_ratio=2.0)
+    ours = UNETR(seen, encoder, num_classes=3, feature_size=8)
     ours.load_state_dict(from_monai_unetr(theirs.state_dict()))
     return ours, theirs
 

@@ -6,21 +6,15 @@ from timm.models.vision_transformer import VisionTransformer
 from ucf_vit.core.errors import UserError
 from ucf_vit.models import VIT
 from ucf_vit.models.convert import from_timm, to_timm
+from ucf_vit.options import EncoderOptions, InputOptions
 
 SIZES = {"vit_tiny_patch16_224": (192, 3), "vit_base_patch16_224": (768, 12)}
 
 
 def ours_like(theirs: VisionTransformer, side: int, patch: int, dim: int, heads: int, **options) -> VIT:
-    model = VIT(
-        in_channels=3,
-        tile_size=(side, side),
-        patch_size=patch,
-        num_classes=theirs.num_classes,
-        embed_dim=dim,
-        depth=len(theirs.blocks),
-        num_heads=heads,
-        **options,
-    )
+    tile = InputOptions(in_channels=3, tile_size=(side, side), patch_size=patch)
+    encoder = EncoderOptions(embed_dim=dim, depth=len(theirs.blocks), num_heads=heads)
+    model = VIT(tile, encoder, num_classes=theirs.num_classes, **options)
     model.load_state_dict(from_timm(theirs.state_dict()))
     return model
 

@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ucf_vit.nn.channels_last import Conv, _convolve_as_two, _is_slow_alone, instance_norm
+from ucf_vit.nn.channels_last import Conv, _convolve_halves, _has_slow_kernel, instance_norm
 
 shapes = st.tuples(st.integers(1, 3), st.lists(st.integers(1, 6), min_size=2, max_size=3), st.integers(1, 5))
 
@@ -42,7 +42,7 @@ def test_instance_norm_takes_and_gives_bfloat16_with_float32_statistics():
 def test_one_volume_convolved_as_two_halves(space, channels):
     x = torch.randn(1, channels, *space, dtype=torch.float64)
     weight = torch.randn(2, channels, 3, 3, 3, dtype=torch.float64)
-    torch.testing.assert_close(_convolve_as_two(x, weight), F.conv3d(x, weight, padding=1))
+    torch.testing.assert_close(_convolve_halves(x, weight), F.conv3d(x, weight, padding=1))
 
 
 @pytest.mark.parametrize("shape", [(1, 8, 6, 4, 3), (2, 8, 6, 4, 3), (1, 40, 40, 8, 3), (2, 8, 6, 3)])
@@ -54,8 +54,8 @@ def test_convolution_is_that_of_torch(shape):
 
 
 def test_only_single_small_volumes_on_the_cpu_take_the_detour():
-    assert _is_slow_alone(torch.empty(1, 16, 16, 16, 16))
-    assert not _is_slow_alone(torch.empty(2, 16, 16, 16, 16))
-    assert not _is_slow_alone(torch.empty(1, 16, 64, 64, 64))
-    assert not _is_slow_alone(torch.empty(1, 16, 16, 16))
-    assert not _is_slow_alone(torch.empty(1, 16, 16, 16, 16, device="meta"))
+    assert _has_slow_kernel(torch.empty(1, 16, 16, 16, 16))
+    assert not _has_slow_kernel(torch.empty(2, 16, 16, 16, 16))
+    assert not _has_slow_kernel(torch.empty(1, 16, 64, 64, 64))
+    assert not _has_slow_kernel(torch.empty(1, 16, 16, 16))
+    assert not _has_slow_kernel(torch.empty(1, 16, 16, 16, 16, device="meta"))

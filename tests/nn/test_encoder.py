@@ -3,11 +3,16 @@ import torch
 
 from ucf_vit.core.errors import UserError
 from ucf_vit.nn.encoder import Encoder
+from ucf_vit.options import EncoderOptions
+
+
+def build(**options) -> Encoder:
+    return Encoder(EncoderOptions(embed_dim=12, num_heads=3, **options))
 
 
 @pytest.fixture
 def encoder():
-    return Encoder(12, depth=4, num_heads=3, mlp_ratio=2.0, drop_path=0.3).eval()
+    return build(depth=4, mlp_ratio=2.0, drop_path=0.3).eval()
 
 
 def test_taps_are_outputs_of_blocks_in_the_order_asked_for(encoder):
@@ -25,7 +30,7 @@ def test_a_tap_may_be_asked_for_twice_when_there_are_few_blocks(encoder):
 
 @pytest.mark.parametrize("depth", [1, 4])
 def test_the_first_tokens_alone(depth):
-    encoder = Encoder(12, depth, num_heads=3).double()
+    encoder = build(depth=depth).double()
     x = torch.randn(2, 5, 12, dtype=torch.float64)
     everything, _ = encoder(x)
     first, inner = encoder(x, taps=[0], first=1)
@@ -56,7 +61,7 @@ def padded():
 @pytest.mark.parametrize("first", [None, 2])
 def test_padding_changes_nothing(padded, first, attention):
     x, valid = padded
-    encoder = Encoder(12, depth=3, num_heads=3, attention=attention).double()
+    encoder = build(depth=3, attention=attention).double()
     if attention == "efficient":  # not on the CPU: it must say so, not ignore the mask
         with pytest.raises(UserError, match="and a mask"):
             encoder(x, valid=valid)
@@ -71,7 +76,7 @@ def test_padding_changes_nothing(padded, first, attention):
 
 def test_padding_gets_no_gradient_and_gives_none(padded):
     x, valid = padded
-    encoder = Encoder(12, depth=3, num_heads=3).double()
+    encoder = build(depth=3).double()
     seen = torch.cat([torch.ones(2, 1, dtype=torch.bool), valid], dim=1)
     encoder(x, valid=valid)[0][seen].square().sum().backward()
     expected = [parameter.grad.clone() for parameter in encoder.parameters()]

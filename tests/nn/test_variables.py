@@ -8,11 +8,14 @@ from ucf_vit.core.errors import UserError
 from ucf_vit.nn.aggregation import CrossAggregation, slots_of
 from ucf_vit.nn.init import init_weights
 from ucf_vit.nn.variable_tokens import VariableEmbed
+from ucf_vit.options import VariableOptions
 
 
 def embed(kind, group=3, partial="linear", variables=7):
     torch.manual_seed(0)
-    module = VariableEmbed(variables, 4, 12, 3, kind, group, partial)
+    names = [f"v{number}" for number in range(variables)]
+    options = VariableOptions(names=names, aggregation=kind or "cross", group=group, partial=partial)
+    module = VariableEmbed(options, 4, 12, 3, aggregate=kind is not None)
     init_weights(module)
     return module.double()
 

@@ -12,7 +12,6 @@ from rank_group import world_of
 
 import tiny_models
 from ucf_vit.data.batch import Batch
-from ucf_vit.models import MODELS
 from ucf_vit.parallel.distribute import DistributeOptions, distribute
 from ucf_vit.parallel.dtensor_layout import gather_full_tensors
 from ucf_vit.parallel.encoder.token_group import Exchange
@@ -67,7 +66,7 @@ def build(case: Case) -> Task:
     torch.set_default_dtype(torch.float64)
     try:
         with torch.device("meta"):
-            model = MODELS.build(case.model, options)
+            model = tiny_models.build(case.model, options)
     finally:
         torch.set_default_dtype(torch.float32)
     patcher = None

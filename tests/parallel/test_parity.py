@@ -45,7 +45,7 @@ CASES = {
     f"{model}, {name}": Case(model, options)
     for model in MODELS
     for name, options in OPTIONS.items()
-    if tiny_models.takes(model, options)
+    if tiny_models.has_input(model, options)
 } | {f"{model}, adaptive with padding": Case(model, PADDED, threshold=0.9) for model in MODELS}
 SHORT = (
     "uniform",

@@ -16,6 +16,7 @@ from torch.distributed.tensor import DTensor, Shard
 from ucf_vit.core.seeds import seed_generators
 from ucf_vit.nn.drop_path import DropPath
 from ucf_vit.nn.encoder import Encoder
+from ucf_vit.options import EncoderOptions
 from ucf_vit.parallel.distribute import DistributeOptions, distribute
 from ucf_vit.parallel.encoder.region import Region, split_tokens
 from ucf_vit.parallel.encoder.split_dropout import SplitDropout, SplitDropPath, rank_randomness
@@ -137,5 +138,5 @@ def _gradients(case: Case, layout: MeshLayout | None, how: Recompute) -> dict[st
 
 def test_an_encoder_drops_whole_samples_in_every_block() -> None:
     """The rates of stochastic depth rise from block to block up to the one given."""
-    encoder = Encoder(8, 3, 2, drop_path=0.4)
+    encoder = Encoder(EncoderOptions(embed_dim=8, depth=3, num_heads=2, drop_path=0.4))
     assert [block.drop_path.rate for block in encoder.blocks] == pytest.approx([0.0, 0.2, 0.4])

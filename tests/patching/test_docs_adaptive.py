@@ -30,7 +30,7 @@ def test_documented_detail_function(tmp_path: Path) -> None:
 
 def test_documented_library_example() -> None:
     known: dict[str, Any] = {}
-    exec(LIBRARY.replace("256", "64").replace("num_classes", "depth=1, num_classes"), known)
+    exec(LIBRARY.replace("256", "64"), known)
     assert known["patches"].values.shape == (8, 64, 3, 16, 16)
     assert known["image"].shape == (8, 3, 64, 64)
     assert known["logits"].shape == (8, 10)

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
+from tiny_models import build
 from ucf_vit.core.errors import UserError
 from ucf_vit.data.batch import Batch
-from ucf_vit.models import DiffusionVIT
 from ucf_vit.patching.tree.patcher import AdaptivePatcher
 from ucf_vit.tasks import Denoising
 from ucf_vit.train.optimizer import adamw
@@ -27,7 +27,7 @@ def task_of(tile=(8, 8), channels=1, adaptive=False, separate=False, varemb=(), 
     counts = [len(values) for values in options.get("conditions", {}).values()]
     named = {"use_varemb": True, "default_vars": varemb} if varemb else {}
     network = TINY | trees | named | {"in_channels": channels, "tile_size": tile, "condition_counts": counts}
-    return Denoising(DiffusionVIT(**network), patcher=patcher, **{"num_time_steps": 50} | options)
+    return Denoising(build("diffusion", network), patcher=patcher, **{"num_time_steps": 50} | options)
 
 
 def batch_of(tile=(8, 8), channels=1, count=4, dataset="b") -> Batch:

@@ -10,13 +10,13 @@ import torch
 from monai.losses import DiceLoss
 from torch import Tensor
 
+from tiny_models import build as network
 from ucf_vit.core.errors import UserError
 from ucf_vit.data.batch import Batch
 from ucf_vit.data.build_dataset import build_dataset
 from ucf_vit.data.loader.stream import Stream
 from ucf_vit.data.loader.whole_items import volumes
 from ucf_vit.data.storage.scratch import Scratch
-from ucf_vit.models import MAE, SAP, UNETR, VIT, DiffusionVIT
 from ucf_vit.patching.tree.patcher import AdaptivePatcher
 from ucf_vit.tasks import Classification, Denoising, MaskedAutoencoding, Segmentation, Task, TokenSegmentation
 from ucf_vit.tasks.segmentation import segmentation_loss
@@ -38,16 +38,16 @@ def build(name: str) -> Task:
         patcher = AdaptivePatcher(tile_size=(8, 12), patch_size=4, fixed_length=12, **rule)
     if name == "masked":
         decoder = {"decoder_embed_dim": 8, "decoder_depth": 1, "decoder_num_heads": 2}
-        return MaskedAutoencoding(MAE(**options, **decoder), patcher=patcher)
+        return MaskedAutoencoding(network("mae", options | decoder), patcher=patcher)
     if name == "diffusion":
-        return Denoising(DiffusionVIT(linear_decoder=True, **options), patcher=patcher)
+        return Denoising(network("diffusion", options | {"linear_decoder": True}), patcher=patcher)
     if name == "unetr":
-        model = UNETR(num_classes=3, feature_size=4, **options)
+        model = network("unetr", options | {"num_classes": 3, "feature_size": 4})
         return Segmentation(model, 3, (8, 12), patcher=patcher)
     if name == "sap":
-        model = SAP(num_classes=3, feature_size=4, fixed_length=12, **options)
+        model = network("sap", options | {"num_classes": 3, "feature_size": 4, "fixed_length": 12})
         return TokenSegmentation(model, 3, (8, 12), patcher=patcher)
-    return Classification(VIT(num_classes=7, **options), patcher=patcher)
+    return Classification(network("vit", options | {"num_classes": 7}), patcher=patcher)
 
 
 def batch_for(name: str, size: int = 4) -> Batch:
@@ -174,7 +174,7 @@ def test_samples_with_nothing_to_reconstruct_have_no_loss_and_no_say() -> None:
     """Trees of one leaf, all that there is of a constant image: nothing can be removed."""
     size = {"tile_size": (8, 8), "patch_size": 4, "fixed_length": 4}
     patcher = AdaptivePatcher(**size, split_rule="threshold", split_threshold=1.0, detail="gradient")
-    model = MAE(in_channels=2, **(NETWORK | size), adaptive_patching=True, decoder_num_heads=2)
+    model = network("mae", {"in_channels": 2, **NETWORK, **size, "adaptive_patching": True})
     task = MaskedAutoencoding(model, patcher=patcher)
     image = torch.ones(4, 2, 8, 8)
     batch = replace(batch_for("masked"), image=image)

@@ -8,6 +8,7 @@ import torch
 
 from ucf_vit.data.batch import Batch
 from ucf_vit.models import UNETR
+from ucf_vit.options import EncoderOptions, InputOptions
 from ucf_vit.tasks import Segmentation
 
 
@@ -24,8 +25,9 @@ def squares(seed: int) -> Batch:
 
 def test_a_rare_class_is_not_forgotten() -> None:
     torch.manual_seed(0)
-    network = {"tile_size": (16, 16), "patch_size": 4, "embed_dim": 16, "depth": 2, "num_heads": 2}
-    task = Segmentation(UNETR(in_channels=1, num_classes=3, feature_size=8, **network), 3, (16, 16))
+    tile = InputOptions(in_channels=1, tile_size=(16, 16), patch_size=4)
+    encoder = EncoderOptions(embed_dim=16, depth=2, num_heads=2)
+    task = Segmentation(UNETR(tile, encoder, num_classes=3, feature_size=8), 3, (16, 16))
     assert task.model(squares(0).image).std() > 0.2
     optimizer = torch.optim.AdamW(task.parameters(), lr=2e-3)
     for step in range(80):

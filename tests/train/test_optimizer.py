@@ -5,13 +5,14 @@ from ucf_vit.nn.block import Block
 from ucf_vit.nn.box_positions import BoxPositions
 from ucf_vit.nn.embed import ClassToken, MaskToken, Positions
 from ucf_vit.nn.variable_tokens import VariableTokens
+from ucf_vit.options import EncoderOptions
 from ucf_vit.train.optimizer import adamw
 
 
 def test_only_matrices_are_decayed():
     modules = nn.ModuleDict(
         {
-            "block": Block(8, 2, 2.0, 0.0, 0.0, "auto", 1e-6),
+            "block": Block(EncoderOptions(embed_dim=8, num_heads=2, mlp_ratio=2.0)),
             "positions": Positions((2, 2), 8, "learned"),
             "boxes": BoxPositions(8, "learned", 4, channels=2),
             "class_token": ClassToken(8),

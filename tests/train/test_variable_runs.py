@@ -11,8 +11,8 @@ from safetensors.torch import load_file, save_file
 
 import runs
 from ports import free_port
+from tiny_models import build
 from ucf_vit.data.batch import Batch
-from ucf_vit.models import MAE, SAP, UNETR, VIT
 from ucf_vit.parallel.ranks.world import World
 from ucf_vit.parallel.simple import wrap_in_ddp
 from ucf_vit.patching.tree.patcher import AdaptivePatcher
@@ -28,6 +28,10 @@ NETWORK = {
     "embed_dim": 16,
     "depth": 1,
     "num_heads": 2,
+    "decoder_depth": 1,
+    "decoder_num_heads": 2,
+    "num_classes": 3,
+    "feature_size": 4,
 }
 TASKS = ["classification", "masked", "unetr", "sap", "separate"]
 SEEN = ("ca", "e")
@@ -41,20 +45,18 @@ def task_for(name: str) -> Task:
     )
     match name:
         case "classification":
-            task: Task = Classification(VIT(num_classes=3, **NETWORK, aggregation="hierarchical"))
+            task: Task = Classification(build("vit", NETWORK | {"aggregation": "hierarchical"}))
         case "masked":
             attention = {"aggregation": "hierarchical", "aggregation_partial": "attention"}
-            task = MaskedAutoencoding(MAE(**NETWORK, **attention, decoder_depth=1, decoder_num_heads=2))
+            task = MaskedAutoencoding(build("mae", NETWORK | attention))
         case "unetr":
-            task = Segmentation(UNETR(num_classes=3, feature_size=4, **NETWORK), 3, (8, 8))
+            task = Segmentation(build("unetr", NETWORK), 3, (8, 8))
         case "separate":
             trees = {"adaptive_patching": True, "fixed_length": 7, "separate_channels": True}
-            task = MaskedAutoencoding(
-                MAE(**NETWORK, **trees, decoder_depth=1, decoder_num_heads=2, mask_ratio=0.5), patcher=patcher
-            )
+            task = MaskedAutoencoding(build("mae", NETWORK | trees | {"mask_ratio": 0.5}), patcher=patcher)
         case _:
             patcher = AdaptivePatcher(tile_size=(8, 8), patch_size=4, fixed_length=7)
-            model = SAP(num_classes=3, feature_size=4, fixed_length=7, **NETWORK)
+            model = build("sap", NETWORK | {"fixed_length": 7})
             task = TokenSegmentation(model, 3, (8, 8), patcher=patcher)
     return task.double()
 

@@ -1,4 +1,4 @@
-"""The networks, each one definition; they know nothing of processes, files or losses."""
+"""Networks, one file each; they know no processes, files or losses."""
 
 from ucf_vit.models.diffusion import DiffusionVIT
 from ucf_vit.models.mae import MAE

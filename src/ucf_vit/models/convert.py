@@ -1,4 +1,4 @@
-"""Weights of timm and MONAI as weights of the networks here, and back."""
+"""Conversion of weights between timm or MONAI and the networks of this package."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ _MONAI_PARTS = {"attn.out_proj": "attn.proj", "mlp.linear": "mlp.fc", "conv3.con
 
 
 def from_timm(state: Mapping[str, Tensor]) -> Weights:
-    """Weights of a `timm` VisionTransformer as weights of `VIT` with learned positions.
+    """Converts the state dict of a `timm` VisionTransformer to that of `VIT` with learned positions.
 
-    The position of timm's class token becomes part of the class token here.
+    The position of timm's class token is added to the class token.
     Raises UserError on weights of options that `VIT` does not have.
     """
     weights: Weights = {}
     for name, value in state.items():
         if name not in ("pos_embed", "cls_token"):
-            weights |= _apart(_rename(name, _TIMM), value)
+            weights |= _split_qkv(_rename(name, _TIMM), value)
     positions = state["pos_embed"][0]
     if "cls_token" in state:
         weights["class_token.token"] = state["cls_token"].flatten() + positions[0]
@@ -55,7 +55,7 @@ def from_timm(state: Mapping[str, Tensor]) -> Weights:
 
 
 def to_timm(weights: Mapping[str, Tensor], in_channels: int) -> Weights:
-    """Weights of a `VIT` for images of `in_channels` as weights of a `timm` VisionTransformer.
+    """Converts the state dict of a `VIT` for images of `in_channels` to that of a `timm` VisionTransformer.
 
     The class token gets a position of zeros.
     """
@@ -69,13 +69,14 @@ def to_timm(weights: Mapping[str, Tensor], in_channels: int) -> Weights:
         state["cls_token"] = token[None, None]
         positions = torch.cat([torch.zeros_like(token)[None], positions])
     state["pos_embed"] = positions[None]
-    return state | {_rename(name, names): value for name, value in _together(rest).items()}
+    return state | {_rename(name, names): value for name, value in _fuse_qkv(rest).items()}
 
 
 def from_monai_unetr(state: Mapping[str, Tensor]) -> Weights:
-    """Weights of MONAI's `UNETR` (2D or 3D) as weights of `UNETR` with patch 16, depth 12, learned positions.
+    """Converts the state dict of MONAI's `UNETR` (2D or 3D) to that of `UNETR`.
 
-    Biases of q, k and v, which MONAI leaves out by default, become zeros.
+    For a network with patch 16, depth 12 and learned positions. Biases of q, k and v, which MONAI leaves out
+    by default, become zeros.
     Raises UserError on weights of options that `UNETR` does not have.
     """
     rest = {name: value for name, value in state.items() if ".norm_cross_attn." not in name}
@@ -88,7 +89,7 @@ def from_monai_unetr(state: Mapping[str, Tensor]) -> Weights:
             value = value.movedim(1, -1).flatten(1).T
         elif new.endswith(("embed.weight", "head.weight", "shortcut.weight")):
             value = value.flatten(1)
-        weights |= _apart(new, value)
+        weights |= _split_qkv(new, value)
     for name in [name for name in weights if name.endswith((".q.weight", ".k.weight", ".v.weight"))]:
         weights.setdefault(name.removesuffix("weight") + "bias", torch.zeros_like(weights[name][:, 0]))
     return weights
@@ -101,8 +102,8 @@ def _rename(name: str, modules: Mapping[str, str]) -> str:
     raise UserError(f"weight {name!r} belongs to an option that the networks here do not have")
 
 
-def _apart(name: str, value: Tensor) -> Weights:
-    """A fused `...qkv.x`, rows in the order q, k, v, as three; anything else as it is."""
+def _split_qkv(name: str, value: Tensor) -> Weights:
+    """Splits a fused `...qkv.x`, with rows in the order q, k, v, into three; returns others unchanged."""
     if ".qkv." not in name:
         return {name: value}
     return {
@@ -110,8 +111,8 @@ def _apart(name: str, value: Tensor) -> Weights:
     }
 
 
-def _together(weights: Weights) -> Weights:
-    """Inverse of `_apart` for all weights."""
+def _fuse_qkv(weights: Weights) -> Weights:
+    """Fuses q, k and v of all weights; the inverse of `_split_qkv`."""
     fused: Weights = {}
     for name, value in weights.items():
         if ".attn.q." in name:

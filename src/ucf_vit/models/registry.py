@@ -1,4 +1,4 @@
-"""The table of networks."""
+"""Registry of networks."""
 
 from torch import nn
 

@@ -1,4 +1,4 @@
-"""SAP: transformer and decoder on the patches of trees, for segmentation."""
+"""SAP: segmentation with a transformer and a decoder on adaptive patches."""
 
 from __future__ import annotations
 
@@ -6,109 +6,68 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from ucf_vit.models.inputs import TreeInput, named_channels
+from ucf_vit.core.errors import UserError
 from ucf_vit.models.registry import MODELS
+from ucf_vit.models.tree_input import TreeInput
 from ucf_vit.nn.encoder import Encoder
 from ucf_vit.nn.heads import Head
 from ucf_vit.nn.init import init_weights
 from ucf_vit.nn.token_decoder import TokenDecoder
-from ucf_vit.nn.variable_tokens import Kind, Partial
+from ucf_vit.options import EncoderOptions, InputOptions
 from ucf_vit.patching.tree.patches import Patches
 
 
 @MODELS.register("sap")
 class SAP(nn.Module):
-    """Symmetric adaptive patching: segments the patches of trees (Zhang et al. 2024), not the image.
+    """Symmetric adaptive patching: segments adaptive patches instead of images (Zhang et al. 2024).
 
-    The encoder lets patches look at each other; the decoder then makes of each one alone a mask of the size
-    of a patch. Labels are cut along the same trees, and masks pasted back. So large leaves are cheap in the
-    decoder too.
+    The encoder mixes patches; the decoder turns each token into a mask of the size of a patch. Labels are cut
+    along the same trees, and masks are pasted back, so that large leaves save work in the decoder too.
 
     Args:
-        in_channels: channels C of an image.
+        input: channels, tile and patches; `adaptive_patching` must be true.
+        encoder: width, depth and blocks.
         num_classes: number of classes K, background included.
-        tile_size: sides of an image in pixels, 2 entries for images and 3 for volumes.
-        fixed_length, separate_channels: tokens per tree; one tree per channel instead of one for all.
-        patch_size: side p of a patch in pixels.
-        embed_dim, depth, num_heads, mlp_ratio: width, number of blocks, heads, hidden width / width.
-        drop_rate: dropout of tokens, attention weights and hidden units of the encoder while training.
-        drop_path: stochastic depth of the encoder's last block; rises linearly from 0.
         feature_size: channels of the decoder at the resolution of patches; doubles with each stage below.
-        skip_connection: feed the pixels of a patch into the end of its decoder.
-        linear_decoder: one Linear per token predicts its p**d pixels; no convolutions.
-        pos_embed: "learned" or "sincos".
-        use_adaptive_pos_emb: positions from centre and size of each leaf, not from the place in the sequence.
-        attention: a backend of `ucf_vit.nn.attention_backends`.
-        use_varemb, default_vars: embed each variable apart and aggregate over those that a batch has (with
-            separate_channels there is nothing to aggregate); the names of all, one for each channel.
-        aggregation, aggregation_group, aggregation_partial: see `ucf_vit.nn.variable_tokens.VariableEmbed`.
+        skip_connection: join the pixels of a patch at the end of its decoder.
+        linear_decoder: one Linear predicts the p**d pixels of a token; no convolutions.
     """
 
     def __init__(
         self,
+        input: InputOptions,
+        encoder: EncoderOptions = EncoderOptions(),
         *,
-        in_channels: int,
         num_classes: int,
-        tile_size: Sequence[int],
-        fixed_length: int,
-        separate_channels: bool = False,
-        patch_size: int = 16,
-        embed_dim: int = 768,
-        depth: int = 12,
-        num_heads: int = 12,
-        mlp_ratio: float = 4.0,
-        drop_rate: float = 0.0,
-        drop_path: float = 0.0,
         feature_size: int = 16,
         skip_connection: bool = True,
         linear_decoder: bool = False,
-        pos_embed: str = "learned",
-        use_adaptive_pos_emb: bool = True,
-        attention: str = "auto",
-        use_varemb: bool = False,
-        default_vars: Sequence[str] = (),
-        aggregation: Kind = "cross",
-        aggregation_group: int = 8,
-        aggregation_partial: Partial = "linear",
     ) -> None:
         super().__init__()
-        variables = named_channels(in_channels, use_varemb, default_vars)
-        self.input = TreeInput(
-            in_channels,
-            tuple(tile_size),
-            patch_size,
-            fixed_length,
-            separate_channels,
-            use_adaptive_pos_emb,
-            variables=variables,
-        )
-        self.embed = self.input.embed(
-            embed_dim, num_heads, aggregation, aggregation_group, aggregation_partial
-        )
-        self.positions = self.input.positions(embed_dim, pos_embed)
-        self.drop = nn.Dropout(drop_rate)
-        self.encoder = Encoder(embed_dim, depth, num_heads, mlp_ratio, drop_rate, drop_path, attention)
-        dims = len(self.input.pixels)
+        if not input.adaptive_patching:
+            raise UserError("SAP works on adaptive patches: set adaptive_patching to true")
+        dim = encoder.embed_dim
+        self.input = TreeInput(input)
+        self.embed = self.input.embed(encoder)
+        self.positions = self.input.positions(dim, input.positions("learned"))
+        self.drop = nn.Dropout(encoder.drop_rate)
+        self.encoder = Encoder(encoder)
+        patch, dims = self.input.patch_size, len(self.input.pixels)
         self.decoder: TokenDecoder | Head
         if linear_decoder:
-            self.decoder = Head(embed_dim, num_classes * patch_size**dims)
+            self.decoder = Head(dim, num_classes * patch**dims)
         else:
             self.decoder = TokenDecoder(
-                dims,
-                self.input.channels,
-                embed_dim,
-                feature_size,
-                patch_size,
-                num_classes,
-                skip_connection,
+                dims, self.input.channels, dim, feature_size, patch, num_classes, skip_connection
             )
         init_weights(self)
 
     def forward(self, patches: Patches, variables: Sequence[str] | None = None) -> Tensor:
         """Patches to logits `[B, T * L, K, *P]`.
 
-        With `use_varemb`, `variables` are the names of the channels (None: `default_vars`), else they do not
-        matter. Raises UserError for patches of another shape or tree, or a name that is not known.
+        `variables` are the names of the channels, for a network that knows them by name (None: all
+        variables).
+        Raises UserError for patches of another shape or tree, or an unknown name.
         """
         numbers = self.input.numbers(variables)
         values, boxes, valid = self.input.split(patches, numbers)

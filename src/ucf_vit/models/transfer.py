@@ -1,4 +1,4 @@
-"""Starts one network from the encoder of another, e.g. UNETR from a masked autoencoder."""
+"""Transfer of encoder weights between networks, e.g. from a masked autoencoder to UNETR."""
 
 from __future__ import annotations
 
@@ -14,12 +14,20 @@ from ucf_vit.nn.positions import interpolate
 from ucf_vit.nn.variable_tokens import VariableEmbed
 
 SHARED = ("embed", "positions", "class_token", "encoder")
-"""The modules that mean the same in all networks; decoders and heads share names, not meaning."""
+"""Modules that have the same meaning in all networks; decoders and heads only share names."""
 
 
 @dataclass
 class Transfer:
-    """What became of the tensors of the source, and which tensors of the target had none."""
+    """Report of a transfer.
+
+    Attributes:
+        taken: tensors that were copied.
+        interpolated: position tables that were resampled, with the grids.
+        partly: tensors of which only the rows of some variables were copied, with these variables.
+        left: tensors of the source that were not copied, with the reason.
+        initial: tensors of the target that keep their initial values.
+    """
 
     taken: list[str] = field(default_factory=list)
     interpolated: dict[str, str] = field(default_factory=dict)
@@ -28,7 +36,7 @@ class Transfer:
     initial: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
-        """Several lines; names below a module that share their fate are counted, not listed."""
+        """Returns the report as several lines, with the tensors of a module counted instead of listed."""
         lines = [f"taken: {_summary(self.taken)}"]
         lines += [f"interpolated: {name} ({how})" for name, how in self.interpolated.items()]
         lines += [f"taken in part: {name} ({which})" for name, which in self.partly.items()]
@@ -46,12 +54,12 @@ def transfer(
     source_grid: Sequence[int],
     source_variables: Sequence[str] = (),
 ) -> Transfer:
-    """Copy patch embedding, positions, class token and encoder out of `weights` into `target`, in place.
+    """Copies patch embedding, positions, class token and encoder from `weights` into `target`, in place.
 
-    `weights` is the state dict of a network with patches on `source_grid` (patches per axis); if the target's
-    grid is another one, positions are interpolated. What there is for each variable is taken by name out of
-    the rows of `source_variables`, so that source and target may know different ones. A tensor of another
-    shape is left, with the reason.
+    `weights` is the state dict of a network with patches on `source_grid` (patches per axis); if the target
+    has another grid, positions are interpolated. Rows of variables are matched by name with
+    `source_variables`, so that source and target may know different variables. A tensor of another shape is
+    left out, with the reason.
     Raises UserError if no tensor of the encoder fits, since the target would then start from scratch.
     """
     report = Transfer()
@@ -80,7 +88,7 @@ def transfer(
 
 
 def _of_variables(target: nn.Module) -> tuple[str, ...]:
-    """Names of the tensors that hold equally many rows for each variable."""
+    """Returns the names of the tensors that have the same number of rows for each variable."""
     if not isinstance(target.embed, VariableEmbed):
         return ()
     sequences = ("positions.table",) if isinstance(target.positions, SequencePositions) else ()
@@ -90,7 +98,7 @@ def _of_variables(target: nn.Module) -> tuple[str, ...]:
 def _take_by_name(
     target: nn.Module, name: str, value: Tensor, source_variables: Sequence[str], report: Transfer
 ) -> None:
-    """Copy the rows of the variables that both know."""
+    """Copies the rows of the variables that both networks know."""
     names = target.input.variables.names
     own = target.state_dict()[name].unflatten(0, (len(names), -1))
     rows = value.unflatten(0, (len(source_variables), -1))
@@ -111,7 +119,7 @@ def _take_by_name(
 def _place(
     own: Tensor, grid: Sequence[int], table: Tensor, source_grid: Sequence[int], report: Transfer
 ) -> None:
-    """Copy a position table, interpolated where the grids differ."""
+    """Copies a position table, interpolated if the grids differ."""
     name, old, new = "positions.table", tuple(source_grid), tuple(grid)
     if len(table) != math.prod(old):
         raise UserError(
@@ -134,7 +142,7 @@ def _by(grid: Sequence[int]) -> str:
 
 
 def _summary(names: Sequence[str]) -> str:
-    """`encoder (48 tensors), embed.bias`: the names grouped by their first part."""
+    """Returns the names grouped by their first part: `encoder (48 tensors), embed.bias`."""
     groups: dict[str, list[str]] = {}
     for name in names:
         groups.setdefault(name.partition(".")[0], []).append(name)

@@ -1,1 +1,1 @@
-"""Parts that the networks are built of."""
+"""Building blocks of the networks."""

@@ -1,4 +1,4 @@
-"""From the tokens of several variables to one."""
+"""Aggregation of the tokens of several variables to one."""
 
 from __future__ import annotations
 
@@ -14,24 +14,25 @@ from ucf_vit.nn.init import normal_
 
 
 class Query(nn.Module):
-    """A learned token that asks; it never sees what it asks of."""
+    """Learned query of cross-attention, the same for all samples and tokens."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
         self.token = nn.Parameter(torch.empty(dim))
 
     def reset_parameters(self) -> None:
-        """Draw the token; of such a size that what attention gives is first nearly the mean."""
+        """Draws a small token, so that attention first gives nearly the mean."""
         normal_(self.token, std=0.02)
 
 
 class CrossAggregation(nn.Module):
     """Multi-head attention of one learned query over V tokens, `[..., V, D]` to `[..., D]`.
 
-    The same map as attention (Vaswani et al. 2017) with this query, in another order: as the query is the
-    same everywhere, query times key is one small matrix, and the value projection comes after the weighted
-    sum. So no key and no value of any token is ever computed or kept.
-    A bias of the keys would not change the result. Raises UserError if the heads do not divide `dim`.
+    The same map as attention (Vaswani et al. 2017) with this query, computed in another order: since the
+    query is the same everywhere, query times key projection is one small matrix, and the value projection
+    follows the weighted sum. Keys and values of the tokens are never computed or stored.
+    The keys have no bias, since it would not change the result. Raises UserError if the heads do not divide
+    `dim`.
     """
 
     def __init__(self, dim: int, num_heads: int) -> None:
@@ -45,10 +46,10 @@ class CrossAggregation(nn.Module):
         self.proj = nn.Linear(dim, dim)
 
     def forward(self, tokens: Tensor, present: Tensor | None = None) -> Tensor:
-        """Attend over all tokens, or over those that are `present`, `[..., V]` bool, at least one of V."""
+        """Attends over all tokens, or over the `present` ones, `[..., V]` bool, at least one of each V."""
         tokens, heads = tokens.contiguous(), (-1, self.head_dim)
         query = self.query.token.view(heads) / math.sqrt(self.head_dim)
-        key = torch.einsum("he,hed->hd", query, self.k.weight.unflatten(0, heads))
+        key = torch.einsum("he,hed->hd", query, self.k.weight.unflatten(0, heads))  # [H, D]
         scores = tokens @ key.to(tokens.dtype).T
         if present is not None:
             scores = scores.masked_fill(~present[..., None], -torch.inf)
@@ -58,11 +59,11 @@ class CrossAggregation(nn.Module):
 
 
 class GroupSlots(NamedTuple):
-    """G groups of up to g variables of a batch; all are `[G, g]`.
+    """G groups of up to g variables of a batch; all tensors are `[G, g]`.
 
-    `channel` is the place of a variable in the batch and `number` that among all variables; `present` is
-    false where a group has fewer than g (None: all have g); `share` is 1 over the variables that the group
-    has, else 0.
+    `channel` is the index of a variable in the batch and `number` its index among all variables; `present` is
+    false in the unused slots of a group (None: no slot is unused); `share` is 1 / (variables in the group),
+    and 0 in unused slots.
     """
 
     channel: Tensor
@@ -72,9 +73,9 @@ class GroupSlots(NamedTuple):
 
 
 def slots_of(numbers: Sequence[int], group: int, device: torch.device) -> GroupSlots:
-    """The groups of the variables `numbers`: neighbours in the order of all variables, `group` at most.
+    """Returns the groups of the variables `numbers`: up to `group` neighbours in the order of all variables.
 
-    A variable's group does not depend on what else the batch has.
+    The group of a variable does not depend on the other variables of the batch.
     """
     groups: dict[int, list[int]] = {}
     for channel in sorted(range(len(numbers)), key=numbers.__getitem__):

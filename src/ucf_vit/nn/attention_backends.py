@@ -1,4 +1,4 @@
-"""Scaled dot-product attention by whichever kernel is asked for."""
+"""Scaled dot-product attention with a choice of kernels."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ BACKENDS: Registry[Tensor] = Registry("attention backend")
 def attend(
     q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, dropout: float = 0.0, backend: str = "auto"
 ) -> Tensor:
-    """softmax(q kᵀ / √D) v over the last two axes (Vaswani et al. 2017).
+    """Returns softmax(q kᵀ / √D) v over the last two axes (Vaswani et al. 2017).
 
     Shapes: q `[B, H, L, D]`, k and v `[B, H, M, D]`, result `[B, H, L, D]`. `mask` is broadcast to
-    `[B, H, L, M]`: bool (True: may be seen) or float (added to the logits). `dropout` is the share of
-    attention weights dropped; pass 0 in evaluation.
+    `[B, H, L, M]`: bool (True: attended to) or float (added to the logits). `dropout` is the fraction of
+    attention weights that are dropped; pass 0 in evaluation.
 
     Backends: `auto` lets torch choose; `flash`, `efficient`, `cudnn` and `math` force one of torch's kernels;
     `xformers` and `xformers_ck` (ROCm) use xFormers' flash and composable-kernel attention.
@@ -46,7 +46,7 @@ def _first_line(error: Exception) -> str:
 
 
 @BACKENDS.register("auto")
-def _torch_chooses(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, dropout: float) -> Tensor:
+def _auto_kernel(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, dropout: float) -> Tensor:
     return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout)
 
 
@@ -89,7 +89,7 @@ def _import_xformers() -> Any:
 
 
 def _as_bias(mask: Tensor | None, q: Tensor, k: Tensor) -> Tensor | None:
-    """xFormers takes masks as added biases of full shape `[B, H, L, M]`."""
+    """Returns the mask as an additive bias of full shape `[B, H, L, M]`, as xFormers wants it."""
     if mask is None:
         return None
     bias = (

@@ -1,4 +1,4 @@
-"""Positions of patches of any place and size."""
+"""Position embeddings of patches of any place and size."""
 
 from __future__ import annotations
 
@@ -13,28 +13,27 @@ from ucf_vit.nn.positions import check_kind, sincos_at
 
 
 class Boxes(Protocol):
-    """Where N patches of each of B samples lie, in pixels."""
+    """Centre, size and channel of N patches of each of B samples, in pixels."""
 
     @property
     def center(self) -> Tensor:
-        """Centres, `[B, N, d]` float32; the first pixel reaches from 0 to 1."""
+        """Centres, `[B, N, d]` float32; the first pixel spans 0 to 1."""
 
     @property
     def size(self) -> Tensor:
-        """Sides, `[B, N]`."""
+        """Sides of the patches, `[B, N]`."""
 
     @property
     def channel(self) -> Tensor:
-        """Channel of a patch that has but one, `[N]` int64."""
+        """Channel of patches that have only one, `[N]` int64."""
 
 
 class BoxPositions(nn.Module):
-    """Adds centre, size and channel of its patch to every token.
+    """Adds embeddings of the centre, size and channel of its patch to every token.
 
-    The centre enters as the sines and cosines of a grid of `patch_size` cells, so that a patch that is such a
-    cell gets the row that `Positions` has for it, and no row is larger than those, however large the tile;
-    with kind "learned" they pass through a Linear. Size and, where `channels` is above 1, channel have
-    learned tables of their own.
+    The centre is embedded by sines and cosines in units of `patch_size`, so that a patch that is a cell of
+    the regular grid gets the row that `Positions` has for it; with kind "learned" they pass through a Linear.
+    Size and, if `channels` is above 1, channel have learned tables.
     Raises UserError if `kind` is neither "learned" nor "sincos".
     """
 
@@ -48,26 +47,27 @@ class BoxPositions(nn.Module):
         self.linear = nn.Linear(dim, dim) if kind == "learned" else None
 
     def forward(self, tokens: Tensor, places: Tensor | None = None, *, boxes: Boxes) -> Tensor:
-        """Tokens `[B, N, D]` of the boxes `places` `[B, N]` (default: all in order) to `[B, N, D]`."""
+        """Tokens `[B, N, D]` of the boxes `places` `[B, N]` (None: all, in order) to `[B, N, D]`."""
         center, size, channel = boxes.center, boxes.size, boxes.channel.expand_as(boxes.size)
         if places is not None:
             center = center.gather(1, places[..., None].expand(-1, -1, center.shape[-1]))
             size, channel = size.gather(1, places), channel.gather(1, places)
         rows = self.size(size / self.patch_size)
-        centre = sincos_at(center / self.patch_size - 0.5, self.dim).to(rows.dtype)
-        rows = rows + (centre if self.linear is None else self.linear(centre))
+        # Cell i of the grid has its centre at i + 0.5 patches and row i in the table of `Positions`.
+        waves = sincos_at(center / self.patch_size - 0.5, self.dim).to(rows.dtype)
+        rows = rows + (waves if self.linear is None else self.linear(waves))
         return tokens + (rows if self.channel is None else rows + self.channel(channel))
 
 
 class RowTable(nn.Module):
-    """A learned table `[rows, D]`, small at first."""
+    """Learned table `[rows, D]`."""
 
     def __init__(self, rows: int, dim: int) -> None:
         super().__init__()
         self.table = nn.Parameter(torch.empty(rows, dim))
 
     def reset_parameters(self) -> None:
-        """Draw the table."""
+        """Draws the table."""
         normal_(self.table, std=0.02)
 
     def forward(self, rows: Tensor) -> Tensor:
@@ -76,11 +76,11 @@ class RowTable(nn.Module):
 
 
 class SizeTable(RowTable):
-    """One row per doubling of the size, from 1 / 256 of a patch to 128 patches, whatever the tile."""
+    """Learned row for each doubling of the size, from 1 / 256 of a patch to 128 patches."""
 
     def __init__(self, dim: int) -> None:
         super().__init__(16, dim)
 
     def forward(self, size: Tensor) -> Tensor:
-        """Sizes `[...]` in patches to `[..., D]`; 0 counts as the smallest."""
+        """Sizes `[...]` in patches to `[..., D]`; sizes outside the range get the nearest row."""
         return super().forward((size.log2().round() + 8).clamp(0, 15).long())

@@ -11,16 +11,17 @@ from torch import Tensor, nn
 
 
 def instance_norm(x: Tensor, eps: float = 1e-5) -> Tensor:
-    """Zero mean and unit variance of each channel of each sample, `[B, *S, C]` (Ulyanov et al. 2016).
+    """Normalises each channel of each sample `[B, *S, C]` to mean 0, variance 1 (Ulyanov et al. 2016).
 
-    Works on rows of `S[-1] * C` values, much faster on a CPU than rows of C; statistics in float32.
+    Works on rows of `S[-1] * C` values, which a CPU reduces much faster than rows of C. Statistics are in
+    float32.
     """
     *_, last, channels = x.shape
     return _InstanceNorm.apply(x.reshape(len(x), -1, last * channels), channels, eps).view_as(x)
 
 
 class _InstanceNorm(torch.autograd.Function):
-    """Instance norm of `[B, R, n * C]`; half the memory traffic of the same written in plain operations."""
+    """Instance norm of `[B, R, n * C]`, with half the memory traffic of plain operations."""
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor, channels: int, eps: float) -> Tensor:
@@ -34,7 +35,7 @@ class _InstanceNorm(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
-        """scale * (g - mean(g) - y * mean(g * y))."""
+        """Returns `scale * (g - mean(g) - y * mean(g * y))` for the gradient g of y."""
         y, scale = ctx.saved_tensors
         grad = grads[0].to(scale.dtype)
         out = grad * y
@@ -45,7 +46,7 @@ class _InstanceNorm(torch.autograd.Function):
 
 
 def _channel_mean(rows: Tensor, channels: int) -> Tensor:
-    """`[B, R, n * C]` to the mean of each channel, repeated to `[B, 1, n * C]`."""
+    """Returns the mean of each channel of `[B, R, n * C]`, repeated to `[B, 1, n * C]`."""
     repeats = rows.shape[-1] // channels
     return rows.mean(1).view(-1, repeats, channels).mean(1).repeat(1, repeats)[:, None]
 
@@ -59,20 +60,20 @@ class Conv(nn.Module):
         self.conv = convolution(in_dim, out_dim, kernel_size=3, padding=1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Convolve; the channels-first view that torch wants costs nothing."""
+        """Convolves; the channels-first view that torch expects costs nothing."""
         x = x.movedim(-1, 1)
-        y = _convolve_as_two(x, self.conv.weight) if _is_slow_alone(x) else self.conv(x)
+        y = _convolve_halves(x, self.conv.weight) if _has_slow_kernel(x) else self.conv(x)
         return y.movedim(1, -1)
 
 
-def _is_slow_alone(x: Tensor) -> bool:
-    """Whether torch (2.15) gives `[B, C, *S]` to its slow kernel: on the CPU, one small volume."""
+def _has_slow_kernel(x: Tensor) -> bool:
+    """Returns whether torch (2.15) picks its slow kernel for `[B, C, *S]`: one small volume on the CPU."""
     small = x.ndim == 5 and len(x) == 1 and math.prod(x.shape[:4]) <= 20480
     return small and x.device.type == "cpu" and x.dtype == torch.float32
 
 
-def _convolve_as_two(x: Tensor, weight: Tensor) -> Tensor:
-    """Convolve one volume `[1, C, H, W, D]` as a batch of its two halves; up to 17 times faster."""
+def _convolve_halves(x: Tensor, weight: Tensor) -> Tensor:
+    """Convolves one volume `[1, C, H, W, D]` as a batch of its two halves; up to 17 times faster."""
     height = x.shape[2]
     half = (height + 1) // 2
     padded = F.pad(x, (0, 0, 0, 0, 1, 1 + height % 2))

@@ -1,4 +1,4 @@
-"""What tokens are told from outside the image: a time step, labels."""
+"""Conditions that do not come from the image: a time step and labels."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ucf_vit.nn.positions import sincos_at
 
 
 class LabelTable(nn.Module):
-    """One learned row for each value of a label, and one for a label that is not told."""
+    """Learned embedding of each value of a label, and one for a label that is not given."""
 
     def __init__(self, count: int, dim: int) -> None:
         super().__init__()
@@ -21,19 +21,19 @@ class LabelTable(nn.Module):
         self.rows = nn.Parameter(torch.empty(count + 1, dim))
 
     def reset_parameters(self) -> None:
-        """Draw the rows."""
+        """Draws the rows."""
         normal_(self.rows, std=0.02)
 
     def forward(self, label: Tensor) -> Tensor:
-        """Numbers `[B]`, -1 where it is not told, to `[B, D]`."""
+        """Labels `[B]` int64, -1 where not given, to `[B, D]`."""
         return self.rows[label.masked_fill(label < 0, self.count)]
 
 
 class Conditions(nn.Module):
-    """A time step and K labels of each sample as one vector `[B, D]`.
+    """Embeds a time step and K labels of each sample as one vector `[B, D]`.
 
-    The step's sines and cosines (Ho et al. 2020) go through an MLP; rows of the labels' tables are added
-    (Peebles and Xie 2023). `counts` are the values that each label can have.
+    Sines and cosines of the step (Ho et al. 2020) go through an MLP, and the embeddings of the labels are
+    added (Peebles and Xie 2023). `counts` holds the number of values of each label.
     """
 
     def __init__(self, dim: int, counts: Sequence[int] = ()) -> None:
@@ -45,9 +45,9 @@ class Conditions(nn.Module):
         self.labels = nn.ModuleList(LabelTable(count, dim) for count in counts)
 
     def forward(self, time: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Steps `[B]` and labels `[B, K]` int64, -1 (None: all) where not told, to `[B, D]`.
+        """Steps `[B]` and labels `[B, K]` int64 to `[B, D]`; -1 (None: all labels) where not given.
 
-        Raises UserError for another K.
+        Raises UserError if K is not the number of labels.
         """
         x = sincos_at(time[:, None].to(self.fc1.weight.dtype), self.dim)
         x = self.fc2(self.act(self.fc1(x)))

@@ -6,9 +6,9 @@ from torch import Tensor, nn
 
 
 class DropPath(nn.Module):
-    """Leaves a residual branch out for a random part of the samples while training (Huang et al. 2016).
+    """Drops a residual branch for random samples in training (Huang et al. 2016).
 
-    `rate` is the chance of that, in [0, 1); what is kept grows by 1 / (1 - rate), so that the mean stays.
+    `rate` is the probability, in [0, 1); the other samples are scaled by 1 / (1 - rate) to keep the mean.
     """
 
     def __init__(self, rate: float) -> None:
@@ -19,5 +19,5 @@ class DropPath(nn.Module):
         """`[B, ...]` to `[B, ...]`."""
         if not self.training or self.rate == 0:
             return x
-        kept = x.new_empty(len(x), *[1] * (x.ndim - 1)).bernoulli_(1 - self.rate)
-        return x * kept / (1 - self.rate)
+        mask = x.new_empty(len(x), *[1] * (x.ndim - 1)).bernoulli_(1 - self.rate)
+        return x * mask / (1 - self.rate)

@@ -1,6 +1,6 @@
-"""What turns patches into tokens: projection, positions, class token, mask token.
+"""From patches to tokens: projection, positions, class token, mask token.
 
-Every parameter lives in a small module with a name of its own, so that it can be placed and split by rule.
+Every parameter is in a small module of its own, so that parallel rules can place and split it by name.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from ucf_vit.nn.positions import check_kind, sincos
 class PatchEmbed(nn.Linear):
     """Patches `[B, L, C * p**d]` to tokens `[B, L, D]`.
 
-    One matrix product over flattened patches: the same map as a convolution with kernel = stride = patch.
+    A matrix product over flattened patches, the same map as a convolution with kernel = stride = patch.
     """
 
     def forward(self, patches: Tensor, numbers: Sequence[int] | None = None) -> Tensor:
-        """`numbers` of variables do not matter here; see `VariableEmbed`."""
+        """Embeds patches; `numbers` is accepted for the interface of `VariableEmbed` and has no effect."""
         return super().forward(patches)
 
 
 class Positions(nn.Module):
-    """Adds a place to every token: a table `[L, D]` over a grid, learned or fixed sine–cosine.
+    """Adds a position embedding to every token: a table `[L, D]` over a grid, learned or sine–cosine.
 
     Raises UserError if `kind` is neither "learned" nor "sincos".
     """
@@ -47,29 +47,29 @@ class Positions(nn.Module):
             self.register_buffer("table", table)
 
     def reset_parameters(self) -> None:
-        """Draw a learned table, compute a fixed one."""
+        """Draws a learned table, or computes the fixed one."""
         if isinstance(self.table, nn.Parameter):
             normal_(self.table, std=0.02)
         else:
             self.table.copy_(sincos(self.grid, self.table.shape[1]))
 
     def forward(self, tokens: Tensor, places: Tensor | None = None, *, boxes: Boxes | None = None) -> Tensor:
-        """Tokens `[B, N, D]` of the cells `places` `[B, N]` (default: all L in order) to `[B, N, D]`.
+        """Tokens `[B, N, D]` of the cells `places` `[B, N]` (None: all L, in order) to `[B, N, D]`.
 
-        `boxes` does not matter here; see `BoxPositions`.
+        `boxes` is accepted for the interface of `BoxPositions` and has no effect.
         """
         return tokens + (self.table if places is None else self.table[places])
 
 
 class ClassToken(nn.Module):
-    """Puts one learned token, which has no position, before all others."""
+    """Puts a learned token, which has no position, before all others."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
         self.token = nn.Parameter(torch.empty(dim))
 
     def reset_parameters(self) -> None:
-        """Draw the token."""
+        """Draws the token."""
         normal_(self.token, std=0.02)
 
     def forward(self, tokens: Tensor) -> Tensor:
@@ -78,14 +78,14 @@ class ClassToken(nn.Module):
 
 
 class SequencePositions(Positions):
-    """A table over the sequences of all variables; a token's row is its place in that of its own."""
+    """Position table over the sequences of all variables, `[V * length, D]`."""
 
     def __init__(self, num_variables: int, length: int, dim: int, kind: str) -> None:
         super().__init__((num_variables * length,), dim, kind)
         self.length = length
 
     def forward(self, tokens: Tensor, places: Tensor | None = None, *, boxes: Boxes | None = None) -> Tensor:
-        """As `Positions`, for the tokens of `boxes`, sequence by sequence; the variable is their channel."""
+        """Same as `Positions`; the channel of each of the `boxes` says which variable's rows apply."""
         if boxes is None:
             raise UserError("positions in sequences of variables need the patches that tokens are of")
         rows = boxes.channel * self.length
@@ -94,17 +94,17 @@ class SequencePositions(Positions):
 
 
 class MaskToken(nn.Module):
-    """Completes a grid of which some tokens are seen with one learned token for all others."""
+    """Fills the places of missing tokens with a learned token."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
         self.token = nn.Parameter(torch.empty(dim))
 
     def reset_parameters(self) -> None:
-        """Draw the token."""
+        """Draws the token."""
         normal_(self.token, std=0.02)
 
-    def forward(self, seen: Tensor, places: Tensor, num_tokens: int) -> Tensor:
-        """Seen tokens `[B, N, D]` and the cells they belong to, `[B, N]`, to the whole grid `[B, L, D]`."""
-        blank = self.token.to(seen.dtype).expand(len(seen), num_tokens, -1)
-        return blank.scatter(1, places[..., None].expand_as(seen), seen)
+    def forward(self, tokens: Tensor, places: Tensor, num_tokens: int) -> Tensor:
+        """Tokens `[B, N, D]` of the cells `places` `[B, N]` to all L cells, `[B, L, D]`."""
+        blank = self.token.to(tokens.dtype).expand(len(tokens), num_tokens, -1)
+        return blank.scatter(1, places[..., None].expand_as(tokens), tokens)

@@ -1,4 +1,4 @@
-"""A stack of transformer blocks."""
+"""Stack of transformer blocks."""
 
 from __future__ import annotations
 
@@ -9,38 +9,27 @@ from torch.nn.functional import pad
 
 from ucf_vit.nn.block import Block
 from ucf_vit.nn.modulation import ModulatedBlock, ModulatedNorm
+from ucf_vit.options import EncoderOptions
 
 
 class Encoder(nn.Module):
-    """`depth` blocks and a final norm; also serves as the decoder of a masked autoencoder.
+    """`depth` blocks and a final norm; also the decoder of a masked autoencoder.
 
-    `drop_path` rises linearly from 0 in the first block to the given rate in the last (Huang et al. 2016).
-    With `condition_dim`, a condition of that width steers blocks and norm, see `ucf_vit.nn.modulation`.
+    Stochastic depth rises linearly from 0 in the first block to `drop_path` in the last (Huang et al. 2016).
+    With `condition_dim`, blocks and norm are modulated by a condition of that width, see
+    `ucf_vit.nn.modulation`.
     """
 
-    def __init__(
-        self,
-        dim: int,
-        depth: int,
-        num_heads: int,
-        mlp_ratio: float = 4.0,
-        dropout: float = 0.0,
-        drop_path: float = 0.0,
-        attention: str = "auto",
-        norm_eps: float = 1e-6,
-        condition_dim: int | None = None,
-    ) -> None:
+    def __init__(self, options: EncoderOptions, condition_dim: int | None = None) -> None:
         super().__init__()
-        rates = [drop_path * i / max(depth - 1, 1) for i in range(depth)]
-        block, steered = (Block, ()) if condition_dim is None else (ModulatedBlock, (condition_dim,))
-        self.blocks = nn.ModuleList(
-            block(dim, num_heads, mlp_ratio, dropout, rate, attention, norm_eps, *steered) for rate in rates
-        )
-        self.norm = (
-            nn.LayerNorm(dim, eps=norm_eps)
-            if condition_dim is None
-            else ModulatedNorm(dim, condition_dim, norm_eps)
-        )
+        depth = options.depth
+        rates = [options.drop_path * i / max(depth - 1, 1) for i in range(depth)]
+        if condition_dim is None:
+            self.blocks = nn.ModuleList(Block(options, rate) for rate in rates)
+            self.norm = nn.LayerNorm(options.embed_dim, eps=options.layer_norm_eps)
+        else:
+            self.blocks = nn.ModuleList(ModulatedBlock(options, rate, condition_dim) for rate in rates)
+            self.norm = ModulatedNorm(options.embed_dim, condition_dim, options.layer_norm_eps)
 
     def forward(
         self,
@@ -50,15 +39,16 @@ class Encoder(nn.Module):
         valid: Tensor | None = None,
         condition: Tensor | None = None,
     ) -> tuple[Tensor, list[Tensor]]:
-        """`[B, L, D]` to the normalised end result and the results of the blocks `taps`, not normalised.
+        """Returns the normalised output for `[B, L, D]`, and the outputs of the blocks `taps`, not
+        normalised.
 
-        With `first`, the end result holds only the first so many tokens, and the last block computes no more:
-        what a classifier reads from its class token comes for a sixth of that block's cost.
+        With `first`, the output has only the first `first` tokens, and the last block computes no others: a
+        classifier that reads only its class token pays a sixth of that block.
 
-        With `valid` `[B, N]` bool, the last N tokens are attended to only where it is true; those before,
-        such as a class token, always. What comes out for the others means nothing.
+        With `valid` `[B, N]` bool, the last N tokens are attended to only where it is true, and those before,
+        such as a class token, always. The output of tokens that are not valid has no meaning.
 
-        `condition` `[B, D_c]` is for an encoder with `condition_dim`, and for no other.
+        `condition` `[B, D_c]` is given to an encoder with `condition_dim`, and only to such.
         """
         return self.mix(x, taps, first, valid_of_all(valid, x.shape[1]), condition)
 
@@ -70,17 +60,17 @@ class Encoder(nn.Module):
         valid: Tensor | None,
         condition: Tensor | None,
     ) -> tuple[Tensor, list[Tensor]]:
-        """As `forward`, with an entry of `valid` for each token, `[B, L]`."""
-        steered = () if condition is None else (condition,)
-        inner: dict[int, Tensor] = {}
+        """Same as `forward`, but `valid` has an entry for each token, `[B, L]`."""
+        conditions = () if condition is None else (condition,)
+        outputs: dict[int, Tensor] = {}
         last = len(self.blocks) - 1
         for i, block in enumerate(self.blocks):
-            x = block(x, first if i == last else None, valid, *steered)
+            x = block(x, first if i == last else None, valid, *conditions)
             if i in taps:
-                inner[i] = x
-        return self.norm(x, *steered), [inner[i] for i in taps]
+                outputs[i] = x
+        return self.norm(x, *conditions), [outputs[i] for i in taps]
 
 
 def valid_of_all(valid: Tensor | None, tokens: int) -> Tensor | None:
-    """`[B, N]` of the last tokens to `[B, tokens]` of all: those before are valid."""
+    """Extends `[B, N]` of the last N tokens to `[B, tokens]` of all; the tokens before are valid."""
     return None if valid is None else pad(valid, (tokens - valid.shape[1], 0), value=True)

@@ -1,4 +1,4 @@
-"""The last layer of a network."""
+"""Last layer of a network."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from ucf_vit.nn.init import normal_
 
 
 class Head(nn.Linear):
-    """One Linear per token or pixel, `[..., D]` to `[..., K]`.
+    """Linear for each token or pixel, `[..., D]` to `[..., K]`.
 
-    Starts near zero, so that the first predictions are close to even and the first loss close to that of
-    guessing, whatever D and K are.
+    Starts near zero, so that the first predictions are nearly uniform and the first loss is near that of
+    guessing, for any D and K.
     """
 
     def reset_parameters(self) -> None:
-        """Draw small weights; zero the bias."""
+        """Draws small weights and sets the bias to zero."""
         normal_(self.weight, std=0.02)
         nn.init.zeros_(self.bias)
 
     def forward(self, x: Tensor, rows: Tensor | None = None) -> Tensor:
-        """All outputs, or those of `rows` `[K']` alone, in that order."""
+        """Returns all outputs, or only `rows` `[K']` of them, in that order."""
         if rows is None:
             return super().forward(x)
         return F.linear(x, self.weight[rows], self.bias[rows])

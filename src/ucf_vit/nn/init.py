@@ -9,20 +9,20 @@ from torch import Tensor, nn
 
 
 def normal_(tensor: Tensor, std: float) -> None:
-    """Fill with a normal distribution cut at two standard deviations.
+    """Fills `tensor` with a normal distribution, clamped at two standard deviations.
 
-    Values beyond are moved to the limits: unlike `trunc_normal_`, one seed gives the same in every torch.
+    Clamping gives the same values for a seed in every version of torch, unlike `trunc_normal_`.
     """
     with torch.no_grad():
         tensor.normal_(std=std).clamp_(-2 * std, 2 * std)
 
 
 def init_weights(model: nn.Module) -> None:
-    """Fill every parameter and table of `model` with its initial value, in the order of its modules.
+    """Fills every parameter and table of `model` with its initial value, module by module.
 
-    Plain Linears: normal with the variance 2 / (in + out) of Glorot and Bengio (2010), which fits any width,
-    and zero biases. All others: their own `reset_parameters`. Serves models built on `meta` and moved by
-    `to_empty` too.
+    Plain Linears get a normal distribution of variance 2 / (in + out) (Glorot and Bengio 2010) and zero
+    biases; all others their own `reset_parameters`. Also initialises models that were built on `meta` and
+    moved by `to_empty`.
     """
     for module in model.modules():
         reset = getattr(type(module), "reset_parameters", None)

@@ -1,20 +1,28 @@
-"""The feed-forward half of a transformer block."""
+"""MLP of a transformer block."""
 
 from __future__ import annotations
 
 from torch import Tensor, nn
 
+from ucf_vit.core.rounding import part_of
+from ucf_vit.options import EncoderOptions
+
 
 class Mlp(nn.Module):
-    """Two Linears with a GELU between, `[..., D]` to `[..., D]`; dropout after each while training."""
+    """Two Linears with a GELU between, `[..., D]` to `[..., D]`; dropout after each in training.
 
-    def __init__(self, dim: int, hidden_dim: int, dropout: float = 0.0) -> None:
+    The hidden width is `D * mlp_ratio`, rounded down.
+    """
+
+    def __init__(self, options: EncoderOptions) -> None:
         super().__init__()
+        dim = options.embed_dim
+        hidden_dim = part_of(dim, options.mlp_ratio)
         self.fc1 = nn.Linear(dim, hidden_dim)
         self.act = nn.GELU()
         self.fc2 = nn.Linear(hidden_dim, dim)
-        self.drop = nn.Dropout(dropout)
+        self.drop = nn.Dropout(options.drop_rate)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Transform each token by itself."""
+        """Transforms each token independently."""
         return self.drop(self.fc2(self.drop(self.act(self.fc1(x)))))

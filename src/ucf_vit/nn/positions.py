@@ -1,4 +1,4 @@
-"""Tables that tell tokens where they are on a grid."""
+"""Position tables: sines and cosines, and interpolation between grids."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from ucf_vit.core.registry import did_you_mean
 
 
 def check_kind(kind: str) -> None:
-    """Raise UserError if `kind` is neither "learned" nor "sincos"."""
+    """Raises UserError if `kind` is neither "learned" nor "sincos"."""
     if kind not in ("learned", "sincos"):
         hint = did_you_mean(kind, ["learned", "sincos"])
         raise UserError(f"pos_embed {kind!r} is unknown{hint}; use 'learned' or 'sincos'")
 
 
 def sincos(grid: Sequence[int], dim: int) -> Tensor:
-    """Sine–cosine table `[N, dim]` of a 1D, 2D or 3D grid, tokens in row-major order, float64."""
+    """Returns the sine–cosine table `[N, dim]` of a 1D, 2D or 3D grid in row-major order, float64."""
     places = torch.cartesian_prod(*(torch.arange(n, dtype=torch.float64) for n in grid))
     return sincos_at(places.reshape(-1, len(grid)), dim)
 
 
 def sincos_at(places: Tensor, dim: int) -> Tensor:
-    """Sines and cosines `[..., dim]` of places `[..., d]` in 1D, 2D or 3D, in the type of `places`.
+    """Returns sines and cosines `[..., dim]` of places `[..., d]` in 1D, 2D or 3D, in the type of `places`.
 
-    The sine–cosine pairs are dealt out to the axes, in the order w, h in 2D (as published with MAE, He et al.
-    2022) and h, w, d in 3D; the first axes get one pair more where the number of pairs does not divide.
+    The `dim // 2` sine–cosine pairs are divided among the axes, in the order w, h in 2D (as published with
+    MAE, He et al. 2022) and h, w, d in 3D; if they do not divide evenly, the first axes get one pair more.
     The columns of an axis with n pairs are [sin(x ω) | cos(x ω)], ω_k = 10000^(-k/n). An odd `dim` ends
-    in a column of zeros.
+    with a column of zeros.
     """
     dims = places.shape[-1]
     axes = list(range(dims))
@@ -49,10 +49,10 @@ def sincos_at(places: Tensor, dim: int) -> Tensor:
 
 
 def interpolate(table: Tensor, old: Sequence[int], new: Sequence[int]) -> Tensor:
-    """Resample a position table `[N_old, D]` of the grid `old` to `[N_new, D]` of the grid `new`.
+    """Resamples a position table `[N_old, D]` of the grid `old` to `[N_new, D]` of the grid `new`.
 
-    Cubic along each axis in turn, smoothed where the grid gets coarser: in 2D torch's bicubic with antialias,
-    and the same rule in 3D.
+    Cubic along each axis in turn, with antialiasing where the grid gets coarser: in 2D the same as torch's
+    bicubic interpolation with `antialias`, and the same rule in 3D.
     """
     field = table.reshape(*old, -1).double()
     for axis, (before, after) in enumerate(zip(old, new, strict=True)):
@@ -63,6 +63,6 @@ def interpolate(table: Tensor, old: Sequence[int], new: Sequence[int]) -> Tensor
 
 
 def _resampling(before: int, after: int) -> Tensor:
-    """Weights `[before, after]` of cubic resampling along one axis."""
+    """Returns the weights `[before, after]` of cubic resampling along one axis."""
     identity = torch.eye(before, dtype=torch.float64)[None, None]
     return F.interpolate(identity, size=(before, after), mode="bicubic", antialias=True)[0, 0]

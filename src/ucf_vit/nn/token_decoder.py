@@ -1,4 +1,4 @@
-"""From tokens to the pixels of their patches, each token by itself."""
+"""Decoder from each token to the pixels of its patch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ucf_vit.nn.unetr_decoder import Upsample, stages_of
 
 
 class Stage(nn.Module):
-    """Finer by `factor`: transposed convolution, norm, GELU."""
+    """Upsampling by `factor`: transposed convolution, norm, GELU."""
 
     def __init__(self, dims: int, in_dim: int, out_dim: int, factor: int) -> None:
         super().__init__()
@@ -24,9 +24,9 @@ class Stage(nn.Module):
 
 
 class JoinPixels(nn.Module):
-    """Two convolutions over features and the pixels they belong to, the second around a shortcut.
+    """Two convolutions over features and the pixels they belong to, the second with a shortcut.
 
-    Without norms: intensities mean something.
+    Has no norms, since they would remove the intensities.
     """
 
     def __init__(self, dims: int, dim: int, pixel_dim: int) -> None:
@@ -42,10 +42,10 @@ class JoinPixels(nn.Module):
 
 
 class TokenDecoder(nn.Module):
-    """A token becomes the `patch_size**d` pixels of its patch and never sees another token.
+    """Decodes a token to the `patch_size**d` pixels of its patch, independently of all other tokens.
 
-    One stage per prime factor of the patch size; the last has `feature_size` channels, each before it twice
-    as many. With `skips` the patch itself, which its token holds in short form only, comes in at the end.
+    One stage per prime factor of the patch size; the last has `feature_size` channels, each stage before it
+    twice as many as the next. With `skips`, the pixels of the patch are joined at the end.
     """
 
     def __init__(

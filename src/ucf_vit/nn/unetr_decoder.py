@@ -1,7 +1,7 @@
-"""The convolutional decoder of UNETR, for any patch size, in 2D and 3D.
+"""Convolutional decoder of UNETR, for any patch size, in 2D and 3D.
 
-Feature maps are held channels last, `[B, *S, C]`. That is how tokens come, it makes 1x1 and transposed
-convolutions plain matrix products, and it is what convolution kernels are fastest with.
+Feature maps are channels last, `[B, *S, C]`: the order of tokens, in which 1x1 and transposed convolutions
+are matrix products and convolution kernels are fastest.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def _activate(x: Tensor) -> Tensor:
 
 
 class ResidualBlock(nn.Module):
-    """Two convolutions with instance norm and leaky ReLU around a shortcut (Hatamizadeh et al. 2022)."""
+    """Two convolutions with instance norm, leaky ReLU and a shortcut (Hatamizadeh et al. 2022)."""
 
     def __init__(self, dims: int, in_dim: int, out_dim: int) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ class Upsample(nn.Module):
 
 
 class SkipPath(nn.Sequential):
-    """Tokens of an inner block, upsampled in `factors` to the resolution where the decoder takes them in."""
+    """Skip connection: upsamples the tokens of an inner block by `factors` to the resolution of a stage."""
 
     def __init__(self, dims: int, in_dim: int, out_dim: int, factors: Sequence[int]) -> None:
         first, *rest = factors
@@ -67,7 +67,7 @@ class SkipPath(nn.Sequential):
 
 
 class Merge(nn.Module):
-    """One stage up: upsample, join with a skip map of the same resolution if there is one, convolve."""
+    """Stage of the decoder: upsamples, joins a skip map of the same resolution, convolves."""
 
     def __init__(self, dims: int, in_dim: int, out_dim: int, factor: int, skip: bool) -> None:
         super().__init__()
@@ -81,7 +81,7 @@ class Merge(nn.Module):
 
 
 def stages_of(patch_size: int) -> list[int]:
-    """Upsampling factors from tokens to pixels: the prime factors of the patch size, largest first.
+    """Returns the upsampling factors from tokens to pixels: prime factors of the patch size, largest first.
 
     16 gives [2, 2, 2, 2], the published UNETR; 12 gives [3, 2, 2]; 1 gives [1], one stage without upsampling.
     """
@@ -95,10 +95,10 @@ def stages_of(patch_size: int) -> list[int]:
 
 
 class UnetDecoder(nn.Module):
-    """From tokens at several depths of an encoder, and the image, to logits (Hatamizadeh et al. 2022).
+    """Decodes tokens of several depths of an encoder, and the image, to logits (Hatamizadeh et al. 2022).
 
-    The last stage takes in the image itself and each before it the tokens of an inner block, the deeper the
-    coarser. `skips=False` leaves all of these out: every stage then sees only what comes from below.
+    The last stage joins the image, and each stage before it the tokens of an inner block: the coarser the
+    stage, the deeper the block. With `skips=False`, nothing is joined.
     """
 
     def __init__(
@@ -125,14 +125,17 @@ class UnetDecoder(nn.Module):
         self.head = nn.Linear(widths[-1], out_dim)
 
     def taps(self, depth: int) -> list[int]:
-        """Which of an encoder's `depth` blocks feed `forward`'s `inner` maps: 9, 6, 3 of 12 for 4 stages."""
+        """Returns which of `depth` blocks have their outputs joined: 9, 6, 3 of 12 for 4 stages."""
         stages = len(self.stages)
         return [depth * level // stages for level in reversed(range(1, 1 + len(self.paths)))]
 
     def forward(self, image: Tensor, inner: Sequence[Tensor], x: Tensor) -> Tensor:
-        """Image `[B, C, *S]`, token maps of inner blocks (deepest first) and of the end, all `[B, *G, D]`.
+        """Returns logits `[B, K, *S]`.
 
-        Returns logits `[B, K, *S]`.
+        Args:
+            image: `[B, C, *S]`.
+            inner: token maps of the blocks `taps`, deepest first, each `[B, *G, D]`.
+            x: token map of the encoder's output, `[B, *G, D]`.
         """
         skips: list[Tensor | None] = [path(tokens) for path, tokens in zip(self.paths, inner, strict=True)]
         skips.append(self.pixels(image.movedim(1, -1)) if self.pixels is not None else None)

@@ -1,68 +1,28 @@
-"""Many variables: a token for each variable of a patch, then one token for all of them.
+"""Embedding of named variables: a token for each variable of a patch, aggregated to one token.
 
-Every parameter is there for all variables at once, and a batch with some of them takes their rows: whatever
-variables the batches of a step have, every parameter has a gradient, zero in the rows of absent variables.
-So processes may see different variables at the same step.
+Parameters hold rows for all variables, and a batch with some of the variables uses their rows. Every
+parameter gets a gradient at every step, zero in the rows of absent variables, so that ranks may see different
+variables at the same step.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from ucf_vit.core.errors import UserError
-from ucf_vit.core.registry import did_you_mean
 from ucf_vit.nn.aggregation import CrossAggregation, GroupSlots, slots_of
 from ucf_vit.nn.init import normal_
-
-Kind = Literal["cross", "hierarchical"]
-Partial = Literal["linear", "attention"]
-
-
-@dataclass(frozen=True)
-class Variables:
-    """The variables that a network knows, by name; their order is that of its parameters' rows."""
-
-    names: tuple[str, ...]
-
-    def __post_init__(self) -> None:
-        if not self.names:
-            raise UserError("use_varemb needs default_vars, the names of the variables that the model knows")
-        if len(set(self.names)) < len(self.names):
-            raise UserError(f"default_vars {list(self.names)}: a variable is there twice; remove one")
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    def numbers(self, given: Sequence[str] | None) -> tuple[int, ...]:
-        """The rows of the variables `given`, in their order; None: all.
-
-        Raises UserError for a variable that is not known, or there twice.
-        """
-        if given is None:
-            return tuple(range(len(self)))
-        for name in given:
-            if name not in self.names:
-                known = ", ".join(map(repr, self.names))
-                hint = did_you_mean(name, list(self.names))
-                raise UserError(
-                    f"variable {name!r} is not one that the model knows{hint}; default_vars has {known}"
-                )
-        if len(set(given)) < len(given) or not given:
-            raise UserError(f"variables {list(given)}: expected one or more names, each once")
-        return tuple(map(self.names.index, given))
+from ucf_vit.options import VariableOptions
 
 
 class VariableTokens(nn.Module):
-    """A projection and an embedding for each of V variables: `weight` `[V, P, D]`, `embedding` `[V, D]`.
+    """Projection and embedding of each of V variables: `weight` `[V, P, D]`, `embedding` `[V, D]`.
 
-    The embedding is the bias of the projection too: the two could only ever be added. To be split over
-    processes by variable, both tables along their first axis.
+    The embedding also serves as the bias of the projection, since only their sum would matter. Both tables
+    can be split over ranks by variable, along their first axis.
     """
 
     def __init__(self, num_variables: int, patch_dim: int, dim: int) -> None:
@@ -71,7 +31,7 @@ class VariableTokens(nn.Module):
         self.embedding = nn.Parameter(torch.empty(num_variables, dim))
 
     def reset_parameters(self) -> None:
-        """Draw each projection as that of a Linear; small embeddings."""
+        """Draws each projection like that of a Linear, and small embeddings."""
         normal_(self.weight, std=math.sqrt(2 / sum(self.weight.shape[1:])))
         normal_(self.embedding, std=0.02)
 
@@ -79,7 +39,7 @@ class VariableTokens(nn.Module):
         """Patches `[B, L, V', P]` of the variables `numbers` `[V']` to tokens `[B, L, V', D]`.
 
         With `share` `[G, g]`, patches `[B, L, G, g, P]` of the variables `numbers` `[G, g]` become one token
-        per group, `[B, L, G, D]`: the sum of its variables' tokens by these shares, in one product.
+        per group, `[B, L, G, D]`: the sum of the tokens of its variables, weighted by `share`.
         """
         weight, embedding = self.weight[numbers], self.embedding[numbers]
         if share is None:
@@ -91,45 +51,34 @@ class VariableTokens(nn.Module):
 
 
 class VariableEmbed(nn.Module):
-    """Patches of named variables to one token per patch: what `PatchEmbed` is for channels without names.
+    """Embeds patches of named variables; takes the place of `PatchEmbed` for channels with names.
 
-    "cross": one cross-attention over all variables (Nguyen et al. 2023, ClimaX). "hierarchical": variables in
-    groups of `group` neighbours, each made one token first, then one cross-attention over groups, as in
-    distributed cross-channel hierarchical aggregation (Tsaris et al. 2025); groups can be computed where
-    their parameters are, and tokens of all variables need never be in one place. The first step is "linear",
-    the mean of the group's tokens, or "attention", one cross-attention for all groups. `kind` None does not
-    aggregate: every token is of one variable.
+    With hierarchical aggregation (distributed cross-channel hierarchical aggregation, Tsaris et al. 2025),
+    groups can be computed on the ranks that hold their parameters, and the tokens of all variables are never
+    in one place. With `aggregate=False`, every token is of one variable.
 
-    Raises UserError if there is no such `kind` or `partial`, a group is empty, or the heads do not divide
-    `dim`.
+    Raises UserError if the heads do not divide `dim`.
     """
 
     def __init__(
-        self,
-        num_variables: int,
-        patch_dim: int,
-        dim: int,
-        num_heads: int,
-        kind: Kind | None,
-        group: int,
-        partial: Partial,
+        self, options: VariableOptions, patch_dim: int, dim: int, num_heads: int, aggregate: bool = True
     ) -> None:
         super().__init__()
-        check_aggregation(kind, group, partial)
-        self.group = group if kind == "hierarchical" else None
-        self.tokens = VariableTokens(num_variables, patch_dim, dim)
-        groups = self.group is not None and partial == "attention"
-        self.partial = CrossAggregation(dim, num_heads) if groups else None
-        self.aggregation = None if kind is None else CrossAggregation(dim, num_heads)
+        hierarchical = aggregate and options.aggregation == "hierarchical"
+        self.group = options.group if hierarchical else None
+        self.tokens = VariableTokens(len(options), patch_dim, dim)
+        attends_in_groups = hierarchical and options.partial == "attention"
+        self.partial = CrossAggregation(dim, num_heads) if attends_in_groups else None
+        self.aggregation = CrossAggregation(dim, num_heads) if aggregate else None
 
     def forward(self, patches: Tensor, numbers: Sequence[int]) -> Tensor:
         """Flat patches `[B, L, V' * P]` of the variables `numbers` to `[B, L, D]`.
 
-        Without aggregation patches `[B, V' * L, P]`, variable by variable, to `[B, V' * L, D]`.
+        Without aggregation, patches `[B, V' * L, P]`, variable by variable, to `[B, V' * L, D]`.
         """
         if self.aggregation is None:
-            apart = patches.unflatten(1, (len(numbers), -1)).transpose(1, 2)
-            return self.tokens(apart, _index(numbers, patches)).transpose(1, 2).flatten(1, 2)
+            patches = patches.unflatten(1, (len(numbers), -1)).transpose(1, 2)
+            return self.tokens(patches, _index(numbers, patches)).transpose(1, 2).flatten(1, 2)
         patches = patches.unflatten(2, (len(numbers), -1))
         if self.group is None:
             return self.aggregation(self.tokens(patches, _index(numbers, patches)))
@@ -143,20 +92,6 @@ class VariableEmbed(nn.Module):
             return self.tokens(patches.unflatten(2, shape), slots.number, slots.share)
         tokens = self.tokens(patches, slots.number.flatten()).unflatten(2, shape)
         return self.partial(tokens, slots.present)
-
-
-def check_aggregation(kind: str | None, group: int, partial: str) -> None:
-    """Raise UserError if there is no such aggregation."""
-    for name, value, known in (
-        ("aggregation", kind, ["cross", "hierarchical"]),
-        ("aggregation_partial", partial, ["linear", "attention"]),
-    ):
-        if value is not None and value not in known:
-            raise UserError(
-                f"{name} {value!r} is unknown{did_you_mean(value, known)}; use {' or '.join(known)}"
-            )
-    if group < 1:
-        raise UserError(f"aggregation_group {group}: a group has at least one variable")
 
 
 def _index(numbers: Sequence[int], like: Tensor) -> Tensor:

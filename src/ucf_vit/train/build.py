@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from ucf_vit.config import Run
+from ucf_vit.config import Run, decoder_options, encoder_options, input_options
 from ucf_vit.data.batch import Batch
 from ucf_vit.models import MODELS
 from ucf_vit.parallel.distribute import DistributeOptions, distribute
@@ -46,38 +46,46 @@ def build_task(run: Run, record: Record | None = None) -> Task:
     weights are a function of `trainer.seed` and their names. In mode fsdp it is still without memory for
     them, on `meta`: `distributed` gives each process what it is to hold.
     """
-    options = _options(run, record)
-    model = _network(run, options)
+    conditions = _conditions(run, record)
+    model = _network(run, conditions)
     if run.parallelism.mode == "simple":
         materialise(model, run.trainer.seed, torch.device("cpu"))
-    task = TASKS.build(run.task, options | {"model": model, "patcher": build_patcher(run)})
+    options = {**_task_options(run), "conditions": conditions, "model": model, "patcher": build_patcher(run)}
+    task = TASKS.build(run.task, options)
     if record is not None:
         record.restore(task)
     return task
 
 
 def build_network(run: Run) -> nn.Module:
-    """The network that the config describes, without memory for its weights, on `meta`."""
-    return _network(run, _options(run, None))
+    """Returns the network that the config describes, without memory for its weights, on `meta`."""
+    return _network(run, condition_names(run))
 
 
-def _network(run: Run, options: dict[str, Any]) -> nn.Module:
+def _network(run: Run, conditions: Mapping[str, Sequence[str]]) -> nn.Module:
+    options = run.model.model_dump() | {
+        "input": input_options(run),
+        "encoder": encoder_options(run),
+        "decoder": decoder_options(run),
+        "condition_counts": [len(names) for names in conditions.values()],
+    }
     with torch.device("meta"):
         return MODELS.build(NETWORKS[run.task], options)
 
 
-def _options(run: Run, record: Record | None) -> dict[str, Any]:
-    kept = {} if record is None else record.task.get("conditions", {})
-    conditions = condition_names(run) | kept
+def _task_options(run: Run) -> dict[str, Any]:
     return run.model.model_dump() | {
-        "in_channels": run.in_channels,
         "tile_size": run.spatial_tile,
         "overlap": run.trainer.sliding_window_overlap,
         "ignores": run.data.ignore_label is not None,
-        "conditions": conditions,
-        "condition_counts": [len(names) for names in conditions.values()],
         "unit_range": None,
     }
+
+
+def _conditions(run: Run, record: Record | None) -> dict[str, list[str]]:
+    """Returns the values of each condition, as in the `record` of a checkpoint where that has them."""
+    recorded = {} if record is None else record.task.get("conditions", {})
+    return condition_names(run) | recorded
 
 
 def distributed(task: Task, run: Run, world: World) -> nn.Module:

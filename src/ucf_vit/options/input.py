@@ -1,0 +1,80 @@
+"""Options of what a network sees."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from ucf_vit.core.errors import UserError
+from ucf_vit.options.variables import VariableOptions
+
+PositionKind = Literal["auto", "learned", "sincos"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputOptions:
+    """Channels, tile and patches that a network is built for.
+
+    Attributes:
+        in_channels: channels C of an image.
+        tile_size: sides of an image in pixels, 2 entries for images and 3 for volumes.
+        patch_size: sides of a patch in pixels; one number stands for all axes and becomes a tuple. Divides
+            the tile, unless patches are adaptive.
+        pos_embed: position embeddings, "learned" or fixed "sincos"; "auto": as published, sincos in MAE and
+            DiffusionVIT and learned in all others.
+        adaptive_patching: the network takes `Patches` cut along trees instead of images.
+        fixed_length: adaptive patching: tokens per tree.
+        separate_channels: adaptive patching: one tree per channel instead of one for all channels.
+        use_adaptive_pos_emb: adaptive patching: positions follow centre and size of a patch, not its place in
+            the sequence.
+        variables: channels that have names; None: all channels are always there, in the same order.
+
+    Raises UserError if the sides of a patch are not one per axis, or if `variables` has not one name for each
+    channel.
+    """
+
+    in_channels: int
+    tile_size: Sequence[int]
+    patch_size: int | Sequence[int] = 16
+    pos_embed: PositionKind = "auto"
+    adaptive_patching: bool = False
+    fixed_length: int | None = None
+    separate_channels: bool = False
+    use_adaptive_pos_emb: bool = True
+    variables: VariableOptions | None = None
+
+    def __post_init__(self) -> None:
+        tile, patch = tuple(self.tile_size), self.patch_size
+        patch = (patch,) * len(tile) if isinstance(patch, int) else tuple(patch)
+        if len(patch) != len(tile):
+            raise UserError(
+                f"patch_size {list(patch)} has {len(patch)} entries for a tile of {len(tile)} axes, "
+                f"{list(tile)}; expected one number, or one for each axis"
+            )
+        object.__setattr__(self, "tile_size", tile)
+        object.__setattr__(self, "patch_size", patch)
+        if self.variables is not None and len(self.variables) != self.in_channels:
+            raise UserError(
+                f"use_varemb: the model has {self.in_channels} channels and default_vars "
+                f"{len(self.variables)} names; expected a name for each"
+            )
+
+    @property
+    def tile(self) -> tuple[int, ...]:
+        """`tile_size` as a tuple."""
+        return tuple(self.tile_size)
+
+    @property
+    def patch_side(self) -> int:
+        """Side p of a patch in pixels. Raises UserError if a patch has different sides."""
+        sides = {self.patch_size} if isinstance(self.patch_size, int) else set(self.patch_size)
+        if len(sides) != 1:
+            raise UserError(
+                f"patch_size {self.patch_size}: networks cut patches with equal sides only; give one number"
+            )
+        return sides.pop()
+
+    def positions(self, published: Literal["learned", "sincos"]) -> str:
+        """Returns the kind of position embeddings: `published` if `pos_embed` is "auto"."""
+        return published if self.pos_embed == "auto" else self.pos_embed
