@@ -24,24 +24,24 @@ def main(path: str, *overrides: str) -> None:
     """Builds network and task, and trains."""
     run = load(path, overrides, task="diffusion")
     with start(run) as world:
-        net, conditions = run.model, condition_names(run)
+        options, conditions = run.diffusion, condition_names(run)
         with torch.device("meta"):  # no memory yet: each process gets the weights it is to hold
             model = DiffusionVIT(
                 input_options(run),
                 encoder_options(run),
                 decoder_options(run),
                 linear_decoder=run.model.linear_decoder,
-                conditioning=net.conditioning,
+                conditioning=options.conditioning,
                 condition_counts=[len(values) for values in conditions.values()],
             )
         task = Denoising(
             model,
-            num_time_steps=net.num_time_steps,
-            noise_schedule=net.noise_schedule,
-            prediction=net.prediction,
-            min_snr=net.min_snr,
+            num_time_steps=options.num_time_steps,
+            noise_schedule=options.noise_schedule,
+            prediction=options.prediction,
+            min_snr=options.min_snr,
             conditions=conditions,
-            condition_dropout=net.condition_dropout,
+            condition_dropout=options.condition_dropout,
             unit_range=None,  # the data decides
             patcher=build_patcher(run),
         )

@@ -1,10 +1,10 @@
 """Train SAP to give every voxel a class, token by token along adaptive patches.
 
-    python training_scripts/train_sap.py CONFIG.yaml [model.fixed_length=1016 ...]
+    python training_scripts/train_sap.py CONFIG.yaml [adaptive.fixed_length=1016 ...]
     torchrun --nproc-per-node=4 training_scripts/train_sap.py CONFIG.yaml
 
 To try another loss or metric, subclass `TokenSegmentation` here and override `forward` or `evaluate`; another
-measure of detail is a function, see `model.detail`.
+measure of detail is a function, see `adaptive.detail`.
 """
 
 import sys

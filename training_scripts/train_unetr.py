@@ -32,7 +32,7 @@ def main(path: str, *overrides: str) -> None:
                 feature_size=run.model.feature_size,
                 skip_connection=run.model.skip_connection,
                 linear_decoder=run.model.linear_decoder,
-                token_placement=run.model.token_placement,
+                token_placement=run.adaptive.token_placement,
             )
         task = Segmentation(
             model,

@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_config_checks import good, message
 
-from ucf_vit.config import Model, dump, from_dict, load
+from ucf_vit.config import dump, from_dict, load
 from ucf_vit.config.checks.adaptive import DETAILS
+from ucf_vit.config.sections.adaptive import Adaptive
+from ucf_vit.config.sections.input import Input
 from ucf_vit.core.errors import ConfigError
 from ucf_vit.patching.tree.patcher import AdaptivePatcher
 
@@ -65,7 +67,7 @@ def test_tiles_of_any_sides_get_the_usual_length_or_a_way_to_get_it(tile, leaf):
         return
     roots, cells = roots_of(tile, leaf)
     if roots <= usual:
-        length = good(**change).model.fixed_length
+        length = good(**change).adaptive.fixed_length
         assert (length - roots) % more == 0 and min(usual - more, cells - 1) < length <= min(usual, cells)
         return
     text = message(**change)
@@ -99,7 +101,7 @@ def test_the_patch_need_not_divide_the_tile_but_in_a_unetr():
         ({"detail": "cany"}, "model.detail = 'cany': expected one of auto, canny, gradient, variance, or "
          "path/to/file.py:function (did you mean 'canny'?)"),
         ({"detail": "mine.py"}, "model.detail = 'mine.py': expected one of"),
-        ({"detail": "canny", "tile_size": [16] * 3}, "model.detail = 'canny': finds edges in 2D tiles alone; take"),
+        ({"detail": "canny", "tile_size": [16] * 3}, "model.detail = 'canny': finds edges in 2D tiles only; take"),
         ({"detail_smoothing": [3, 4]}, "model.detail_smoothing = [3, 4]: a blur has a middle; expected odd numbers, "
          "such as [3, 5]"),
         ({"detail_smoothing": [1, 33]}, "model.detail_smoothing = [1, 33]: a blur is no wider than the tile; expected at "
@@ -119,10 +121,10 @@ def test_keys_that_do_not_fit_together(change, expected):
 
 
 def test_where_detail_is_looked_for():
-    assert good(**adaptive()).model.detail == "canny"
-    assert good(**adaptive(tile_size=[16, 16, 16])).model.detail == "gradient"
-    assert good(**adaptive(tile_size=[16, 16, 40], twoD=True)).model.detail == "canny"
-    assert good(**adaptive(detail="here/mine.py:edges")).model.detail == "here/mine.py:edges"
+    assert good(**adaptive()).adaptive.detail == "canny"
+    assert good(**adaptive(tile_size=[16, 16, 16])).adaptive.detail == "gradient"
+    assert good(**adaptive(tile_size=[16, 16, 40], twoD=True)).adaptive.detail == "canny"
+    assert good(**adaptive(detail="here/mine.py:edges")).adaptive.detail == "here/mine.py:edges"
 
 
 def test_cells_that_leaves_are_placed_on_have_the_side_of_a_leaf():
@@ -143,7 +145,7 @@ def test_cells_that_leaves_are_placed_on_have_the_side_of_a_leaf():
 
 def test_tokens_in_a_square():
     change = adaptive(token_placement="square", fixed_length=16) | {"trainer__task": "unetr"}
-    assert good(**change).model.token_placement == "square"
+    assert good(**change).adaptive.token_placement == "square"
     assert "fixed_length = 196: expected as many tokens as the tile has cells of patch_size, 16" in message(
         **change | {"model__fixed_length": 196}
     )
@@ -167,8 +169,8 @@ def test_without_adaptive_patching_its_keys_do_no_harm():
         ({"adaptive_patching": False, "min_leaf": 2, "detail": "auto"}, ""),
         ({"adaptive_patching": False, "fixed_length": 13, "detail": "canny"},
          "config: no effect of model.fixed_length, model.detail: model.adaptive_patching is false"),
-        ({"split_threshold": 3}, "config: no effect of model.split_threshold: model.split_rule is length"),
-        ({"split_overflow": "drop"}, "config: no effect of model.split_overflow: model.split_rule is length"),
+        ({"split_threshold": 3}, "config: no effect of model.split_threshold: adaptive.split_rule is length"),
+        ({"split_overflow": "drop"}, "config: no effect of model.split_overflow: adaptive.split_rule is length"),
         ({"split_rule": "threshold"}, ""),
         ({"split_rule": "threshold", "split_threshold": 3, "split_overflow": "drop"}, ""),
         ({"fixed_length": 13, "detail_smoothing": [1, 3]}, ""),
@@ -179,34 +181,36 @@ def test_keys_without_effect_get_a_word(change, expected, caplog):
     assert caplog.messages == [expected] * bool(expected)
     caplog.clear()
     from_dict(yaml.safe_load(dump(run)))
-    assert caplog.messages == [expected] * bool(expected), "no more words for a file with all defaults in it"
+    moved = expected.replace("model.", "adaptive.")  # a dumped config has every key in its section
+    assert caplog.messages == [moved] * bool(moved), "no more words for a file with all defaults in it"
 
 
 def test_positions_follow_the_masked_autoencoder_that_a_network_starts_from():
     pretrained = {"trainer__use_pretrained_mae_model": True, "trainer__mae_checkpoint_path": "mae"}
     for task, alone in (("masked", "sincos"), ("sap", "learned"), ("unetr", "learned")):
         change = adaptive() | {"trainer__task": task}
-        assert good(**change).model.pos_embed == alone
-        assert good(**change, **pretrained).model.pos_embed == "sincos"
-        assert good(**change, **pretrained, model__pos_embed="learned").model.pos_embed == "learned"
+        assert good(**change).input.pos_embed == alone
+        assert good(**change, **pretrained).input.pos_embed == "sincos"
+        assert good(**change, **pretrained, model__pos_embed="learned").input.pos_embed == "learned"
 
 
 def test_the_task_sap_is_never_guessed(small):
     overrides = ["model.adaptive_patching=true", "model.fixed_length=501"]
     assert load(small, overrides).task == "unetr"
     assert load(small, overrides, task="sap").task == "sap"
-    assert load(small, [*overrides, "trainer.task=sap"]).model.pos_embed == "learned"
+    assert load(small, [*overrides, "trainer.task=sap"]).input.pos_embed == "learned"
     with pytest.raises(ConfigError, match="task sap works on adaptive patches"):
         load(small, task="sap")
 
 
 def test_the_same_options_as_the_library_has():
     options = inspect.signature(AdaptivePatcher).parameters
-    given = good(**adaptive()).model.model_dump()
+    run = good(**adaptive())
+    given = run.adaptive.model_dump() | run.input.model_dump()
     assert set(options) <= set(given)
     assert AdaptivePatcher(**{name: given[name] for name in options}).length == 196
     for name, option in options.items():
-        field = Model.model_fields[name]
+        field = (Adaptive.model_fields | Input.model_fields)[name]
         if option.default is not inspect.Parameter.empty:
             default = tuple(field.default) if isinstance(field.default, list) else field.default
             assert default == option.default, name

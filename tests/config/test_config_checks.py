@@ -91,7 +91,7 @@ def test_a_linear_decoder_has_no_heads():
         ({"model__max_steps": 10, "model__warmup_steps": 10}, "model.warmup_steps = 10: expected less than model.max_steps = 10"),
         ({"model__conditions": ["dataset", "dataset"]}, "model.conditions = ['dataset', 'dataset']: a condition is there twice"),
         ({"trainer__task": "diffusion", "model__num_time_steps": 24}, "model.num_time_steps = 24: expected 25 or more for noise_schedule linear"),
-        ({"model__eta_min": 1.0}, "model.eta_min = 1.0: expected at most model.lr = 0.0001"),
+        ({"model__eta_min": 1.0}, "model.eta_min = 1.0: expected at most optimizer.lr = 0.0001"),
         ({"model__num_classes": 1}, "data.num_classes = 1: expected 2 or more for task unetr"),
         ({"data__num_classes": 4}, "data.num_classes = 4: model.num_classes is 3, but both mean the same number"),
         ({"trainer__use_pretrained_mae_model": True}, "trainer.mae_checkpoint_path: missing; expected the output directory"),
@@ -292,8 +292,8 @@ def test_variables_with_names_come_in_any_number_and_order():
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"aggregation_group": 4}, "model.aggregation_group: model.use_varemb is false"),
-        ({"use_varemb": True, "aggregation_group": 4}, "model.aggregation is cross"),
+        ({"aggregation_group": 4}, "model.aggregation_group: variables.use_varemb is false"),
+        ({"use_varemb": True, "aggregation_group": 4}, "variables.aggregation is cross"),
         ({"use_varemb": True, "aggregation": "hierarchical", "aggregation_group": 4}, ""),
         (
             {

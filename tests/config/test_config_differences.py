@@ -23,11 +23,11 @@ def test_a_run_that_is_the_same_or_is_only_trained_otherwise_has_none(small):
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ({"fixed_length": 13}, ["model.fixed_length was 196, is 13"]),
+        ({"fixed_length": 13}, ["adaptive.fixed_length was 196, is 13"]),
         ({"detail": "variance", "min_leaf": 4, "fixed_length": 16},
-         ["model.fixed_length was 196, is 16", "model.min_leaf was 2, is 4",
-          "model.detail was 'canny', is 'variance'"]),
-        ({"adaptive_patching": False, "min_leaf": 4}, ["model.adaptive_patching was true, is false"]),
+         ["adaptive.fixed_length was 196, is 16", "adaptive.min_leaf was 2, is 4",
+          "adaptive.detail was 'canny', is 'variance'"]),
+        ({"adaptive_patching": False, "min_leaf": 4}, ["adaptive.adaptive_patching was true, is false"]),
     ],
 )  # fmt: skip
 def test_another_tree_is_one(change, expected):

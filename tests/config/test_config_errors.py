@@ -56,7 +56,7 @@ def test_missing_keys_name_their_section(spoil):
     path = spoil("  dataset: basic_ct\n", "")
     assert message(path) == f"{path}:12: data.dataset: missing; expected text"
     path = spoil("model:", "parallelism:")
-    assert f"{path}: model: missing; expected a section (ucf-vit config explain model lists" in message(path)
+    assert f"{path}: input: missing; expected a section (ucf-vit config explain input lists" in message(path)
 
 
 def test_several_errors_one_per_line(spoil):

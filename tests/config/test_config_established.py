@@ -40,8 +40,8 @@ def test_there_are_eight():
 def test_a_masked_autoencoder():
     run = load(MAE)
     assert run.task == "masked"
-    assert run.model.default_vars == ["red", "green", "blue"]
-    assert (run.model.lr, run.model.warmup_start_lr) == (2e-4, 1e-8)
+    assert run.input.default_vars == ["red", "green", "blue"]
+    assert (run.optimizer.lr, run.optimizer.warmup_start_lr) == (2e-4, 1e-8)
     assert (run.model.mask_ratio, run.model.decoder_embed_dim, run.model.mlp_ratio) == (0.6, 384, 4.0)
     assert run.grid == (16, 16)
     assert run.dataset_options.imagenet_resize == {"photos": [256, 256]}
@@ -51,7 +51,7 @@ def test_a_masked_autoencoder():
 def test_a_unetr_with_the_keys_of_a_masked_autoencoder_too():
     run = load(UNETR)
     assert run.task == "unetr"
-    assert run.model.lr == 1e-5
+    assert run.optimizer.lr == 1e-5
     assert run.spatial_tile == (128, 128) and run.grid == (8, 8)
     assert run.in_channels == 1 and run.num_classes == 4
     assert run.model.mask_ratio == 0.75 and run.model.feature_size == 16
@@ -61,15 +61,15 @@ def test_a_unetr_with_the_keys_of_a_masked_autoencoder_too():
 def test_a_classifier():
     run = load(VIT)
     assert run.task == "classification"
-    assert run.num_classes == 1000 and run.model.lr == 3e-4 and run.model.max_steps == 100_000
+    assert run.num_classes == 1000 and run.optimizer.lr == 3e-4 and run.optimizer.max_steps == 100_000
     assert run.trainer.data_type == "bfloat16"
 
 
 def test_symmetric_adaptive_patching_with_the_keys_of_a_masked_autoencoder_too():
     run = load(SAP)
     assert run.task == "sap" and run.num_classes == 4
-    assert run.spatial_tile == (512, 512) and run.model.fixed_length == 1024 and run.grid == (1024,)
-    assert run.model.use_adaptive_pos_emb and not run.model.separate_channels
+    assert run.spatial_tile == (512, 512) and run.adaptive.fixed_length == 1024 and run.grid == (1024,)
+    assert run.adaptive.use_adaptive_pos_emb and not run.adaptive.separate_channels
     assert run.model.mask_ratio == 0.75
 
 
@@ -157,9 +157,9 @@ def test_two_that_say_different_tasks(small):
 @pytest.mark.parametrize("path", [MAE, UNETR, VIT])
 def test_each_with_adaptive_patching(path):
     run = load(path, ["model.adaptive_patching=true"])
-    assert run.model.adaptive_patching and run.grid == (run.model.fixed_length,)
+    assert run.adaptive.adaptive_patching and run.grid == (run.adaptive.fixed_length,)
     channels = load(path, ["model.adaptive_patching=true", "model.separate_channels=true"])
-    assert channels.grid == (channels.in_channels * channels.model.fixed_length,)
+    assert channels.grid == (channels.in_channels * channels.adaptive.fixed_length,)
 
 
 def test_the_unetr_file_loads_with_another_script():

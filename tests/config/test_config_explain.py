@@ -13,11 +13,12 @@ ESTABLISHED = """
 trainer.max_epochs trainer.data_type trainer.checkpoint_path trainer.checkpoint_filename
 trainer.checkpoint_filename_for_loading trainer.resume_from_checkpoint parallelism.mode parallelism.fsdp_size
 parallelism.simple_ddp_size parallelism.tensor_par_size parallelism.seq_par_size
-model.lr model.beta_1 model.beta_2
-model.weight_decay model.warmup_steps model.max_steps model.warmup_start_lr model.eta_min model.default_vars
-model.tile_size model.patch_size model.embed_dim model.depth model.num_heads model.mlp_ratio model.drop_path
-model.twoD model.use_varemb model.adaptive_patching model.fixed_length model.separate_channels
-model.use_adaptive_pos_emb model.decoder_embed_dim model.decoder_depth model.decoder_num_heads
+optimizer.lr optimizer.beta_1 optimizer.beta_2
+optimizer.weight_decay optimizer.warmup_steps optimizer.max_steps optimizer.warmup_start_lr optimizer.eta_min
+input.default_vars
+input.tile_size input.patch_size model.embed_dim model.depth model.num_heads model.mlp_ratio model.drop_path
+input.twoD variables.use_varemb adaptive.adaptive_patching adaptive.fixed_length adaptive.separate_channels
+adaptive.use_adaptive_pos_emb model.decoder_embed_dim model.decoder_depth model.decoder_num_heads
 model.mlp_ratio_decoder model.linear_decoder model.mask_ratio model.feature_size model.skip_connection
 model.num_classes data.dataset data.dict_root_dirs data.dict_start_idx data.dict_end_idx
 data.dict_buffer_sizes
@@ -31,13 +32,14 @@ load_balancing.dataset_group_list
 DIMENSIONLESS = {
     "trainer.seed",
     "trainer.gradient_clip",
-    "model.lr",
-    "model.beta_1",
-    "model.beta_2",
-    "model.weight_decay",
-    "model.warmup_start_lr",
-    "model.eta_min",
+    "optimizer.lr",
+    "optimizer.beta_1",
+    "optimizer.beta_2",
+    "optimizer.weight_decay",
+    "optimizer.warmup_start_lr",
+    "optimizer.eta_min",
     "model.mlp_ratio",
+    "model.norm_eps",
     "model.mlp_ratio_decoder",
 }
 
@@ -58,8 +60,8 @@ def test_every_key_is_explained(name):
 
 
 def test_one_key():
-    assert explain("model.fixed_length") == (
-        "model.fixed_length\n"
+    assert explain("adaptive.fixed_length") == (
+        "adaptive.fixed_length\n"
         "  Adaptive patching: tokens per tree. A tile of one root has 3n + 1 in 2D (quadtree), 7n + 1 in 3D\n"
         "  (octree); one of R roots, since its sides are no powers of two, R + 3n or R + 7n.\n"
         "  type:    whole number >= 1\n"
@@ -105,9 +107,13 @@ def test_a_section_lists_its_keys(section):
 @pytest.mark.parametrize(
     ("key", "hint"),
     [
-        ("model.fixed_lenght", "did you mean 'model.fixed_length'?"),
+        ("adaptive.fixed_lenght", "did you mean 'adaptive.fixed_length'?"),
+        ("model.tile_sise", "did you mean 'model.tile_size'?"),
         ("trianer", "did you mean 'trainer'?"),
-        ("xyzzy", "sections: trainer, parallelism, model, data, dataset_options, load_balancing"),
+        (
+            "xyzzy",
+            "sections: trainer, parallelism, model, input, adaptive, variables, diffusion, optimizer, data,",
+        ),
         ("", "sections: trainer"),
         ("model.depth.x", "did you mean 'model.depth'?"),
     ],

@@ -18,8 +18,8 @@ def test_a_short_config_gets_every_default(small):
     run = load(small)
     assert run.task == "unetr" and run.trainer.task == "unetr"
     assert run.datasets == ("ct1", "ct2")
-    assert run.model.lr == 1e-4 and run.model.max_steps is None
-    assert run.model.twoD is False and run.model.fixed_length is None
+    assert run.optimizer.lr == 1e-4 and run.optimizer.max_steps is None
+    assert run.input.twoD is False and run.adaptive.fixed_length is None
     assert run.model.num_classes == run.data.num_classes == run.num_classes == 3
     data = run.data
     assert data.dict_start_idx == {"ct1": 0, "ct2": 0}
@@ -55,7 +55,7 @@ def test_the_output_directory_has_a_default(small):
 
 def test_two_entries_are_two_dimensions(small):
     run = load(small, ["model.tile_size=[64, 32]"])
-    assert run.model.twoD is True and run.grid == (8, 4)
+    assert run.input.twoD is True and run.grid == (8, 4)
 
 
 @pytest.mark.parametrize("path", FILES + SHIPPED, ids=lambda path: "-".join(path.parts[-3:]))
@@ -125,11 +125,11 @@ def test_the_example_of_the_reference_page_loads(write, caplog):
     ],
 )
 def test_numbers_in_every_notation(spoil, written, value):
-    assert load(spoil("lr: 1e-4", f"lr: {written}")).model.lr == value
+    assert load(spoil("lr: 1e-4", f"lr: {written}")).optimizer.lr == value
 
 
 def test_whole_numbers_in_scientific_notation(small):
-    assert load(small, ["model.max_steps=2e4"]).model.max_steps == 20000
+    assert load(small, ["model.max_steps=2e4"]).optimizer.max_steps == 20000
 
 
 def test_text_that_yaml_1_1_takes_for_numbers(spoil):

@@ -31,7 +31,7 @@ def test_values_are_yaml(small):
             "trainer.checkpoint_filename_for_loading=",
         ],
     )
-    assert run.model.depth == 6 and run.model.tile_size == [64, 64] and run.model.lr == 1e-3
+    assert run.model.depth == 6 and run.input.tile_size == [64, 64] and run.optimizer.lr == 1e-3
     assert run.trainer.resume_from_checkpoint is True and run.trainer.max_steps is None
     assert run.data.dict_root_dirs == {"ct1": "/x=y", "ct2": "/data/b"}
     assert run.data.dict_normalization["ct1"].kind == "zscore"

@@ -15,7 +15,8 @@ import yaml
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError, with_config
 from typing_extensions import TypedDict
 
-from ucf_vit.core.errors import CheckpointError, brief
+from ucf_vit.config.legacy_layout import in_sections
+from ucf_vit.core.errors import CheckpointError, UserError, brief
 
 FORMAT = 2
 WEIGHTS, AVERAGED, OPTIMIZER, STATE = "model", "ema", "optimizer", "state"
@@ -115,10 +116,16 @@ class RunState(TypedDict):
 
 
 @with_config(_STRICT)
-class OfModel(TypedDict):
-    """Section `model` of a config."""
+class OfInput(TypedDict):
+    """Section `input` of a config."""
 
     default_vars: list[str]
+
+
+@with_config(_STRICT)
+class OfOptimizer(TypedDict):
+    """Section `optimizer` of a config."""
+
     lr: NotRequired[Finite]
     warmup_steps: NotRequired[Count]
     max_steps: NotRequired[Count | None]
@@ -137,7 +144,12 @@ class OfData(TypedDict):
 class Sections(TypedDict):
     """A config, as far as it is read here."""
 
-    model: OfModel
+    model: NotRequired[dict[str, Any]]
+    input: OfInput
+    adaptive: NotRequired[dict[str, Any]]
+    variables: NotRequired[dict[str, Any]]
+    diffusion: NotRequired[dict[str, Any]]
+    optimizer: NotRequired[OfOptimizer]
     data: OfData
     trainer: NotRequired[dict[str, Any]]
     dataset_options: NotRequired[dict[str, Any]]
@@ -159,7 +171,7 @@ def check_state(state: Mapping[str, Any], path: Path) -> None:
 
 
 def parse_config(text: str, path: Path) -> dict[str, Any]:
-    """The sections of the config in a checkpoint. Raises CheckpointError naming `path`.
+    """Returns the config in a checkpoint, every key in its section of today. CheckpointError names `path`.
 
     libyaml, which is faster, refuses names of files that are not in UTF-8.
     """
@@ -169,10 +181,12 @@ def parse_config(text: str, path: Path) -> dict[str, Any]:
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             if isinstance(event, yaml.AliasEvent) or depth > _DEEPEST:
                 raise ValueError("aliases, or too many levels")
-        return dict(_SECTIONS.validate_python(yaml.load(text, Loader=yaml.SafeLoader)))
+        values = yaml.load(text, Loader=yaml.SafeLoader)
+        values = in_sections(values) if isinstance(values, dict) else values
+        return dict(_SECTIONS.validate_python(values))
     except ValidationError as error:
         raise _damaged(error, path, "config.") from None
-    except (yaml.YAMLError, ValueError, LookupError, TypeError) as cause:
+    except (yaml.YAMLError, UserError, ValueError, LookupError, TypeError) as cause:
         raise CheckpointError(f"{path}: config: not that of a run ({brief(cause)})") from None
 
 

@@ -25,7 +25,7 @@ Task = Annotated[TaskName | None, typer.Option(help="What to train, where CONFIG
 
 
 @app.command()
-def explain(key: Annotated[str, typer.Argument(help="Section or key, e.g. model.fixed_length")]) -> None:
+def explain(key: Annotated[str, typer.Argument(help="Section or key, e.g. adaptive.fixed_length")]) -> None:
     """Print what a key means, its type, unit and default."""
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
     typer.echo(explain_key(key, width))

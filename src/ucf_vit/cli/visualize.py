@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from ucf_vit.drawing.patches import Picture
 
 _KEYS = {
-    "length": "model.fixed_length={}",
-    "patch_size": "model.patch_size={}",
-    "min_leaf": "model.min_leaf={}",
-    "detail": "model.detail={}",
-    "smoothing": "model.detail_smoothing=[{}]",
-    "separate_channels": "model.separate_channels=true",
+    "length": "adaptive.fixed_length={}",
+    "patch_size": "input.patch_size={}",
+    "min_leaf": "adaptive.min_leaf={}",
+    "detail": "adaptive.detail={}",
+    "smoothing": "adaptive.detail_smoothing=[{}]",
+    "separate_channels": "adaptive.separate_channels=true",
 }
 """What an option of an image is called in a config."""
 

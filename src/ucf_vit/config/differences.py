@@ -2,36 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import yaml
 
-from ucf_vit.config.checks.adaptive import KEYS as OF_TREES
-from ucf_vit.config.checks.variables import KEYS as OF_VARIABLES
 from ucf_vit.config.load import dump
 from ucf_vit.config.problems import show
 from ucf_vit.config.run import Run
+from ucf_vit.config.sections.adaptive import Adaptive
+from ucf_vit.config.sections.diffusion import Diffusion
+from ucf_vit.config.sections.input import Input
 from ucf_vit.config.sections.model import Model
+from ucf_vit.config.sections.variables import Variables
 
-OF_TRAINING = (
-    "lr",
-    "beta_1",
-    "beta_2",
-    "weight_decay",
-    "warmup_steps",
-    "max_steps",
-    "warmup_start_lr",
-    "eta_min",
-    "drop_rate",
-    "drop_path",
-    "attention",
-    "min_snr",
-    "condition_dropout",
-)
-"""Keys of section `model` that say how to train or compute, not what the network is or sees."""
-FEATURES = ("adaptive_patching", "use_varemb")
-"""Keys of section `model` without which others have no effect."""
+OF_TRAINING = ("drop_rate", "drop_path", "attention", "min_snr", "condition_dropout")
+"""Keys of the network's sections that say how to train or compute, not what the network is or sees."""
 OF_DATA = (
     "data.dataset",
     "data.single_channel",
@@ -57,7 +43,9 @@ def differences(before: Mapping[str, Mapping[str, Any]], run: Run) -> list[str]:
     old, new = before, yaml.safe_load(dump(run))
     shared = old["data"]["dict_root_dirs"].keys() & new["data"]["dict_root_dirs"].keys()
     found = []
-    for key in _keys(*(bool(old["model"].get(name) and getattr(run.model, name)) for name in FEATURES)):
+    trees = bool(old.get("adaptive", {}).get("adaptive_patching") and run.adaptive.adaptive_patching)
+    variables = bool(old.get("variables", {}).get("use_varemb") and run.variables.use_varemb)
+    for key in _keys(trees, variables):
         section, name = key.split(".")
         if name in old.get(section, {}) and name in new[section]:
             was, now = (_of(values[section][name], shared) for values in (old, new))
@@ -68,8 +56,15 @@ def differences(before: Mapping[str, Mapping[str, Any]], run: Run) -> list[str]:
 
 def _keys(trees: bool, variables: bool) -> Iterator[str]:
     yield "trainer.task"
-    without = (*OF_TRAINING, *(() if trees else OF_TREES), *(() if variables else OF_VARIABLES))
-    yield from (f"model.{name}" for name in Model.model_fields if name not in without)
+    sections: dict[str, Iterable[str]] = {
+        "model": Model.model_fields,
+        "input": Input.model_fields,
+        "adaptive": Adaptive.model_fields if trees else ["adaptive_patching"],
+        "variables": Variables.model_fields if variables else ["use_varemb"],
+        "diffusion": Diffusion.model_fields,
+    }
+    for section, names in sections.items():
+        yield from (f"{section}.{name}" for name in names if name not in OF_TRAINING)
     yield from OF_DATA
 
 

@@ -7,21 +7,20 @@ from ucf_vit.options import DecoderOptions, EncoderOptions, InputOptions, Variab
 
 
 def input_options(run: Run) -> InputOptions:
-    """Returns what the network of `run` sees."""
-    values = run.model.model_dump()
+    """Returns channels, tile and patches of the network of `run`."""
     seen = {"in_channels": run.in_channels, "tile_size": run.spatial_tile, "variables": _variables(run)}
-    return pick(InputOptions, values | seen)
+    return pick(InputOptions, run.input.model_dump() | run.adaptive.model_dump() | seen)
 
 
 def _variables(run: Run) -> VariableOptions | None:
-    model = run.model
-    if not model.use_varemb:
+    options = run.variables
+    if not options.use_varemb:
         return None
     return VariableOptions(
-        names=model.default_vars,
-        aggregation=model.aggregation,
-        group=model.aggregation_group,
-        partial=model.aggregation_partial,
+        names=run.input.default_vars,
+        aggregation=options.aggregation,
+        group=options.aggregation_group,
+        partial=options.aggregation_partial,
     )
 
 

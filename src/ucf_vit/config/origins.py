@@ -16,6 +16,8 @@ class Origins:
     name: str
     places: dict[KeyPath, str] = field(default_factory=dict)
     overrides: set[KeyPath] = field(default_factory=set)
+    names: dict[KeyPath, KeyPath] = field(default_factory=dict)
+    """Keys that were given in an old place, such as `("input", "tile_size")` -> `("model", "tile_size")`."""
 
     def where(self, path: KeyPath) -> str:
         """The place of a value, else of something in it, else of what it is in, else the file."""
@@ -26,8 +28,12 @@ class Origins:
             return inside[0] if inside else self.where(path[:-1])
         return self.name
 
+    def name_of(self, path: KeyPath) -> KeyPath:
+        """Returns the path by which the user gave the value at `path`."""
+        return (*self.names.get(path[:2], path[:2]), *path[2:])
+
     def overridden(self, path: KeyPath, text: str) -> None:
-        """From now on the value at `path`, and all in it, comes from an override."""
+        """Records that the value at `path`, and everything in it, comes from the override `text`."""
         self.places = {known: place for known, place in self.places.items() if known[: len(path)] != path}
         self.places[path] = f"override {text}"
         self.overrides.add(path)

@@ -7,7 +7,7 @@ from typing import Any
 
 from ucf_vit.config.credentials import refuse_in_argument
 from ucf_vit.config.describe.keys import at, keys
-from ucf_vit.config.legacy_layout import canonical
+from ucf_vit.config.legacy_layout import canonical, without_net
 from ucf_vit.config.origins import Origins, dotted
 from ucf_vit.config.problems import show
 from ucf_vit.config.yaml.lines import KeyPath, NotYamlError, parse_argument
@@ -24,15 +24,17 @@ def override(values: dict[Any, Any], overrides: Iterable[str], origins: Origins)
     """
     for text in overrides:
         refuse_in_argument(text)
-        path, value = _split(text)
-        values = _put(values, path, value, text, 0)
+        written, value = _split(text)
+        path = canonical(written)
+        values = _put(values, path, value, text, written)
         origins.overridden(path, text)
+        origins.names[path[:2]] = written[:2]
     return _one_class_count(values, origins)
 
 
 def _split(text: str) -> tuple[KeyPath, Any]:
     name, equals, written = text.partition("=")
-    path = canonical(tuple(name.strip().split(".")))
+    path = without_net(tuple(name.strip().split(".")))
     if not equals or not all(path):
         raise ConfigError(f"override {show(text)}: expected section.key=value, e.g. model.depth=6")
     if len(path) == 1:
@@ -44,20 +46,22 @@ def _split(text: str) -> tuple[KeyPath, Any]:
         value = parse_argument(written) if written.strip() else ""
     except NotYamlError as error:
         raise ConfigError(f"override {show(text)}: {error}") from None
-    wants_text = (at(path) or {}).get("type") == "string"
+    wants_text = (at(canonical(path)) or {}).get("type") == "string"
     return path, written if wants_text and isinstance(value, bool | int | float) else value
 
 
-def _put(values: dict[Any, Any], path: KeyPath, value: Any, text: str, depth: int) -> dict[Any, Any]:
-    if depth == len(path) - 1:
-        return {**values, path[depth]: value}
-    inner = values.get(path[depth])
+def _put(values: dict[Any, Any], path: KeyPath, value: Any, text: str, written: KeyPath) -> dict[Any, Any]:
+    """Returns `values` with `value` at `path`, which the override `text` names `written`."""
+    first, *others = path
+    if not others:
+        return {**values, first: value}
+    inner = values.get(first)
     if inner is not None and not isinstance(inner, dict):
-        there = dotted(path[: depth + 1])
+        name = dotted(written[: len(written) - len(others)])
         raise ConfigError(
-            f"override {show(text)}: {there} is {show(inner)}, not a dictionary; give {there}=value"
+            f"override {show(text)}: {name} is {show(inner)}, not a dictionary; give {name}=value"
         )
-    return {**values, path[depth]: _put(inner or {}, path, value, text, depth + 1)}
+    return {**values, first: _put(inner or {}, tuple(others), value, text, written)}
 
 
 def _one_class_count(values: dict[Any, Any], origins: Origins) -> dict[Any, Any]:

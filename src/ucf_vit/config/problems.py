@@ -37,9 +37,9 @@ def report(problems: Sequence[Problem], origins: Origins) -> ConfigError:
 
 
 def _line(problem: Problem, origins: Origins) -> str:
-    subject = dotted(part if len(str(part)) <= 80 else show(part) for part in problem.path) + (
-        "" if problem.value is NO_VALUE else f" = {show(problem.value)}"
-    )
+    subject = dotted(
+        part if len(str(part)) <= 80 else show(part) for part in origins.name_of(problem.path)
+    ) + ("" if problem.value is NO_VALUE else f" = {show(problem.value)}")
     return f"{origins.where(problem.path)}: {subject}: {problem.message}"
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from ucf_vit.config.run import Run
+from ucf_vit.config.sections.adaptive import Adaptive
 from ucf_vit.config.sections.data import Data
-from ucf_vit.config.sections.model import Model
+from ucf_vit.config.sections.input import Input
 from ucf_vit.config.sections.parallelism import Parallelism
 from ucf_vit.config.sections.trainer import TaskName, Trainer
 from ucf_vit.core.errors import UserError
@@ -23,14 +24,18 @@ def resolve(run: Run, task: TaskName, name: str) -> Run:
     """The run with every default filled in; `name` is the config's, for the output directory."""
     num_classes = run.model.num_classes if run.data.num_classes is None else run.data.num_classes
     fixed = task in ("masked", "diffusion") or run.trainer.use_pretrained_mae_model
-    model = _model(run.model, num_classes, fixed)
+    seen = _input(run.input, fixed)
     order = run.data.order or ("global" if run.load_balancing.auto_load_balancing else "rank")
     return run.model_copy(
         update={
             "trainer": _trainer(run.trainer, task, name),
             "parallelism": _parallelism(run),
-            "model": model,
-            "data": _data(run.data, model).model_copy(update={"num_classes": num_classes, "order": order}),
+            "model": run.model.model_copy(update={"num_classes": num_classes}),
+            "input": seen,
+            "adaptive": _adaptive(run.adaptive, seen),
+            "data": _data(run.data, run.input.default_vars).model_copy(
+                update={"num_classes": num_classes, "order": order}
+            ),
         }
     )
 
@@ -51,18 +56,22 @@ def _parallelism(run: Run) -> Parallelism:
     return parallelism.model_copy(update={"mode": "fsdp" if cause else "simple"})
 
 
-def _model(model: Model, num_classes: int | None, fixed: bool) -> Model:
-    """`fixed`: positions are not learned unless the config says so: what starts from a model takes its."""
-    flat = len(model.tile_size) == 2 if model.twoD is None else model.twoD
-    space = tuple(model.tile_size[:2] if flat else model.tile_size)
-    filled: dict[str, Any] = {"twoD": flat, "num_classes": num_classes}
-    if model.adaptive_patching and model.fixed_length is None:
-        filled["fixed_length"] = _length(space, model.min_leaf)
-    if model.adaptive_patching and model.detail == "auto":
-        filled["detail"] = "canny" if flat else "gradient"
-    if model.pos_embed == "auto":
+def _input(seen: Input, fixed: bool) -> Input:
+    """Fills in dimensions and positions; `fixed`: sines and cosines unless the config names positions."""
+    filled: dict[str, Any] = {"twoD": len(seen.tile_size) == 2 if seen.twoD is None else seen.twoD}
+    if seen.pos_embed == "auto":
         filled["pos_embed"] = "sincos" if fixed else "learned"
-    return model.model_copy(update=filled)
+    return seen.model_copy(update=filled)
+
+
+def _adaptive(adaptive: Adaptive, seen: Input) -> Adaptive:
+    filled: dict[str, Any] = {}
+    if adaptive.adaptive_patching and adaptive.fixed_length is None:
+        space = tuple(seen.tile_size[:2] if seen.twoD else seen.tile_size)
+        filled["fixed_length"] = _length(space, adaptive.min_leaf)
+    if adaptive.adaptive_patching and adaptive.detail == "auto":
+        filled["detail"] = "canny" if seen.twoD else "gradient"
+    return adaptive.model_copy(update=filled)
 
 
 def _length(space: tuple[int, ...], min_leaf: int) -> int:
@@ -74,9 +83,9 @@ def _length(space: tuple[int, ...], min_leaf: int) -> int:
         return usual
 
 
-def _data(data: Data, model: Model) -> Data:
+def _data(data: Data, default_vars: list[str]) -> Data:
     names = list(data.dict_root_dirs)
-    variables = data.dict_in_variables or {name: list(model.default_vars) for name in names}
+    variables = data.dict_in_variables or {name: list(default_vars) for name in names}
     defaults: dict[str, dict[str, Any]] = {
         **_ranges(data, names),
         "dict_buffer_sizes": dict.fromkeys(names, BUFFER),

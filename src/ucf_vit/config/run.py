@@ -8,14 +8,19 @@ from typing import get_args
 
 from pydantic import PrivateAttr
 
-from ucf_vit.config.origins import Origins
+from ucf_vit.config.origins import Origins, dotted
 from ucf_vit.config.problems import NO_VALUE, Problem, report
+from ucf_vit.config.sections.adaptive import Adaptive
 from ucf_vit.config.sections.data import Data, DatasetOptions, Split
+from ucf_vit.config.sections.diffusion import Diffusion
 from ucf_vit.config.sections.fields import Section
+from ucf_vit.config.sections.input import Input
 from ucf_vit.config.sections.load_balancing import LoadBalancing
 from ucf_vit.config.sections.model import Model
+from ucf_vit.config.sections.optimizer import Optimizer
 from ucf_vit.config.sections.parallelism import Parallelism
 from ucf_vit.config.sections.trainer import TaskName, Trainer
+from ucf_vit.config.sections.variables import Variables
 from ucf_vit.core.errors import ConfigError
 
 
@@ -24,7 +29,12 @@ class Run(Section):
 
     trainer: Trainer = Trainer()
     parallelism: Parallelism = Parallelism()
-    model: Model
+    model: Model = Model()
+    input: Input
+    adaptive: Adaptive = Adaptive()
+    variables: Variables = Variables()
+    diffusion: Diffusion = Diffusion()
+    optimizer: Optimizer = Optimizer()
     data: Data
     dataset_options: DatasetOptions = DatasetOptions()
     load_balancing: LoadBalancing = LoadBalancing()
@@ -57,35 +67,34 @@ class Run(Section):
     def learns_labels(self) -> bool:
         """Whether training needs the labels of its data: in a diffusion model as a condition."""
         if self.task == "diffusion":
-            return "class" in self.model.conditions
+            return "class" in self.diffusion.conditions
         return self.task != "masked"
 
     @property
     def fixed_length(self) -> int:
         """Tokens per tree with adaptive patching, as `load` has filled it in."""
-        if self.model.fixed_length is None:
-            raise self.error("model.fixed_length", "missing; adaptive patching needs the tokens per tree")
-        return self.model.fixed_length
+        if self.adaptive.fixed_length is None:
+            raise self.error("adaptive.fixed_length", "missing; adaptive patching needs the tokens per tree")
+        return self.adaptive.fixed_length
 
     @property
     def in_channels(self) -> int:
         """Channels that the network knows; with use_varemb a batch may have less."""
-        single = self.data.single_channel and not self.model.use_varemb
-        return 1 if single else len(self.model.default_vars)
+        single = self.data.single_channel and not self.variables.use_varemb
+        return 1 if single else len(self.input.default_vars)
 
     @property
     def spatial_tile(self) -> tuple[int, ...]:
         """Sides of the tile that the network sees: 2 entries for 2D, 3 for 3D."""
-        return tuple(self.model.tile_size[:2] if self.model.twoD else self.model.tile_size)
+        return tuple(self.input.tile_size[:2] if self.input.twoD else self.input.tile_size)
 
     @property
     def grid(self) -> tuple[int, ...]:
         """Patches of a tile along each of its axes; adaptive ones, which have no grid, all in a row."""
-        model = self.model
-        if model.adaptive_patching:
-            trees = self.in_channels if model.separate_channels else 1
+        if self.adaptive.adaptive_patching:
+            trees = self.in_channels if self.adaptive.separate_channels else 1
             return (trees * self.fixed_length,)
-        return tuple(side // model.patch_size for side in self.spatial_tile)
+        return tuple(side // self.input.patch_size for side in self.spatial_tile)
 
     @property
     def datasets(self) -> tuple[str, ...]:
@@ -110,11 +119,29 @@ class Run(Section):
         """Whether the value of `key` comes from an override."""
         return self._origins.from_override(tuple(key.split(".")))
 
-    def written(self, section: str, *names: str) -> str:
-        """That of `names` that an override gives, else the first that the file gives, else the first."""
-        overridden = [name for name in names if self._origins.from_override((section, name))]
-        given = [name for name in names if name in getattr(self, section).model_fields_set]
-        return [*overridden, *given, *names][0]
+    def written(self, *keys: str) -> str:
+        """Returns the first of `keys` that is overridden, else the first that is given, else the first."""
+        overridden = [key for key in keys if self.from_override(key)]
+        given = [key for key in keys if self._is_given(key)]
+        return [*overridden, *given, *keys][0]
+
+    def _is_given(self, key: str) -> bool:
+        section, _, name = key.partition(".")
+        return name in getattr(self, section).model_fields_set
+
+    def value(self, key: str) -> object:
+        """Returns the value of a key such as `model.depth`."""
+        section, _, name = key.partition(".")
+        return getattr(getattr(self, section), name)
+
+    def default(self, key: str) -> object:
+        """Returns the default of a key such as `model.depth`."""
+        section, _, name = key.partition(".")
+        return type(getattr(self, section)).model_fields[name].get_default()
+
+    def name_of(self, key: str) -> str:
+        """Returns the name by which the user gave `key`: files may have keys in their old places."""
+        return dotted(self._origins.name_of(tuple(key.split("."))))
 
     def error(self, key: str, message: str, value: object = NO_VALUE) -> ConfigError:
         """The error that `key` can't be used, with place and value; `message` says what was expected."""

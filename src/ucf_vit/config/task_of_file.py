@@ -52,10 +52,11 @@ def _agreed(run: Run, named: TaskName | None, folder: str) -> TaskName:
 
 def _given(run: Run) -> set[str]:
     """Those of `TELLING` that the config gives; adaptive_patching if it is true."""
-    keys = {key for key in TELLING if key in run.model.model_fields_set}
+    given = run.model.model_fields_set | run.adaptive.model_fields_set | run.diffusion.model_fields_set
+    keys = {key for key in TELLING if key in given}
     if run.data.num_classes is not None:
         keys.add("num_classes")
-    return keys if run.model.adaptive_patching else keys - {"adaptive_patching"}
+    return keys if run.adaptive.adaptive_patching else keys - {"adaptive_patching"}
 
 
 def _question(run: Run, fitting: list[TaskName], named: TaskName | None, folder: str) -> ConfigError:

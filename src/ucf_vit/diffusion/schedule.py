@@ -9,11 +9,10 @@ import torch
 from torch import Tensor
 
 from ucf_vit.core.errors import UserError
+from ucf_vit.options.noise import MIN_STEPS
 
 ScheduleKind = Literal["linear", "cosine"]
 LARGEST_BETA = 0.999
-MIN_STEPS = {"linear": 25, "cosine": 1}
-"""Smallest number of steps of each schedule; with fewer, a linear step would add more than all variance."""
 
 
 def make_schedule(kind: ScheduleKind, steps: int) -> Tensor:

@@ -32,7 +32,7 @@ from ucf_vit.train.restore import load_for_inference
 log = logging.getLogger(__name__)
 STEPS = 50
 """Steps of the sampler that nobody has chosen, where training had so many."""
-MEANING = ("model.num_time_steps", "model.noise_schedule", "model.prediction")
+MEANING = ("diffusion.num_time_steps", "diffusion.noise_schedule", "diffusion.prediction")
 """Keys that say what the network's answers mean."""
 
 
@@ -195,21 +195,21 @@ def wanted_tiles(trained: Trained, wanted: Sampling) -> Wanted:
         dataset=wanted.conditions.get("dataset"),
         label=None if number is None else classes.index(number),
         class_name=number,
-        variables=variable_names(trained, wanted) if trained.run.model.use_varemb else None,
+        variables=variable_names(trained, wanted) if trained.run.variables.use_varemb else None,
     )
 
 
 def variable_names(trained: Trained, wanted: Sampling) -> tuple[str, ...]:
     """Names of a sample's channels: where these differ, of its data set, the first if none is told."""
     run = trained.run
-    if run.model.use_varemb:
+    if run.variables.use_varemb:
         name = wanted.conditions.get("dataset", run.datasets[0])
         given = run.data.dict_in_variables[name]
         most = 1 if run.data.single_channel else run.data.num_channels_used.get(name, len(given))
         return tuple(given[:most])
     if run.data.single_channel:
         return ("channel",)
-    return tuple(run.model.default_vars)
+    return tuple(run.input.default_vars)
 
 
 @torch.inference_mode()
@@ -224,7 +224,7 @@ def generate(
     """Samples `[N, C, *S]` float32 on the CPU; number i is a function of the seed and i."""
     run, task = trained.run, trained.task
     dtype = getattr(torch, run.trainer.data_type)
-    variables = variable_names(trained, wanted) if run.model.use_varemb else None
+    variables = variable_names(trained, wanted) if run.variables.use_varemb else None
     parts: list[Tensor] = []
     on_batch(0, wanted.number)
     for first in range(0, wanted.number, wanted.batch_size):

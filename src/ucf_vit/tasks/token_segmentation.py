@@ -38,7 +38,7 @@ class TokenSegmentation(Segmentation):
         ignores: bool = False,
     ) -> None:
         if patcher is None:
-            raise UserError("task sap works on adaptive tokens: set model.adaptive_patching=true")
+            raise UserError("task sap works on adaptive tokens: set adaptive.adaptive_patching=true")
         super().__init__(model, num_classes, tile_size, overlap, windows, patcher, ignores)
 
     def forward(self, batch: Batch) -> Loss:

@@ -64,6 +64,8 @@ def build_network(run: Run) -> nn.Module:
 
 def _network(run: Run, conditions: Mapping[str, Sequence[str]]) -> nn.Module:
     options = run.model.model_dump() | {
+        "token_placement": run.adaptive.token_placement,
+        "conditioning": run.diffusion.conditioning,
         "input": input_options(run),
         "encoder": encoder_options(run),
         "decoder": decoder_options(run),
@@ -74,12 +76,13 @@ def _network(run: Run, conditions: Mapping[str, Sequence[str]]) -> nn.Module:
 
 
 def _task_options(run: Run) -> dict[str, Any]:
-    return run.model.model_dump() | {
+    extra = {
         "tile_size": run.spatial_tile,
         "overlap": run.trainer.sliding_window_overlap,
         "ignores": run.data.ignore_label is not None,
         "unit_range": None,
     }
+    return run.model.model_dump() | run.diffusion.model_dump() | extra
 
 
 def _conditions(run: Run, record: Record | None) -> dict[str, list[str]]:
@@ -107,27 +110,27 @@ def distributed(task: Task, run: Run, world: World) -> nn.Module:
 def condition_names(run: Run) -> dict[str, list[str]]:
     """The values of each condition that a diffusion model is told, in the order of their numbers."""
     names = {"class": lambda: [str(number) for number in range(run.num_classes)]}
-    return {name: names.get(name, lambda: list(run.datasets))() for name in run.model.conditions}
+    return {name: names.get(name, lambda: list(run.datasets))() for name in run.diffusion.conditions}
 
 
 def build_patcher(run: Run) -> AdaptivePatcher | None:
     """What cuts images into adaptive tokens; None where the model takes images."""
-    net = run.model
-    if not net.adaptive_patching:
+    options = run.adaptive
+    if not options.adaptive_patching:
         return None
     return AdaptivePatcher(
         tile_size=run.spatial_tile,
-        patch_size=net.patch_size,
+        patch_size=run.input.patch_size,
         fixed_length=run.fixed_length,
-        min_leaf=net.min_leaf,
-        split_rule=net.split_rule,
-        split_threshold=net.split_threshold,
-        split_overflow=net.split_overflow,
-        separate_channels=net.separate_channels,
-        detail=net.detail,
-        detail_smoothing=net.detail_smoothing,
-        canny_low=net.canny_low,
-        canny_high=net.canny_high,
+        min_leaf=options.min_leaf,
+        split_rule=options.split_rule,
+        split_threshold=options.split_threshold,
+        split_overflow=options.split_overflow,
+        separate_channels=options.separate_channels,
+        detail=options.detail,
+        detail_smoothing=options.detail_smoothing,
+        canny_low=options.canny_low,
+        canny_high=options.canny_high,
     )
 
 

@@ -121,7 +121,7 @@ def start_from_mae(task: Task, run: Run) -> dict[Use, Rows]:
         for key, value in newest.for_inference.items()
         if key.startswith(PREFIX)
     }
-    variables = newest.config["model"]["default_vars"]
+    variables = newest.config["input"]["default_vars"]
     try:
         report = transfer(
             task.model, weights, source_grid=newest.meta.get("grid", ()), source_variables=variables

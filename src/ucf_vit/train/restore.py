@@ -126,8 +126,8 @@ def _tell_jump(state: State, run: Run, read: checkpoint.Checkpoint) -> None:
     steps_before = read.state.get("total_steps")
     if steps_before is None or state.step >= state.total_steps or not state.world.is_main:
         return
-    before = read.config["model"]
-    if told := jump(before, steps_before, run.model, state.total_steps, state.step):
+    before = read.config.get("optimizer", {})
+    if told := jump(before, steps_before, run.optimizer, state.total_steps, state.step):
         log.warning(told)
 
 

@@ -96,7 +96,7 @@ def _tell(state: State, key: str, metrics: Mapping[str, float]) -> None:
     state.unjudged = True
     log.warning(
         "%s is %s at step %d, since what the network says of held-out data is not finite: look at these "
-        "files, or lower model.lr. Until it is a number, no checkpoint becomes best and "
+        "files, or lower optimizer.lr. Until it is a number, no checkpoint becomes best and "
         "trainer.early_stop_epochs counts nothing",
         *(key, metrics[key], state.step),
     )

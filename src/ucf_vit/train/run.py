@@ -90,11 +90,16 @@ def _tell(hooks: Sequence[Hook], state: State, name: str, seconds: float) -> Non
 
 def build_state(task: Task, replica: nn.Module, run: Run, world: World, data: RunData) -> State:
     """The state of a run before its first step; `replica` is what a step calls in place of `task`."""
-    net, trainer = run.model, run.trainer
+    options, trainer = run.optimizer, run.trainer
     state = State(
         task=task,
         replica=replica,
-        optimizer=adamw(task, lr=net.lr, betas=(net.beta_1, net.beta_2), weight_decay=net.weight_decay),
+        optimizer=adamw(
+            task,
+            lr=options.lr,
+            betas=(options.beta_1, options.beta_2),
+            weight_decay=options.weight_decay,
+        ),
         scale=LossScale(enabled=trainer.data_type == "float16"),
         stream=data.train,
         world=world,
@@ -107,7 +112,7 @@ def build_state(task: Task, replica: nn.Module, run: Run, world: World, data: Ru
 
 def build_loop(run: Run, data: RunData, total_steps: int, saver: Saver) -> Loop:
     """The loop's settings, with the functions that validate and save."""
-    trainer, rate = run.trainer, schedule(run.model, total_steps)
+    trainer, rate = run.trainer, schedule(run.optimizer, total_steps)
     dtype = getattr(torch, trainer.data_type)
     return Loop(
         step=StepSettings(rate, dtype, trainer.gradient_clip, trainer.max_bad_losses, trainer.seed),

@@ -6,13 +6,13 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ucf_vit.config.sections.model import Model
+from ucf_vit.config.sections.optimizer import Optimizer
 
 Rate = Callable[[int], float]
 KEYS = ("lr", "warmup_steps", "max_steps", "warmup_start_lr", "eta_min")
-"""Keys of section `model` that make a schedule."""
+"""Keys of section `optimizer` that make a schedule."""
 NOTICED = 0.01
-"""Share of `model.lr` by which the rate may change unsaid where a run goes on."""
+"""Share of `optimizer.lr` by which the rate may change unsaid where a run goes on."""
 
 
 def warmup_cosine(
@@ -33,28 +33,34 @@ def warmup_cosine(
     return rate
 
 
-def schedule(model: Model, total_steps: int) -> Rate:
+def schedule(options: Optimizer, total_steps: int) -> Rate:
     """The learning rate of a run of `total_steps`, as its config says."""
-    length = model.max_steps or total_steps
-    return warmup_cosine(model.lr, model.warmup_steps, length, model.warmup_start_lr, model.eta_min)
+    length = options.max_steps or total_steps
+    return warmup_cosine(options.lr, options.warmup_steps, length, options.warmup_start_lr, options.eta_min)
 
 
-def jump(before: Mapping[str, Any], steps_before: int, model: Model, total_steps: int, step: int) -> str:
+def jump(
+    before: Mapping[str, Any], steps_before: int, options: Optimizer, total_steps: int, step: int
+) -> str:
     """How the rate of the next step differs from that of the schedule so far, why, and how to keep that one.
 
-    `before` is section `model` of the config so far, without what is None. Nothing where the rates are alike.
+    `before` is section `optimizer` of the config so far, without what is None. Nothing where the rates are
+    alike.
     """
-    now = {key: getattr(model, key) for key in KEYS}
+    now = {key: getattr(options, key) for key in KEYS}
     then = now | {"max_steps": None} | {key: value for key, value in before.items() if key in KEYS}
-    old, new = schedule(model.model_copy(update=then), steps_before)(step), schedule(model, total_steps)(step)
-    if abs(new - old) <= NOTICED * model.lr:
+    so_far = options.model_copy(update=then)
+    old, new = schedule(so_far, steps_before)(step), schedule(options, total_steps)(step)
+    if abs(new - old) <= NOTICED * options.lr:
         return ""
     length, was = now.pop("max_steps") or total_steps, then.pop("max_steps") or steps_before
     causes = [
-        f"model.{key} is {value:g} (was {then[key]:g})" for key, value in now.items() if value != then[key]
+        f"optimizer.{key} is {value:g} (was {then[key]:g})"
+        for key, value in now.items()
+        if value != then[key]
     ]
     if length != was:
         causes.append(f"the schedule ends at step {length} (so far {was})")
     said = f"the learning rate is {new:.3g} from step {step} on, not {old:.3g}: {', '.join(causes)}"
-    floor = f"from step {was} on at model.eta_min = {model.eta_min:g}"
-    return said if length == was else f"{said}. With model.max_steps={was} it goes on as so far, {floor}"
+    floor = f"from step {was} on at optimizer.eta_min = {options.eta_min:g}"
+    return said if length == was else f"{said}. With optimizer.max_steps={was} it goes on as so far, {floor}"

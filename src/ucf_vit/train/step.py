@@ -148,7 +148,7 @@ def _watch(
         }
         raise UserError(
             f"loss or gradient not finite in {state.bad_losses} steps in a row, up to step {state.step}; "
-            f"data of the last: {', '.join(sorted(names))}. Lower model.lr, set trainer.gradient_clip, "
+            f"data of the last: {', '.join(sorted(names))}. Lower optimizer.lr, set trainer.gradient_clip, "
             "use trainer.data_type=float32, or look at these files"
         )
 

@@ -74,7 +74,7 @@ def pictures_of_run(run: Run) -> Iterator[Picture]:
     """
     patcher = build_patcher(run)
     if patcher is None:
-        raise run.error("model.adaptive_patching", "no trees grow in this run; set it to true", False)
+        raise run.error("adaptive.adaptive_patching", "no trees grow in this run; set it to true", False)
     for dataset in build_datasets(run, Scratch()):
         if not dataset.items:
             raise DataError(f"{dataset.name}: no item in the range; widen dict_start_idx to dict_end_idx")

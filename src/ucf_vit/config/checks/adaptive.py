@@ -9,69 +9,56 @@ from math import gcd, prod
 from ucf_vit.config.checks.model import divisors, nearest_divisors, pair
 from ucf_vit.config.problems import Problem
 from ucf_vit.config.run import Run
-from ucf_vit.config.sections.model import Model
+from ucf_vit.config.sections.adaptive import Adaptive
 from ucf_vit.core.errors import UserError
 from ucf_vit.core.registry import did_you_mean as meant
 from ucf_vit.patching.tree.forest import Forest
 
 log = logging.getLogger(__name__)
 DETAILS = ["canny", "gradient", "variance"]
-KEYS = (
-    "fixed_length",
-    "min_leaf",
-    "split_rule",
-    "split_threshold",
-    "split_overflow",
-    "separate_channels",
-    "use_adaptive_pos_emb",
-    "detail",
-    "detail_smoothing",
-    "canny_low",
-    "canny_high",
-    "token_placement",
-)
-"""Keys of section `model` that adaptive patching alone reads."""
+KEYS = tuple(f"adaptive.{name}" for name in Adaptive.model_fields if name != "adaptive_patching")
+"""Keys that have no effect without adaptive patching."""
 
 
 def sap(run: Run) -> Iterator[Problem]:
     """SAP knows adaptive patches alone."""
-    if run.task == "sap" and not run.model.adaptive_patching:
+    if run.task == "sap" and not run.adaptive.adaptive_patching:
         message = "task sap works on adaptive patches; set it to true, or train task unetr"
-        yield Problem(("model", "adaptive_patching"), message, False)
+        yield Problem(("adaptive", "adaptive_patching"), message, False)
 
 
 def unused(run: Run) -> Iterator[Problem]:
     """Keys without effect may be there, since variants share files, but not without a word."""
-    model = run.model
-    if not model.adaptive_patching:
-        say_unused(run, KEYS, "model.adaptive_patching is false")
-    elif model.split_rule == "length":
-        say_unused(run, ("split_threshold", "split_overflow"), "model.split_rule is length")
+    if not run.adaptive.adaptive_patching:
+        say_unused(run, KEYS, f"{run.name_of('adaptive.adaptive_patching')} is false")
+    elif run.adaptive.split_rule == "length":
+        keys = ("adaptive.split_threshold", "adaptive.split_overflow")
+        say_unused(run, keys, f"{run.name_of('adaptive.split_rule')} is length")
     yield from ()
 
 
-def say_unused(run: Run, names: Sequence[str], cause: str) -> None:
-    """Of the keys that differ from their defaults, as all do that change anything."""
-    fields = Model.model_fields
-    given = [f"model.{name}" for name in names if getattr(run.model, name) != fields[name].get_default()]
+def say_unused(run: Run, keys: Sequence[str], cause: str) -> None:
+    """Warns that those of `keys` that differ from their defaults have no effect."""
+    given = [key for key in keys if run.value(key) != run.default(key)]
     if given:
-        log.warning("%s: no effect of %s: %s", run.where(given[0]), ", ".join(given), cause)
+        names = ", ".join(map(run.name_of, given))
+        log.warning("%s: no effect of %s: %s", run.where(given[0]), names, cause)
 
 
 def leaves(run: Run) -> Iterator[Problem]:
     """The tile has trees of fixed_length leaves."""
-    model, length = run.model, run.model.fixed_length or 0
-    if not model.adaptive_patching:
+    adaptive, length = run.adaptive, run.adaptive.fixed_length or 0
+    if not adaptive.adaptive_patching:
         return
     try:
-        forest = Forest(run.spatial_tile, model.min_leaf)
+        forest = Forest(run.spatial_tile, adaptive.min_leaf)
     except UserError as error:
-        yield pair(run, "min_leaf", "tile_size", str(error))
+        yield pair(run, "adaptive.min_leaf", "input.tile_size", str(error))
         return
     if forest.num_roots > length:
-        yield pair(run, "tile_size", "fixed_length", _too_many_roots(forest, length))
-    elif model.split_rule == "length" and forest.reachable(length) != length:
-        yield Problem(("model", "fixed_length"), _other_lengths(forest, length), length)
+        yield pair(run, "input.tile_size", "adaptive.fixed_length", _too_many_roots(forest, length))
+    elif adaptive.split_rule == "length" and forest.reachable(length) != length:
+        yield Problem(("adaptive", "fixed_length"), _other_lengths(forest, length), length)
 
 
 def _too_many_roots(forest: Forest, length: int) -> str:
@@ -102,67 +89,66 @@ def _other_lengths(forest: Forest, length: int) -> str:
 
 def detail(run: Run) -> Iterator[Problem]:
     """Detail is known or a function in a file, fits the tiles, and is smoothed by odd kernels."""
-    name, path = run.model.detail, ("model", "detail")
+    name, path = run.adaptive.detail, ("adaptive", "detail")
     file, _, function = name.rpartition(":")
     known = ["auto", *DETAILS]
     if name not in known and not (file.endswith(".py") and function.isidentifier()):
         message = f"expected one of {', '.join(known)}, or path/to/file.py:function{meant(name, DETAILS)}"
         yield Problem(path, message, name)
-    if not run.model.adaptive_patching:
+    if not run.adaptive.adaptive_patching:
         return
     if name == "canny" and len(run.spatial_tile) == 3:
-        message = (
-            "finds edges in 2D tiles alone; take gradient or variance, or set model.twoD=true for slices"
-        )
+        flat = run.name_of("input.twoD")
+        message = f"finds edges in 2D tiles only; take gradient or variance, or set {flat}=true for slices"
         yield Problem(path, message, name)
-    sides, most = run.model.detail_smoothing or [3], max(3, min(run.spatial_tile))
+    sides, most = run.adaptive.detail_smoothing or [3], max(3, min(run.spatial_tile))
     if max(sides) > most:
         message = f"a blur is no wider than the tile; expected at most {most}"
-        yield Problem(("model", "detail_smoothing"), message, sides)
+        yield Problem(("adaptive", "detail_smoothing"), message, sides)
     if any(side % 2 == 0 for side in sides):
         message = (
             f"a blur has a middle; expected odd numbers, such as {[side // 2 * 2 + 1 for side in sides]}"
         )
-        yield Problem(("model", "detail_smoothing"), message, sides)
+        yield Problem(("adaptive", "detail_smoothing"), message, sides)
 
 
 def canny(run: Run) -> Iterator[Problem]:
     """Ranges begin before they end, and the low one ends before the high one begins."""
-    low, high = run.model.canny_low, run.model.canny_high
+    low, high = run.adaptive.canny_low, run.adaptive.canny_high
     for name, levels in (("canny_low", low), ("canny_high", high)):
         if levels[0] > levels[-1]:
-            yield Problem(("model", name), f"expected the smaller first: {levels[::-1]}", levels)
+            yield Problem(("adaptive", name), f"expected the smaller first: {levels[::-1]}", levels)
     if max(low) > min(high):
-        message = f"expected at most {min(high):g}, where model.canny_high begins"
-        yield Problem(("model", "canny_low"), message, low)
+        message = f"expected at most {min(high):g}, where {run.name_of('adaptive.canny_high')} begins"
+        yield Problem(("adaptive", "canny_low"), message, low)
 
 
 def placement(run: Run) -> Iterator[Problem]:
     """Cells of patch_size are leaves or made of whole ones; tokens numbered like cells are as many."""
-    model, name = run.model, "token_placement"
-    if run.task != "unetr" or not model.adaptive_patching:
+    adaptive, name = run.adaptive, "token_placement"
+    if run.task != "unetr" or not adaptive.adaptive_patching:
         return
-    if model.token_placement == "boxes":
+    if adaptive.token_placement == "boxes":
         yield from _cells(run)
         return
-    cells = prod(side // model.patch_size for side in run.spatial_tile)
-    if model.separate_channels:
+    cells = prod(side // run.input.patch_size for side in run.spatial_tile)
+    if adaptive.separate_channels:
         message = "has one token for each cell, but separate_channels gives one for each channel; take boxes"
-        yield Problem(("model", name), message, model.token_placement)
-    elif model.fixed_length != cells:
+        yield Problem(("adaptive", name), message, adaptive.token_placement)
+    elif adaptive.fixed_length != cells:
         message = (
             f"expected as many tokens as the tile has cells of patch_size, {cells}, for token_placement "
         )
-        yield Problem(("model", "fixed_length"), message + "square; or take boxes", model.fixed_length)
+        yield Problem(("adaptive", "fixed_length"), message + "square; or take boxes", adaptive.fixed_length)
 
 
 def _cells(run: Run) -> Iterator[Problem]:
     """A leaf lies within a cell of the decoder's grid or covers whole ones."""
     try:
-        sizes = Forest(run.spatial_tile, run.model.min_leaf).sizes
+        sizes = Forest(run.spatial_tile, run.adaptive.min_leaf).sizes
     except UserError:
         return
-    if run.model.patch_size not in sizes:
+    if run.input.patch_size not in sizes:
         known = ", ".join(map(str, sorted(sizes)))
         message = f"leaves can't be placed on cells of this side; expected one of their sides: {known}"
-        yield Problem(("model", "patch_size"), message, run.model.patch_size)
+        yield Problem(("input", "patch_size"), message, run.input.patch_size)

@@ -49,12 +49,15 @@ def _same_names(
     known = run.data.dict_root_dirs
     for name, value in entries.items():
         if name not in known:
-            hint = did_you_mean(name, known)
-            message = f"no dataset of this name in data.dict_root_dirs{hint}; it has {_list(known)}"
-            yield Problem((*path, name), message, value)
+            yield Problem((*path, name), _no_dataset(name, known), value)
     missing = [name for name in needed if name not in entries]
     if missing:
         yield Problem(path, f"no entry for {_list(missing)}, which data.dict_root_dirs has", entries)
+
+
+def _no_dataset(name: str, known: Mapping[str, object]) -> str:
+    hint = did_you_mean(name, known)
+    return f"no dataset of this name in data.dict_root_dirs{hint}; it has {_list(known)}"
 
 
 def options(run: Run) -> Iterator[Problem]:
@@ -70,9 +73,7 @@ def _option(run: Run, path: KeyPath, entries: Mapping[str, object]) -> Iterator[
         log.warning("%s: %s is not used: no dataset has these names", run.where(dotted(path)), dotted(path))
         return
     for name in strange:
-        hint = did_you_mean(name, known)
-        message = f"no dataset of this name in data.dict_root_dirs{hint}; it has {_list(known)}"
-        yield Problem((*path, name), message, entries[name])
+        yield Problem((*path, name), _no_dataset(name, known), entries[name])
 
 
 def source(run: Run) -> Iterator[Problem]:
@@ -127,21 +128,23 @@ def whole_sets(run: Run) -> Iterator[Problem]:
 
 def variables(run: Run) -> Iterator[Problem]:
     """Variables are known to the model, distinct, and all there where channels have no names."""
-    known = run.model.default_vars
+    known, known_name = run.input.default_vars, run.name_of("input.default_vars")
     names = set(known)
     for name, used in run.data.dict_in_variables.items():
         path = ("data", "dict_in_variables", name)
         unknown = [variable for variable in used if variable not in names]
         if unknown:
             hint = did_you_mean(unknown[0], known)
-            message = f"{unknown[0]!r} is not in model.default_vars{hint}, which has {_list(known)}"
+            message = f"{unknown[0]!r} is not in {known_name}{hint}, which has {_list(known)}"
             yield Problem(path, message, used)
         elif len(set(used)) < len(used):
             yield Problem(path, "a variable is there twice; remove one", used)
-        elif not run.data.single_channel and not run.model.use_varemb and used != known:
-            message = f"expected all of model.default_vars in the same order, {show(known)}, since "
+        elif not run.data.single_channel and not run.variables.use_varemb and used != known:
+            message = f"expected all of {known_name} in the same order, {show(known)}, since "
             message += "channels have no names"
-            yield Problem(path, message + " without data.single_channel or model.use_varemb", used)
+            yield Problem(
+                path, message + f" without data.single_channel or {run.name_of('variables.use_varemb')}", used
+            )
 
 
 def channels(run: Run) -> Iterator[Problem]:

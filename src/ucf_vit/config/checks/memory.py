@@ -7,7 +7,6 @@ from math import prod
 
 from rich.filesize import decimal
 
-from ucf_vit.config.origins import dotted
 from ucf_vit.config.problems import Problem
 from ucf_vit.config.run import Run
 
@@ -23,17 +22,19 @@ def weights(run: Run) -> Iterator[Problem]:
     """The weights have room in some machine."""
     size = NUMBER * parameters(run)
     if size > MOST_WEIGHTS:
-        decoder = ("decoder_embed_dim", "decoder_depth") if run.task in ("masked", "diffusion") else ()
-        names = ("embed_dim", "depth", *decoder, "patch_size")
+        decoder = (
+            ("model.decoder_embed_dim", "model.decoder_depth") if run.task in ("masked", "diffusion") else ()
+        )
+        names = ("model.embed_dim", "model.depth", *decoder, "input.patch_size")
         message = f"no machine holds {decimal(size)} of weights, or more ({_values(run, names)})"
-        yield Problem(("model", run.written("model", *names)), message)
+        yield Problem(tuple(run.written(*names).split(".")), message)
 
 
 def batch(run: Run) -> Iterator[Problem]:
     """One rank's batch has room in some machine."""
     size = NUMBER * run.data.batch_size * numbers_per_sample(run)
     if size > MOST_BATCH:
-        names = ("tile_size", "embed_dim", "fixed_length", "num_classes")
+        names = ("input.tile_size", "model.embed_dim", "adaptive.fixed_length", "model.num_classes")
         message = f"no machine holds {decimal(size)} for samples and tokens, or more ({_values(run, names)})"
         yield Problem(("data", "batch_size"), message, run.data.batch_size)
 
@@ -41,7 +42,7 @@ def batch(run: Run) -> Iterator[Problem]:
 def parameters(run: Run) -> int:
     """The number of weights in the blocks, the embedding and the linear head: no network has less."""
     net, task = run.model, run.task
-    patch = net.patch_size ** len(run.spatial_tile)
+    patch = run.input.patch_size ** len(run.spatial_tile)
     found = _blocks(net.depth, net.embed_dim, net.mlp_ratio) + run.in_channels * patch * net.embed_dim
     if task in ("masked", "diffusion") and not net.linear_decoder:
         found += _blocks(net.decoder_depth, net.decoder_embed_dim, net.mlp_ratio_decoder)
@@ -64,5 +65,5 @@ def numbers_per_sample(run: Run) -> int:
 
 
 def _values(run: Run, names: tuple[str, ...]) -> str:
-    given = [(name, getattr(run.model, name)) for name in names]
-    return ", ".join(f"{dotted(('model', name))} {value}" for name, value in given if value is not None)
+    given = [(run.name_of(name), run.value(name)) for name in names]
+    return ", ".join(f"{name} {value}" for name, value in given if value is not None)

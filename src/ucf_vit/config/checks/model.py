@@ -1,4 +1,4 @@
-"""Checks of the section `model`."""
+"""Checks of the sections `model`, `input` and `optimizer`."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from ucf_vit.config.run import Run
 
 def dimensions(run: Run) -> Iterator[Problem]:
     """Two sides make 2D tiles; names of variables are distinct."""
-    model = run.model
-    if len(model.tile_size) == 2 and not model.twoD:
+    seen = run.input
+    if len(seen.tile_size) == 2 and not seen.twoD:
         message = (
-            f"tile_size {model.tile_size} has 2 entries, which is 2D; give 3 entries, or set twoD to true"
+            f"tile_size {seen.tile_size} has 2 entries, which is 2D; give 3 entries, or set twoD to true"
         )
-        yield Problem(("model", "twoD"), message, model.twoD)
-    if len(set(model.default_vars)) < len(model.default_vars):
-        yield Problem(("model", "default_vars"), "a variable is there twice; remove one", model.default_vars)
+        yield Problem(("input", "twoD"), message, seen.twoD)
+    if len(set(seen.default_vars)) < len(seen.default_vars):
+        yield Problem(("input", "default_vars"), "a variable is there twice; remove one", seen.default_vars)
 
 
 def patches(run: Run) -> Iterator[Problem]:
     """The patch divides every side of the tile that the network sees, where that has a grid."""
-    if run.model.adaptive_patching and run.task != "unetr":
+    if run.adaptive.adaptive_patching and run.task != "unetr":
         return
-    sides, patch = run.spatial_tile, run.model.patch_size
+    sides, patch = run.spatial_tile, run.input.patch_size
     if any(side % patch for side in sides):
         near = [max(patch, (side + patch // 2) // patch * patch) for side in sides]
         better = f"take patch_size {nearest_divisors(divisors(gcd(*sides)), patch)} or the tile {near}"
         message = f"patch_size {patch} does not divide every side of the tile {list(sides)}; {better}"
-        yield pair(run, "patch_size", "tile_size", message)
+        yield pair(run, "input.patch_size", "input.tile_size", message)
 
 
 def heads(run: Run) -> Iterator[Problem]:
@@ -46,7 +46,7 @@ def heads(run: Run) -> Iterator[Problem]:
             near = nearest_divisors(divisors(width), count)
             better = f"{name} {near} or {width_name} {(width // count + 1) * count}"
             message = f"{name} {count} does not divide {width_name} {width}; take {better}"
-            yield pair(run, name, width_name, message)
+            yield pair(run, f"model.{name}", f"model.{width_name}", message)
 
 
 def divisors(number: int) -> list[int]:
@@ -59,17 +59,19 @@ def nearest_divisors(numbers: list[int], wanted: int) -> int:
     return min(numbers, key=lambda number: abs(number - wanted))
 
 
-def pair(run: Run, name: str, other: str, message: str) -> Problem:
-    """A problem of two keys, shown at that which was overridden or, failing that, written."""
-    shown = run.written("model", name, other)
-    return Problem(("model", shown), message, getattr(run.model, shown))
+def pair(run: Run, key: str, other: str, message: str) -> Problem:
+    """Returns a problem of two keys, shown at the one that was overridden or else written."""
+    shown = run.written(key, other)
+    return Problem(tuple(shown.split(".")), message, run.value(shown))
 
 
 def schedule(run: Run) -> Iterator[Problem]:
     """The warm-up ends before the schedule does, and the cosine goes down."""
-    model = run.model
-    if model.max_steps is not None and model.warmup_steps >= model.max_steps:
-        message = f"expected less than model.max_steps = {model.max_steps}, the length of the whole schedule"
-        yield Problem(("model", "warmup_steps"), message, model.warmup_steps)
-    if model.eta_min > model.lr:
-        yield Problem(("model", "eta_min"), f"expected at most model.lr = {model.lr}", model.eta_min)
+    schedule, end = run.optimizer, run.optimizer.max_steps
+    if end is not None and schedule.warmup_steps >= end:
+        message = f"expected less than {run.name_of('optimizer.max_steps')} = {end}, "
+        message += "the length of the whole schedule"
+        yield Problem(("optimizer", "warmup_steps"), message, schedule.warmup_steps)
+    if schedule.eta_min > schedule.lr:
+        message = f"expected at most {run.name_of('optimizer.lr')} = {schedule.lr}"
+        yield Problem(("optimizer", "eta_min"), message, schedule.eta_min)

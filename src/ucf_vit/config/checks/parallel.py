@@ -77,7 +77,8 @@ def uneven_tokens(run: Run, size: int, tensor: int) -> Iterator[Problem]:
 def fewest_tokens(run: Run) -> int:
     """Of a sample in the encoder that sees fewest, while training."""
     net, tokens = run.model, prod(run.grid)
-    if net.adaptive_patching and net.separate_channels and net.use_varemb:
+    trees = run.adaptive.adaptive_patching and run.adaptive.separate_channels
+    if trees and run.variables.use_varemb:
         tokens = run.fixed_length  # of a batch with one variable
     if run.task == "masked" and not net.linear_decoder:
         tokens = num_kept(tokens, net.mask_ratio)

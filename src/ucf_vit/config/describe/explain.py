@@ -1,11 +1,11 @@
-"""What a key means, as text for the terminal."""
+"""Meaning of a key, as text for the terminal."""
 
 from __future__ import annotations
 
 import textwrap
 
 from ucf_vit.config.describe.keys import PLACE, Key, keys, sections
-from ucf_vit.config.legacy_layout import canonical
+from ucf_vit.config.legacy_layout import MOVED, canonical
 from ucf_vit.config.origins import dotted
 from ucf_vit.core.errors import ConfigError
 from ucf_vit.core.registry import did_you_mean
@@ -14,10 +14,10 @@ WIDTH = 100
 
 
 def explain(key: str, width: int = 0) -> str:
-    """Description, type, unit and default of a key such as `model.fixed_length`; of a section, all its keys.
+    """Returns description, type, unit and default of a key such as `model.depth`; of a section, all its keys.
 
-    `fixed_length` alone will do. The keys of a section have a line each, or are wrapped to `width`.
-    Raises ConfigError for an unknown key, with the nearest known one.
+    `depth` is enough, and old places such as `model.tile_size` are found too. The keys of a section have a
+    line each, or are wrapped to `width`. Raises ConfigError for an unknown key, with the nearest known one.
     """
     name = dotted(canonical(tuple(key.strip().split("."))))
     if name in sections():
@@ -25,7 +25,8 @@ def explain(key: str, width: int = 0) -> str:
     found = [known for path, known in keys().items() if _fits(name, path)]
     if found:
         return "\n\n".join(_key(known) for known in found)
-    hint = did_you_mean(name, [*keys(), *sections()]) or f"; sections: {', '.join(sections())}"
+    known = [*keys(), *sections(), *(f"model.{moved}" for moved in MOVED)]
+    hint = did_you_mean(name, known) or f"; sections: {', '.join(sections())}"
     raise ConfigError(f"no key {key!r} in a config{hint}")
 
 
@@ -48,6 +49,9 @@ def _section(name: str, width: int) -> str:
     column = max(len(key.name) for key in inside)
     lines = [f"  {key.name:{column}}  {key.description}" for key in inside]
     if width:
-        wrapped = [textwrap.wrap(line, width, subsequent_indent=" " * (column + 4)) for line in lines]
+        wrapped = [
+            textwrap.wrap(line, width, subsequent_indent=" " * (column + 4), break_on_hyphens=False)
+            for line in lines
+        ]
         lines = [line for of_key in wrapped for line in of_key]
     return "\n".join([f"{name}: {sections()[name]}", *lines])

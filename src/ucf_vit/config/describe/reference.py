@@ -10,16 +10,18 @@ trainer:
   data_type: bfloat16
   checkpoint_path: runs/ct_unetr
 model:
-  lr: 1e-4
-  warmup_steps: 500
-  default_vars: [ct]
-  tile_size: [96, 96, 96]
-  patch_size: 16
   embed_dim: 768
   depth: 12
   num_heads: 12
   feature_size: 32
   num_classes: 4
+input:
+  default_vars: [ct]
+  tile_size: [96, 96, 96]
+  patch_size: 16
+optimizer:
+  lr: 1e-4
+  warmup_steps: 500
 data:
   dataset: basic_ct
   dict_root_dirs:
@@ -41,14 +43,15 @@ One YAML file holds a run. This is a whole one; every other key has a default:
 ```yaml
 {example}```
 
-- `ucf-vit config explain model.fixed_length` prints what a key means, `ucf-vit config check FILE` says
+- `ucf-vit config explain adaptive.fixed_length` prints what a key means, `ucf-vit config check FILE` says
   whether a file can be used, and `ucf-vit config show FILE` prints it with every default filled in.
 - Values are overridden on the command line: `ucf-vit train FILE model.depth=6 data.batch_size=4`. They are
-  read as YAML: `model.tile_size=[64,64]`, `trainer.max_steps=null`.
+  read as YAML: `input.tile_size=[64,64]`, `trainer.max_steps=null`.
 - A path may begin with `~` and hold variables of the environment, `$SCRATCH/runs` or `${{USER}}_runs`; `$$`
   is a dollar sign. A variable that is not there is an error. URLs carry no credentials: docs/storage.md.
 - To get a key's default, leave the key out; a key with nothing behind it is an error.
-- Files that nest the network under `model.net.init_args` load unchanged; overrides may use the short name.
+- Files with the keys of `input`, `adaptive`, `variables`, `diffusion` and `optimizer` in section `model`, or
+  with the network under `model.net.init_args`, load unchanged; overrides and `config explain` take these names.
 - A `dict_*` has one entry for each name in `data.dict_root_dirs`. It may be left out where it has a default,
   but not in part.
 - Unknown keys, wrong values and keys that contradict each other are errors, reported together with file, line

@@ -162,7 +162,7 @@ class Data(Section):
         {}, "Channels of each dataset that are used.", "channels", derived="length of dict_in_variables"
     )
     dict_in_variables: dict[str, Annotated[list[str], Field(min_length=1)]] = key(
-        {}, "Variables of each dataset in the order of its channels.", derived="model.default_vars"
+        {}, "Variables of each dataset in the order of its channels.", derived="input.default_vars"
     )
     dict_normalization: dict[str, NormalizationOptions] = key(
         {},

@@ -127,7 +127,7 @@ def check_classes(run: Run, datasets: Sequence[Dataset], names: Sequence[str], f
 
     `names` are those of all classes, of which `first` are those of the weights that the run starts from.
     """
-    if run.task != "classification" and not (run.task == "diffusion" and "class" in run.model.conditions):
+    if run.task != "classification" and not (run.task == "diffusion" and "class" in run.diffusion.conditions):
         return
     for one in datasets:
         if any(item.label is not None and item.class_index is None for item in one.items[:1]):

@@ -190,7 +190,7 @@ def _plan(run: Run, gpus: int, directory: Path) -> tuple[Outcome, dict[str, Shap
 
 
 def _layout(run: Run) -> dict[str, Any]:
-    """What tiles depend on beside the files."""
+    """Returns the options that tiles depend on, by the names that plan files have for them."""
     data = run.data
     return {
         "model.tile_size": list(run.spatial_tile),

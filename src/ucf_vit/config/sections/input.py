@@ -1,0 +1,39 @@
+"""Section `input`: the channels, tile and patches that a network sees."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from ucf_vit.config.sections.fields import REQUIRED, Count, Section, Whole, key
+
+
+class Input(Section):
+    """Channels, tile and patches that the network sees."""
+
+    default_vars: list[str] = key(
+        REQUIRED, "Names of the variables (channels, modalities) that the network knows.", min_length=1
+    )
+    tile_size: list[Count] = key(
+        REQUIRED,
+        "Sides of a tile: 2 entries for images or 2D slices of volumes along their last axis, 3 entries for "
+        "volumes. With twoD, 3 entries mean such slices too, and the third is not used.",
+        "pixels",
+        min_length=2,
+        max_length=3,
+    )
+    twoD: bool | None = key(  # noqa: N815
+        None, "The network sees 2D tiles.", derived="true if tile_size has 2 entries"
+    )
+    patch_size: Whole = key(
+        16,
+        "Side of a patch; divides every side of the tile. With adaptive patching leaves of all sizes are "
+        "brought to it, so that it is free, but in a UNETR: there it is the side of a leaf, which is that of "
+        "the cells on which tokens are placed.",
+        "pixels",
+        ge=1,
+    )
+    pos_embed: Literal["auto", "learned", "sincos"] = key(
+        "auto",
+        "Position embeddings: learned, fixed sines and cosines; auto: sincos for the tasks masked and "
+        "diffusion and for what starts from a masked autoencoder (use_pretrained_mae_model), else learned.",
+    )

@@ -1,0 +1,69 @@
+import sys
+from dataclasses import FrozenInstanceError
+from subprocess import run
+
+import pytest
+import torch
+
+from ucf_vit.core.errors import UserError
+from ucf_vit.models import SAP, UNETR, VIT
+from ucf_vit.options import DecoderOptions, EncoderOptions, InputOptions, VariableOptions, pick
+
+TINY = EncoderOptions(embed_dim=12, depth=1, num_heads=3)
+
+
+@pytest.mark.parametrize("patch", [4, [4, 4], (4, 4)])
+def test_a_patch_has_one_side_per_axis(patch):
+    options = InputOptions(in_channels=1, tile_size=[8, 8], patch_size=patch)
+    assert options.patch_size == (4, 4) and options.patch_side == 4 and options.tile_size == (8, 8)
+    assert options == InputOptions(in_channels=1, tile_size=(8, 8), patch_size=4)
+    assert VIT(options, TINY, num_classes=2)(torch.zeros(1, 1, 8, 8)).shape == (1, 2)
+
+
+def test_patches_of_different_sides_are_refused_until_networks_can_cut_them():
+    options = InputOptions(in_channels=1, tile_size=(8, 8), patch_size=(4, 2))
+    for network in (VIT, UNETR):
+        with pytest.raises(UserError, match=r"patch_size \(4, 2\): .* equal sides only"):
+            network(options, TINY, num_classes=2)
+
+
+def test_sides_that_are_not_one_per_axis_are_refused():
+    with pytest.raises(UserError, match=r"patch_size \[4, 4, 4\] has 3 entries for a tile of 2 axes"):
+        InputOptions(in_channels=1, tile_size=(8, 8), patch_size=(4, 4, 4))
+
+
+def test_sap_needs_adaptive_patches():
+    options = InputOptions(in_channels=1, tile_size=(8, 8), patch_size=4, fixed_length=4)
+    with pytest.raises(UserError, match="set adaptive_patching to true"):
+        SAP(options, TINY, num_classes=2)
+
+
+def test_a_decoder_follows_the_encoder_in_what_it_has_no_option_for():
+    encoder = EncoderOptions(drop_rate=0.1, drop_path=0.2, attention="math", norm_eps=1e-3)
+    blocks = DecoderOptions(embed_dim=32, depth=2, num_heads=4, mlp_ratio=3).after(encoder)
+    assert (blocks.embed_dim, blocks.depth, blocks.num_heads, blocks.mlp_ratio) == (32, 2, 4, 3)
+    assert (blocks.drop_rate, blocks.drop_path, blocks.attention, blocks.norm_eps) == (0.1, 0.0, "math", 1e-3)
+
+
+@pytest.mark.parametrize(("given", "vit", "unetr"), [(None, 1e-6, 1e-5), (1e-3, 1e-3, 1e-3)])
+def test_norms_have_the_published_epsilon_unless_one_is_given(given, vit, unetr):
+    encoder = EncoderOptions(embed_dim=12, depth=1, num_heads=3, norm_eps=given)
+    tile = InputOptions(in_channels=1, tile_size=(8, 8), patch_size=4)
+    for network, expected in ((VIT, vit), (UNETR, unetr)):
+        built = network(tile, encoder, num_classes=2).encoder
+        assert {built.norm.eps, built.blocks[0].norm1.eps, built.blocks[0].norm2.eps} == {expected}
+
+
+def test_options_do_not_change_and_can_be_compared():
+    assert VariableOptions(names=["a", "b"]) == VariableOptions(names=("a", "b"))
+    with pytest.raises(FrozenInstanceError):
+        TINY.depth = 3
+
+
+def test_pick_takes_only_known_options():
+    assert pick(EncoderOptions, {"depth": 3, "lr": 1.0}) == EncoderOptions(depth=3)
+
+
+def test_options_do_not_import_torch():
+    code = "import sys, ucf_vit.options; sys.exit('torch' in sys.modules)"
+    assert run([sys.executable, "-c", code], check=False).returncode == 0
