@@ -110,9 +110,9 @@ def test_the_newest_checkpoint_where_there_is_no_best(tmp_path: Path, flat: Path
 def test_volumes_are_nifti_files(tmp_path: Path, concrete: Path) -> None:
     run = trained(tmp_path, concrete, DIFFUSION)
     said = call(run, "--number", 3, "--steps", 2, "--compare")
-    files = sorted((run / "samples").glob("*.nii.gz"))
-    assert [file.name for file in files] == [f"sample_00{i}.nii.gz" for i in range(3)]
-    volume = nibabel.load(files[0])
+    written = sorted((run / "samples").glob("*.nii.gz"))
+    assert [file.name for file in written] == [f"sample_00{i}.nii.gz" for i in range(3)]
+    volume = nibabel.load(written[0])
     assert volume.shape == (16, 16, 16) and volume.get_data_dtype() == np.float32
     np.testing.assert_array_equal(volume.affine, np.eye(4))
     assert "3 are few" in said

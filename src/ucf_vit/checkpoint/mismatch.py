@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 
 from torch import Tensor
+
+from ucf_vit.core.lists import first_and_rest
 
 SHOWN = 3
 
@@ -24,7 +26,8 @@ def mismatch(own: Mapping[str, Tensor], found: Mapping[str, tuple[int, ...]]) ->
         (f"{len(more)} are of no use here", more),
         (f"{len(others)} of {len(shapes)} have another shape", others),
     )
-    return "; ".join(f"{said}: {_some(names)}" for said, names in counts if names)
+    texts = [f"{text}: {', '.join(first_and_rest(names, SHOWN))}" for text, names in counts if names]
+    return "; ".join(texts)
 
 
 def reshaped(own: Mapping[str, Tensor], found: Mapping[str, tuple[int, ...]]) -> list[str]:
@@ -33,11 +36,6 @@ def reshaped(own: Mapping[str, Tensor], found: Mapping[str, tuple[int, ...]]) ->
         return []
     others = (name for name, tensor in own.items() if found[name] != tuple(tensor.shape))
     return list(dict.fromkeys(name.rpartition(".")[0] for name in others))
-
-
-def _some(names: Collection[str]) -> str:
-    more = [f"and {len(names) - SHOWN} more"] if len(names) > SHOWN else []
-    return ", ".join([*list(names)[:SHOWN], *more])
 
 
 def _sides(shape: tuple[int, ...]) -> str:

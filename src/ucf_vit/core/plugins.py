@@ -13,7 +13,7 @@ from typing import Any
 from ucf_vit.core.errors import UserError
 from ucf_vit.core.paths import local_path
 from ucf_vit.core.registry import did_you_mean
-from ucf_vit.core.text import to_bytes
+from ucf_vit.core.text import named_failure, to_bytes
 
 
 def in_file(name: str) -> bool:
@@ -48,13 +48,13 @@ def user_code_failure(error: Exception, path: Path) -> str:
     """
     frames = traceback.extract_tb(error.__traceback__)
     places = [(frame.filename, frame.lineno) for frame in frames]
-    text = str(error)
+    text: object = error
     if isinstance(error, SyntaxError) and error.filename:
         places.append((error.filename, error.lineno))
         text = error.msg
     lines = [line for file, line in places if Path(file).resolve() == path.resolve()]
     where = [f"line {lines[-1]}"] if lines else []
-    return ": ".join([*where, type(error).__name__, *filter(None, [" ".join(text.split())])])
+    return ": ".join([*where, named_failure(error, text)])
 
 
 def _module(path: Path, kind: str, error: type[UserError]) -> ModuleType:

@@ -20,6 +20,16 @@ def decoded_text(content: bytes) -> str:
     return content.decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
 
 
+def one_line(text: object) -> str:
+    """Returns the text of `text`, such as an exception, in one line."""
+    return " ".join(str(text).split())
+
+
+def named_failure(error: BaseException, text: object = None) -> str:
+    """Returns an exception by type and text in one line: `ValueError: no such axis`, or only the type."""
+    return ": ".join([type(error).__name__, *filter(None, [one_line(error if text is None else text)])])
+
+
 def to_bytes(name: str) -> bytes:
     """UTF-8; a name of a file that is none is the bytes that it has on the disk."""
     return name.encode(errors="surrogateescape")

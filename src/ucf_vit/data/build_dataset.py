@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ucf_vit.core.errors import DataError
+from ucf_vit.core.lists import first_few
 from ucf_vit.core.registry import did_you_mean
 from ucf_vit.core.rounding import part_of
 from ucf_vit.core.threads import map_in_threads
@@ -21,7 +22,6 @@ from ucf_vit.data.dataset import Dataset
 from ucf_vit.data.read_item import shape_of
 from ucf_vit.data.reading import reading
 from ucf_vit.data.sources import Item, Source, source_of
-from ucf_vit.data.sources.listing import few
 from ucf_vit.data.sources.source import describe
 from ucf_vit.data.storage import Cache, Files
 from ucf_vit.data.storage.scratch import Scratch
@@ -163,7 +163,7 @@ def _labelled(
     bare = [item for item in items if item.label is None and item.class_index is None]
     if bare and (on_error == "fail" or len(bare) == len(items)):
         advice = "" if len(bare) == len(items) else "; data.on_error=skip leaves them out"
-        names = few([item.image for item in bare])
+        names = first_few([item.image for item in bare])
         raise DataError(f"{name}: no label for {len(bare)} of {len(items)} items: {names} ({listed}){advice}")
     kept = [item for item in items if item.label is not None or item.class_index is not None]
     return kept, [Skipped(item.image, f"{item.image}: no label") for item in bare]

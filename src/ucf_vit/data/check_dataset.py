@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 
 from ucf_vit.core.errors import DataError
+from ucf_vit.core.lists import first_few
 from ucf_vit.data.dataset import Dataset
 from ucf_vit.data.limits import memory
 from ucf_vit.data.sources import Source
@@ -21,7 +22,7 @@ def check_classes(name: str, source: Source, num_classes: int | None) -> None:
     """Raises DataError where the source names more classes of whole items than `num_classes`."""
     names = source.class_names
     if num_classes is not None and len(names) > num_classes:
-        shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+        shown = first_few(names, 5)
         raise DataError(f"{name}: {len(names)} classes found ({shown}), num_classes is {num_classes}")
 
 

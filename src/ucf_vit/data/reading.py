@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ucf_vit.core.errors import DataError, UserError
+from ucf_vit.core.text import named_failure, one_line
 
 _SPEAKING = (OSError, EOFError, ValueError, SyntaxError)
 """Built-in exceptions whose text describes the problem; of others the type and the line are reported."""
@@ -36,12 +37,12 @@ def reading(path: str, failure: str = "can't be read") -> Iterator[None]:
 
 def failure_of(error: BaseException) -> str:
     """Returns one line that describes an exception."""
-    text = " ".join(str(error).split())
+    text = one_line(error)
     if isinstance(error, MemoryError):
         return f"not enough memory: {text}" if text else "not enough memory"
     of_a_library = type(error).__module__ != "builtins"
     if text and (of_a_library or isinstance(error, _SPEAKING)):
         return text
-    text = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    text = named_failure(error)
     frames = traceback.extract_tb(error.__traceback__)
     return f"{text}; raised in {Path(frames[-1].filename).name}, line {frames[-1].lineno}" if frames else text

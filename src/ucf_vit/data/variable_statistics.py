@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from ucf_vit.core.digests import digest_of
 from ucf_vit.core.errors import DataError
-from ucf_vit.core.text import to_bytes
 from ucf_vit.data.dataset import Dataset
 from ucf_vit.data.read_item import read_sample, reading_item
 from ucf_vit.data.sources import Item
@@ -82,10 +81,7 @@ class Statistics:
 
 def fingerprint(items: Iterable[Item]) -> str:
     """Returns a hash of the items' keys, independent of where the files are."""
-    digest = hashlib.blake2b(digest_size=8)
-    for item in items:
-        digest.update(to_bytes(f"{item.key}\n"))
-    return digest.hexdigest()
+    return digest_of(item.key for item in items)
 
 
 def measure(

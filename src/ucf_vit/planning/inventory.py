@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ucf_vit.core.lists import first_few
 from ucf_vit.core.text import from_bytes, to_bytes
 from ucf_vit.planning import npz_arrays
 
@@ -93,8 +94,4 @@ def describe_changes(old: Inventory, new: Inventory) -> list[str]:
         "gone": [name for name in before if name not in after],
         "of another shape": reshaped,
     }
-    return [f"{len(names)} {change} ({_first_names(names)})" for change, names in changes.items() if names]
-
-
-def _first_names(names: list[str]) -> str:
-    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+    return [f"{len(names)} {change} ({first_few(names)})" for change, names in changes.items() if names]

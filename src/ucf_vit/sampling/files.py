@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ucf_vit.core.atomic_files import write_atomic
 from ucf_vit.core.errors import UserError
+from ucf_vit.core.lists import first_few
 from ucf_vit.drawing.style import GREY, grey_window, new_figure, render_png
 
 Array = NDArray[Any]
@@ -47,7 +48,7 @@ def open_folder(folder: Path, names: Sequence[str], overwrite: bool = False) -> 
     held = sorted({path.name for pattern in _OURS for path in folder.glob(pattern)})
     others = [name for name in held if name not in (*names, NEIGHBOURS, FIDELITY)]
     if held and (others or not overwrite):
-        shown = ", ".join((others or held)[:3]) + (", ..." if len(others or held) > 3 else "")
+        shown = first_few(others or held)
         way = "" if others else "replace them with --overwrite, or "
         raise UserError(f"--out {folder} holds other samples ({shown}); {way}name another directory")
     try:

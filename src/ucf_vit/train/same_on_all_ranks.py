@@ -14,6 +14,7 @@ import ucf_vit
 from ucf_vit.checkpoint import versions
 from ucf_vit.config import Run, dump
 from ucf_vit.core.errors import UserError
+from ucf_vit.core.lists import first_and_rest
 from ucf_vit.data.dataset import Dataset
 from ucf_vit.data.sources import Item
 from ucf_vit.parallel.ranks.world import World
@@ -57,11 +58,9 @@ def check_same(own: Mapping[str, str], world: World) -> None:
     first = world.broadcast(dict(own))
     differing = [name for name in sorted({*first, *own}) if first.get(name) != own.get(name)]
     lines = [
-        f"{name} is {own.get(name, _ABSENT)}, on rank 0 {first.get(name, _ABSENT)}"
-        for name in differing[:_SHOWN]
+        f"{name} is {own.get(name, _ABSENT)}, on rank 0 {first.get(name, _ABSENT)}" for name in differing
     ]
-    more = [f"and {len(differing) - _SHOWN} more"] if len(differing) > _SHOWN else []
-    said = world.gather("; ".join(lines + more))
+    said = world.gather("; ".join(first_and_rest(lines, _SHOWN)))
     found = [f"rank {rank}: {text}" for rank, text in enumerate(said) if text]
     raise UserError(f"not all processes mean the same run. {'. '.join(found[:_SHOWN])}")
 

@@ -70,8 +70,8 @@ def test_a_file_that_was_cut_is_noticed_at_once(tmp_path):
 
 def test_it_is_checked_whole_once_in_a_run(tmp_path, monkeypatch):
     get(kept(tmp_path / "c"), b"body")
-    looked, checksum = [], scratch_module._checksum
-    monkeypatch.setattr(scratch_module, "_checksum", lambda path: looked.append(path) or checksum(path))
+    looked, checksum = [], scratch_module.file_digest
+    monkeypatch.setattr(scratch_module, "file_digest", lambda path: looked.append(path) or checksum(path))
     time.sleep(0.01)
     cache = kept(tmp_path / "c")
     for _ in range(3):

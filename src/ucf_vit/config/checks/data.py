@@ -12,6 +12,7 @@ from ucf_vit.config.run import Run
 from ucf_vit.config.sections.data import RANGES, Data, DatasetOptions, NormalizationOptions
 from ucf_vit.config.yaml.lines import KeyPath
 from ucf_vit.core.intervals import NAN, Interval
+from ucf_vit.core.lists import first_few
 from ucf_vit.core.registry import did_you_mean
 
 log = logging.getLogger(__name__)
@@ -203,5 +204,4 @@ def labels(run: Run) -> Iterator[Problem]:
 
 
 def _list(names: Collection[str]) -> str:
-    shown = [repr(name) for name in islice(names, MOST)]
-    return ", ".join(shown + ["..."] * (len(names) > MOST))
+    return first_few([repr(name) for name in islice(names, MOST)], MOST, len(names))

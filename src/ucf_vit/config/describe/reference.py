@@ -51,7 +51,7 @@ One YAML file holds a run. This is a whole one; every other key has a default:
   is a dollar sign. A variable that is not there is an error. URLs carry no credentials: docs/storage.md.
 - To get a key's default, leave the key out; a key with nothing behind it is an error.
 - Files with the keys of `input`, `adaptive`, `variables`, `diffusion` and `optimizer` in section `model`, or
-  with the network under `model.net.init_args`, load unchanged; overrides and `config explain` take these names.
+  with all of these under `model.net.init_args`, load unchanged; overrides and `config explain` know both.
 - A `dict_*` has one entry for each name in `data.dict_root_dirs`. It may be left out where it has a default,
   but not in part.
 - Unknown keys, wrong values and keys that contradict each other are errors, reported together with file, line

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from ucf_vit.core.digests import digest_of
 from ucf_vit.core.errors import CheckpointError
-from ucf_vit.core.text import to_bytes
 from ucf_vit.data.dataset import Dataset
 from ucf_vit.data.order.epoch_order import EpochOrder
 
@@ -23,12 +22,12 @@ _MEANING = {
 
 def items_digest(datasets: Sequence[Dataset]) -> str:
     """Returns a hash of the data sets' items and their tiles, independent of where the files are."""
-    digest = hashlib.blake2b(digest_size=8)
-    for dataset in datasets:
-        for item in dataset.items:
-            digest.update(to_bytes(f"{dataset.name}/{item.stratum}/{item.key}\n"))
-        digest.update(dataset.counts.tobytes())
-    return digest.hexdigest()
+    return digest_of(part for dataset in datasets for part in _parts(dataset))
+
+
+def _parts(dataset: Dataset) -> Iterator[str | bytes]:
+    yield from (f"{dataset.name}/{item.stratum}/{item.key}" for item in dataset.items)
+    yield dataset.counts.tobytes()
 
 
 def fingerprint_of(order: EpochOrder[Any], files: str) -> dict[str, int | str]:

@@ -6,8 +6,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from ucf_vit.core.digests import file_digest
 from ucf_vit.core.errors import DataError
-from ucf_vit.data.formats.prepared import hashes, manifest
+from ucf_vit.core.lists import first_and_rest
+from ucf_vit.data.formats.prepared import manifest
 from ucf_vit.data.formats.prepared.manifest import PACKS, Manifest, Pack
 from ucf_vit.data.sources.prepared import load
 
@@ -33,8 +35,7 @@ def verify(
             done += len(pack.items)
             on_items(done, len(written.keys))
     if wrong:
-        more = [f"and {len(wrong) - SHOWN} more"] if len(wrong) > SHOWN else []
-        shown = "\n  ".join([*wrong[:SHOWN], *more])
+        shown = "\n  ".join(first_and_rest(wrong, SHOWN))
         raise DataError(
             f"{root}: {len(wrong)} file(s) differ from those written; copy or prepare them again\n  {shown}"
         )
@@ -46,7 +47,7 @@ def _problem(root: Path, written: Manifest, pack: Pack, name: str) -> str | None
     size, digest = pack.files[name]
     path = root / PACKS / pack.name / name
     try:
-        if path.stat().st_size == size and hashes.digest(path) == digest:
+        if path.stat().st_size == size and file_digest(path) == digest:
             return None
         cause = (
             "other contents" if path.stat().st_size == size else f"{path.stat().st_size} bytes, not {size}"
@@ -54,7 +55,7 @@ def _problem(root: Path, written: Manifest, pack: Pack, name: str) -> str | None
     except OSError as error:
         cause = error.strerror or str(error)
     keys = [written.keys[number] for number in pack.items]
-    items = ", ".join(keys[:3]) + (f" and {len(keys) - 3} more" if len(keys) > 3 else "")
+    items = ", ".join(first_and_rest(keys, 3))
     return f"{path}: {cause} (items: {items})"
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ucf_vit.core.errors import DataError
+from ucf_vit.core.lists import first_few
 from ucf_vit.core.text import one_form
 from ucf_vit.core.threads import map_in_threads
 from ucf_vit.data.storage import Files, is_remote, join
@@ -38,14 +39,9 @@ class PassedOver:
     def __str__(self) -> str:
         """Returns a text such as `2 hidden (.a, .b), 9 other files (notes.txt, ...)`."""
         return ", ".join(
-            f"{count} {kind} ({few(self._first[kind], count)})" for kind, count in self._counts.items()
+            f"{count} {kind} ({first_few(self._first[kind], SHOWN, count)})"
+            for kind, count in self._counts.items()
         )
-
-
-def few(names: Sequence[str], count: int | None = None) -> str:
-    """Returns the first of `count` names (default: of all names), followed by "..." if there are more."""
-    more = (len(names) if count is None else count) > SHOWN
-    return ", ".join(names[:SHOWN]) + (", ..." if more else "")
 
 
 class Member(NamedTuple):

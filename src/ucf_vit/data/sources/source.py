@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Protocol
 
+from ucf_vit.core.lists import first_few
 from ucf_vit.core.registry import Registry
 from ucf_vit.data.arrays import ArraySpec
 from ucf_vit.data.batch import Sample
-from ucf_vit.data.sources.listing import PassedOver, few
+from ucf_vit.data.sources.listing import PassedOver
 from ucf_vit.data.values.normalization import Normalization
 
 
@@ -104,5 +105,5 @@ def describe(source: Source, items: Sequence[Item]) -> str:
     said, passed_over = f"{len(items)} items", getattr(source, "passed_over", None)
     bare = [item.key for item in items if item.label is None and item.class_index is None]
     if bare and len(bare) < len(items):
-        said += f", {len(bare)} without a label ({few(bare)})"
+        said += f", {len(bare)} without a label ({first_few(bare)})"
     return f"{said}; {len(passed_over)} files passed over: {passed_over}" if passed_over else said

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from ucf_vit.core.errors import DataError, UserError
+from ucf_vit.core.text import one_line
 from ucf_vit.core.urls import HIDDEN, bare, without_credentials
 
 Found = TypeVar("Found")
@@ -118,7 +119,7 @@ def storage_failure(error: BaseException) -> str:
             "access refused; credentials come from the environment or the usual files (AWS_ACCESS_KEY_ID, "
             "~/.aws, GOOGLE_APPLICATION_CREDENTIALS), see docs/storage.md"
         )
-    text = without_credentials(" ".join(str(error).partition("\n")[0].split()))
+    text = without_credentials(one_line(str(error).partition("\n")[0]))
     for name, value in os.environ.items():
         if len(value) > 3 and _SECRET.search(name.upper()):
             text = text.replace(value, HIDDEN)

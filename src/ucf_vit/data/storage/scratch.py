@@ -15,6 +15,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from ucf_vit.core.digests import file_digest
 from ucf_vit.core.errors import UserError
 from ucf_vit.data.storage.locks import free_lock, locked_directory, locked_file
 
@@ -104,7 +105,7 @@ class Scratch:
             size, digest = os.pread(lock, 100, 0).decode().split()
             good = path.stat().st_size == int(size)
             if good and os.fstat(lock).st_mtime < self._since:
-                good = _checksum(path) == digest
+                good = file_digest(path) == digest
                 os.utime(lock)
         except ValueError:  # whoever made it was killed before it was sealed
             good = False
@@ -152,14 +153,9 @@ class Scratch:
         return path
 
 
-def _checksum(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
-
-
 def _seal(path: Path, lock: int) -> None:
     """Records size and checksum of a file that was just made."""
-    os.pwrite(lock, _written(path.stat().st_size) + f" {_checksum(path)}".encode(), 0)
+    os.pwrite(lock, _written(path.stat().st_size) + f" {file_digest(path)}".encode(), 0)
 
 
 def _written(number: int) -> bytes:

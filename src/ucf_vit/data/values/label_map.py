@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ucf_vit.core.errors import DataError
 from ucf_vit.core.intervals import NAN, Interval
+from ucf_vit.core.lists import first_few
 from ucf_vit.data.values.labels import MAX_SPAN, TOLERANCE, LabelValues
 from ucf_vit.data.values.memory_order import compact
 
@@ -66,7 +67,7 @@ class LabelMap:
         fits = ((numbers >= 0) & (numbers < num_classes)) | (numbers == self.ignore)
         stray = values.values[~fits].tolist()
         if stray:
-            shown = ", ".join(map(str, stray[:10])) + (", ..." if len(stray) > 10 else "")
+            shown = first_few(stray, 10)
             raise DataError(
                 f"label value(s) {shown} outside [0, {num_classes}): raise num_classes, map the values to "
                 "classes (data.dict_label_mapping, also by ranges such as '>0': 1), or leave them out of "

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ucf_vit.core.errors import CheckpointError, DataError
+from ucf_vit.core.lists import first_few
 from ucf_vit.data.dataset import Dataset
 from ucf_vit.data.fingerprints import CONTENTS, fingerprints, joined, real_place
 from ucf_vit.data.sources import Item
@@ -77,7 +78,7 @@ def check_apart(training: Sequence[Dataset], held_out: Sequence[Dataset]) -> Non
     wanted = {place(item): f"{one.name}: {item.key}" for one in held_out for item in one.items}
     met = [wanted[at] for one in training for at in map(place, one.items) if at in wanted] if wanted else []
     if met:
-        shown = ", ".join(met[:SHOWN]) + (", ..." if len(met) > SHOWN else "")
+        shown = first_few(met, SHOWN)
         raise DataError(
             f"{len(met)} item(s) are there to train and to validate: {shown}; take other ranges or roots"
         )
@@ -109,8 +110,5 @@ def _tell_copies(
     pairs = sorted((b, a) for a, b in zip(first, second, strict=True) if held[b, CONTENTS])
     names, others_names = ([item.key for one in sets for item in one.items] for sets in (training, held_out))
     if pairs:
-        shown = ", ".join(f"{others_names[b]} = {names[a]}" for b, a in pairs[:SHOWN])
-        more = ", ..." if len(pairs) > SHOWN else ""
-        log.warning(
-            "%d validation item(s) have the contents of items that train: %s%s", len(pairs), shown, more
-        )
+        shown = first_few([f"{others_names[b]} = {names[a]}" for b, a in pairs], SHOWN)
+        log.warning("%d validation item(s) have the contents of items that train: %s", len(pairs), shown)

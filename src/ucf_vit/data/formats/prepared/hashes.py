@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 from ucf_vit.core.atomic_files import flush
-
-
-def digest(path: Path) -> str:
-    """Returns the BLAKE2b hash of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+from ucf_vit.core.digests import file_digest
 
 
 def flush_and_hash(folder: Path) -> dict[str, tuple[int, str]]:
@@ -19,7 +13,7 @@ def flush_and_hash(folder: Path) -> dict[str, tuple[int, str]]:
     hashes = {}
     for path in sorted(folder.rglob("*")):
         if path.is_file():
-            hashes[path.relative_to(folder).as_posix()] = path.stat().st_size, digest(path)
+            hashes[path.relative_to(folder).as_posix()] = path.stat().st_size, file_digest(path)
         flush(path)
     flush(folder)
     flush(folder.parent)
