@@ -54,7 +54,7 @@ OPTIONS = [
     {"drop_rate": 0.2, "drop_path": 0.2},
     {"conditioning": "add"},
     {"depth": 5, "feature_size": 3, "num_classes": 1},
-    {"attention": "math", "mask_ratio": 0.25},
+    {"attention": "math", "mask_ratio": 0.25, "qkv_bias": False},
 ]
 
 

@@ -11,9 +11,11 @@ from ucf_vit.options import EncoderOptions, InputOptions
 SIZES = {"vit_tiny_patch16_224": (192, 3), "vit_base_patch16_224": (768, 12)}
 
 
-def ours_like(theirs: VisionTransformer, side: int, patch: int, dim: int, heads: int, **options) -> VIT:
+def ours_like(
+    theirs: VisionTransformer, side: int, patch: int, dim: int, heads: int, qkv_bias: bool = True, **options
+) -> VIT:
     tile = InputOptions(in_channels=3, tile_size=(side, side), patch_size=patch)
-    encoder = EncoderOptions(embed_dim=dim, depth=len(theirs.blocks), num_heads=heads)
+    encoder = EncoderOptions(embed_dim=dim, depth=len(theirs.blocks), num_heads=heads, qkv_bias=qkv_bias)
     model = VIT(tile, encoder, num_classes=theirs.num_classes, **options)
     model.load_state_dict(from_timm(theirs.state_dict()))
     return model
@@ -61,6 +63,16 @@ def test_mean_of_tokens_instead_of_a_class_token():
     ours = ours_like(theirs, 32, 8, 24, 2, class_token=False).eval()
     image = torch.randn(2, 3, 32, 32)
     torch.testing.assert_close(ours(image), theirs(image), rtol=0, atol=1e-5)
+
+
+def test_no_bias_in_queries_keys_and_values():
+    size = {"img_size": 32, "patch_size": 8, "embed_dim": 24, "depth": 2, "num_heads": 2, "num_classes": 5}
+    theirs = VisionTransformer(**size, qkv_bias=False).eval()
+    ours = ours_like(theirs, 32, 8, 24, 2, qkv_bias=False).eval()
+    assert not any(".q.bias" in name for name in ours.state_dict())
+    image = torch.randn(2, 3, 32, 32)
+    torch.testing.assert_close(ours(image), theirs(image), rtol=0, atol=1e-5)
+    assert to_timm(ours.state_dict(), in_channels=3).keys() == theirs.state_dict().keys()
 
 
 def test_weights_go_back_to_timm(pair):

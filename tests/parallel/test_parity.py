@@ -34,6 +34,7 @@ IMAGE = tiny_models.ADAPTIVE_IMAGE
 OPTIONS = {
     "uniform": UNIFORM,
     "volume, class token": VOLUME,
+    "volume, no bias in qkv": VOLUME | {"qkv_bias": False},
     "adaptive, class token": IMAGE | {"class_token": True},
     "variables": UNIFORM | NAMED,
     "variables in groups": UNIFORM | NAMED | GROUPS,
@@ -49,6 +50,7 @@ CASES = {
 } | {f"{model}, adaptive with padding": Case(model, PADDED, threshold=0.9) for model in MODELS}
 SHORT = (
     "uniform",
+    "volume, no bias in qkv",
     "adaptive, class token",
     "variables",
     "adaptive, variables apart",

@@ -26,9 +26,9 @@ class Attention(nn.Module):
         self.head_dim = dim // options.num_heads
         self.dropout = options.drop_rate
         self.backend = options.attention
-        self.q = nn.Linear(dim, dim)
-        self.k = nn.Linear(dim, dim)
-        self.v = nn.Linear(dim, dim)
+        self.q = nn.Linear(dim, dim, bias=options.qkv_bias)
+        self.k = nn.Linear(dim, dim, bias=options.qkv_bias)
+        self.v = nn.Linear(dim, dim, bias=options.qkv_bias)
         self.proj = nn.Linear(dim, dim)
         self.drop = nn.Dropout(options.drop_rate)
 

@@ -14,6 +14,7 @@ class EncoderOptions:
         depth: number of blocks.
         num_heads: attention heads of each block; divides `embed_dim`.
         mlp_ratio: hidden width of the MLP over `embed_dim`.
+        qkv_bias: add a bias in the projections to queries, keys and values.
         drop_rate: dropout of tokens, attention weights and hidden units in training, in [0, 1).
         drop_path: stochastic depth of the last block in training, in [0, 1); rises linearly from 0.
         attention: a backend of `ucf_vit.nn.attention_backends`; "auto" lets torch choose.
@@ -24,6 +25,7 @@ class EncoderOptions:
     depth: int = 12
     num_heads: int = 12
     mlp_ratio: float = 4.0
+    qkv_bias: bool = True
     drop_rate: float = 0.0
     drop_path: float = 0.0
     attention: str = "auto"

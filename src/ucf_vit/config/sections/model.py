@@ -14,6 +14,7 @@ class Model(Section):
     depth: Whole = key(12, "Blocks of the encoder.", "blocks", ge=1, le=10_000)
     num_heads: Whole = key(12, "Attention heads of the encoder; divide embed_dim.", "heads", ge=1)
     mlp_ratio: Number = key(4.0, "Hidden width of the encoder's MLPs over embed_dim.", gt=0)
+    qkv_bias: bool = key(True, "Bias in the projections to queries, keys and values.")
     drop_rate: Number = key(0.0, "Dropout while training.", "fraction", ge=0, lt=1)
     drop_path: Number = key(
         0.0, "Stochastic depth of the last block; rises linearly from 0.", "fraction", ge=0, lt=1
