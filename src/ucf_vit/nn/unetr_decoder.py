@@ -10,9 +10,15 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor, nn
 
 from ucf_vit.nn.channels_last import Conv, instance_norm
+
+_FINER = {
+    2: "b h w (p q c) -> b (h p) (w q) c",
+    3: "b h w d (p q r c) -> b (h p) (w q) (d r) c",
+}
 
 
 def _activate(x: Tensor) -> Tensor:
@@ -40,16 +46,13 @@ class Upsample(nn.Module):
 
     def __init__(self, dims: int, in_dim: int, out_dim: int, factor: int) -> None:
         super().__init__()
-        self.kernel = (factor,) * dims
+        self.dims = dims
+        self.factors = dict.fromkeys("pqr"[:dims], factor)
         self.linear = nn.Linear(in_dim, out_dim * factor**dims, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """`[B, *S, C_in]` to `[B, *(factor * S), C_out]`."""
-        space = x.shape[1:-1]
-        cells = self.linear(x).view(len(x), *space, *self.kernel, -1)
-        order = [axis for i in range(len(space)) for axis in (1 + i, 1 + len(space) + i)]
-        fine = [side * factor for side, factor in zip(space, self.kernel, strict=True)]
-        return cells.permute(0, *order, -1).reshape(len(x), *fine, -1)
+        return rearrange(self.linear(x), _FINER[self.dims], **self.factors)
 
 
 class SkipPath(nn.Sequential):

@@ -6,9 +6,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from einops import rearrange
 from torch import Tensor
 
 from ucf_vit.core.errors import UserError
+
+_IMAGE = {2: "b c (h p) (w q)", 3: "b c (h p) (w q) (d r)"}
+_TOKENS = {2: "b (h w) (c p q)", 3: "b (h w d) (c p q r)"}
 
 
 def patchify(image: Tensor, patch_size: int) -> Tensor:
@@ -18,22 +22,18 @@ def patchify(image: Tensor, patch_size: int) -> Tensor:
 
     Raises UserError if the patch size does not divide every side of the image.
     """
-    (batch, channels), space = image.shape[:2], image.shape[2:]
-    grid = _grid(space, patch_size)
-    split = image.reshape(batch, channels, *(n for count in grid for n in (count, patch_size)))
-    cells, pixels = range(2, split.ndim, 2), range(3, split.ndim, 2)
-    return split.permute(0, *cells, 1, *pixels).reshape(
-        batch, math.prod(grid), channels * patch_size ** len(grid)
-    )
+    space = image.shape[2:]
+    _grid(space, patch_size)
+    sides = dict(zip("pqr", [patch_size] * len(space), strict=False))
+    return rearrange(image, f"{_IMAGE[len(space)]} -> {_TOKENS[len(space)]}", **sides)
 
 
 def unpatchify(tokens: Tensor, patch_size: int, space: Sequence[int]) -> Tensor:
     """Returns the image `[B, C, *space]` of patches `[B, L, C * p**d]`: the inverse of `patchify`."""
     grid = _grid(space, patch_size)
-    split = tokens.reshape(len(tokens), *grid, -1, *[patch_size] * len(grid))
-    channel = 1 + len(grid)
-    order = (axis for i in range(len(grid)) for axis in (1 + i, channel + 1 + i))
-    return split.permute(0, channel, *order).reshape(len(tokens), split.shape[channel], *space)
+    sides = dict(zip("pqr", [patch_size] * len(grid), strict=False))
+    counts = dict(zip("hwd", grid, strict=False))
+    return rearrange(tokens, f"{_TOKENS[len(grid)]} -> {_IMAGE[len(grid)]}", **sides, **counts)
 
 
 def _grid(space: Sequence[int], patch_size: int) -> tuple[int, ...]:
