@@ -46,13 +46,14 @@ class Upsample(nn.Module):
 
     def __init__(self, dims: int, in_dim: int, out_dim: int, factor: int) -> None:
         super().__init__()
-        self.dims = dims
-        self.factors = dict.fromkeys("pqr"[:dims], factor)
+        self.kernel = (factor,) * dims
         self.linear = nn.Linear(in_dim, out_dim * factor**dims, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """`[B, *S, C_in]` to `[B, *(factor * S), C_out]`."""
-        return rearrange(self.linear(x), _FINER[self.dims], **self.factors)
+        return rearrange(
+            self.linear(x), _FINER[len(self.kernel)], **dict(zip("pqr", self.kernel, strict=False))
+        )
 
 
 class SkipPath(nn.Sequential):
