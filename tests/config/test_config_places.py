@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ucf_vit.config import dump, explain, load
+from ucf_vit.config import differences, dump, explain, load, variables_of
 from ucf_vit.config.describe.keys import keys, names_in
 from ucf_vit.config.legacy_layout import MOVED
 from ucf_vit.config.network_options import decoder_options, encoder_options, input_options
@@ -168,3 +168,15 @@ def test_a_section_that_is_no_section(write):
         f"{path}:6: optimizer = 5: expected a section (ucf-vit config explain optimizer lists its keys)"
     )
     assert names_in(("optimizer",)) and "optimizer.lr" in keys()
+
+
+def test_a_config_dumped_before_is_compared_key_by_key(small):
+    """As the checkpoints of earlier runs hold it."""
+    run = load(small)
+    values = yaml.safe_load(dump(run))
+    for section in ("input", "adaptive", "variables", "diffusion", "optimizer"):
+        values["model"] |= values.pop(section)
+    before = yaml.safe_dump(values)
+    assert variables_of(before) == variables_of(dump(run)) == ["ct"]
+    assert differences(before, run) == []
+    assert differences(before, load(small, ["input.patch_size=16"])) == ["input.patch_size was 8, is 16"]
