@@ -8,13 +8,10 @@ To try another loss or weighting, subclass `Denoising` here and override `forwar
 
 import sys
 
-import torch
-
 from ucf_vit.cli.main import guarded
-from ucf_vit.config import decoder_options, encoder_options, input_options, load
-from ucf_vit.models import DiffusionVIT
+from ucf_vit.config import load
 from ucf_vit.tasks import Denoising
-from ucf_vit.train.build import build_patcher, condition_names
+from ucf_vit.train.build import build_network, build_patcher, condition_names
 from ucf_vit.train.launch import start
 from ucf_vit.train.run import train_task
 
@@ -24,23 +21,14 @@ def main(path: str, *overrides: str) -> None:
     """Builds network and task, and trains."""
     run = load(path, overrides, task="diffusion")
     with start(run) as world:
-        options, conditions = run.diffusion, condition_names(run)
-        with torch.device("meta"):  # no memory yet: each process gets the weights it is to hold
-            model = DiffusionVIT(
-                input_options(run),
-                encoder_options(run),
-                decoder_options(run),
-                linear_decoder=run.model.linear_decoder,
-                conditioning=options.conditioning,
-                condition_counts=[len(values) for values in conditions.values()],
-            )
+        options = run.diffusion
         task = Denoising(
-            model,
+            build_network(run),
             num_time_steps=options.num_time_steps,
             noise_schedule=options.noise_schedule,
             prediction=options.prediction,
             min_snr=options.min_snr,
-            conditions=conditions,
+            conditions=condition_names(run),
             condition_dropout=options.condition_dropout,
             unit_range=None,  # the data decides
             patcher=build_patcher(run),

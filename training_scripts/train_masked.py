@@ -33,12 +33,8 @@ def main(path: str, *overrides: str) -> None:
                 class_token=run.model.class_token,
                 linear_decoder=run.model.linear_decoder,
             )
-        task = MaskedAutoencoding(
-            model,
-            loss_fn=run.model.loss_fn,
-            norm_pix_loss=run.model.norm_pix_loss,
-            patcher=build_patcher(run),
-        )
+        net, patcher = run.model, build_patcher(run)
+        task = MaskedAutoencoding(model, net.loss_fn, net.norm_pix_loss, patcher)
         train_task(task, run, world)
 
 

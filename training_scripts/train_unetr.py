@@ -23,15 +23,16 @@ from ucf_vit.train.run import train_task
 def main(path: str, *overrides: str) -> None:
     """Builds network and task, and trains."""
     run = load(path, overrides, task="unetr")
+    net = run.model
     with start(run) as world:
         with torch.device("meta"):  # no memory yet: each process gets the weights it is to hold
             model = UNETR(
                 input_options(run),
                 encoder_options(run),
                 num_classes=run.num_classes,
-                feature_size=run.model.feature_size,
-                skip_connection=run.model.skip_connection,
-                linear_decoder=run.model.linear_decoder,
+                feature_size=net.feature_size,
+                skip_connection=net.skip_connection,
+                linear_decoder=net.linear_decoder,
                 token_placement=run.adaptive.token_placement,
             )
         task = Segmentation(
