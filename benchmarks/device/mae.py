@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from benchmarks.device.measure import (
     device_of,
@@ -18,6 +16,7 @@ from benchmarks.models import stepper
 
 from ucf_vit.data.batch import Batch
 from ucf_vit.models import MAE
+from ucf_vit.options import DecoderOptions, EncoderOptions, InputOptions
 from ucf_vit.tasks.masked import MaskedAutoencoding
 
 
@@ -26,12 +25,9 @@ def main() -> None:
     short = is_short()
     device = device_of(short)
     side, width, depth, heads, batch = (32, 48, 2, 3, 2) if short else (224, 1024, 24, 16, 256)
-    decoder: dict[str, Any] = (
-        {"decoder_embed_dim": 32, "decoder_depth": 1, "decoder_num_heads": 2} if short else {}
-    )
-    model = MAE(
-        in_channels=3, tile_size=(side, side), embed_dim=width, depth=depth, num_heads=heads, **decoder
-    )
+    decoder = DecoderOptions(embed_dim=32, depth=1, num_heads=2) if short else DecoderOptions()
+    encoder = EncoderOptions(embed_dim=width, depth=depth, num_heads=heads)
+    model = MAE(InputOptions(in_channels=3, tile_size=(side, side)), encoder, decoder)
     task = MaskedAutoencoding(model).to(device)
     image = torch.randn(batch, 3, side, side)
     given = Batch(image, None, ("r", "g", "b"), "random", ("",) * batch, torch.arange(batch))

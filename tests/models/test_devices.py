@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from devices import each_device
-from tiny_models import ADAPTIVE, DEFAULTS, SHAPES, build, case_id, image_for, patches_for, run, takes
+from tiny_models import ADAPTIVE, DEFAULTS, SHAPES, build, case_id, has_input, image_for, patches_for, run
 from ucf_vit.models import MODELS
 from ucf_vit.patching.tree.patches import Patches
 
@@ -12,7 +12,7 @@ CASES = [
     (name, options)
     for name in MODELS
     for options in (DEFAULTS | SHAPES[1], DEFAULTS | SHAPES[4], ADAPTIVE[0], ADAPTIVE[4])
-    if takes(name, options)
+    if has_input(name, options)
 ]
 
 

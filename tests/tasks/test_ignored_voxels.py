@@ -16,6 +16,7 @@ from ucf_vit.core.errors import DataError
 from ucf_vit.data.batch import Batch, Sample
 from ucf_vit.data.values.label_map import IGNORED
 from ucf_vit.models import SAP
+from ucf_vit.options import EncoderOptions, InputOptions
 from ucf_vit.patching.adaptive import AdaptivePatcher
 from ucf_vit.patching.tree.cut import cut_labels
 from ucf_vit.patching.tree.forest import Forest
@@ -136,8 +137,11 @@ def test_the_loss_of_tokens_is_that_of_the_others_in_leaves_that_there_are() -> 
     torch.manual_seed(0)
     rule = {"split_rule": "threshold", "split_threshold": 2.5, "detail": "gradient"}
     patcher = AdaptivePatcher(tile_size=(8, 12), patch_size=4, fixed_length=12, **rule)
-    network = {"tile_size": (8, 12), "patch_size": 4, "embed_dim": 16, "depth": 1, "num_heads": 2}
-    model = SAP(in_channels=1, num_classes=CLASSES, feature_size=4, fixed_length=12, **network)
+    tile = InputOptions(
+        in_channels=1, tile_size=(8, 12), patch_size=4, adaptive_patching=True, fixed_length=12
+    )
+    encoder = EncoderOptions(embed_dim=16, depth=1, num_heads=2)
+    model = SAP(tile, encoder, num_classes=CLASSES, feature_size=4)
     task = TokenSegmentation(model, CLASSES, (8, 12), patcher=patcher, ignores=True)
     label = torch.randint(-1, CLASSES, (4, 8, 12))
     keys = torch.arange(4)

@@ -23,6 +23,7 @@ from ucf_vit.core.errors import CheckpointError, DataError, UserError
 from ucf_vit.data.storage.scratch import Scratch
 from ucf_vit.data.values.normalization import Normalization
 from ucf_vit.models import DiffusionVIT
+from ucf_vit.options import EncoderOptions, InputOptions
 from ucf_vit.sampling.sample import Sampling, generate, open_trained
 from ucf_vit.tasks import Denoising
 from ucf_vit.train import data_record
@@ -194,7 +195,8 @@ def test_a_statistics_file_that_was_replaced_changes_nothing(tmp_path: Path, con
 
 
 def test_conditions_keep_their_numbers_when_data_sets_change_places() -> None:
-    model = DiffusionVIT(in_channels=1, tile_size=(8, 8), patch_size=4, embed_dim=8, depth=1, num_heads=1)
+    tile = InputOptions(in_channels=1, tile_size=(8, 8), patch_size=4)
+    model = DiffusionVIT(tile, EncoderOptions(embed_dim=8, depth=1, num_heads=1))
     task = Denoising(model, conditions={"class": ["0", "1", "2"], "dataset": ["a", "b"]}, unit_range=None)
     Record(("cat", "dog")).restore(task)
     assert task.conditions == {"class": ("cat", "dog", "2"), "dataset": ("a", "b")}

@@ -168,4 +168,4 @@ def test_more_epochs_are_told_that_the_rate_jumps(tmp_path: Path, concrete: Path
         f"from step {end + 1} on, not 0: the schedule ends at step {2 * end} (so far {end})"
         in log.read_text()
     )
-    assert f"With model.max_steps={end} it goes on" in log.read_text()
+    assert f"With optimizer.max_steps={end} it goes on" in log.read_text()
