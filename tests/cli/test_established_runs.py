@@ -1,5 +1,6 @@
 """Files of the established framework do not only load: a small part of each is trained."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -40,7 +41,11 @@ def overrides(path: Path, root: Path, out: Path) -> list[str]:
         "model.tile_size": [16, 16, 16],
         "model.patch_size": 4,
     }
-    values |= {f"data.dict_root_dirs.{name}": str(root) for name in names}
+    copies = [
+        root,
+        *(shutil.copytree(root, out.parent / name) for name in names[1:]),
+    ]  # no item is in two sets
+    values |= {f"data.dict_root_dirs.{name}": str(copy) for name, copy in zip(names, copies, strict=True)}
     if data["dataset"] != "basic_ct":
         values |= {
             "model.tile_size": [16, 16],
