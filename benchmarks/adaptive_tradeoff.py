@@ -49,9 +49,9 @@ DATASETS: dict[str, Config] = {
     },
 }
 METHODS: dict[str, Config] = {
-    "UNETR, uniform patches": {"trainer": {"task": "unetr"}, "model": {}},
-    "UNETR, adaptive tokens": {"trainer": {"task": "unetr"}, "model": {"adaptive_patching": True}},
-    "SAP": {"trainer": {"task": "sap"}, "model": {"adaptive_patching": True}},
+    "UNETR, uniform patches": {"trainer": {"task": "segmentation"}, "model": {}},
+    "UNETR, adaptive tokens": {"trainer": {"task": "segmentation"}, "model": {"adaptive_patching": True}},
+    "SAP": {"trainer": {"task": "token_segmentation"}, "model": {"adaptive_patching": True}},
 }
 CASES: dict[str, list[tuple[str, int, int]]] = {
     dataset: [

@@ -24,7 +24,7 @@ from rich.table import Table
 
 from ucf_vit.data.prepare.conversion import Origin, StorageOptions
 from ucf_vit.data.prepare.convert import prepare
-from ucf_vit.data.sources import Item, Source, source_of
+from ucf_vit.data.sources import SOURCES, Item, Source
 from ucf_vit.data.storage.scratch import Scratch
 from ucf_vit.data.values.memory_order import compact
 from ucf_vit.patching.tiles import Tiling
@@ -69,7 +69,7 @@ def read(kind: str, root: Path, tile: int) -> Row:
         forget(path)
     with tempfile.TemporaryDirectory() as scratch:
         given = {"scratch": Scratch(scratch)} if kind == "basic_ct" else {}
-        source = source_of(kind)(root, **given)
+        source = SOURCES[kind](root, **given)
         seconds = []
         for seed in range(2):
             regions = list(shuffled(source, tile, seed))

@@ -38,8 +38,13 @@ TASKS: dict[str, dict[str, Any]] = {
         "decoder_num_heads": 2,
         "mask_ratio": 0.5,
     },
-    "unetr": {"feature_size": 4, "num_classes": 4},
-    "sap": {"feature_size": 4, "num_classes": 4, "adaptive_patching": True, "fixed_length": 15},
+    "segmentation": {"feature_size": 4, "num_classes": 4},
+    "token_segmentation": {
+        "feature_size": 4,
+        "num_classes": 4,
+        "adaptive_patching": True,
+        "fixed_length": 15,
+    },
     "diffusion": {
         "decoder_embed_dim": 24,
         "decoder_depth": 1,

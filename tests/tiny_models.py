@@ -156,9 +156,7 @@ def network_options(options: dict) -> dict:
 def build(name: str, options: dict) -> nn.Module:
     """The network of a flat dictionary of options, of which it takes those that it knows."""
     adaptive = {"adaptive_patching": True} if name == "sap" else {}
-    known = inspect.signature(MODELS[name]).parameters
-    given = network_options(options | adaptive)
-    return MODELS[name](**{key: value for key, value in given.items() if key in known})
+    return MODELS.build(name, {}, network_options(options | adaptive))
 
 
 def image_for(options: dict, batch: int = 2) -> Tensor:

@@ -23,7 +23,7 @@ from ucf_vit.train.run import train_task
 @guarded
 def main(path: str, *overrides: str) -> None:
     """Builds network and task, and trains."""
-    run = load(path, overrides, task="sap")
+    run = load(path, overrides, task="token_segmentation")
     net = run.model
     with start(run) as world:
         with torch.device("meta"):  # no memory yet: each process gets the weights it is to hold

@@ -22,7 +22,7 @@ from ucf_vit.train.run import train_task
 @guarded
 def main(path: str, *overrides: str) -> None:
     """Builds network and task, and trains."""
-    run = load(path, overrides, task="unetr")
+    run = load(path, overrides, task="segmentation")
     net = run.model
     with start(run) as world:
         with torch.device("meta"):  # no memory yet: each process gets the weights it is to hold

@@ -25,7 +25,7 @@ from ucf_vit.checkpoint.inspect import describe, export_weights
 from ucf_vit.checkpoint.locate import locate
 from ucf_vit.config import Run, load
 from ucf_vit.core.errors import CheckpointError
-from ucf_vit.sampling.sample import open_trained
+from ucf_vit.sampling.sample import open_diffusion
 from ucf_vit.train.build import build_task
 from ucf_vit.train.inputs.run_data import build_data
 from ucf_vit.train.launch import start
@@ -91,7 +91,7 @@ def try_everything(slot: Path, trained: Trained) -> list[str]:
         lambda: locate(slot.parent),
         lambda: start_from(trained.task, run, trained.world),
         lambda: start_from_mae(trained.task, run),
-        lambda: open_trained(slot),
+        lambda: open_diffusion(slot),
         lambda: resume(trained.state, run, checkpoint.load(slot)),
         evaluate,
     ]

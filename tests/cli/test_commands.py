@@ -12,6 +12,7 @@ import runs
 import ucf_vit
 from ucf_vit.cli.main import app, guarded
 from ucf_vit.core.errors import CheckpointError
+from ucf_vit.registries.tasks import task_name
 
 
 def call(*arguments: str) -> str:
@@ -36,8 +37,8 @@ def test_explain_check_and_show(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("command", "said"),
     [
-        ("config check", "good, task sap"),
-        ("config show", "task: sap"),
+        ("config check", "good, task token_segmentation"),
+        ("config show", "task: token_segmentation"),
         ("mesh", "1 ranks"),
         ("plan", "tiles"),
     ],
@@ -45,27 +46,30 @@ def test_explain_check_and_show(tmp_path: Path) -> None:
 def test_a_config_without_a_task_is_asked_about_or_told(
     tmp_path: Path, concrete: Path, command: str, said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = runs.write_config(tmp_path / "c.yaml", "sap", concrete)
+    path = runs.write_config(tmp_path / "c.yaml", "token_segmentation", concrete)
     values = yaml.safe_load(path.read_text())
     del values["trainer"]["task"], values["model"]["feature_size"]
     path.write_text(yaml.safe_dump(values))
-    assert said in call(*command.split(), str(path), "--task", "sap")
+    for name in ("token_segmentation", "sap"):
+        assert said in call(*command.split(), str(path), "--task", name)
     with pytest.raises(SystemExit) as ended:
         guarded(app)([*command.split(), str(path)])
     assert ended.value.code == 2
-    assert "sap or classification?" in capsys.readouterr().err
+    assert "token_segmentation or classification?" in capsys.readouterr().err
 
 
 def test_the_task_on_the_command_line_reaches_every_process(tmp_path: Path, concrete: Path) -> None:
-    path = runs.write_config(tmp_path / "c.yaml", "sap", concrete, trainer={"max_steps": 1})
+    path = runs.write_config(tmp_path / "c.yaml", "token_segmentation", concrete, trainer={"max_steps": 1})
     values = yaml.safe_load(path.read_text())
     del values["trainer"]["task"], values["model"]["feature_size"]
     path.write_text(yaml.safe_dump(values))
-    command = [sys.executable, "-m", "ucf_vit", "train", str(path), "--task", "sap", "--nproc", "2"]
+    told = ["--task", "token_segmentation"]
+    command = [sys.executable, "-m", "ucf_vit", "train", str(path), *told, "--nproc", "2"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    assert yaml.safe_load((tmp_path / "out/config.yaml").read_text())["trainer"]["task"] == "sap"
-    assert "dice_1" in call("evaluate", str(path), "--task", "sap")
+    saved = yaml.safe_load((tmp_path / "out/config.yaml").read_text())
+    assert saved["trainer"]["task"] == "token_segmentation"
+    assert "dice_1" in call("evaluate", str(path), *told)
 
 
 def test_from_nothing_to_a_table(tmp_path: Path) -> None:
@@ -74,7 +78,7 @@ def test_from_nothing_to_a_table(tmp_path: Path) -> None:
     unetr = str(
         runs.write_config(
             tmp_path / "unetr/c.yaml",
-            "unetr",
+            "segmentation",
             tmp_path / "data",
             trainer={
                 "use_pretrained_mae_model": True,
@@ -102,7 +106,7 @@ def test_from_nothing_to_a_table(tmp_path: Path) -> None:
 def test_the_scripts_do_what_the_command_does(
     tmp_path: Path, concrete: Path, coloured: Path, script: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    task = script.removeprefix("train_")
+    task = task_name(script.removeprefix("train_"))
     root = coloured if task == "classification" else concrete
     commanded = runs.write_config(tmp_path / "a/c.yaml", task, root, trainer={"max_steps": 3})
     scripted = runs.write_config(tmp_path / "b/c.yaml", task, root, trainer={"max_steps": 3})

@@ -21,7 +21,7 @@ def test_at_the_start_of_every_command(tmp_path: Path, concrete: Path) -> None:
     (tmp_path / "ct/imagesTr/._a.nii.gz").touch()
     told = "tiny: 4 items; 2 files passed over: 1 hidden (imagesTr/._a.nii.gz), "
     told += "1 labels without an image (nobody.nii.gz)"
-    config = runs.write_config(tmp_path / "c.yaml", "unetr", tmp_path / "ct")
+    config = runs.write_config(tmp_path / "c.yaml", "segmentation", tmp_path / "ct")
     assert told in call("train", config)
     assert told in (tmp_path / "out/log.txt").read_text()
     assert told in (tmp_path / "out/report.html").read_text()

@@ -106,7 +106,7 @@ def test_pictures_are_replaced_when_told(
     np.save(tmp_path / "a.npy", np.random.default_rng(0).random((32, 32)))
     mine = tmp_path / "mine.png"
     mine.write_text("mine")
-    config = runs.write_config(tmp_path / "c.yaml", "sap", concrete)
+    config = runs.write_config(tmp_path / "c.yaml", "token_segmentation", concrete)
     several = ["data.dict_root_dirs", "data.dict_end_idx"]
     roots = [f"{several[0]}={{one: {concrete}, two: {concrete}}}", f"{several[1]}={{one: 0.5, two: 0.5}}"]
     (tmp_path / "mine_two.png").write_text("mine")

@@ -22,7 +22,7 @@ sides = st.lists(st.integers(1, 300), min_size=2, max_size=3)
 
 
 def adaptive(**changes):
-    return {"model__adaptive_patching": True, "trainer__task": "sap"} | {
+    return {"model__adaptive_patching": True, "trainer__task": "token_segmentation"} | {
         f"model__{key}": value for key, value in changes.items()
     }
 
@@ -88,10 +88,10 @@ def test_a_tile_of_too_many_roots():
 
 def test_the_patch_need_not_divide_the_tile_but_in_a_unetr():
     change = adaptive(patch_size=10)
-    for task in ("sap", "masked", "classification"):
+    for task in ("token_segmentation", "masked", "classification"):
         assert good(**change | {"trainer__task": task}).grid == (196,)
     assert "patch_size 10 does not divide every side of the tile [32, 32]" in message(
-        **change | {"trainer__task": "unetr"}
+        **change | {"trainer__task": "segmentation"}
     )
 
 
@@ -113,7 +113,7 @@ def test_the_patch_need_not_divide_the_tile_but_in_a_unetr():
         ({"canny_low": [-1]}, "model.canny_low.0 = -1: expected a number >= 0"),
         ({"canny_low": [1, 2, 3]}, "model.canny_low = [1, 2, 3]: expected a list of 1 to 2, each a number >= 0"),
         ({"split_threshold": -1}, "model.split_threshold = -1: expected a number >= 0"),
-        ({"adaptive_patching": False}, "model.adaptive_patching = false: task sap works on adaptive patches; set"),
+        ({"adaptive_patching": False}, "model.adaptive_patching = false: task token_segmentation works on adaptive patches; set"),
     ],
 )  # fmt: skip
 def test_keys_that_do_not_fit_together(change, expected):
@@ -128,7 +128,7 @@ def test_where_detail_is_looked_for():
 
 
 def test_cells_that_leaves_are_placed_on_have_the_side_of_a_leaf():
-    change = adaptive(tile_size=[48, 96]) | {"trainer__task": "unetr"}
+    change = adaptive(tile_size=[48, 96]) | {"trainer__task": "segmentation"}
     for patch in (2, 4, 8, 16):
         good(**change, model__patch_size=patch)
     text = "model.patch_size = 24: leaves can't be placed on cells of this side; expected one of their sides: 2, 4, "
@@ -144,7 +144,7 @@ def test_cells_that_leaves_are_placed_on_have_the_side_of_a_leaf():
 
 
 def test_tokens_in_a_square():
-    change = adaptive(token_placement="square", fixed_length=16) | {"trainer__task": "unetr"}
+    change = adaptive(token_placement="square", fixed_length=16) | {"trainer__task": "segmentation"}
     assert good(**change).adaptive.token_placement == "square"
     assert "fixed_length = 196: expected as many tokens as the tile has cells of patch_size, 16" in message(
         **change | {"model__fixed_length": 196}
@@ -157,7 +157,7 @@ def test_tokens_in_a_square():
 
 
 def test_without_adaptive_patching_its_keys_do_no_harm():
-    for task in ("unetr", "masked", "classification"):
+    for task in ("segmentation", "masked", "classification"):
         change = {"fixed_length": 5, "min_leaf": 3, "separate_channels": True, "detail_smoothing": [2]}
         assert good(**adaptive(**change, adaptive_patching=False) | {"trainer__task": task}).grid == (4, 4)
 
@@ -177,7 +177,7 @@ def test_without_adaptive_patching_its_keys_do_no_harm():
     ],
 )  # fmt: skip
 def test_keys_without_effect_get_a_word(change, expected, caplog):
-    run = good(**adaptive(**change) | {"trainer__task": "unetr"})
+    run = good(**adaptive(**change) | {"trainer__task": "segmentation"})
     assert caplog.messages == [expected] * bool(expected)
     caplog.clear()
     from_dict(yaml.safe_load(dump(run)))
@@ -187,20 +187,20 @@ def test_keys_without_effect_get_a_word(change, expected, caplog):
 
 def test_positions_follow_the_masked_autoencoder_that_a_network_starts_from():
     pretrained = {"trainer__use_pretrained_mae_model": True, "trainer__mae_checkpoint_path": "mae"}
-    for task, alone in (("masked", "sincos"), ("sap", "learned"), ("unetr", "learned")):
+    for task, alone in (("masked", "sincos"), ("token_segmentation", "learned"), ("segmentation", "learned")):
         change = adaptive() | {"trainer__task": task}
         assert good(**change).input.pos_embed == alone
         assert good(**change, **pretrained).input.pos_embed == "sincos"
         assert good(**change, **pretrained, model__pos_embed="learned").input.pos_embed == "learned"
 
 
-def test_the_task_sap_is_never_guessed(small):
+def test_the_task_token_segmentation_is_never_guessed(small):
     overrides = ["model.adaptive_patching=true", "model.fixed_length=501"]
-    assert load(small, overrides).task == "unetr"
-    assert load(small, overrides, task="sap").task == "sap"
+    assert load(small, overrides).task == "segmentation"
+    assert load(small, overrides, task="token_segmentation").task == "token_segmentation"
     assert load(small, [*overrides, "trainer.task=sap"]).input.pos_embed == "learned"
-    with pytest.raises(ConfigError, match="task sap works on adaptive patches"):
-        load(small, task="sap")
+    with pytest.raises(ConfigError, match="task token_segmentation works on adaptive patches"):
+        load(small, task="token_segmentation")
 
 
 def test_the_same_options_as_the_library_has():

@@ -17,7 +17,7 @@ from ucf_vit.core.errors import ConfigError
 def values(**changes):
     """A small config with `section__key=value` changed."""
     sections = {
-        "trainer": {"task": "unetr"},
+        "trainer": {"task": "segmentation"},
         "model": {
             "default_vars": ["a", "b"],
             "tile_size": [32, 32],
@@ -92,7 +92,7 @@ def test_a_linear_decoder_has_no_heads():
         ({"model__conditions": ["dataset", "dataset"]}, "model.conditions = ['dataset', 'dataset']: a condition is there twice"),
         ({"trainer__task": "diffusion", "model__num_time_steps": 24}, "model.num_time_steps = 24: expected 25 or more for noise_schedule linear"),
         ({"model__eta_min": 1.0}, "model.eta_min = 1.0: expected at most optimizer.lr = 0.0001"),
-        ({"model__num_classes": 1}, "data.num_classes = 1: expected 2 or more for task unetr"),
+        ({"model__num_classes": 1}, "data.num_classes = 1: expected 2 or more for task segmentation"),
         ({"data__num_classes": 4}, "data.num_classes = 4: model.num_classes is 3, but both mean the same number"),
         ({"trainer__use_pretrained_mae_model": True}, "trainer.mae_checkpoint_path: missing; expected the output directory"),
         ({"data__dict_root_dirs": {}}, "data.dict_root_dirs = {}: expected a dictionary, for each dataset a path or URL"),
@@ -140,7 +140,7 @@ def test_keys_that_do_not_fit_together(change, expected):
     assert f"config: {expected}" in message(**change) or expected in message(**change)
 
 
-@pytest.mark.parametrize("task", ["unetr", "classification", "sap"])
+@pytest.mark.parametrize("task", ["segmentation", "classification", "token_segmentation"])
 def test_classes_are_needed(task):
     config = values(trainer__task=task, model__adaptive_patching=True)
     del config["model"]["num_classes"]
@@ -397,15 +397,16 @@ def test_the_same_backends_and_normalisations_as_the_library_has():
 
 
 def test_tasks(small, spoil):
-    assert load(small).task == "unetr"
+    assert load(small).task == "segmentation"
     assert load(small, task="masked").task == "masked"
     assert load(small, ["trainer.task=classification"]).task == "classification"
     with pytest.raises(
-        ConfigError, match=r"override trainer.task=masked: trainer.task = 'masked': but unetr was asked for"
+        ConfigError,
+        match=r"override trainer.task=masked: trainer.task = 'masked': but segmentation was asked for",
     ):
-        load(small, ["trainer.task=masked"], task="unetr")
+        load(small, ["trainer.task=masked"], task="segmentation")
     assert load(spoil("feature_size: 8", "mask_ratio: 0.6")).task == "masked"
-    assert load(spoil("feature_size: 8", "mask_ratio: 0.6"), ["model.feature_size=8"]).task == "unetr"
+    assert load(spoil("feature_size: 8", "mask_ratio: 0.6"), ["model.feature_size=8"]).task == "segmentation"
     assert load(spoil("  feature_size: 8\n", "")).task == "classification"
     nothing = spoil("  feature_size: 8\n", "").read_text().replace("  num_classes: 3\n", "")
     with pytest.raises(ConfigError, match=r"trainer\.task: what is to be trained"):

@@ -31,7 +31,7 @@ def test_a_run_that_is_the_same_or_is_only_trained_otherwise_has_none(small):
     ],
 )  # fmt: skip
 def test_another_tree_is_one(change, expected):
-    unetr = {"trainer__task": "unetr"}
+    unetr = {"trainer__task": "segmentation"}
     assert between(good(**adaptive() | unetr), good(**adaptive(**change) | unetr)) == expected
 
 
@@ -55,3 +55,16 @@ def test_keys_that_an_earlier_version_lacks_do_not_count(small):
     before = yaml.safe_load(dump(run))
     del before["model"]["skip_connection"]
     assert differences(before, load(small, ["model.skip_connection=false"])) == []
+
+
+@pytest.mark.parametrize(
+    ("task", "old"), [("segmentation", "unetr"), ("classification", "vit"), ("masked", "mae")]
+)
+def test_an_older_name_of_the_task_is_the_same(small, task, old):
+    run = load(small, task=task)
+    before = yaml.safe_load(dump(run).replace(f"task: {task}", f"task: {old}"))
+    del before["model"]["name"], before["model"]["options"]
+    assert before["trainer"]["task"] == old and differences(before, run) == []
+    found = differences(before, load(small, task="diffusion"))
+    assert found[0] == f"trainer.task was '{task}', is 'diffusion'"
+    assert before["trainer"]["task"] == old

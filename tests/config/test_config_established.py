@@ -25,10 +25,12 @@ MAE, UNETR, VIT, SAP, DIFFUSION = (
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: "-".join(path.parts[-3:-1]))
 def test_each_of_the_eight_trains_what_its_folder_says(path):
-    task = {"mae": "masked"}.get(path.parent.name, path.parent.name)
+    folder = path.parent.name
+    task = {"mae": "masked", "unetr": "segmentation", "sap": "token_segmentation"}.get(folder, folder)
     run = load(path)
     assert run.task == run.trainer.task == task
-    assert load(path, task=task) == load(path, ["trainer.task=" + task]) == run
+    for name in (task, folder):
+        assert load(path, task=name) == load(path, ["trainer.task=" + name]) == run
     ranks = run.parallelism.simple_ddp_size * run.parallelism.fsdp_size
     assert check_ranks(run, ranks)["simple_ddp_size"] == run.parallelism.simple_ddp_size
 
@@ -50,7 +52,7 @@ def test_a_masked_autoencoder():
 
 def test_a_unetr_with_the_keys_of_a_masked_autoencoder_too():
     run = load(UNETR)
-    assert run.task == "unetr"
+    assert run.task == "segmentation" and run.network == "unetr"
     assert run.optimizer.lr == 1e-5
     assert run.spatial_tile == (128, 128) and run.grid == (8, 8)
     assert run.in_channels == 1 and run.num_classes == 4
@@ -67,7 +69,7 @@ def test_a_classifier():
 
 def test_symmetric_adaptive_patching_with_the_keys_of_a_masked_autoencoder_too():
     run = load(SAP)
-    assert run.task == "sap" and run.num_classes == 4
+    assert run.task == "token_segmentation" and run.network == "sap" and run.num_classes == 4
     assert run.spatial_tile == (512, 512) and run.adaptive.fixed_length == 1024 and run.grid == (1024,)
     assert run.adaptive.use_adaptive_pos_emb and not run.adaptive.separate_channels
     assert run.model.mask_ratio == 0.75
@@ -87,10 +89,10 @@ def test_sap_in_a_folder_that_names_no_task_is_asked_for(tmp_path):
     with pytest.raises(ConfigError) as error:
         load(copy)
     assert str(error.value) == (
-        f"{copy}:1: trainer.task: masked or sap? mask_ratio, num_classes, adaptive_patching may "
-        "mean each of them; say which: --task NAME, or trainer.task=NAME"
+        f"{copy}:1: trainer.task: masked or token_segmentation? mask_ratio, num_classes, adaptive_patching "
+        "may mean each of them; say which: --task NAME, or trainer.task=NAME"
     )
-    assert load(copy, task="sap").task == load(copy, ["trainer.task=sap"]).task == "sap"
+    assert load(copy, task="sap").task == load(copy, ["trainer.task=sap"]).task == "token_segmentation"
 
 
 @pytest.mark.parametrize(
@@ -101,8 +103,12 @@ def test_sap_in_a_folder_that_names_no_task_is_asked_for(tmp_path):
             MAE,
             "diffusion or masked? The folder diffusion says diffusion, but mask_ratio masked;",
         ),
-        ("mae", UNETR, "masked or unetr? The folder mae says masked, but "),
-        ("SAP", DIFFUSION, "sap or diffusion? The folder SAP says sap, but num_time_steps diffusion;"),
+        ("mae", UNETR, "masked or segmentation? The folder mae says masked, but "),
+        (
+            "SAP",
+            DIFFUSION,
+            "token_segmentation or diffusion? The folder SAP says token_segmentation, but num_time_steps ",
+        ),
     ],
 )
 def test_a_folder_that_says_otherwise_than_the_keys_is_asked_about(tmp_path, folder, source, asked):
@@ -119,10 +125,10 @@ def test_a_folder_that_says_otherwise_than_the_keys_is_asked_about(tmp_path, fol
     ("changes", "found"),
     [
         (["model.adaptive_patching=false"], "classification"),
-        (["model.adaptive_patching=true"], "sap or classification?"),
-        (["model.mask_ratio=0.5"], "masked or sap?"),
+        (["model.adaptive_patching=true"], "token_segmentation or classification?"),
+        (["model.mask_ratio=0.5"], "masked or token_segmentation?"),
         (["model.mask_ratio=0.5", "model.adaptive_patching=false"], "masked"),
-        (["model.feature_size=8"], "unetr"),
+        (["model.feature_size=8"], "segmentation"),
         (["model.num_time_steps=100"], "diffusion"),
     ],
 )
@@ -138,19 +144,22 @@ def test_keys_where_no_folder_names_a_task(tmp_path, changes, found):
 
 def test_the_folder_is_found_from_inside(monkeypatch):
     monkeypatch.chdir(SAP.parent)
-    assert load("base_config.yaml").task == "sap"
+    assert load("base_config.yaml").task == "token_segmentation"
 
 
 def test_nothing_that_tells_the_task(small, write):
     text = small.read_text().replace("  feature_size: 8\n", "").replace("  num_classes: 3\n", "")
     with pytest.raises(
-        ConfigError, match="what is to be trained: masked, unetr, sap, classification or diff"
+        ConfigError,
+        match="what is to be trained: masked, segmentation, token_segmentation, classification or diff",
     ):
         load(write(text))
 
 
 def test_two_that_say_different_tasks(small):
-    with pytest.raises(ConfigError, match="'unetr': but masked was asked for, by the script or by --task"):
+    with pytest.raises(
+        ConfigError, match="'segmentation': but masked was asked for, by the script or by --task"
+    ):
         load(small, ["trainer.task=unetr"], task="masked")
 
 

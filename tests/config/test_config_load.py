@@ -16,7 +16,7 @@ SHIPPED = sorted((HERE.parents[1] / "configs").rglob("*.yaml"))
 
 def test_a_short_config_gets_every_default(small):
     run = load(small)
-    assert run.task == "unetr" and run.trainer.task == "unetr"
+    assert run.task == "segmentation" and run.trainer.task == "segmentation"
     assert run.datasets == ("ct1", "ct2")
     assert run.optimizer.lr == 1e-4 and run.optimizer.max_steps is None
     assert run.input.twoD is False and run.adaptive.fixed_length is None
@@ -49,8 +49,8 @@ def test_channels_of_the_model():
 
 
 def test_the_output_directory_has_a_default(small):
-    run = load(small, ["trainer.checkpoint_path="], task="unetr")
-    assert run.trainer.checkpoint_path == "runs/unetr/small"
+    run = load(small, ["trainer.checkpoint_path="], task="segmentation")
+    assert run.trainer.checkpoint_path == "runs/segmentation/small"
 
 
 def test_two_entries_are_two_dimensions(small):
@@ -108,7 +108,7 @@ def test_values_in_memory(small):
 def test_the_example_of_the_reference_page_loads(write, caplog):
     with caplog.at_level(logging.INFO):
         run = load(write(EXAMPLE))
-    assert run.task == "unetr" and not caplog.records
+    assert run.task == "segmentation" and not caplog.records
     assert len(EXAMPLE.splitlines()) <= 30
 
 

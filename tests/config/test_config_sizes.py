@@ -44,7 +44,9 @@ def test_one_message_with_an_estimate(small: Path, override: str, said: str) -> 
     assert said in message(small, *override.split())
 
 
-@pytest.mark.parametrize("task", ["masked", "unetr", "sap", "classification", "diffusion"])
+@pytest.mark.parametrize(
+    "task", ["masked", "segmentation", "token_segmentation", "classification", "diffusion"]
+)
 def test_the_estimate_of_the_weights_is_no_more_than_there_are_and_not_much_less(
     tmp_path: Path, task: str
 ) -> None:

@@ -25,7 +25,7 @@ def test_a_missing_colon_or_space_is_found_in_its_line(path, write):
         for spoiled in {found[1] + found[2] + found[3], f"{found[1]}:{found[3]}"} - {found[0]}:
             text = "\n".join([*lines[:number], spoiled, *lines[number + 1 :]])
             with pytest.raises(ConfigError, match=f"run.yaml:{number + 1}: "):
-                load(write(text), task="unetr")
+                load(write(text), task="segmentation")
 
 
 @pytest.mark.parametrize(

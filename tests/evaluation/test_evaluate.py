@@ -186,7 +186,7 @@ def test_items_of_the_pre_training_are_named(tmp_path: Path, concrete: Path) -> 
         "use_pretrained_mae_model": True,
         "mae_checkpoint_path": str(tmp_path / "mae/out"),
     }
-    runs.train(runs.write_config(tmp_path / "unetr/c.yaml", "unetr", concrete, trainer=trainer))
+    runs.train(runs.write_config(tmp_path / "unetr/c.yaml", "segmentation", concrete, trainer=trainer))
     said = call("evaluate", tmp_path / "unetr/out")
     assert "1 of 1 items were in the pre-training that the weights began with" in said
     assert "None of the 1 items has the path or contents of one that was trained on." in said

@@ -42,7 +42,7 @@ def test_without_foreground_the_loss_chooses_and_that_is_told(tmp_path: Path, un
     """Dice would have no value for a network that is right, and be 0 for others."""
     trainer = {"max_epochs": 3, "early_stop_epochs": 2}
     config = runs.write_config(
-        tmp_path / "c.yaml", "unetr", unlabelled, trainer=trainer, data={"dict_end_idx": {"tiny": 0.5}}
+        tmp_path / "c.yaml", "segmentation", unlabelled, trainer=trainer, data={"dict_end_idx": {"tiny": 0.5}}
     )
     runs.train(config)
     out = tmp_path / "out"
@@ -57,18 +57,18 @@ def test_without_foreground_the_loss_chooses_and_that_is_told(tmp_path: Path, un
     assert f"best (step {best})" in (out / "report.html").read_text()
     evaluate_run(out, Wanted())
     found = results(out)
-    assert found["metrics"]["unetr"]["dice"] is None
-    assert found["metrics"]["unetr"]["loss"] == pytest.approx(losses[best], rel=1e-4)
+    assert found["metrics"]["segmentation"]["dice"] is None
+    assert found["metrics"]["segmentation"]["loss"] == pytest.approx(losses[best], rel=1e-4)
     assert found["counts"]["dice_1"]["labelled"] == 0
     assert sum(found["counts"]["dice_1"].values()) == 2
 
 
 def test_a_model_beside_its_baseline(tmp_path: Path, concrete: Path) -> None:
-    config = runs.write_config(tmp_path / "c.yaml", "unetr", concrete, trainer={"max_steps": 1})
+    config = runs.write_config(tmp_path / "c.yaml", "segmentation", concrete, trainer={"max_steps": 1})
     runs.train(config)
     evaluate_run(config, Wanted(threshold=True))
     metrics = results(tmp_path / "out")["metrics"]
-    for column in ("unetr", "intensity threshold"):
+    for column in ("segmentation", "intensity threshold"):
         classes = [metrics[column][f"dice_{k}"] for k in (1, 2, 3)]
         assert metrics[column]["dice"] == pytest.approx(np.mean(classes))
     masked = runs.write_config(tmp_path / "mae/c.yaml", "masked", concrete, trainer={"max_steps": 1})
@@ -82,7 +82,9 @@ def test_two_processes_find_what_one_does(
     forkserver: BaseContext, tmp_path: Path, concrete: Path, layout: str
 ) -> None:
     halves = {"dict_end_idx": {"tiny": 0.25}}
-    config = runs.write_config(tmp_path / "c.yaml", "unetr", concrete, trainer={"max_steps": 1}, data=halves)
+    config = runs.write_config(
+        tmp_path / "c.yaml", "segmentation", concrete, trainer={"max_steps": 1}, data=halves
+    )
     runs.train(config)
     evaluate_run(config, Wanted())
     out = tmp_path / "out"
@@ -91,9 +93,11 @@ def test_two_processes_find_what_one_does(
     sizes = [] if layout == "simple" else ["parallelism.mode=fsdp", "parallelism.fsdp_size=2"]
     assert runs.on_ranks(forkserver, 2, config, *sizes, target=evaluate_rank) == [0, 0]
     found = results(out)
-    assert found["metrics"]["unetr"] == pytest.approx(alone["metrics"]["unetr"], rel=1e-5)
+    assert found["metrics"]["segmentation"] == pytest.approx(alone["metrics"]["segmentation"], rel=1e-5)
     assert found["counts"] == alone["counts"] and found["items"] == alone["items"]
     evaluate_run(config, Wanted(), ["parallelism.fsdp_size=4", "parallelism.simple_ddp_size=1"])
-    assert results(out)["metrics"]["unetr"] == pytest.approx(alone["metrics"]["unetr"], rel=1e-6)
+    assert results(out)["metrics"]["segmentation"] == pytest.approx(
+        alone["metrics"]["segmentation"], rel=1e-6
+    )
     trained = ["data.dict_val_start_idx={tiny: 0.0}", "data.dict_end_idx={tiny: 0.0}", *sizes]
     assert runs.on_ranks(forkserver, 2, config, *trained, target=evaluate_rank) == [1, 1]

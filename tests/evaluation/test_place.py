@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 import runs
 from ucf_vit.cli.main import app
 from ucf_vit.core.errors import UserError
+from ucf_vit.data.storage.scratch import Scratch
 from ucf_vit.evaluation.output_place import Place
 
 DROP_FROM_BOUNDING_SET, MAY_WRITE_ANYWHERE = 24, 1
@@ -22,11 +23,13 @@ DROP_FROM_BOUNDING_SET, MAY_WRITE_ANYWHERE = 24, 1
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory, concrete: Path) -> Path:
-    """The directory of a run."""
+def trained(tmp_path_factory: pytest.TempPathFactory, concrete: Path) -> Iterator[Path]:
+    """The directory of a run; what was decompressed for it stays until the tests are through."""
+    scratch = Scratch()
     root = tmp_path_factory.mktemp("trained")
-    runs.train(runs.write_config(root / "c.yaml", "unetr", concrete, trainer={"max_steps": 1}))
-    return root / "out"
+    runs.train(runs.write_config(root / "c.yaml", "segmentation", concrete, trainer={"max_steps": 1}))
+    yield root / "out"
+    del scratch
 
 
 @pytest.fixture

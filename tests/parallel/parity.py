@@ -20,13 +20,14 @@ from ucf_vit.parallel.ranks.mesh import MeshLayout
 from ucf_vit.parallel.ranks.world import World
 from ucf_vit.parallel.shard import Sharding
 from ucf_vit.patching.tree.patcher import AdaptivePatcher
+from ucf_vit.registries.tasks import BUILT_IN
 from ucf_vit.tasks import TASKS, Task
 from ucf_vit.train.optimizer import adamw
 
 FLOAT = torch.Tensor.float
 BATCH = 4
 STEPS = 5
-TASK_OF = {"vit": "classification", "mae": "masked", "unetr": "unetr", "sap": "sap", "diffusion": "diffusion"}
+TASK_OF = {facts.network: task for task, facts in BUILT_IN.items()}
 SMALL = tiny_models.DEFAULTS | {
     "embed_dim": 16,
     "depth": 2,
@@ -82,7 +83,7 @@ def build(case: Case) -> Task:
             detail="gradient",
         )
     given = options | {"model": model, "patcher": patcher}
-    return TASKS.build(TASK_OF[case.model], given)
+    return TASKS.build(TASK_OF[case.model], {}, given)
 
 
 def batch_of(case: Case, task: Task, step: int) -> Batch:

@@ -16,7 +16,7 @@ import runs
 from ucf_vit.cli.main import app, guarded
 from ucf_vit.sampling import files
 from ucf_vit.sampling.fidelity.compare import compare
-from ucf_vit.sampling.sample import open_trained
+from ucf_vit.sampling.sample import open_diffusion
 from ucf_vit.sampling.tiles import Wanted, tiles
 
 DIFFUSION: dict[str, Any] = {"num_time_steps": 8, "noise_schedule": "cosine"}
@@ -110,9 +110,9 @@ def test_the_newest_checkpoint_where_there_is_no_best(tmp_path: Path, flat: Path
 def test_volumes_are_nifti_files(tmp_path: Path, concrete: Path) -> None:
     run = trained(tmp_path, concrete, DIFFUSION)
     said = call(run, "--number", 3, "--steps", 2, "--compare")
-    written = sorted((run / "samples").glob("*.nii.gz"))
-    assert [file.name for file in written] == [f"sample_00{i}.nii.gz" for i in range(3)]
-    volume = nibabel.load(written[0])
+    volumes = sorted((run / "samples").glob("*.nii.gz"))
+    assert [path.name for path in volumes] == [f"sample_00{i}.nii.gz" for i in range(3)]
+    volume = nibabel.load(volumes[0])
     assert volume.shape == (16, 16, 16) and volume.get_data_dtype() == np.float32
     np.testing.assert_array_equal(volume.affine, np.eye(4))
     assert "3 are few" in said
@@ -165,7 +165,7 @@ def test_samples_are_told_what_they_are(tmp_path: Path, told: Path) -> None:
 
 
 def test_copies_are_found(flat: Path) -> None:
-    run = open_trained(flat).run
+    run = open_diffusion(flat).run
     known = torch.cat([batch.image for batch, _ in tiles(run, Wanted(), held_out=False)])
     seen = [tiles(run, Wanted(), held_out=held_out) for held_out in (False, True)]
     found = compare(known[:50], *seen, seed=0, device=torch.device("cpu"))

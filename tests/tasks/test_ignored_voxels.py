@@ -173,7 +173,7 @@ def sparse(tmp_path_factory: pytest.TempPathFactory, concrete: Path) -> Path:
     return root
 
 
-@pytest.mark.parametrize("task", ["unetr", "sap"])
+@pytest.mark.parametrize("task", ["segmentation", "token_segmentation"])
 def test_both_modes_equal_one_process(
     tmp_path: Path, sparse: Path, forkserver: BaseContext, task: str
 ) -> None:
@@ -200,6 +200,6 @@ def test_both_modes_equal_one_process(
 
 
 def test_a_label_without_the_option_names_it(tmp_path: Path, sparse: Path) -> None:
-    config = runs.write_config(tmp_path / "c.yaml", "unetr", sparse)
+    config = runs.write_config(tmp_path / "c.yaml", "segmentation", sparse)
     with pytest.raises(DataError, match=r"labelsTr/.*label value\(s\) 255 outside.*data\.ignore_label"):
         runs.train(config)

@@ -1,6 +1,7 @@
 """Losses and metrics of the tasks: definitions, independence of the batch's layout, precision."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from ucf_vit.tasks.task import TASKS
 
 NETWORK = {"tile_size": (8, 12), "patch_size": 4, "embed_dim": 16, "depth": 2, "num_heads": 2}
 ADAPTIVE = {"adaptive_patching": True, "fixed_length": 12}
-NAMES = [*TASKS, *(f"{name} on trees" for name in TASKS if name != "sap")]
+NAMES = [*TASKS, *(f"{name} on trees" for name in TASKS if name != "token_segmentation")]
 """Every task, on regular patches and on trees some of whose leaves are not valid."""
 
 
@@ -33,7 +34,7 @@ def build(name: str) -> Task:
     name, _, trees = name.partition(" ")
     options = {"in_channels": 2, **NETWORK, **(ADAPTIVE if trees else {})}
     patcher = None
-    if trees or name == "sap":
+    if trees or name == "token_segmentation":
         rule = {"split_rule": "threshold", "split_threshold": 2.5, "detail": "gradient"}
         patcher = AdaptivePatcher(tile_size=(8, 12), patch_size=4, fixed_length=12, **rule)
     if name == "masked":
@@ -41,10 +42,10 @@ def build(name: str) -> Task:
         return MaskedAutoencoding(network("mae", options | decoder), patcher=patcher)
     if name == "diffusion":
         return Denoising(network("diffusion", options | {"linear_decoder": True}), patcher=patcher)
-    if name == "unetr":
+    if name == "segmentation":
         model = network("unetr", options | {"num_classes": 3, "feature_size": 4})
         return Segmentation(model, 3, (8, 12), patcher=patcher)
-    if name == "sap":
+    if name == "token_segmentation":
         model = network("sap", options | {"num_classes": 3, "feature_size": 4, "fixed_length": 12})
         return TokenSegmentation(model, 3, (8, 12), patcher=patcher)
     return Classification(network("vit", options | {"num_classes": 7}), patcher=patcher)
@@ -53,7 +54,11 @@ def build(name: str) -> Task:
 def batch_for(name: str, size: int = 4) -> Batch:
     make = torch.Generator().manual_seed(1)
     name = name.partition(" ")[0]
-    shape = {"unetr": (size, 8, 12), "sap": (size, 8, 12), "classification": (size,)}.get(name)
+    shape = {
+        "segmentation": (size, 8, 12),
+        "token_segmentation": (size, 8, 12),
+        "classification": (size,),
+    }.get(name)
     label = None if shape is None else torch.randint(0, 3, shape, generator=make)
     return Batch(
         image=torch.rand(size, 2, 8, 12, generator=make),
@@ -134,7 +139,7 @@ def test_pictures_show_the_first_sample(name: str) -> None:
 
 
 def test_trees_of_the_tests_have_leaves_that_are_not_valid() -> None:
-    task, batch = build("sap"), batch_for("sap")
+    task, batch = build("token_segmentation"), batch_for("token_segmentation")
     patches = task.patches_of(batch)
     assert patches is not None and patches.valid is not None
     assert 0 < int(patches.valid.sum()) < patches.valid.numel()
@@ -153,7 +158,9 @@ def test_trees_are_drawn_for_training_and_have_their_middle_for_evaluation(train
     assert patches.leaves.start.equal(drawn if training else middle)
 
 
-@pytest.mark.parametrize("name", ["sap", "masked on trees", "diffusion on trees", "classification on trees"])
+@pytest.mark.parametrize(
+    "name", ["token_segmentation", "masked on trees", "diffusion on trees", "classification on trees"]
+)
 def test_what_is_not_valid_changes_nothing(name: str) -> None:
     """Garbage in the places of missing leaves leaves loss and gradients as they are."""
     task, batch = build(name), batch_for(name)
@@ -202,8 +209,8 @@ def test_the_input_of_a_masked_autoencoder_is_shown_as_it_is(name: str) -> None:
 
 def test_a_network_from_elsewhere_needs_no_names_of_channels() -> None:
     task = Segmentation(torch.nn.Conv2d(2, 3, 3, padding=1), 3, (8, 12))
-    task(batch_for("unetr")).value.backward()
-    assert tuple(task.metrics(task.eval().evaluate(batch_for("unetr")))) == task.metric_names
+    task(batch_for("segmentation")).value.backward()
+    assert tuple(task.metrics(task.eval().evaluate(batch_for("segmentation")))) == task.metric_names
 
 
 def test_segmentation_loss_is_cross_entropy_plus_monais_dice_loss() -> None:
@@ -228,8 +235,8 @@ class Broken(torch.nn.Module):
         self.network, self.value = network, value
         self.broken = False
 
-    def forward(self, *inputs: Tensor) -> Tensor:
-        out = self.network(*inputs)
+    def forward(self, *inputs: Tensor, variables: Sequence[str] | None = None) -> Tensor:
+        out = self.network(*inputs, variables=variables)
         if self.broken:
             out = out.clone()
             out[1:, ..., 0] = self.value
@@ -237,7 +244,9 @@ class Broken(torch.nn.Module):
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-@pytest.mark.parametrize("name", ["unetr", "sap", "classification", "unetr on trees"])
+@pytest.mark.parametrize(
+    "name", ["segmentation", "token_segmentation", "classification", "segmentation on trees"]
+)
 def test_a_network_that_breaks_down_on_some_samples_has_no_finite_metric(name: str, value: float) -> None:
     task, batch = build(name).eval(), batch_for(name)
     task.model = network = Broken(task.model, value)
@@ -264,7 +273,7 @@ def test_a_sample_whose_loss_is_not_finite_counts(name: str) -> None:
 
 
 def test_whole_volumes_are_predicted_slice_by_slice_by_a_2d_network() -> None:
-    task = build("unetr").eval()
+    task = build("segmentation").eval()
     volume = torch.rand(1, 2, 8, 12, 5)
     with torch.no_grad():
         whole = task.predict_whole(volume)
@@ -273,7 +282,7 @@ def test_whole_volumes_are_predicted_slice_by_slice_by_a_2d_network() -> None:
 
 
 def test_an_item_smaller_or_larger_than_the_tile_is_predicted_at_its_own_size() -> None:
-    task = build("unetr").eval()
+    task = build("segmentation").eval()
     with torch.no_grad():
         for shape in ((5, 7), (8, 12), (19, 30)):
             assert task.predict_whole(torch.rand(1, 2, *shape)).shape == (1, 3, *shape)
@@ -290,13 +299,13 @@ def test_an_item_smaller_than_the_tile_is_predicted_where_training_puts_it(tmp_p
     options = {"tile_size": (8, 12), "variables": ("a", "b"), "scratch": scratch, "num_classes": 3}
     data = build_dataset("d", "npy_pairs", tmp_path, normalization={"kind": "none"}, **options)
     (tile,), (whole,) = Stream([data], batch_size=1, seed=0), volumes([data])
-    task = build("unetr").eval()
+    task = build("segmentation").eval()
     with torch.no_grad():
         expected = task.predict(tile.image)[..., :5, :12]
         torch.testing.assert_close(task.predict_whole(whole.image), expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["unetr", "classification"])
+@pytest.mark.parametrize("name", ["segmentation", "classification"])
 def test_missing_labels_are_named(name: str) -> None:
     batch = batch_for("masked")
     with pytest.raises(UserError, match=r"label per voxel|class per image"):

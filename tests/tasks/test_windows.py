@@ -7,7 +7,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ucf_vit.tasks import Segmentation
+from tiny_models import build
+from ucf_vit.core.errors import UserError
+from ucf_vit.tasks import Classification, Denoising, MaskedAutoencoding, Segmentation, Task
 
 SIDE = 8
 
@@ -49,3 +51,62 @@ def test_half_of_a_window_overlaps_by_default() -> None:
     given = Segmentation(Place(), 2, (SIDE, SIDE))
     image = torch.zeros(1, 1, SIDE, 20)
     torch.testing.assert_close(given.predict_whole(image), halves.predict_whole(image))
+
+
+def whole(name: str) -> tuple[Task, Tensor]:
+    """A task in evaluation mode, and an image whose sides are no tiles."""
+    torch.manual_seed(0)
+    options = {
+        "in_channels": 2,
+        "tile_size": (8, 12),
+        "patch_size": 4,
+        "embed_dim": 16,
+        "depth": 1,
+        "num_heads": 2,
+    }
+    decoder = {"decoder_embed_dim": 8, "decoder_depth": 1, "decoder_num_heads": 2}
+    if name == "masked":
+        task: Task = MaskedAutoencoding(build("mae", options | decoder), tile_size=(8, 12))
+    else:
+        task = Classification(build("vit", options | {"num_classes": 5}), tile_size=(8, 12))
+    return task.eval(), torch.rand(2, 2, 11, 20)
+
+
+@torch.no_grad()
+def test_a_classifier_says_the_mean_of_the_tiles_that_cover_an_image() -> None:
+    task, image = whole("classification")
+    padded = nn.functional.pad(image[:, :, :7], (0, 0, 0, 1))
+    corners = [padded[..., column : column + 12] for column in (0, 6, 8)]
+    expected = torch.stack([task.model(corner) for corner in corners]).mean(dim=0)
+    torch.testing.assert_close(task.predict_whole(image[:, :, :7]), expected)
+    volume = torch.stack([image, image.flip(-1)], dim=-1)
+    both = torch.stack([task.predict_whole(one) for one in volume.unbind(-1)]).mean(dim=0)
+    torch.testing.assert_close(task.predict_whole(volume), both)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("norm_pix_loss", [False, True])
+def test_a_masked_autoencoder_fills_in_what_it_removes(norm_pix_loss: bool) -> None:
+    task, image = whole("masked")
+    task.norm_pix_loss = norm_pix_loss
+    tile = image[..., :8, :12]
+    filled = task.predict_whole(tile)
+    kept = ((filled - tile).abs() < 1e-5).all(dim=1).unflatten(1, (2, 4)).unflatten(3, (3, 4)).all(dim=(2, 4))
+    assert kept.sum(dim=(1, 2)).tolist() == [1, 1] and torch.equal(kept[0], kept[1])
+    found = task.predict_whole(image)
+    assert found.shape == image.shape and found.isfinite().all()
+    assert torch.equal(found, task.predict_whole(image))
+
+
+def test_a_diffusion_model_refuses() -> None:
+    options = {
+        "in_channels": 1,
+        "tile_size": (8, 8),
+        "patch_size": 4,
+        "embed_dim": 16,
+        "depth": 1,
+        "num_heads": 2,
+    }
+    task = Denoising(build("diffusion", options))
+    with pytest.raises(UserError, match="make new ones with ucf-vit sample"):
+        task.predict_whole(torch.zeros(1, 1, 8, 8))

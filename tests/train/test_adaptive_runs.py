@@ -32,7 +32,7 @@ def config(
 
 
 @pytest.mark.parametrize("options", OPTIONS)
-@pytest.mark.parametrize("task", ["masked", "unetr", "sap", "classification"])
+@pytest.mark.parametrize("task", ["masked", "segmentation", "token_segmentation", "classification"])
 def test_trees_grown_by_the_loader_or_beside_the_model_give_the_same_run(
     tmp_path: Path, concrete: Path, coloured: Path, task: str, options: str
 ) -> None:
@@ -59,7 +59,9 @@ def test_workers_draw_blur_and_thresholds_from_the_seed(tmp_path: Path, coloured
 
 def test_whole_volumes_are_pasted_from_tokens(tmp_path: Path, concrete: Path) -> None:
     """Where no leaf is larger than a patch, logits that say the label come back as the label."""
-    file = config(tmp_path, "sap", concrete, concrete, {"fixed_length": 512, "detail": "variance"})
+    file = config(
+        tmp_path, "token_segmentation", concrete, concrete, {"fixed_length": 512, "detail": "variance"}
+    )
     task = build_task(load(file))
     label = torch.randint(0, 4, (1, 24, 16, 20), generator=torch.Generator().manual_seed(0))
     image = torch.nn.functional.one_hot(label, 4).movedim(-1, 1).float()
@@ -79,7 +81,7 @@ def test_a_run_says_that_its_patches_are_nearly_uniform(
     """In the log and in the report; 15 leaves are too few to judge."""
     for length, said in ((15, False), (512, True)):
         where = tmp_path / str(length)
-        file = config(where, "sap", concrete, concrete, {"fixed_length": length})
+        file = config(where, "token_segmentation", concrete, concrete, {"fixed_length": length})
         runs.train(file, "trainer.max_steps=1", f"trainer.pictures={pictures}".lower())
         for name in ("log.txt", "report.html"):
             text = (where / "out" / name).read_text()
@@ -88,6 +90,6 @@ def test_a_run_says_that_its_patches_are_nearly_uniform(
 
 
 def test_sap_needs_adaptive_patching(tmp_path: Path, concrete: Path) -> None:
-    file = config(tmp_path, "sap", concrete, concrete, {"adaptive_patching": False})
-    with pytest.raises(ConfigError, match="task sap works on adaptive patches"):
+    file = config(tmp_path, "token_segmentation", concrete, concrete, {"adaptive_patching": False})
+    with pytest.raises(ConfigError, match="task token_segmentation works on adaptive patches"):
         load(file)

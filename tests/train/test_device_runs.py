@@ -39,7 +39,7 @@ def test_a_run_is_that_of_the_cpu(
 @pytest.mark.parametrize("compiled", [False, True])
 def test_a_gpu_goes_on_where_it_stopped(tmp_path: Path, concrete: Path, kind: str, compiled: bool) -> None:
     settings = {"device": "cuda", "data_type": kind, "compile": compiled}
-    config = runs.write_config(tmp_path / "c.yaml", "unetr", concrete, trainer=settings)
+    config = runs.write_config(tmp_path / "c.yaml", "segmentation", concrete, trainer=settings)
     runs.train(config, "trainer.max_steps=2")
     runs.train(config, "trainer.max_steps=5", "trainer.resume_from_checkpoint=true")
     losses = runs.losses(tmp_path / "out")

@@ -258,7 +258,7 @@ def test_an_encoder_is_taken_over_with_its_average(tmp_path: Path, concrete: Pat
     taken = {"use_pretrained_mae_model": True, "mae_checkpoint_path": str(tmp_path / "mae/out")}
     unetr = runs.write_config(
         tmp_path / "unetr/c.yaml",
-        "unetr",
+        "segmentation",
         concrete,
         trainer={"max_steps": 1, "ema_decay": 0.5, **taken},
         model={"lr": 1e-30, "warmup_steps": 0, "weight_decay": 0.0},

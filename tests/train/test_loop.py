@@ -36,11 +36,11 @@ def stop_in(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a scheduler's signal come in the step of this number, heard before it ends."""
     real = loop.train_step
 
-    def signalled(state: Any, *arguments: Any, stop: bool) -> Any:
+    def signalled(state: Any, *arguments: Any, stop: bool, **more: Any) -> Any:
         if state.step + 1 == step:
             os.kill(os.getpid(), signal.SIGTERM)
             stop = True
-        return real(state, *arguments, stop=stop)
+        return real(state, *arguments, stop=stop, **more)
 
     monkeypatch.setattr(loop, "train_step", signalled)
 
@@ -152,7 +152,7 @@ def test_a_validation_without_a_value_is_neither_better_nor_stale(
 ) -> None:
     trainer = {"max_epochs": 5, "early_stop_epochs": 1}
     data = {"dict_end_idx": {"tiny": 0.5}}
-    config = runs.write_config(tmp_path / "c.yaml", "unetr", healthy, trainer=trainer, data=data)
+    config = runs.write_config(tmp_path / "c.yaml", "segmentation", healthy, trainer=trainer, data=data)
     with caplog.at_level(logging.WARNING):
         runs.train(config)
     found = events(tmp_path / "out", "validation", "epoch", "validation/loss", "validation/dice")

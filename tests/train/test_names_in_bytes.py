@@ -35,7 +35,7 @@ def test_train_plan_prepare_and_look(tmp_path: Path, monkeypatch: pytest.MonkeyP
     (root / f"{ODD}.txt").touch()
     model = {"tile_size": [16, 16], "adaptive_patching": True, "fixed_length": 16, "patch_size": 4}
     model["default_vars"] = ["i"]
-    config = runs.write_config(tmp_path / "c.yaml", "unetr", Path("x"), model=model)
+    config = runs.write_config(tmp_path / "c.yaml", "segmentation", Path("x"), model=model)
     again = [f"trainer.checkpoint_path={tmp_path}/run {ODD}", f"data.dict_root_dirs.tiny={root}"]
     again += ["data.dataset=npy_pairs", "data.num_workers=1", "trainer.pictures=true"]
     call("train", config, *again)

@@ -24,7 +24,7 @@ from ucf_vit.data.storage.scratch import Scratch
 from ucf_vit.data.values.normalization import Normalization
 from ucf_vit.models import DiffusionVIT
 from ucf_vit.options import EncoderOptions, InputOptions
-from ucf_vit.sampling.sample import Sampling, generate, open_trained
+from ucf_vit.sampling.sample import Sampling, generate, open_diffusion
 from ucf_vit.tasks import Denoising
 from ucf_vit.train import data_record
 from ucf_vit.train.data_record import Normalized, Record
@@ -136,7 +136,7 @@ def test_samples_need_no_data(tmp_path: Path, prepared: Path) -> None:
     )
 
     def samples() -> tuple[bool | None, torch.Tensor]:
-        trained = open_trained(tmp_path / "out")
+        trained = open_diffusion(tmp_path / "out")
         made = generate(trained, Sampling(number=2), 4, None, None)
         return trained.task.unit_range, made
 
@@ -161,7 +161,7 @@ def test_values_that_would_leave_the_range_are_refused(tmp_path: Path, concrete:
         tmp_path / "c.yaml", "diffusion", concrete, model=FLAT, trainer={"max_steps": 1}
     )
     runs.train(config)
-    assert open_trained(tmp_path / "out").task.unit_range is True
+    assert open_diffusion(tmp_path / "out").task.unit_range is True
     zscore = "data.dict_normalization={tiny: {kind: zscore}}"
     resumed = ["trainer.resume_from_checkpoint=true", "trainer.max_steps=2", zscore]
     with pytest.raises(UserError, match=r"tiny: the network is trained on values in 0\.\.1.*zscore are not"):
@@ -169,7 +169,7 @@ def test_values_that_would_leave_the_range_are_refused(tmp_path: Path, concrete:
     result = CliRunner().invoke(app, ["evaluate", str(tmp_path / "out"), zscore])
     assert isinstance(result.exception, UserError)
     runs.train(config, "trainer.overwrite=true", zscore)
-    assert open_trained(tmp_path / "out").task.unit_range is False
+    assert open_diffusion(tmp_path / "out").task.unit_range is False
 
 
 def test_a_statistics_file_that_was_replaced_changes_nothing(tmp_path: Path, concrete: Path) -> None:

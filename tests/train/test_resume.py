@@ -24,7 +24,9 @@ TWO_EPOCHS = ["trainer.max_epochs=2"]
 DROPOUT = {"drop_path": 0.2, "drop_rate": 0.1}
 
 
-@pytest.mark.parametrize(("task", "decay"), [("masked", 0.0), ("unetr", 0.9), ("sap", 0.9)])
+@pytest.mark.parametrize(
+    ("task", "decay"), [("masked", 0.0), ("segmentation", 0.9), ("token_segmentation", 0.9)]
+)
 def test_a_killed_run_continues_to_the_last_bit(
     tmp_path: Path, concrete: Path, forkserver: BaseContext, task: str, decay: float
 ) -> None:
@@ -105,7 +107,7 @@ def test_another_network_is_refused(tmp_path: Path, concrete: Path) -> None:
 
 def test_other_trees_than_those_of_the_training_get_a_word(tmp_path: Path, concrete: Path) -> None:
     """On resuming, after which they are the training's, and on evaluation, in the report as well."""
-    config = runs.write_config(tmp_path / "c.yaml", "sap", concrete, trainer={"max_steps": 1})
+    config = runs.write_config(tmp_path / "c.yaml", "token_segmentation", concrete, trainer={"max_steps": 1})
     runs.train(config)
     log, report = tmp_path / "out/log.txt", tmp_path / "out/report.html"
     resumed = ["trainer.resume_from_checkpoint=true", "trainer.max_steps=2", "model.fixed_length=22"]
@@ -130,7 +132,7 @@ def test_an_unreadable_held_out_file_does_not_end_a_run_that_skips(tmp_path: Pat
     last = max((tmp_path / "data/imagesTr").iterdir())
     last.write_bytes(last.read_bytes()[:2000])
     settings = {"max_epochs": 1, "pictures": True}
-    config = runs.write_config(tmp_path / "c.yaml", "unetr", tmp_path / "data", trainer=settings)
+    config = runs.write_config(tmp_path / "c.yaml", "segmentation", tmp_path / "data", trainer=settings)
     runs.train(config, "data.on_error=skip")
     assert last.name in (tmp_path / "out/log.txt").read_text()
 
@@ -141,8 +143,8 @@ def test_a_signal_in_the_last_step_leaves_nothing_out(
     config = runs.write_config(tmp_path / "c.yaml", "masked", concrete, trainer={"max_steps": 3})
     step = loop.train_step
 
-    def signalled(state, *arguments, stop):
-        result = step(state, *arguments, stop=stop)
+    def signalled(state, *arguments, stop, **more):
+        result = step(state, *arguments, stop=stop, **more)
         if state.step == 2:
             os.kill(os.getpid(), signal.SIGTERM)
         return result

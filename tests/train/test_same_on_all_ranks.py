@@ -41,7 +41,7 @@ def other_on_rank_1(environment: dict[str, str], config: Path, what: str) -> Non
 def test_another_run_is_refused_by_name(
     tmp_path: Path, concrete: Path, forkserver: BaseContext, what: str, said: str
 ) -> None:
-    config = runs.write_config(tmp_path / "c.yaml", "unetr", concrete, data={"batch_size": 2})
+    config = runs.write_config(tmp_path / "c.yaml", "segmentation", concrete, data={"batch_size": 2})
     runs.on_ranks(forkserver, 2, config, what, target=other_on_rank_1)
     for rank in range(2):
         message = (tmp_path / f"said_{rank}").read_text()

@@ -23,7 +23,7 @@ EVENTS = (("step", "loss", 1e-5), ("step", "grad_norm", 1e-3), ("validation", "v
 """What is compared, and how closely: kinks of activations make a norm less exact than its loss."""
 
 
-@pytest.mark.parametrize("task", ["masked", "unetr"])
+@pytest.mark.parametrize("task", ["masked", "segmentation"])
 def test_a_run_equals_that_of_one_process(
     tmp_path: Path, concrete: Path, forkserver: BaseContext, task: str
 ) -> None:

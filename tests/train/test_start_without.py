@@ -17,7 +17,7 @@ from ucf_vit.parallel.ranks.world import World
 from ucf_vit.train.build import build_task
 from ucf_vit.train.pretrained import start_from
 
-OTHERS = {"unetr": 6, "sap": 6, "classification": 5}
+OTHERS = {"segmentation": 6, "token_segmentation": 6, "classification": 5}
 WORLD = World(0, 1, torch.device("cpu"))
 
 
@@ -86,12 +86,12 @@ def test_other_differences_are_refused_as_before(trained: tuple[str, Path, Path]
 
 
 def test_on_ranks_that_hold_parts(concrete: Path, tmp_path: Path, forkserver: BaseContext) -> None:
-    runs.train(runs.write_config(tmp_path / "a/c.yaml", "unetr", concrete, trainer={"max_steps": 1}))
+    runs.train(runs.write_config(tmp_path / "a/c.yaml", "segmentation", concrete, trainer={"max_steps": 1}))
     begins = {"start_from": str(tmp_path / "a/out/last"), "max_steps": 1}
     for name, layout in (("one", {}), ("two", {"mode": "fsdp", "fsdp_size": 2})):
         config = runs.write_config(
             tmp_path / name / "c.yaml",
-            "unetr",
+            "segmentation",
             concrete,
             trainer=begins,
             model={"num_classes": 6},

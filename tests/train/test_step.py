@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from ucf_vit.core.errors import UserError
 from ucf_vit.data.batch import Batch
 from ucf_vit.parallel.ranks.world import World
-from ucf_vit.tasks.task import Loss, Task
+from ucf_vit.tasks.task import Loss, RunState, Task
+from ucf_vit.train.hooks.hook import Hook
 from ucf_vit.train.loss_scale import LossScale
 from ucf_vit.train.state import State
 from ucf_vit.train.step import StepSettings, train_step
@@ -143,3 +144,62 @@ def test_a_scale_that_is_too_large_at_first_ends_no_run(caplog: pytest.LogCaptur
     assert said[0] == (
         "step 1: a gradient overflowed; the loss is scaled by 32768 now; weights are left as they were"
     )
+
+
+class Teacher(Squares):
+    """Keeps the average of its weights, and the steps at which it was made."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.average = nn.Linear(6, 3, dtype=torch.float64).requires_grad_(False)
+        self.steps: list[int] = []
+
+    @torch.no_grad()
+    def after_step(self, state: RunState) -> None:
+        self.steps.append(state.step)
+        self.average.weight.lerp_(self.model.weight, 0.25)
+
+
+def test_a_teacher_follows_each_step_once() -> None:
+    """However many batches a step accumulates; it sees the weights that the step has made."""
+    task = Teacher()
+    state, expected = state_of(task), task.average.weight.clone()
+    for sizes in ((4, 4, 1), (9,), (2, 7)):
+        train_step(state, settings(0.1), batches(*sizes))
+        expected = expected.lerp(task.model.weight, 0.25)
+    assert task.steps == [1, 2, 3]
+    torch.testing.assert_close(task.average.weight, expected, rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_a_teacher_does_not_follow_a_step_that_is_left_out(half: bool) -> None:
+    class Sometimes(Teacher):
+        value = 1.0
+
+        def forward(self, batch: Batch) -> Loss:
+            return Loss(super().forward(batch).value * self.value)
+
+    task = Sometimes()
+    state = state_of(task, half)
+    for task.value in (1.0, math.inf, 1.0, math.nan):
+        train_step(state, settings(0.1), batches(9))
+    assert task.steps == [1, 3] and state.step == 4
+
+
+class Seen(Hook):
+    def __init__(self) -> None:
+        self.losses: list[Tensor] = []
+        self.rows: list[int] = []
+
+    def on_forward(self, state: RunState, batch: Batch, loss: Loss) -> None:
+        self.losses += [loss.value, loss.metrics["twice"]]
+        self.rows.append(len(batch))
+
+
+def test_a_hook_sees_each_forward_pass_without_its_graph() -> None:
+    seen = Seen()
+    result = train_step(state_of(Squares()), settings(), batches(4, 5), hooks=[seen])
+    assert seen.rows == [4, 5] and not any(value.requires_grad for value in seen.losses)
+    first, twice, second, _ = map(float, seen.losses)
+    assert result.metrics["loss"] == pytest.approx((4 * first + 5 * second) / 9, rel=1e-6)
+    assert twice == 2 * first

@@ -33,7 +33,7 @@ NETWORK = {
     "num_classes": 3,
     "feature_size": 4,
 }
-TASKS = ["classification", "masked", "unetr", "sap", "separate"]
+TASKS = ["classification", "masked", "segmentation", "token_segmentation", "separate"]
 SEEN = ("ca", "e")
 """The variables of each rank's batch."""
 
@@ -49,7 +49,7 @@ def task_for(name: str) -> Task:
         case "masked":
             attention = {"aggregation": "hierarchical", "aggregation_partial": "attention"}
             task = MaskedAutoencoding(build("mae", NETWORK | attention))
-        case "unetr":
+        case "segmentation":
             task = Segmentation(build("unetr", NETWORK), 3, (8, 8))
         case "separate":
             trees = {"adaptive_patching": True, "fixed_length": 7, "separate_channels": True}
@@ -128,7 +128,7 @@ def test_data_sets_of_different_variables_in_one_run(
     one, two = (
         runs.write_config(
             tmp_path / f"{size}/c.yaml",
-            "unetr",
+            "segmentation",
             concrete,
             data=data | {"batch_size": size},
             model=model,
@@ -155,7 +155,7 @@ def test_ranks_with_data_sets_of_their_own_and_different_variables(
         "order": "rank",
     }
     model = {"use_varemb": True, "default_vars": ["mr", "ct"], "aggregation": "hierarchical"}
-    config = runs.write_config(tmp_path / "c.yaml", "unetr", concrete, data=data, model=model)
+    config = runs.write_config(tmp_path / "c.yaml", "segmentation", concrete, data=data, model=model)
     assert runs.on_ranks(forkserver, 2, config) == [0, 0]
     found = runs.losses(tmp_path / "out")
     assert min(list(found.values())[-3:]) < found[1]
@@ -185,7 +185,7 @@ def test_an_encoder_is_taken_over_by_the_names_of_its_variables(tmp_path: Path, 
     }
     unetr = runs.write_config(
         tmp_path / "unetr/c.yaml",
-        "unetr",
+        "segmentation",
         concrete,
         data=data,
         trainer=start,

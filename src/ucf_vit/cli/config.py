@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from ucf_vit.cli.arguments import to_path
-from ucf_vit.config import TaskName, dump, load
+from ucf_vit.config import dump, load
 from ucf_vit.config import explain as explain_key
 
 app = typer.Typer(help="Explain keys; check and print configs.", no_args_is_help=True)
@@ -21,7 +21,13 @@ Config = Annotated[
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there already.")]
 Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="E.g. model.depth=6")]
-Task = Annotated[TaskName | None, typer.Option(help="What to train, where CONFIG does not say it.")]
+Task = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="What to train, where CONFIG does not say it: segmentation, ..., or path/to/file.py:Class.",
+    ),
+]
 
 
 @app.command()

@@ -117,9 +117,9 @@ def _origins(
         raise UserError(
             f"{source}: say what it is with --dataset: {', '.join(SOURCES)}, or path/to/file.py:Class"
         )
-    options = {} if settings.chunk is None else {"tile_dims": len(settings.chunk)}
+    offered = {} if settings.chunk is None else {"tile_dims": len(settings.chunk)}
     names = None if variables is None else [name.strip() for name in variables.split(",")]
-    origin = Origin.of(dataset, path_or_url(source), names, options)
+    origin = Origin.of(dataset, path_or_url(source), names, offered=offered)
     return [("dict_root_dirs", destination.name, origin, destination, settings)]
 
 

@@ -12,7 +12,7 @@ from ucf_vit.config.sections.data import Data, DatasetOptions, NormalizationOpti
 from ucf_vit.config.sections.load_balancing import LoadBalancing
 from ucf_vit.config.sections.model import Model
 from ucf_vit.config.sections.parallelism import Parallelism
-from ucf_vit.config.sections.trainer import TaskName, Trainer
+from ucf_vit.config.sections.trainer import Trainer
 
 __all__ = [
     "Data",
@@ -23,7 +23,6 @@ __all__ = [
     "Parallelism",
     "Run",
     "Split",
-    "TaskName",
     "Trainer",
     "config_of",
     "decoder_options",

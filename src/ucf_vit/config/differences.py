@@ -15,6 +15,7 @@ from ucf_vit.config.sections.diffusion import Diffusion
 from ucf_vit.config.sections.input import Input
 from ucf_vit.config.sections.model import Model
 from ucf_vit.config.sections.variables import Variables
+from ucf_vit.registries.tasks import task_name
 
 OF_TRAINING = ("drop_rate", "drop_path", "attention", "min_snr", "condition_dropout")
 """Keys of the network's sections that say how to train or compute, not what the network is or sees."""
@@ -40,7 +41,8 @@ def differences(before: Mapping[str, Mapping[str, Any]], run: Run) -> list[str]:
     Of what is said for each data set, only data sets of both count: others are other data. Keys that `before`
     does not know, being of an earlier version, do not count either.
     """
-    old, new = before, yaml.safe_load(dump(run))
+    old, new = {**before}, yaml.safe_load(dump(run))
+    old["trainer"] = {**old["trainer"], "task": task_name(old["trainer"]["task"])}
     shared = old["data"]["dict_root_dirs"].keys() & new["data"]["dict_root_dirs"].keys()
     found = []
     trees = bool(old.get("adaptive", {}).get("adaptive_patching") and run.adaptive.adaptive_patching)

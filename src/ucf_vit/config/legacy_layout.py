@@ -9,7 +9,7 @@ from typing import Any
 from ucf_vit.config.origins import Origins, dotted
 from ucf_vit.config.problems import Problem, report
 from ucf_vit.config.yaml.lines import KeyPath
-from ucf_vit.core.registry import did_you_mean
+from ucf_vit.core.did_you_mean import did_you_mean
 
 log = logging.getLogger(__name__)
 

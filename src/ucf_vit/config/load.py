@@ -18,7 +18,6 @@ from ucf_vit.config.own_directory import config_of, in_own_directory
 from ucf_vit.config.problems import MOST, Problem, report
 from ucf_vit.config.resolve import resolve
 from ucf_vit.config.run import Run
-from ucf_vit.config.sections.trainer import TaskName
 from ucf_vit.config.task_of_file import find_task
 from ucf_vit.config.validate import validate
 from ucf_vit.config.yaml.dialect import Dumper
@@ -26,7 +25,7 @@ from ucf_vit.config.yaml.lines import read
 from ucf_vit.core.paths import local_path
 
 
-def load(path: str | Path, overrides: Sequence[str] = (), *, task: TaskName | None = None) -> Run:
+def load(path: str | Path, overrides: Sequence[str] = (), *, task: str | None = None) -> Run:
     """The run that the YAML file at `path` describes, with `overrides` such as `model.depth=6` put in.
 
     Text is a path as users write it, with `~` and `$NAME`; a Path is taken as it is. It may be the directory
@@ -50,7 +49,7 @@ def from_dict(
     values: Mapping[str, Any],
     overrides: Sequence[str] = (),
     *,
-    task: TaskName | None = None,
+    task: str | None = None,
     name: str = "config",
 ) -> Run:
     """The same for values that are in memory already; errors say `name` instead of file and line."""
@@ -66,7 +65,7 @@ def dump(run: Run) -> str:
 def _build(
     values: Mapping[Any, Any],
     overrides: Sequence[str],
-    task: TaskName | None,
+    task: str | None,
     origins: Origins,
     folder: str = "",
 ) -> Run:

@@ -11,8 +11,8 @@ from ucf_vit.config.legacy_layout import canonical, without_net
 from ucf_vit.config.origins import Origins, dotted
 from ucf_vit.config.problems import show
 from ucf_vit.config.yaml.lines import KeyPath, NotYamlError, parse_argument
+from ucf_vit.core.did_you_mean import did_you_mean
 from ucf_vit.core.errors import ConfigError
-from ucf_vit.core.registry import did_you_mean
 
 CLASS_COUNTS: tuple[KeyPath, KeyPath] = (("model", "num_classes"), ("data", "num_classes"))
 

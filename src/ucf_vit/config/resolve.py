@@ -11,26 +11,29 @@ from ucf_vit.config.sections.adaptive import Adaptive
 from ucf_vit.config.sections.data import Data
 from ucf_vit.config.sections.input import Input
 from ucf_vit.config.sections.parallelism import Parallelism
-from ucf_vit.config.sections.trainer import TaskName, Trainer
+from ucf_vit.config.sections.trainer import Trainer
 from ucf_vit.core.errors import UserError
 from ucf_vit.patching.tree.forest import Forest
+from ucf_vit.registries.networks import NETWORKS, NetworkFacts, network_facts
+from ucf_vit.registries.tasks import task_facts
 
 log = logging.getLogger(__name__)
 BUFFER = 100
 FIXED_LENGTH = {2: 196, 3: 512}
 
 
-def resolve(run: Run, task: TaskName, name: str) -> Run:
+def resolve(run: Run, task: str, name: str) -> Run:
     """The run with every default filled in; `name` is the config's, for the output directory."""
     num_classes = run.model.num_classes if run.data.num_classes is None else run.data.num_classes
-    fixed = task in ("masked", "diffusion") or run.trainer.use_pretrained_mae_model
+    network, facts = _network(run, task)
+    fixed = facts.positions == "sincos" or run.trainer.use_pretrained_mae_model
     seen = _input(run.input, fixed)
     order = run.data.order or ("global" if run.load_balancing.auto_load_balancing else "rank")
     return run.model_copy(
         update={
             "trainer": _trainer(run.trainer, task, name),
             "parallelism": _parallelism(run),
-            "model": run.model.model_copy(update={"num_classes": num_classes}),
+            "model": run.model.model_copy(update={"name": network, "num_classes": num_classes}),
             "input": seen,
             "adaptive": _adaptive(run.adaptive, seen),
             "data": _data(run.data, run.input.default_vars).model_copy(
@@ -40,9 +43,22 @@ def resolve(run: Run, task: TaskName, name: str) -> Run:
     )
 
 
-def _trainer(trainer: Trainer, task: TaskName, name: str) -> Trainer:
-    path = trainer.checkpoint_path or str(Path("runs") / task / Path(name).stem)
+def _trainer(trainer: Trainer, task: str, name: str) -> Trainer:
+    folder = task.rpartition(":")[2]  # the class of a task in a file
+    path = trainer.checkpoint_path or str(Path("runs") / folder / Path(name).stem)
     return trainer.model_copy(update={"task": task, "checkpoint_path": path})
+
+
+def _network(run: Run, task: str) -> tuple[str, NetworkFacts]:
+    """Name of the network and the facts about it; ConfigError where there is none, or it cannot be loaded."""
+    name = run.model.name or task_facts(task).network
+    if not name:
+        known = f"{', '.join(NETWORKS)}, or path/to/file.py:Class"
+        raise run.error("model.name", f"missing; task {task} has no network of its own; expected {known}")
+    try:
+        return name, network_facts(name)
+    except UserError as error:
+        raise run.error("model.name", str(error), name) from None
 
 
 def _parallelism(run: Run) -> Parallelism:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import get_args
 
 from pydantic import PrivateAttr
 
@@ -19,9 +18,11 @@ from ucf_vit.config.sections.load_balancing import LoadBalancing
 from ucf_vit.config.sections.model import Model
 from ucf_vit.config.sections.optimizer import Optimizer
 from ucf_vit.config.sections.parallelism import Parallelism
-from ucf_vit.config.sections.trainer import TaskName, Trainer
+from ucf_vit.config.sections.trainer import Trainer
 from ucf_vit.config.sections.variables import Variables
 from ucf_vit.core.errors import ConfigError
+from ucf_vit.registries.networks import NetworkFacts, network_facts
+from ucf_vit.registries.tasks import TASKS, LabelKind, TaskFacts, task_facts
 
 
 class Run(Section):
@@ -50,11 +51,26 @@ class Run(Section):
         return Path(self._origins.name)
 
     @property
-    def task(self) -> TaskName:
+    def task(self) -> str:
         """The task to train, as `load` has filled it in."""
         if self.trainer.task is None:
-            raise self.error("trainer.task", f"missing; expected one of {', '.join(get_args(TaskName))}")
+            raise self.error("trainer.task", f"missing; expected one of {', '.join(TASKS)}")
         return self.trainer.task
+
+    @property
+    def network(self) -> str:
+        """Name of the network, as `load` has filled it in."""
+        return self.model.name or self.task_facts.network
+
+    @property
+    def task_facts(self) -> TaskFacts:
+        """Facts about the task."""
+        return task_facts(self.task)
+
+    @property
+    def network_facts(self) -> NetworkFacts:
+        """Facts about the network."""
+        return network_facts(self.network)
 
     @property
     def num_classes(self) -> int:
@@ -64,11 +80,14 @@ class Run(Section):
         return self.model.num_classes
 
     @property
+    def label_kind(self) -> LabelKind:
+        """Kind of the labels that training needs."""
+        return self.task_facts.label_kind(self.diffusion.conditions)
+
+    @property
     def learns_labels(self) -> bool:
         """Whether training needs the labels of its data: in a diffusion model as a condition."""
-        if self.task == "diffusion":
-            return "class" in self.diffusion.conditions
-        return self.task != "masked"
+        return self.label_kind != "none"
 
     @property
     def fixed_length(self) -> int:

@@ -2,51 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import get_args
+import logging
+from collections.abc import Sequence
 
 from ucf_vit.config.run import Run
-from ucf_vit.config.sections.trainer import TaskName
-from ucf_vit.core.errors import ConfigError
+from ucf_vit.core.errors import ConfigError, UserError
+from ucf_vit.registries.tasks import BUILT_IN, OLD_NAMES, TASKS, task_facts, task_name
 
-TASKS: tuple[TaskName, ...] = get_args(TaskName)
-FOLDERS: dict[str, TaskName] = {"mae": "masked", **{name: name for name in TASKS}}
+log = logging.getLogger(__name__)
+FOLDERS = {**OLD_NAMES, **{name: name for name in BUILT_IN}}
 """Folders such as `configs/basic_ct/mae`, whose name says what their files train."""
-KEYS: dict[TaskName, Callable[[set[str]], bool]] = {
-    "masked": lambda keys: "mask_ratio" in keys and not keys & {"feature_size", "num_time_steps"},
-    "unetr": lambda keys: "feature_size" in keys and "num_time_steps" not in keys,
-    "sap": lambda keys: (
-        {"num_classes", "adaptive_patching"} <= keys and not keys & {"feature_size", "num_time_steps"}
-    ),
-    "classification": lambda keys: (
-        "num_classes" in keys and not keys & {"feature_size", "num_time_steps", "mask_ratio"}
-    ),
-    "diffusion": lambda keys: "num_time_steps" in keys,
-}
-"""Whether the keys that a config gives may be those of a task. UNETR and SAP, which can start from a masked
-autoencoder, may hold its keys too."""
+ASKED = {name: facts.telling_keys for name, facts in BUILT_IN.items() if facts.telling_keys}
 TELLING = ("mask_ratio", "feature_size", "num_classes", "adaptive_patching", "num_time_steps")
 
 
-def find_task(run: Run, wanted: TaskName | None, folder: str) -> TaskName:
-    """What to train: by the config, else by the caller, else what keys and `folder` agree on.
+def find_task(run: Run, wanted: str | None, folder: str) -> str:
+    """Returns the task to train: by the config, else by the caller, else what keys and `folder` agree on.
 
     A folder that has no task's name has no say. Raises ConfigError if the caller wants something else than
-    the config says, or if keys and folder leave more than one task or none.
+    the config says, if keys and folder leave more than one task or none, or if the task cannot be loaded.
     """
-    told = run.trainer.task
-    if wanted and told and wanted != told:
-        message = f"but {wanted} was asked for, by the script or by --task; start that for {told}, or "
-        raise run.error("trainer.task", message + "leave the key out", told)
-    return told or wanted or _agreed(run, FOLDERS.get(folder.lower()), folder)
+    given, wanted = run.trainer.task, _checked(wanted)
+    if wanted and given and wanted != given:
+        message = f"but {wanted} was asked for, by the script or by --task; start that for {given}, or "
+        raise run.error("trainer.task", message + "leave the key out", given)
+    task = given or wanted or _agreed(run, FOLDERS.get(folder.lower()), folder)
+    try:
+        task_facts(task)
+    except UserError as error:
+        raise run.error("trainer.task", str(error), task) from None
+    return task
 
 
-def _agreed(run: Run, named: TaskName | None, folder: str) -> TaskName:
+def _checked(wanted: str | None) -> str | None:
+    """The name of today for the task that the caller wants. Raises ConfigError if there is no such task."""
+    if wanted is None:
+        return None
+    name = task_name(wanted)
+    try:
+        TASKS.check(name)
+    except UserError as error:
+        raise ConfigError(str(error)) from None
+    return name
+
+
+def _agreed(run: Run, named: str | None, folder: str) -> str:
     given = _given(run)
-    fitting = [task for task in TASKS if KEYS[task](given)]
-    left = [task for task in fitting if named in (None, task)]
-    if len(left) == 1:
-        return left[0]
+    fitting = [task for task, telling in ASKED.items() if telling.fit(given)]
+    agreed = [task for task in fitting if named in (None, task)]
+    if len(agreed) == 1:
+        where = f" and the folder {folder}" if named else ""
+        log.info("%s: trainer.task is not given; by its keys%s it is %s", run.source_path, where, agreed[0])
+        return agreed[0]
     raise _question(run, fitting, named, folder)
 
 
@@ -59,11 +66,11 @@ def _given(run: Run) -> set[str]:
     return keys if run.adaptive.adaptive_patching else keys - {"adaptive_patching"}
 
 
-def _question(run: Run, fitting: list[TaskName], named: TaskName | None, folder: str) -> ConfigError:
+def _question(run: Run, fitting: list[str], named: str | None, folder: str) -> ConfigError:
     given = _given(run)
     keys = ", ".join(key for key in TELLING if key in given)
     if not fitting:
-        asked = f"what is to be trained: {_or(TASKS)}? None of {', '.join(TELLING)} is given"
+        asked = f"what is to be trained: {_or(list(ASKED))}? None of {', '.join(TELLING)} is given"
     elif named:
         asked = f"{_or([named, *fitting])}? The folder {folder} says {named}, but {keys} {_or(fitting)}"
     else:

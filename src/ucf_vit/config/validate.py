@@ -13,7 +13,7 @@ from ucf_vit.config.problems import MOST, NO_VALUE, Problem, report
 from ucf_vit.config.run import Run
 from ucf_vit.config.sections.fields import LARGEST
 from ucf_vit.config.yaml.lines import KeyPath
-from ucf_vit.core.registry import did_you_mean
+from ucf_vit.core.did_you_mean import did_you_mean
 
 
 def validate(values: dict[Any, Any], origins: Origins) -> Run:

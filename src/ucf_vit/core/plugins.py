@@ -10,9 +10,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from ucf_vit.core.did_you_mean import did_you_mean
 from ucf_vit.core.errors import UserError
 from ucf_vit.core.paths import local_path
-from ucf_vit.core.registry import did_you_mean
 from ucf_vit.core.text import named_failure, to_bytes
 
 

@@ -1,38 +1,53 @@
-"""Named plugins: what a config names by a string is looked up here."""
+"""Named classes and functions: registered, built in, from an installed package, or in a file."""
 
 from __future__ import annotations
 
-import difflib
-import inspect
+import importlib
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Generic, TypeVar
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Generic, TypeVar, cast
 
+from ucf_vit.core import plugins
+from ucf_vit.core.did_you_mean import did_you_mean
 from ucf_vit.core.errors import UserError
+from ucf_vit.core.signatures import Signature
 
 T = TypeVar("T")
 
 
-def did_you_mean(word: str, known: Mapping[str, Any] | list[str]) -> str:
-    """`" (did you mean 'x'?)"` for the known word nearest to `word`, or the empty string."""
-    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f" (did you mean {close[0]!r}?)" if close else ""
-
-
 class Registry(Generic[T]):
-    """A table from name to class or function.
+    """Table from names to classes or functions that make a `T`.
 
-    The constructor's signature is the plugin's schema: `build` passes it those options that it names.
+    A name is looked up among those that were registered by the decorator, the built-in ones, the entry points
+    of installed packages, and as `path/to/file.py:Name`, in this order. Nothing is imported before it is
+    asked for, so that names are known without the packages behind them.
+
+    Args:
+        kind: what the entries are, in messages.
+        group: group of entry points, such as "ucf_vit.networks"; empty: there are only registered and
+            built-in entries.
+        built_in: where each built-in entry is: {"vit": "ucf_vit.models.vit:VIT"}.
+        error: raised where a name or an option is unknown, or an entry cannot be loaded.
     """
 
-    def __init__(self, kind: str) -> None:
+    def __init__(
+        self,
+        kind: str,
+        group: str = "",
+        built_in: Mapping[str, str] | None = None,
+        error: type[UserError] = UserError,
+    ) -> None:
         self.kind = kind
+        self.group = group
+        self.built_in = dict(built_in or {})
+        self.error = error
         self._entries: dict[str, Callable[..., T]] = {}
 
     def register(self, name: str) -> Callable[[Callable[..., T]], Callable[..., T]]:
-        """Decorator that enters a class or function under `name`."""
+        """Returns a decorator that enters a class or function under `name`."""
 
         def enter(entry: Callable[..., T]) -> Callable[..., T]:
-            if self._entries.get(name, entry) is not entry:
+            if self._entries.get(name, entry) is not entry or name in self.built_in:
                 raise ValueError(f"{self.kind} {name!r} is registered twice")
             self._entries[name] = entry
             return entry
@@ -40,21 +55,71 @@ class Registry(Generic[T]):
         return enter
 
     def __getitem__(self, name: str) -> Callable[..., T]:
-        if name not in self._entries:
-            known = ", ".join(sorted(self._entries))
-            raise UserError(
-                f"no {self.kind} named {name!r}{did_you_mean(name, self._entries)}; known: {known}"
-            )
-        return self._entries[name]
+        """Returns the entry called `name`. Raises `error` if there is none, or if it cannot be loaded."""
+        if name not in self._entries and name in self.built_in:
+            module, _, attribute = self.built_in[name].partition(":")
+            self._entries[name] = getattr(importlib.import_module(module), attribute)
+        if name in self._entries:
+            return self._entries[name]
+        self.check(name)
+        points = self._installed()
+        entry = self._load(points[name]) if name in points else plugins.load(name, self.kind, self.error)
+        if not callable(entry):
+            raise self.error(f"{name}: expected a class or a function ({self.kind}), got {entry!r:.80}")
+        return cast(Callable[..., T], entry)
 
-    def build(self, name: str, options: Mapping[str, Any]) -> T:
-        """Build the plugin `name` from those of `options` that its signature names."""
-        entry = self[name]
-        accepted = inspect.signature(entry).parameters
-        return entry(**{key: value for key, value in options.items() if key in accepted})
+    def check(self, name: str) -> None:
+        """Raises `error`, with all known names, if nothing is called `name`; imports nothing."""
+        if name in self or (self.group and plugins.in_file(name)):
+            return
+        known = [*self, *sorted(self._installed())]
+        if name not in known:
+            hint = did_you_mean(name, known)
+            ways = ", ".join([*known, *(["or path/to/file.py:ClassName"] if self.group else [])])
+            raise self.error(f"no {self.kind} named {name!r}{hint}; known: {ways}")
+
+    def arguments(
+        self, name: str, options: Mapping[str, Any], offered: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Returns what to call the entry `name` with: `options`, and of `offered` what it takes.
+
+        Raises `error` for an option that the entry does not take, with the nearest name of one that it does,
+        and for a parameter without a default that is not there.
+        """
+        signature = Signature.of(self[name])
+        for key in options:
+            if not signature.takes(key):
+                known = ", ".join(signature.names) or "none"
+                hint = did_you_mean(key, signature.names)
+                raise self.error(f"{self.kind} {name} takes no option {key!r}{hint}; it takes {known}")
+        chosen = {key: value for key, value in (offered or {}).items() if key in signature.names}
+        chosen |= options
+        if missing := [key for key in signature.required if key not in chosen]:
+            what = ", ".join(missing)
+            raise self.error(f"{self.kind} {name} needs {what}, without a default, and no value was given")
+        return chosen
+
+    def build(self, name: str, options: Mapping[str, Any], offered: Mapping[str, Any] | None = None) -> T:
+        """Returns what the entry `name` makes of `options` and of `offered`, see `arguments`."""
+        return self[name](**self.arguments(name, options, offered))
 
     def __iter__(self) -> Iterator[str]:
-        return iter(sorted(self._entries))
+        """Names that were registered or are built in, in alphabetical order."""
+        return iter(sorted({*self._entries, *self.built_in}))
 
     def __contains__(self, name: object) -> bool:
-        return name in self._entries
+        """Whether `name` was registered or is built in."""
+        return name in self._entries or name in self.built_in
+
+    def _installed(self) -> dict[str, EntryPoint]:
+        return {point.name: point for point in entry_points(group=self.group)} if self.group else {}
+
+    def _load(self, point: EntryPoint) -> Any:
+        try:
+            return point.load()
+        except Exception as trouble:
+            package = "" if point.dist is None else f" of the package {point.dist.name}"
+            raise self.error(
+                f"{self.kind} {point.name!r} ({point.value}{package}) can't be loaded: "
+                f"{type(trouble).__name__}: {trouble}"
+            ) from trouble

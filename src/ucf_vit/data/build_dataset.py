@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -10,9 +9,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+from ucf_vit.core.did_you_mean import did_you_mean
 from ucf_vit.core.errors import DataError
 from ucf_vit.core.lists import first_few
-from ucf_vit.core.registry import did_you_mean
 from ucf_vit.core.rounding import part_of
 from ucf_vit.core.threads import map_in_threads
 from ucf_vit.core.urls import checked
@@ -21,7 +20,7 @@ from ucf_vit.data.check_dataset import check_arrays, check_channels, check_class
 from ucf_vit.data.dataset import Dataset
 from ucf_vit.data.read_item import shape_of
 from ucf_vit.data.reading import reading
-from ucf_vit.data.sources import Item, Source, source_of
+from ucf_vit.data.sources import SOURCES, Item, Source
 from ucf_vit.data.sources.source import describe
 from ucf_vit.data.storage import Cache, Files
 from ucf_vit.data.storage.scratch import Scratch
@@ -69,17 +68,18 @@ def build_dataset(
     of them are used. A `tile_size` `[H, W]` cuts volumes into 2D slices along their last axis. With `labels`
     every item needs a label (with `on_error` "skip" items without one are left out); without, labels are not
     read. `label_mapping` and `ignore_label` are passed to `LabelMap.of`. `options` are passed to the source's
-    constructor (`resize`, ...). `root` is a directory or a URL, read through `files`. `normalization` is
-    `{"kind": ..., ...}` (default: the source's own); `nan` is the number that replaces NaN in images.
+    constructor (`resize`, ...), which has to take them. `root` is a directory or a URL, read through `files`.
+    `normalization` is `{"kind": ..., ...}` (default: the source's own); `nan` is the number that replaces NaN
+    in images.
     `read_shapes` returns the shapes of all items (default: read every header, in threads; an inventory
     already knows them). Raises DataError.
     """
     scratch = scratch or Scratch()
     files = files or Files(Cache(scratch))
-    given = {"root": checked(str(root)), "scratch": scratch, "files": files, **(options or {})}
+    offered = {"root": checked(str(root)), "scratch": scratch, "files": files, "tile_dims": len(tile_size)}
     if variables is not None:
-        given["variables"] = tuple(variables)
-    made, origin = _make(source, given)
+        offered["variables"] = tuple(variables)
+    made, origin = _make(source, options or {}, offered)
     channels = _channels(name, made, variables, channels_used)
     with reading(str(root)):
         everything = made.items()
@@ -129,13 +129,13 @@ def select(items: Sequence[Item], start: float, end: float) -> list[Item]:
     return [i for s in strata.values() for i in s[part_of(len(s), start) : part_of(len(s), end)]]
 
 
-def _make(source: str, options: Mapping[str, Any]) -> tuple[Source, tuple[str, Mapping[str, Any]]]:
-    """Returns the source, and the name and options that make it again in a worker process."""
-    constructor = source_of(source)
-    accepted = inspect.signature(constructor).parameters
-    kept = {key: value for key, value in options.items() if key in accepted}
-    with reading(str(kept.get("root", source))):
-        return constructor(**kept), (source, kept)
+def _make(
+    source: str, options: Mapping[str, Any], offered: Mapping[str, Any]
+) -> tuple[Source, tuple[str, Mapping[str, Any]]]:
+    """Returns the source, and the name and arguments that make it again in a worker process."""
+    arguments = SOURCES.arguments(source, options, offered)
+    with reading(str(arguments.get("root", source))):
+        return SOURCES[source](**arguments), (source, arguments)
 
 
 def _channels(

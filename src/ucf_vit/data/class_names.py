@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from ucf_vit.core.did_you_mean import did_you_mean
 from ucf_vit.core.errors import DataError
-from ucf_vit.core.registry import did_you_mean
 from ucf_vit.core.text import one_form
 from ucf_vit.data.dataset import Dataset
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ucf_vit.data.batch import Skipped
-from ucf_vit.data.sources import Item, Source, source_of, value_options
+from ucf_vit.data.sources import SOURCES, Item, Source, value_options
 from ucf_vit.data.storage import Files
 from ucf_vit.data.storage.scratch import Scratch
 from ucf_vit.data.values.label_map import LabelMap
@@ -88,4 +88,4 @@ class Dataset:
         self.__dict__.update(state)
         if self.origin is not None:
             name, options = self.origin
-            self.__dict__["source"] = source_of(name)(**options)
+            self.__dict__["source"] = SOURCES[name](**options)

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from ucf_vit import checkpoint
-from ucf_vit.config import Run, TaskName
+from ucf_vit.config import Run
 from ucf_vit.config.sections.parallelism import SIZES
 from ucf_vit.core.errors import UserError
 from ucf_vit.core.log import say
@@ -26,7 +26,7 @@ from ucf_vit.evaluation.trained_items import Overlap, few
 from ucf_vit.parallel.ranks.world import World
 from ucf_vit.tasks import dice
 from ucf_vit.tasks.task import Task
-from ucf_vit.train.build import build_task, distributed
+from ucf_vit.train.build import build_task
 from ucf_vit.train.data_record import Record
 from ucf_vit.train.evaluation_files import Evaluation, Metrics
 from ucf_vit.train.hooks.report import CHOSEN, environment
@@ -34,14 +34,12 @@ from ucf_vit.train.inputs.run_data import HeldOut
 from ucf_vit.train.inputs.used_items import used_items
 from ucf_vit.train.launch import find_place, start
 from ucf_vit.train.open_run import find_run, read_checkpoint, record_of
-from ucf_vit.train.restore import load_for_inference
+from ucf_vit.train.open_trained import load_into
 from ucf_vit.train.same_on_all_ranks import check_data
 from ucf_vit.train.validation import evaluate_totals
 
 
-def evaluate_run(
-    path: Path, wanted: Wanted, overrides: Sequence[str] = (), task: TaskName | None = None
-) -> None:
+def evaluate_run(path: Path, wanted: Wanted, overrides: Sequence[str] = (), task: str | None = None) -> None:
     """Evaluate the run of a config, a directory or a checkpoint; print a table, and write it for the report.
 
     Raises UserError, before anything is computed, for what cannot be.
@@ -92,8 +90,7 @@ def _evaluate(
     for one in datasets if world.is_main else ():
         say(f"{one.name}: {one.listed}")
     overlap = world.on_main(lambda: _overlap(datasets, read, wanted))
-    distributed(task, run, world)
-    differing = load_for_inference(task, run, read)
+    trained = load_into(task, run, world, read, record)
     with closing(HeldOut(run, world, task, datasets)) as data:
         totals = evaluate_totals(task, data.batches(), world, getattr(torch, run.trainer.data_type))
         skipped = {one.file: one for found in world.gather(data.skipped) for one in found}
@@ -103,17 +100,17 @@ def _evaluate(
     if wanted.threshold:
         columns["intensity threshold"] = dice.means(threshold_totals(run, record, datasets))
     notes = [*_chosen(wanted, overlap, read), *overlap.notes(), *_left_out(list(skipped.values()))]
-    averaged = {"Weights": "averaged (trainer.ema_decay)"} if read.has_average else {}
+    averaged = {"Weights": "averaged (trainer.ema_decay)"} if trained.averaged else {}
     found = Evaluation(
-        title=f"{read.directory} (step {read.meta['step']}) on {wanted.on}",
+        title=f"{trained.directory} (step {trained.step}) on {wanted.on}",
         written=time.strftime("%Y-%m-%d %H:%M:%S"),
         facts={
-            "Checkpoint": f"{read.directory.name}, step {read.meta['step']}",
+            "Checkpoint": f"{trained.directory.name}, step {trained.step}",
             "Items": _counts(datasets, task),
             "Data": "; ".join(f"{one.name}: {one.listed}" for one in datasets),
             **({"Classes": in_words(record.class_names)} if record.class_names else {}),
             **averaged,
-            **({"Trained otherwise": "; ".join(differing)} if differing else {}),
+            **({"Trained otherwise": "; ".join(trained.differences)} if trained.differences else {}),
         },
         metrics={column: _finite(values) for column, values in columns.items()},
         counts=task.counts(totals),
@@ -153,7 +150,7 @@ def _left_out(skipped: Sequence[Skipped]) -> list[str]:
 def _counts(datasets: Sequence[Dataset], task: Task) -> str:
     """How many items, and tiles where these are what is evaluated."""
     items = f"{sum(len(one.items) for one in datasets):,}"
-    return items if task.whole_volumes else f"{items} ({sum(map(len, datasets)):,} tiles)"
+    return items if task.facts.whole_items else f"{items} ({sum(map(len, datasets)):,} tiles)"
 
 
 def _names(datasets: Sequence[Dataset]) -> dict[str, tuple[str, ...]]:

@@ -8,18 +8,17 @@ from typing import Literal
 from torch import Tensor, nn
 
 from ucf_vit.models.inputs import input_for
-from ucf_vit.models.registry import MODELS
 from ucf_vit.nn.conditions import Conditions
 from ucf_vit.nn.encoder import Encoder
 from ucf_vit.nn.heads import Head
 from ucf_vit.nn.init import init_weights
 from ucf_vit.options import DecoderOptions, EncoderOptions, InputOptions
 from ucf_vit.patching.tree.patches import Patches
+from ucf_vit.registries.networks import BUILT_IN
 
 Conditioning = Literal["adaln", "add"]
 
 
-@MODELS.register("diffusion")
 class DiffusionVIT(nn.Module):
     """Predicts the noise in, or the clean pixels of, noisy images or volumes at a given noise step.
 
@@ -35,6 +34,8 @@ class DiffusionVIT(nn.Module):
             (adaLN-Zero), "add" adds them to the tokens once.
         condition_counts: number of values of each label of a sample.
     """
+
+    facts = BUILT_IN["diffusion"]
 
     def __init__(
         self,

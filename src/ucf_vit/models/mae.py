@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from ucf_vit.core.errors import UserError
 from ucf_vit.models.inputs import input_for
-from ucf_vit.models.registry import MODELS
 from ucf_vit.nn.embed import ClassToken, MaskToken
 from ucf_vit.nn.encoder import Encoder
 from ucf_vit.nn.heads import Head
@@ -17,9 +16,9 @@ from ucf_vit.nn.init import init_weights
 from ucf_vit.options import DecoderOptions, EncoderOptions, InputOptions
 from ucf_vit.patching.masking import num_kept
 from ucf_vit.patching.tree.patches import Patches
+from ucf_vit.registries.networks import BUILT_IN
 
 
-@MODELS.register("mae")
 class MAE(nn.Module):
     """Masked autoencoder (He et al. 2022) for images and volumes; the defaults are the published ViT-B/16.
 
@@ -36,6 +35,8 @@ class MAE(nn.Module):
         class_token: carry a class token, for a VIT that starts from this encoder.
         linear_decoder: see above; `decoder` has no effect then.
     """
+
+    facts = BUILT_IN["mae"]
 
     def __init__(
         self,

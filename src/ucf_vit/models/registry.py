@@ -1,8 +1,9 @@
-"""Registry of networks."""
+"""Table of networks."""
 
 from torch import nn
 
 from ucf_vit.core.registry import Registry
+from ucf_vit.registries.networks import NETWORKS
 
-MODELS: Registry[nn.Module] = Registry("model")
+MODELS: Registry[nn.Module] = NETWORKS
 """Networks by the name that a config uses."""

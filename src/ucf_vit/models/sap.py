@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from ucf_vit.core.errors import UserError
-from ucf_vit.models.registry import MODELS
 from ucf_vit.models.tree_input import TreeInput
 from ucf_vit.nn.encoder import Encoder
 from ucf_vit.nn.heads import Head
@@ -15,9 +14,9 @@ from ucf_vit.nn.init import init_weights
 from ucf_vit.nn.token_decoder import TokenDecoder
 from ucf_vit.options import EncoderOptions, InputOptions
 from ucf_vit.patching.tree.patches import Patches
+from ucf_vit.registries.networks import BUILT_IN
 
 
-@MODELS.register("sap")
 class SAP(nn.Module):
     """Symmetric adaptive patching: segments adaptive patches instead of images (Zhang et al. 2024).
 
@@ -32,6 +31,8 @@ class SAP(nn.Module):
         skip_connection: join the pixels of a patch at the end of its decoder.
         linear_decoder: one Linear predicts the p**d pixels of a token; no convolutions.
     """
+
+    facts = BUILT_IN["sap"]
 
     def __init__(
         self,

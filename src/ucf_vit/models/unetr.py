@@ -8,11 +8,10 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from ucf_vit.core.did_you_mean import did_you_mean
 from ucf_vit.core.errors import UserError
-from ucf_vit.core.registry import did_you_mean
 from ucf_vit.models.grid_input import GridInput, grid_for, grid_of
 from ucf_vit.models.inputs import input_for
-from ucf_vit.models.registry import MODELS
 from ucf_vit.models.tree_input import TreeInput
 from ucf_vit.nn.encoder import Encoder
 from ucf_vit.nn.heads import Head
@@ -22,9 +21,9 @@ from ucf_vit.options import EncoderOptions, InputOptions
 from ucf_vit.patching.tree.paste import place_on_grid
 from ucf_vit.patching.tree.patches import Patches
 from ucf_vit.patching.uniform import PatchGrid
+from ucf_vit.registries.networks import BUILT_IN
 
 
-@MODELS.register("unetr")
 class UNETR(nn.Module):
     """UNETR (Hatamizadeh et al. 2022) for images and volumes, with any depth and any patch size.
 
@@ -43,6 +42,8 @@ class UNETR(nn.Module):
         token_placement: adaptive patching: "boxes": a cell of the grid gets the tokens of the leaves that lie
             there; "square": the sequence fills the grid row by row, as in the published adaptive UNETR.
     """
+
+    facts = BUILT_IN["unetr"]
 
     def __init__(
         self,

@@ -7,16 +7,15 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from ucf_vit.models.inputs import input_for
-from ucf_vit.models.registry import MODELS
 from ucf_vit.nn.embed import ClassToken
 from ucf_vit.nn.encoder import Encoder
 from ucf_vit.nn.heads import Head
 from ucf_vit.nn.init import init_weights
 from ucf_vit.options import EncoderOptions, InputOptions
 from ucf_vit.patching.tree.patches import Patches
+from ucf_vit.registries.networks import BUILT_IN
 
 
-@MODELS.register("vit")
 class VIT(nn.Module):
     """Vision Transformer (Dosovitskiy et al. 2021) for images and volumes; the defaults are ViT-B/16.
 
@@ -26,6 +25,8 @@ class VIT(nn.Module):
         num_classes: number of logits K.
         class_token: classify from a class token; if false, from the mean of all tokens.
     """
+
+    facts = BUILT_IN["vit"]
 
     def __init__(
         self,

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ucf_vit.core.did_you_mean import did_you_mean
 from ucf_vit.core.errors import UserError
-from ucf_vit.core.registry import did_you_mean
 
 
 def check_kind(kind: str) -> None:

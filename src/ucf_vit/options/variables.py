@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from ucf_vit.core.did_you_mean import did_you_mean
 from ucf_vit.core.errors import UserError
-from ucf_vit.core.registry import did_you_mean
 
 Aggregation = Literal["cross", "hierarchical"]
 PartialAggregation = Literal["linear", "attention"]

@@ -8,26 +8,21 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor
 
-from ucf_vit.config import Run
 from ucf_vit.core.atomic_files import write_atomic
+from ucf_vit.core.did_you_mean import did_you_mean
 from ucf_vit.core.errors import UserError
 from ucf_vit.core.log import say
-from ucf_vit.core.registry import did_you_mean
 from ucf_vit.core.seeds import seed_of
-from ucf_vit.parallel.ranks.world import World
 from ucf_vit.sampling import files
 from ucf_vit.sampling.compare_with_data import check_comparable, compare_with_data, print_fidelity
 from ucf_vit.sampling.tiles import Trees, Wanted, find_trees
 from ucf_vit.tasks.denoising import Denoising
-from ucf_vit.train.build import build_task, distributed
-from ucf_vit.train.data_record import Record
-from ucf_vit.train.launch import pick_device
-from ucf_vit.train.open_run import find_run, read_checkpoint, record_of
-from ucf_vit.train.restore import load_for_inference
+from ucf_vit.train.open_trained import Trained, open_trained
 
 log = logging.getLogger(__name__)
 STEPS = 50
@@ -49,18 +44,6 @@ class Sampling:
     batch_size: int = 16
 
 
-@dataclass(frozen=True)
-class Trained:
-    """A diffusion run with the weights of one of its checkpoints, on its device."""
-
-    run: Run
-    record: Record
-    task: Denoising
-    directory: Path
-    step: int
-    device: torch.device
-
-
 def sample_run(
     path: Path,
     wanted: Sampling,
@@ -78,7 +61,7 @@ def sample_run(
     """
     if wanted.number < 1:
         raise UserError(f"--number {wanted.number}: expected at least one sample")
-    trained = open_trained(path, overrides)
+    trained = open_diffusion(path, overrides)
     labels = labels_of(wanted, trained.task.conditions)
     like = wanted_tiles(trained, wanted)
     steps = steps_of(trained, wanted)
@@ -125,34 +108,23 @@ def sample_run(
         print_fidelity(found)
 
 
-def open_trained(path: Path, overrides: Sequence[str] = ()) -> Trained:
-    """The diffusion run whose checkpoint, or whose whole directory, is at `path`.
+def open_diffusion(path: Path, overrides: Sequence[str] = ()) -> Trained[Denoising]:
+    """Returns the diffusion model of the run or checkpoint at `path`, see `open_trained`.
 
-    Of a directory it is the best checkpoint, or the newest where there is no best. The run is what its
-    config.yaml says, with `overrides`; names and the range of values are those that the checkpoint keeps, so
-    that no data is looked at. Raises CheckpointError, ConfigError, and UserError for another task.
+    Raises UserError for another task, and for overrides that change what the network's output means.
     """
-    found = find_run(path, overrides)
-    run, read = found.run, read_checkpoint(found.directory, found.name)
-    if run.task != "diffusion":
+    trained = open_trained(path, overrides)
+    if not isinstance(trained.task, Denoising):
         raise UserError(
-            f"{read.directory} is of task {run.task}; samples are made by models of task diffusion"
+            f"{trained.directory} is of task {trained.run.task}; samples are made by models of task diffusion"
         )
-    device = pick_device(run.trainer.device, 1)
-    record = record_of(read, run)
-    task = build_task(run, record)
-    if not isinstance(task, Denoising):
-        raise UserError(
-            f"{read.directory}: task {run.task} is a {type(task).__name__}, which makes no samples"
-        )
-    distributed(task, run, World(0, 1, device))
-    differing = load_for_inference(task, run, read)
-    if any(difference.startswith(MEANING) for difference in differing):
-        raise UserError(f"{read.directory} was trained otherwise: {'; '.join(differing)}; leave these out")
-    return Trained(run, record, task.eval(), read.directory, int(read.meta["step"]), device)
+    if any(difference.startswith(MEANING) for difference in trained.differences):
+        differing = "; ".join(trained.differences)
+        raise UserError(f"{trained.directory} was trained otherwise: {differing}; leave these out")
+    return cast(Trained[Denoising], trained)
 
 
-def steps_of(trained: Trained, wanted: Sampling) -> int:
+def steps_of(trained: Trained[Denoising], wanted: Sampling) -> int:
     """Steps of the sampler. UserError where training had less."""
     most = len(trained.task.signal)
     steps = min(STEPS, most) if wanted.steps is None else wanted.steps
@@ -187,7 +159,7 @@ def labels_of(wanted: Sampling, known: Mapping[str, Sequence[str]]) -> Tensor | 
     return torch.tensor([numbers])
 
 
-def wanted_tiles(trained: Trained, wanted: Sampling) -> Wanted:
+def wanted_tiles(trained: Trained[Denoising], wanted: Sampling) -> Wanted:
     """The tiles that samples are like: of the same data set, class and variables, where these are told."""
     number = wanted.conditions.get("class")
     classes = list(trained.task.conditions.get("class", ()))
@@ -199,7 +171,7 @@ def wanted_tiles(trained: Trained, wanted: Sampling) -> Wanted:
     )
 
 
-def variable_names(trained: Trained, wanted: Sampling) -> tuple[str, ...]:
+def variable_names(trained: Trained[Denoising], wanted: Sampling) -> tuple[str, ...]:
     """Names of a sample's channels: where these differ, of its data set, the first if none is told."""
     run = trained.run
     if run.variables.use_varemb:
@@ -214,7 +186,7 @@ def variable_names(trained: Trained, wanted: Sampling) -> tuple[str, ...]:
 
 @torch.inference_mode()
 def generate(
-    trained: Trained,
+    trained: Trained[Denoising],
     wanted: Sampling,
     steps: int,
     labels: Tensor | None,

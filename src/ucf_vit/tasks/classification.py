@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -9,20 +11,27 @@ from torch import Tensor, nn
 from ucf_vit.core.errors import UserError
 from ucf_vit.data.batch import Batch
 from ucf_vit.patching.tree.patcher import AdaptivePatcher
-from ucf_vit.tasks.task import TASKS, Direction, Loss, Panel, Task, judged, total
+from ucf_vit.registries.tasks import BUILT_IN
+from ucf_vit.tasks.task import Direction, Loss, Panel, Task, judged, total
+from ucf_vit.tasks.tile_prediction import tiles_of
 
 
-@TASKS.register("classification")
 class Classification(Task):
     """Cross-entropy of the model's logits `[B, K]` against class numbers `[B]`; top-1 and top-5 accuracy."""
 
+    facts = BUILT_IN["classification"]
     metric_names: tuple[str, ...] = ("loss", "top1", "top5")
     best: tuple[str, Direction] = ("top1", "max")
 
     def __init__(
-        self, model: nn.Module, label_smoothing: float = 0.0, patcher: AdaptivePatcher | None = None
+        self,
+        model: nn.Module,
+        label_smoothing: float = 0.0,
+        patcher: AdaptivePatcher | None = None,
+        tile_size: Sequence[int] = (),
+        overlap: float = 0.5,
     ) -> None:
-        super().__init__(model, patcher)
+        super().__init__(model, patcher, tile_size=tile_size, overlap=overlap)
         self.label_smoothing = label_smoothing
 
     def forward(self, batch: Batch) -> Loss:
@@ -44,6 +53,12 @@ class Classification(Task):
             "top1": total(right[:, 0]),
             "top5": total(right.sum(dim=1)),
         }
+
+    def predict_whole(self, image: Tensor, variables: Sequence[str] | None = None) -> Tensor:
+        """Returns logits `[B, K]` of images `[B, C, *S]` of any size: the mean over tiles that cover them."""
+        tiles = tiles_of(image, self.tile_size or image.shape[2:], self.overlap)
+        logits = [self._predict_tile(tile, variables).float() for tile in tiles]
+        return torch.stack(logits).mean(dim=0)
 
     def pictures(self, batch: Batch) -> list[Panel]:
         """The first image with its class and the predicted one."""

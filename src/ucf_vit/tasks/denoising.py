@@ -19,8 +19,9 @@ from ucf_vit.models.diffusion import DiffusionVIT
 from ucf_vit.patching.tree.leaves import Leaves
 from ucf_vit.patching.tree.patcher import AdaptivePatcher
 from ucf_vit.patching.tree.patches import Patches
+from ucf_vit.registries.tasks import BUILT_IN
 from ucf_vit.tasks.conditions import check_labels, labels_of
-from ucf_vit.tasks.task import TASKS, Loss, Panel, Task, total
+from ucf_vit.tasks.task import Loss, Panel, Task, total
 
 PICTURE_STEPS = 25
 """Steps for the sample of the report: enough to see what is learned."""
@@ -35,7 +36,6 @@ class Given:
     variables: Sequence[str] | None
 
 
-@TASKS.register("diffusion")
 class Denoising(Task):
     """Mean squared error of what the model says of images at a random step of noise (Ho et al. 2020).
 
@@ -56,6 +56,7 @@ class Denoising(Task):
         patcher: with adaptive patching.
     """
 
+    facts = BUILT_IN["diffusion"]
     model: DiffusionVIT
 
     def __init__(
@@ -129,6 +130,10 @@ class Denoising(Task):
     def evaluate(self, batch: Batch) -> dict[str, Tensor]:
         """The same on held-out tiles, each at a step and with noise of its own that stay."""
         return {"loss": total(self._per_sample(self.draw(batch).to(batch.image.device)))}
+
+    def predict_whole(self, image: Tensor, variables: Sequence[str] | None = None) -> Tensor:
+        """Raises UserError: a diffusion model makes images (`generate`) and predicts nothing of others."""
+        raise UserError("a diffusion model predicts nothing of images; make new ones with ucf-vit sample")
 
     def pictures(self, batch: Batch) -> list[Panel]:
         """An image, the same half-way to noise, what the model takes for clean there, and a sample."""

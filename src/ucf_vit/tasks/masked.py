@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -12,10 +13,10 @@ from ucf_vit.data.batch import Batch
 from ucf_vit.models.mae import MAE
 from ucf_vit.patching.tree.patcher import AdaptivePatcher
 from ucf_vit.patching.tree.patches import Patches
-from ucf_vit.tasks.task import TASKS, Loss, Panel, Task, total
+from ucf_vit.registries.tasks import BUILT_IN
+from ucf_vit.tasks.task import Loss, Panel, Task, total
 
 
-@TASKS.register("masked")
 class MaskedAutoencoding(Task):
     """Mean squared error of reconstructed patches.
 
@@ -24,6 +25,7 @@ class MaskedAutoencoding(Task):
     variables that the batch has; it predicts no others.
     """
 
+    facts = BUILT_IN["masked"]
     model: MAE
 
     def __init__(
@@ -32,8 +34,10 @@ class MaskedAutoencoding(Task):
         loss_fn: Literal["MSE", "maskMSE"] = "maskMSE",
         norm_pix_loss: bool = False,
         patcher: AdaptivePatcher | None = None,
+        tile_size: Sequence[int] = (),
+        overlap: float = 0.5,
     ) -> None:
-        super().__init__(model, patcher)
+        super().__init__(model, patcher, tile_size=tile_size, overlap=overlap)
         self.loss_fn = loss_fn
         self.norm_pix_loss = norm_pix_loss
 
@@ -59,20 +63,36 @@ class MaskedAutoencoding(Task):
         batch = self.draw(batch).to(batch.image.device)
         patches = self.patches_of(batch)
         prediction, mask, target = self._reconstruct(batch, patches)
-        if self.norm_pix_loss:
-            mean, std = _patch_statistics(target)
-            prediction = prediction * std + mean
         hidden = mask[..., None].to(target.dtype)
         shown = {} if patches is None else {"held by tokens": target}
         shown |= {
             "masked input": target * (1 - hidden) + target.min() * hidden,
-            "reconstruction": target * (1 - hidden) + prediction * hidden,
+            "reconstruction": self._filled_in(prediction, mask, target),
         }
         images = {title: self.model.image(tokens.float(), patches) for title, tokens in shown.items()}
         return [
             Panel(title, image[0, 0].float().cpu().numpy())
             for title, image in {"input": batch.image, **images}.items()
         ]
+
+    def predict(
+        self, image: Tensor, patches: Patches | None = None, variables: Sequence[str] | None = None
+    ) -> Tensor:
+        """Returns tiles `[B, C, *S]` with the removed patches filled in, by the same mask for every tile."""
+        keys = torch.zeros(len(image), dtype=torch.int64)
+        noise = rand_per_sample(keys, (self.model.count_tokens(image.shape[1]),), "mask").to(image.device)
+        seen = image if patches is None else patches
+        prediction, mask = self.model(seen, noise, variables)
+        tokens = self._filled_in(prediction, mask, self.model.patches(seen, variables))
+        return self.model.image(tokens.float(), patches)
+
+    def _filled_in(self, prediction: Tensor, mask: Tensor, target: Tensor) -> Tensor:
+        """Patches `[B, L, patch_dim]`: as predicted where they were removed, else as they are."""
+        if self.norm_pix_loss:
+            mean, std = _patch_statistics(target)
+            prediction = prediction * std + mean
+        hidden = mask[..., None].to(target.dtype)
+        return target * (1 - hidden) + prediction * hidden
 
     def _per_sample(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Loss `[B]`, and which samples `[B]` have a patch that counts: the loss of others is 0."""

@@ -1,13 +1,9 @@
-"""Semantic segmentation: a class per pixel or voxel.
-
-MONAI is imported where it is used: that takes seconds, and other tasks do without.
-"""
+"""Semantic segmentation: a class per pixel or voxel."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -17,11 +13,11 @@ from ucf_vit.core.errors import UserError
 from ucf_vit.data.batch import Batch
 from ucf_vit.patching.tree.patcher import AdaptivePatcher
 from ucf_vit.patching.tree.patches import Patches
+from ucf_vit.registries.tasks import BUILT_IN
 from ucf_vit.tasks import dice
-from ucf_vit.tasks.task import TASKS, Direction, Loss, Panel, Task, judged, total
+from ucf_vit.tasks.task import Direction, Loss, Panel, Task, judged, total
 
 
-@TASKS.register("unetr")
 class Segmentation(Task):
     """Cross-entropy plus soft Dice loss; Dice per class of whole volumes, as `dice.DEFINITION` has it.
 
@@ -31,9 +27,9 @@ class Segmentation(Task):
     With `ignores` voxels may have a negative label: they count in no loss and no metric.
     """
 
+    facts = BUILT_IN["segmentation"]
     best: tuple[str, Direction] = ("dice", "max")
     definitions = (dice.DEFINITION,)
-    whole_volumes = True
 
     def __init__(
         self,
@@ -45,12 +41,9 @@ class Segmentation(Task):
         patcher: AdaptivePatcher | None = None,
         ignores: bool = False,
     ) -> None:
-        super().__init__(model, patcher)
+        super().__init__(model, patcher, tile_size=tile_size, overlap=overlap, windows=windows)
         self.num_classes = num_classes
         self.ignores = ignores
-        self.tile_size = tuple(tile_size)
-        self.overlap = overlap
-        self.windows = windows
         classes = [f"dice_{k}" for k in range(1, num_classes)]
         self.metric_names = ("loss", "dice", *classes)
 
@@ -97,15 +90,6 @@ class Segmentation(Task):
         """By class, how many items have it, miss it, have it only in the prediction, or not at all."""
         return dice.counts(totals["dice"])
 
-    def predict_whole(self, image: Tensor, variables: Sequence[str] | None = None) -> Tensor:
-        """Logits `[B, K, *S]` of whole images `[B, C, *S]` of any size, whose channels are `variables`."""
-        slices = image.ndim - 2 - len(self.tile_size)
-        if slices == 0:
-            return self._window(image, variables)
-        stacked = image.movedim(-1, 1).flatten(0, 1)
-        logits = self._window(stacked, variables).unflatten(0, (len(image), image.shape[-1]))
-        return logits.movedim(1, -1)
-
     def pictures(self, batch: Batch) -> list[Panel]:
         """Image, label and prediction of the first item."""
         predicted = self.predict_whole(batch.image[:1], batch.variables).argmax(dim=1)
@@ -114,25 +98,6 @@ class Segmentation(Task):
             Panel("label", voxel_label(batch)[0].cpu().numpy(), "label"),
             Panel("prediction", predicted[0].cpu().numpy(), "label"),
         ]
-
-    def _window(self, image: Tensor, variables: Sequence[str] | None) -> Tensor:
-        """Sides shorter than the tile are filled up with 0 at their end, as the loader fills up tiles."""
-        from monai.inferers import sliding_window_inference
-
-        space = image.shape[2:]
-        missing = [max(tile - side, 0) for tile, side in zip(self.tile_size, space, strict=True)]
-        logits = sliding_window_inference(
-            F.pad(image, [pad for side in reversed(missing) for pad in (0, side)]),
-            self.tile_size,
-            self.windows,
-            partial(self._tile, variables=variables),
-            overlap=self.overlap,
-            mode="gaussian",
-        )
-        return torch.as_tensor(logits)[(..., *(slice(0, side) for side in space))].float()
-
-    def _tile(self, image: Tensor, variables: Sequence[str] | None) -> Tensor:
-        return self.predict(image, None if self.patcher is None else self.patcher(image), variables)
 
 
 def segmentation_loss(logits: Tensor, label: Tensor, counts: Tensor | None = None) -> Tensor:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from functools import partial
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 import torch
@@ -17,6 +19,9 @@ from ucf_vit.data.batch import Batch
 from ucf_vit.data.values.normalization import Normalization
 from ucf_vit.patching.tree.patcher import AdaptivePatcher
 from ucf_vit.patching.tree.patches import Patches
+from ucf_vit.registries import tasks
+from ucf_vit.registries.tasks import TaskFacts
+from ucf_vit.tasks.tile_prediction import predict_in_tiles
 
 Direction = Literal["min", "max"]
 
@@ -38,13 +43,54 @@ class Panel:
     kind: Literal["image", "label"] = "image"
 
 
+class RunState(Protocol):
+    """A run as tasks and hooks see it: `step` optimizer steps and `epoch` whole epochs are done."""
+
+    @property
+    def step(self) -> int:
+        """Optimizer steps done."""
+
+    @property
+    def epoch(self) -> int:
+        """Epochs finished."""
+
+    @property
+    def total_steps(self) -> int:
+        """Optimizer steps after which the run ends."""
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimizer steps of one epoch."""
+
+    @property
+    def shift(self) -> int:
+        """Steps that the epochs so far have more than `steps_per_epoch` each, where that number changed."""
+
+    @property
+    def task(self) -> Task:
+        """The root module, not its distributed wrapper."""
+
+    def averaged(self) -> AbstractContextManager[None]:
+        """A context in which `task` has the weights to judge it by: averaged ones where there are some."""
+
+
 class Task(nn.Module):
     """A model with what training it needs.
 
     `draw` adds all randomness to a batch, keyed by the sample and not by the process; `forward` is then
     deterministic (dropout and stochastic depth apart), so that no layout over processes can change a loss.
     A model whose `forward` takes `variables` gets the names of the batch's channels.
+
+    Args:
+        model: the network.
+        patcher: cuts images into adaptive patches; None: the model takes images.
+        tile_size: sides `[*S]` of the tiles that the model sees, for `predict_whole`; empty: of whole images.
+        overlap: share of a tile that neighbouring tiles have in common in `predict_whole`.
+        windows: tiles that `predict_whole` predicts at a time.
     """
+
+    facts: ClassVar[TaskFacts] = TaskFacts()
+    """Facts for config and data: labels, augmentation, the network to train, ..."""
 
     metric_names: tuple[str, ...] = ("loss",)
     """What `metrics` returns."""
@@ -54,17 +100,27 @@ class Task(nn.Module):
     """Names of the classes of whole images in the order of their numbers, where they are known."""
     definitions: tuple[str, ...] = ()
     """Sentences that say how metrics are defined, for whoever reads a table of them."""
-    whole_volumes: bool = False
-    """Whether `evaluate` wants whole held-out items (batches of one) instead of batches of tiles."""
 
     model: nn.Module
     patcher: AdaptivePatcher | None
     """Makes what the model sees of an image with adaptive patching; None: the model takes images."""
 
-    def __init__(self, model: nn.Module, patcher: AdaptivePatcher | None = None) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        patcher: AdaptivePatcher | None = None,
+        *,
+        tile_size: Sequence[int] = (),
+        overlap: float = 0.5,
+        windows: int = 4,
+    ) -> None:
         super().__init__()
         self.model = model
         self.patcher = patcher
+        self.tile_size = tuple(tile_size)
+        self.overlap = overlap
+        self.windows = windows
+        self._takes_variables = "variables" in inspect.signature(model.forward).parameters
 
     def name_classes(self, names: Sequence[str]) -> None:
         """Take the names of the classes of whole images, in the order of their numbers."""
@@ -88,6 +144,13 @@ class Task(nn.Module):
         """Training loss of a drawn batch."""
         raise NotImplementedError(f"{type(self).__name__} has no forward")
 
+    def after_step(self, state: RunState) -> None:
+        """Called on every rank after each optimizer step that changed the weights, before the next batch.
+
+        For what follows the weights, such as the average of a teacher or a queue; `state.step` counts the
+        step. It is not called for a step that was left out since its loss or gradient was not finite.
+        """
+
     def evaluate(self, batch: Batch) -> dict[str, Tensor]:
         """Totals (float64) by name, which add up over batches and processes: of a mean `[sum, count]`."""
         raise NotImplementedError(f"{type(self).__name__} has no evaluate")
@@ -109,8 +172,8 @@ class Task(nn.Module):
         return {}
 
     def pictures(self, batch: Batch) -> list[Panel]:
-        """Panels that show what the model does on the first sample of a batch."""
-        raise NotImplementedError(f"{type(self).__name__} has no pictures")
+        """Panels that show what the model does on the first sample of a batch; a task may have none."""
+        return []
 
     def patches_of(self, batch: Batch) -> Patches | None:
         """Adaptive patches of a batch, see `adaptive_patches`; None where the model takes images."""
@@ -122,14 +185,32 @@ class Task(nn.Module):
         """The model's output for images `[B, C, *S]` of `variables`, or for their patches where there are."""
         return self.output_of(image if patches is None else patches, variables=variables)
 
+    def predict_whole(self, image: Tensor, variables: Sequence[str] | None = None) -> Tensor:
+        """Returns what `predict` returns of tiles, `[B, K, *S]`, for images `[B, C, *S]` of any size.
+
+        Overlapping tiles are blended by a Gaussian window; a task of 2D tiles predicts the slices of a volume
+        along its last axis one by one.
+        """
+        return predict_in_tiles(
+            partial(self._predict_tile, variables=variables),
+            image,
+            self.tile_size or image.shape[2:],
+            overlap=self.overlap,
+            at_once=self.windows,
+        )
+
+    def _predict_tile(self, image: Tensor, variables: Sequence[str] | None) -> Tensor:
+        return self.predict(image, None if self.patcher is None else self.patcher(image), variables)
+
     def output_of(self, *inputs: Tensor | Patches, variables: Sequence[str] | None) -> Tensor:
         """What the model makes of `inputs`, whose channels are `variables`."""
-        if "variables" in inspect.signature(self.model.forward).parameters:
+        if self._takes_variables:
             return self.model(*inputs, variables=variables)
         return self.model(*inputs)
 
 
-TASKS: Registry[Task] = Registry("task")
+TASKS: Registry[Task] = tasks.TASKS
+"""Tasks by the name that a config uses."""
 
 
 def adaptive_patches(patcher: AdaptivePatcher, batch: Batch, training: bool) -> Patches:

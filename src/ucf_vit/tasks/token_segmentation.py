@@ -12,11 +12,11 @@ from ucf_vit.patching.tree.cut import cut_labels
 from ucf_vit.patching.tree.paste import paste
 from ucf_vit.patching.tree.patcher import AdaptivePatcher
 from ucf_vit.patching.tree.patches import Patches
+from ucf_vit.registries.tasks import BUILT_IN
 from ucf_vit.tasks.segmentation import Segmentation, segmentation_loss, voxel_label
-from ucf_vit.tasks.task import TASKS, Loss, adaptive_patches
+from ucf_vit.tasks.task import Loss, adaptive_patches
 
 
-@TASKS.register("sap")
 class TokenSegmentation(Segmentation):
     """Loss of class maps of tokens against the labels cut along the same leaves; Dice at full resolution.
 
@@ -25,6 +25,7 @@ class TokenSegmentation(Segmentation):
     UserError without a patcher.
     """
 
+    facts = BUILT_IN["token_segmentation"]
     patcher: AdaptivePatcher
 
     def __init__(
@@ -38,7 +39,9 @@ class TokenSegmentation(Segmentation):
         ignores: bool = False,
     ) -> None:
         if patcher is None:
-            raise UserError("task sap works on adaptive tokens: set adaptive.adaptive_patching=true")
+            raise UserError(
+                "task token_segmentation works on adaptive tokens: set adaptive.adaptive_patching=true"
+            )
         super().__init__(model, num_classes, tile_size, overlap, windows, patcher, ignores)
 
     def forward(self, batch: Batch) -> Loss:

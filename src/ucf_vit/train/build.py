@@ -1,17 +1,15 @@
-"""From a config to objects: the task, its data, and what a run shows."""
+"""From a config to objects: the task and its network, spread over processes."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
 from ucf_vit.config import Run, decoder_options, encoder_options, input_options
-from ucf_vit.data.batch import Batch
+from ucf_vit.core.errors import UserError
 from ucf_vit.models import MODELS
 from ucf_vit.parallel.distribute import DistributeOptions, distribute
 from ucf_vit.parallel.initial_weights import materialise
@@ -20,23 +18,8 @@ from ucf_vit.parallel.shard import Sharding
 from ucf_vit.patching.tree.patcher import AdaptivePatcher
 from ucf_vit.tasks import TASKS, Task
 from ucf_vit.train.data_record import Record
-from ucf_vit.train.hooks.hook import Hook
-from ucf_vit.train.hooks.jsonl import JsonlHook
-from ucf_vit.train.hooks.pictures import PicturesHook, PicturesPeer
-from ucf_vit.train.hooks.progress import ProgressHook
-from ucf_vit.train.hooks.report import ReportHook
-from ucf_vit.train.hooks.uniform_trees import TreesHook
-from ucf_vit.train.inputs.run_data import RunData
 
 log = logging.getLogger(__name__)
-
-NETWORKS = {
-    "masked": "mae",
-    "unetr": "unetr",
-    "sap": "sap",
-    "classification": "vit",
-    "diffusion": "diffusion",
-}
 
 
 def build_task(run: Run, record: Record | None = None) -> Task:
@@ -46,12 +29,11 @@ def build_task(run: Run, record: Record | None = None) -> Task:
     weights are a function of `trainer.seed` and their names. In mode fsdp it is still without memory for
     them, on `meta`: `distributed` gives each process what it is to hold.
     """
-    conditions = _conditions(run, record)
-    model = _network(run, conditions)
+    offered = _offered(run, record)
+    model = _network(run, offered)
     if run.parallelism.mode == "simple":
         materialise(model, run.trainer.seed, torch.device("cpu"))
-    options = {**_task_options(run), "conditions": conditions, "model": model, "patcher": build_patcher(run)}
-    task = TASKS.build(run.task, options)
+    task = TASKS.build(run.task, {}, offered | {"model": model, "patcher": build_patcher(run)})
     if record is not None:
         record.restore(task)
     return task
@@ -59,36 +41,36 @@ def build_task(run: Run, record: Record | None = None) -> Task:
 
 def build_network(run: Run) -> nn.Module:
     """Returns the network that the config describes, without memory for its weights, on `meta`."""
-    return _network(run, condition_names(run))
+    return _network(run, _offered(run, None))
 
 
-def _network(run: Run, conditions: Mapping[str, Sequence[str]]) -> nn.Module:
-    options = run.model.model_dump() | {
-        "token_placement": run.adaptive.token_placement,
-        "conditioning": run.diffusion.conditioning,
+def _network(run: Run, offered: dict[str, Any]) -> nn.Module:
+    try:
+        arguments = MODELS.arguments(run.network, run.model.options, offered)
+    except UserError as refused:
+        raise run.error("model.options", str(refused), run.model.options) from None
+    with torch.device("meta"):
+        return MODELS[run.network](**arguments)
+
+
+def _offered(run: Run, record: Record | None) -> dict[str, Any]:
+    """Returns the arguments that a network or a task gets if its constructor has a parameter of the name."""
+    recorded = {} if record is None else record.task.get("conditions", {})
+    conditions = condition_names(run) | recorded
+    sections = (run.input, run.adaptive, run.variables, run.diffusion, run.model)
+    keys = {name: value for section in sections for name, value in section.model_dump().items()}
+    return keys | {
         "input": input_options(run),
         "encoder": encoder_options(run),
         "decoder": decoder_options(run),
-        "condition_counts": [len(names) for names in conditions.values()],
-    }
-    with torch.device("meta"):
-        return MODELS.build(NETWORKS[run.task], options)
-
-
-def _task_options(run: Run) -> dict[str, Any]:
-    extra = {
+        "in_channels": run.in_channels,
         "tile_size": run.spatial_tile,
         "overlap": run.trainer.sliding_window_overlap,
         "ignores": run.data.ignore_label is not None,
+        "conditions": conditions,
+        "condition_counts": [len(names) for names in conditions.values()],
         "unit_range": None,
     }
-    return run.model.model_dump() | run.diffusion.model_dump() | extra
-
-
-def _conditions(run: Run, record: Record | None) -> dict[str, list[str]]:
-    """Returns the values of each condition, as in the `record` of a checkpoint where that has them."""
-    recorded = {} if record is None else record.task.get("conditions", {})
-    return condition_names(run) | recorded
 
 
 def distributed(task: Task, run: Run, world: World) -> nn.Module:
@@ -132,29 +114,3 @@ def build_patcher(run: Run) -> AdaptivePatcher | None:
         canny_low=options.canny_low,
         canny_high=options.canny_high,
     )
-
-
-def build_hooks(run: Run, world: World, data: RunData) -> list[Hook]:
-    """What the first process shows and writes; the order matters, the report reads what the others wrote.
-
-    Where processes hold parts of one model, the others take part in drawing.
-    """
-    directory = Path(run.trainer.checkpoint_path)
-    pictures: list[Hook] = []
-    if run.trainer.pictures:
-        sample = _shown(world, data) if data.has_validation else None
-        if world.is_main:
-            pictures = [PicturesHook(directory, sample, data.examples)]
-        elif sample is not None and world.mesh is not None:
-            pictures = [PicturesPeer(sample)]
-    if not world.is_main:
-        return pictures
-    summary = {"Task": run.task, **data.in_words(), "Processes": str(world.size)}
-    report = ReportHook(directory, title=run.task, summary=summary, device=world.device)
-    return [ProgressHook(), JsonlHook(directory), TreesHook(data.examples), *pictures, report]
-
-
-def _shown(world: World, data: RunData) -> Callable[[], Batch | None]:
-    """What gives the held-out batch that is drawn: the first process's, to all that compute it together."""
-    first = lambda: next(data.validation(), None)  # noqa: E731
-    return first if world.mesh is None else lambda: world.on_main(first)

@@ -29,9 +29,12 @@ def describe_mesh(run: Run, ranks: int, per_node: int) -> str:
     half = 4 if run.trainer.data_type == "float32" else 2
     sizes = ElementSizes(half, half, 2 if run.parallelism.reduce_type == "bfloat16" else 4)
     reshard = run.parallelism.reshard_after_forward
+    tokens = encoder_lengths(model)
+    if not tokens and layout.tensor * layout.seq > 1:
+        raise UserError(f"network {run.network} does not say how many tokens tensor and seq ranks exchange")
     traffic = bytes_per_step(
         model,
-        encoder_lengths(model),
+        tokens,
         run.data.batch_size,
         layout,
         sizes,
@@ -49,7 +52,12 @@ def describe_mesh(run: Run, ranks: int, per_node: int) -> str:
 
 
 def encoder_lengths(model: nn.Module) -> dict[str, int]:
-    """Tokens of a training sample in each Encoder of a network, class token included."""
+    """Tokens of a training sample in each Encoder of a network, class token included.
+
+    Empty for a network of a user's own, which has no `input` as those of the project have.
+    """
+    if not hasattr(getattr(model, "input", None), "num_tokens"):
+        return {}
     extra = int(getattr(model, "class_token", None) is not None)
     tokens = model.input.num_tokens + extra
     if not isinstance(model, MAE):

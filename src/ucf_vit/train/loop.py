@@ -68,9 +68,10 @@ def _is_stale(state: State, loop: Loop) -> bool:
 def _train_epoch(state: State, loop: Loop, hooks: Sequence[Hook], request: StopRequest, meter: Meter) -> bool:
     """Train on the rest of the epoch, or up to the last step; True when asked to stop."""
     state.replica.train()
+    forward_hooks = [hook for hook in hooks if hook.every_rank]
     for batches in meter.waiting(_grouped(state.stream, loop.accumulate_steps)):
         state.world.report_progress(state.step + 1, "computing")
-        result = train_step(state, loop.step, batches, stop=bool(request))
+        result = train_step(state, loop.step, batches, stop=bool(request), hooks=forward_hooks)
         state.world.report_progress(state.step, "done")
         meter.add(result.metrics, batches, state.world.data_size)
         last = state.step >= state.total_steps

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ucf_vit import checkpoint
-from ucf_vit.config import Run, TaskName, config_of, from_dict, load
+from ucf_vit.config import Run, config_of, from_dict, load
 from ucf_vit.core.errors import CheckpointError
 from ucf_vit.data.storage.scratch import Scratch
 from ucf_vit.parallel.ranks.world import World
@@ -28,7 +28,7 @@ class FoundRun:
     name: str | None
 
 
-def find_run(path: Path, overrides: Sequence[str] = (), task: TaskName | None = None) -> FoundRun:
+def find_run(path: Path, overrides: Sequence[str] = (), task: str | None = None) -> FoundRun:
     """The run of a config, of a directory, or of a checkpoint, RUN/best or RUN/last.
 
     It is what the config.yaml of its directory says, with `overrides`; without such a file what its newest

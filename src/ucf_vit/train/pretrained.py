@@ -11,13 +11,14 @@ from ucf_vit import checkpoint
 from ucf_vit.checkpoint.locate import find_start
 from ucf_vit.checkpoint.shards import Shards
 from ucf_vit.config import Run
+from ucf_vit.core.did_you_mean import did_you_mean
 from ucf_vit.core.errors import CheckpointError
-from ucf_vit.core.registry import did_you_mean
 from ucf_vit.data.fingerprints import joined
 from ucf_vit.models.transfer import transfer
 from ucf_vit.parallel.distribute import is_on_meta
 from ucf_vit.parallel.initial_weights import materialise
 from ucf_vit.parallel.ranks.world import World
+from ucf_vit.registries.tasks import task_name
 from ucf_vit.tasks.task import Task
 from ucf_vit.train.data_record import Record
 from ucf_vit.train.inputs.used_items import Rows, Use, used_items
@@ -101,18 +102,20 @@ def start_from_mae(task: Task, run: Run) -> dict[Use, Rows]:
     """
     directory, name = Path(run.trainer.mae_checkpoint_path), run.trainer.mae_checkpoint_filename
     name = name or run.trainer.checkpoint_filename
+    known = " or ".join(task.facts.encoder_from)
     newest, problems = checkpoint.load_newest(directory, name)
     for problem in problems:
         log.warning("%s; using an older one", problem)
     if newest is None:
         raise CheckpointError(
             f"trainer.mae_checkpoint_path {directory}: no checkpoint {name!r} there; pre-train with "
-            "trainer.task masked first, or set trainer.use_pretrained_mae_model=false"
+            f"trainer.task {known} first, or set trainer.use_pretrained_mae_model=false"
         )
-    if newest.meta.get("task") != "masked":
-        task_name = newest.meta.get("task", "no name")
+    trained = newest.meta.get("task", "no name")
+    if task_name(trained) not in task.facts.encoder_from:
         raise CheckpointError(
-            f"{newest.directory} is a checkpoint of task {task_name}, not of a masked autoencoder"
+            f"{newest.directory} is a checkpoint of task {trained}; task {run.task} starts from the encoder "
+            f"of task {known}"
         )
     if is_on_meta(task.model):
         materialise(task.model, run.trainer.seed, torch.device("cpu"))

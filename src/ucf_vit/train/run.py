@@ -17,7 +17,8 @@ from ucf_vit.core.log import set_up
 from ucf_vit.data.loader.fingerprint import items_digest
 from ucf_vit.parallel.ranks.world import World
 from ucf_vit.tasks.task import Task
-from ucf_vit.train.build import build_hooks, distributed
+from ucf_vit.train.build import distributed
+from ucf_vit.train.build_hooks import build_hooks
 from ucf_vit.train.data_record import Record
 from ucf_vit.train.ema import Ema
 from ucf_vit.train.hooks.hook import Hook
@@ -39,17 +40,23 @@ from ucf_vit.train.validation import evaluate
 log = logging.getLogger(__name__)
 
 
-def train_task(task: Task, run: Run, world: World) -> bool:
-    """Train, validate and checkpoint `task` as `run` says; False when a signal ended it before its end."""
+def train_task(task: Task, run: Run, world: World, hooks: Sequence[Hook] = ()) -> bool:
+    """Trains, validates and checkpoints `task` as `run` says; False when a signal ended it before its end.
+
+    `hooks` are called beside those of every run and those of `trainer.hooks`, on the first rank or, those
+    with `every_rank`, on all.
+    """
     with locked(Path(run.trainer.checkpoint_path), world) as check:
         newest, notes = open_directory(run, world)
         set_up(Path(run.trainer.checkpoint_path) / "log.txt", rank=world.rank, ranks=world.size)
         for note in notes if world.is_main else ():
             log.warning(note)
-        return _train(task, run, world, newest, Saver(world, run.trainer.checkpoint_async, check))
+        return _train(task, run, world, hooks, newest, Saver(world, run.trainer.checkpoint_async, check))
 
 
-def _train(task: Task, run: Run, world: World, newest: Checkpoint | None, saver: Saver) -> bool:
+def _train(
+    task: Task, run: Run, world: World, more: Sequence[Hook], newest: Checkpoint | None, saver: Saver
+) -> bool:
     record = None if newest is None else Record.load(newest.meta, newest.directory)
     first_classes = first_classes_of(run, world) if newest is None else ()
     data = build_data(run, world, task, follow(run, world), record, first_classes)
@@ -67,18 +74,20 @@ def _train(task: Task, run: Run, world: World, newest: Checkpoint | None, saver:
             resume(state, run, newest)
         if run.trainer.ema_decay and state.ema is None:
             state.ema = Ema(task, run.trainer.ema_decay)
-        hooks = build_hooks(run, world, data)
+        hooks = build_hooks(run, world, data, more)
         saver.on_save = lambda name, seconds: _tell(hooks, state, name, seconds)
         with closing(UsedItems(*data.of_main(world), before if world.is_main else {})) as state.items:
             return _fit(state, build_loop(run, data, state.total_steps, saver), hooks, data)
 
 
 def _fit(state: State, loop: Loop, hooks: Sequence[Hook], data: RunData) -> bool:
-    """As `fit`; the death of a process that reads data is told as one."""
+    """As `fit`; hooks are told of an error, and the death of a process that reads data is one of its own."""
     try:
         return fit(state, loop, hooks)
-    except RuntimeError as error:
-        if (death := data.train.death(error)) is None:
+    except Exception as error:
+        death = data.train.death(error) if isinstance(error, RuntimeError) else None
+        _tell_error(hooks, state, death or error)
+        if death is None:
             raise
         raise death from error
 
@@ -86,6 +95,15 @@ def _fit(state: State, loop: Loop, hooks: Sequence[Hook], data: RunData) -> bool
 def _tell(hooks: Sequence[Hook], state: State, name: str, seconds: float) -> None:
     for hook in hooks:
         hook.on_save(state, name, seconds)
+
+
+def _tell_error(hooks: Sequence[Hook], state: State, error: Exception) -> None:
+    """Calls `on_error` of all hooks; what fails there is logged, so that the error itself is seen."""
+    for hook in hooks:
+        try:
+            hook.on_error(state, error)
+        except Exception as trouble:
+            log.warning("%s.on_error: %s: %s", type(hook).__name__, type(trouble).__name__, trouble)
 
 
 def build_state(task: Task, replica: nn.Module, run: Run, world: World, data: RunData) -> State:

@@ -18,6 +18,7 @@ from ucf_vit.data.batch import Batch
 from ucf_vit.parallel.gradient_norm import clip_gradients
 from ucf_vit.parallel.simple import no_gradient_sync
 from ucf_vit.tasks.task import Loss
+from ucf_vit.train.hooks.hook import Hook
 from ucf_vit.train.state import State
 
 log = logging.getLogger(__name__)
@@ -48,9 +49,13 @@ class StepResult:
 
 
 def train_step(
-    state: State, settings: StepSettings, batches: Sequence[Batch], stop: bool = False
+    state: State,
+    settings: StepSettings,
+    batches: Sequence[Batch],
+    stop: bool = False,
+    hooks: Sequence[Hook] = (),
 ) -> StepResult:
-    """Forward and backward over `batches` (accumulated), clip, update.
+    """Forward and backward over `batches` (accumulated), clip, update; `hooks` see each forward pass.
 
     When the loss or the gradient norm is not finite, weights, their average and moments stay as they are.
     Raises UserError after `max_bad_losses` such steps in a row, naming the data.
@@ -63,20 +68,22 @@ def train_step(
     rate = settings.rate(state.step)
     for group in state.optimizer.param_groups:
         group["lr"] = rate
-    means = _gradients(state, settings, batches, stop)
+    means = _gradients(state, settings, batches, stop, hooks)
     rescaled = math.isfinite(means["loss"]) and state.scale.can_shrink
     norm = _update(state, settings) if math.isfinite(means["loss"]) else math.nan
     if state.ema is not None and math.isfinite(norm):
         state.ema.update(state.task)
     state.optimizer.zero_grad(set_to_none=True)
     state.step += 1
+    if math.isfinite(norm):
+        state.task.after_step(state)
     _watch(state, settings, batches, norm, rescaled)
     stop = means.pop("stop") > 0
     return StepResult(means | {"lr": rate, "grad_norm": norm}, stop)
 
 
 def _gradients(
-    state: State, settings: StepSettings, batches: Sequence[Batch], stop: bool
+    state: State, settings: StepSettings, batches: Sequence[Batch], stop: bool, hooks: Sequence[Hook]
 ) -> dict[str, float]:
     """Add up the gradient of the mean over all samples of all batches and data ranks; means of the metrics.
 
@@ -89,7 +96,10 @@ def _gradients(
         share = batch.weight / samples
         last = index == len(batches) - 1
         with nullcontext() if last else no_gradient_sync(state.replica):
-            loss = _forward(state, settings, batch)
+            drawn = state.task.draw(batch).to(state.world.device)
+            loss = _forward(state, settings, drawn)
+            for hook in hooks:
+                hook.on_forward(state, drawn, Loss(loss.value.detach(), loss.metrics))
             for name, value in {"loss": loss.value, **loss.metrics}.items():
                 sums[name] = sums.get(name, 0.0) + share * value.detach().float()
             if last:
@@ -98,8 +108,7 @@ def _gradients(
     return dict(zip((*sums, "stop"), (shared() / state.world.size).tolist(), strict=True))
 
 
-def _forward(state: State, settings: StepSettings, batch: Batch) -> Loss:
-    drawn = state.task.draw(batch).to(state.world.device)
+def _forward(state: State, settings: StepSettings, drawn: Batch) -> Loss:
     reduced = settings.dtype != torch.float32
     with torch.autocast(state.world.device.type, settings.dtype if reduced else None, enabled=reduced):
         return state.replica(drawn)

@@ -17,7 +17,7 @@ def turned(augmentation: Augmentation, key: int, array: np.ndarray, dims: int = 
 
 
 def test_orientations_depend_on_the_key_only_and_all_occur():
-    cube = AUGMENTATIONS["unetr"]((6, 6, 6))
+    cube = AUGMENTATIONS["segmentation"]((6, 6, 6))
     seen = [turned(cube, key, CUBE).tobytes() for key in range(400)]
     assert seen == [turned(cube, key, CUBE).tobytes() for key in range(400)]
     assert len(set(seen)) == 48  # the positions of a cube, mirrored or not
@@ -26,12 +26,12 @@ def test_orientations_depend_on_the_key_only_and_all_occur():
 def test_axes_of_different_length_are_not_exchanged():
     array = np.zeros((6, 5, 6))
     for key in range(50):
-        assert turned(AUGMENTATIONS["unetr"]((6, 5, 6)), key, array).shape == (6, 5, 6)
+        assert turned(AUGMENTATIONS["segmentation"]((6, 5, 6)), key, array).shape == (6, 5, 6)
 
 
 @pytest.mark.parametrize("key", range(5))
 def test_image_and_label_turn_alike(key):
-    turn = AUGMENTATIONS["unetr"]((6, 6, 6)).turn(key, (6, 6, 6))
+    turn = AUGMENTATIONS["segmentation"]((6, 6, 6)).turn(key, (6, 6, 6))
     assert np.array_equal(turn(CUBE[None] * 2.0)[0], turn(CUBE) * 2)
 
 
@@ -49,7 +49,7 @@ def finished(augmentation: Augmentation, key: int, image: np.ndarray) -> np.ndar
 
 
 @pytest.mark.parametrize(
-    ("task", "size"), [("classification", (32, 24)), ("masked", (32, 24)), ("unetr", (16, 12, 8))]
+    ("task", "size"), [("classification", (32, 24)), ("masked", (32, 24)), ("segmentation", (16, 12, 8))]
 )
 def test_values_change_with_the_key_but_not_by_much(task, size):
     rng = np.random.default_rng(0)
@@ -61,7 +61,7 @@ def test_values_change_with_the_key_but_not_by_much(task, size):
     for result in results:
         assert np.isfinite(result).all()
         assert abs(result.mean() - image.mean()) < 0.2
-        if task != "unetr":
+        if task != "segmentation":
             assert image.min() - 1e-5 <= result.min() and result.max() <= image.max() + 1e-5
 
 
@@ -104,7 +104,7 @@ def test_tiles_are_those_without_augmentation_turned(data):
 def test_neither_workers_nor_ranks_change_what_a_tile_gets(data, layout):
     def tiles(**options) -> dict[int, torch.Tensor]:
         streams = [
-            Stream([data], seed=0, augmentation="unetr", rank=rank, **options)
+            Stream([data], seed=0, augmentation="segmentation", rank=rank, **options)
             for rank in range(options.get("ranks", 1))
         ]
         batches = [batch for stream in streams for batch in stream]

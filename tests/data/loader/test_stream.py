@@ -229,7 +229,7 @@ def test_the_global_random_state_is_left_alone(data):
     torch.manual_seed(0)
     before = torch.get_rng_state(), np.random.get_state()[1].tolist()
     for workers in (0, 1):
-        list(Stream([data], batch_size=3, seed=0, num_workers=workers, augmentation="unetr"))
+        list(Stream([data], batch_size=3, seed=0, num_workers=workers, augmentation="segmentation"))
     assert torch.equal(before[0], torch.get_rng_state())
     assert before[1] == np.random.get_state()[1].tolist()
 

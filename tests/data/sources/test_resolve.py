@@ -7,7 +7,7 @@ import pytest
 
 from ucf_vit.core.errors import DataError
 from ucf_vit.data.build_dataset import build_dataset
-from ucf_vit.data.sources import BasicCT, ImageNet, source_of
+from ucf_vit.data.sources import SOURCES, BasicCT, ImageNet
 
 FILE = '''
 import numpy as np
@@ -43,8 +43,8 @@ def file(tmp_path):
 
 
 def test_by_name():
-    assert source_of("basic_ct") is BasicCT
-    assert source_of("imagenet") is ImageNet
+    assert SOURCES["basic_ct"] is BasicCT
+    assert SOURCES["imagenet"] is ImageNet
 
 
 def test_in_a_file(file, scratch):
@@ -59,7 +59,7 @@ def test_in_a_file(file, scratch):
         normalization={"kind": "none"},
     )
     assert len(data) == 12 and data.variables == ("number",)
-    assert source_of(f"{file}:Numbers") is type(data.source)
+    assert SOURCES[f"{file}:Numbers"] is type(data.source)
 
 
 def test_a_source_in_a_file_is_made_again_in_another_process(file, scratch):
@@ -77,20 +77,20 @@ def test_in_an_installed_package(file, tmp_path, monkeypatch):
     (meta / "METADATA").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1.0\n")
     (meta / "entry_points.txt").write_text("[ucf_vit.sources]\nnumbers = mine:Numbers\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    assert source_of("numbers").__name__ == "Numbers"
+    assert SOURCES["numbers"].__name__ == "Numbers"
     with pytest.raises(DataError, match="did you mean 'numbers'"):
-        source_of("nubers")
+        SOURCES["nubers"]
 
 
 def test_what_is_not_there_is_named(file):
     with pytest.raises(
         DataError, match=r"no data source named 'basic-ct' \(did you mean 'basic_ct'\?\); known: basic_ct"
     ):
-        source_of("basic-ct")
+        SOURCES["basic-ct"]
     with pytest.raises(DataError, match=r"no 'Number' \(did you mean 'Numbers'\?\)"):
-        source_of(f"{file}:Number")
+        SOURCES[f"{file}:Number"]
     with pytest.raises(DataError, match=r"gone\.py: no such file"):
-        source_of("gone.py:Numbers")
+        SOURCES["gone.py:Numbers"]
 
 
 def test_a_file_that_fails_is_one_message(tmp_path):
@@ -99,4 +99,4 @@ def test_a_file_that_fails_is_one_message(tmp_path):
         with pytest.raises(
             DataError, match=r"mine\.py: this data source can't be loaded: line 2: ModuleNotF"
         ):
-            source_of(f"{tmp_path / 'mine.py'}:Numbers")
+            SOURCES[f"{tmp_path / 'mine.py'}:Numbers"]

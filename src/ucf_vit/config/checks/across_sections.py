@@ -29,7 +29,7 @@ def classes_for_task(run: Run) -> Iterator[Problem]:
         return
     path = ("data", "num_classes")
     if count is None:
-        counted = "classes, background included" if run.task in ("unetr", "sap") else "classes"
+        counted = "classes, background included" if run.task_facts.background else "classes"
         yield Problem(path, f"missing; task {run.task} needs the number of {counted}")
     else:
         yield Problem(path, f"expected 2 or more for task {run.task}; count the background as a class", count)

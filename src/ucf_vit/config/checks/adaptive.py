@@ -10,8 +10,8 @@ from ucf_vit.config.checks.model import divisors, nearest_divisors, pair
 from ucf_vit.config.problems import Problem
 from ucf_vit.config.run import Run
 from ucf_vit.config.sections.adaptive import Adaptive
+from ucf_vit.core.did_you_mean import did_you_mean as meant
 from ucf_vit.core.errors import UserError
-from ucf_vit.core.registry import did_you_mean as meant
 from ucf_vit.patching.tree.forest import Forest
 
 log = logging.getLogger(__name__)
@@ -20,10 +20,15 @@ KEYS = tuple(f"adaptive.{name}" for name in Adaptive.model_fields if name != "ad
 """Keys that have no effect without adaptive patching."""
 
 
-def sap(run: Run) -> Iterator[Problem]:
-    """SAP knows adaptive patches alone."""
-    if run.task == "sap" and not run.adaptive.adaptive_patching:
-        message = "task sap works on adaptive patches; set it to true, or train task unetr"
+def only_adaptive(run: Run) -> Iterator[Problem]:
+    """Some tasks and networks know adaptive patches only."""
+    if run.adaptive.adaptive_patching:
+        return
+    if run.task_facts.adaptive_only:
+        message = f"task {run.task} works on adaptive patches; set it to true, or train task segmentation"
+        yield Problem(("adaptive", "adaptive_patching"), message, False)
+    elif run.network_facts.adaptive_only:
+        message = f"network {run.network} takes adaptive patches only; set it to true"
         yield Problem(("adaptive", "adaptive_patching"), message, False)
 
 
@@ -126,7 +131,7 @@ def canny(run: Run) -> Iterator[Problem]:
 def placement(run: Run) -> Iterator[Problem]:
     """Cells of patch_size are leaves or made of whole ones; tokens numbered like cells are as many."""
     adaptive, name = run.adaptive, "token_placement"
-    if run.task != "unetr" or not adaptive.adaptive_patching:
+    if not run.network_facts.grid_decoder or not adaptive.adaptive_patching:
         return
     if adaptive.token_placement == "boxes":
         yield from _cells(run)

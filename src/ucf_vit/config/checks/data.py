@@ -11,9 +11,9 @@ from ucf_vit.config.problems import MOST, Problem, show
 from ucf_vit.config.run import Run
 from ucf_vit.config.sections.data import RANGES, Data, DatasetOptions, NormalizationOptions
 from ucf_vit.config.yaml.lines import KeyPath
+from ucf_vit.core.did_you_mean import did_you_mean
 from ucf_vit.core.intervals import NAN, Interval
 from ucf_vit.core.lists import first_few
-from ucf_vit.core.registry import did_you_mean
 
 log = logging.getLogger(__name__)
 SOME = ("validation", "test")
@@ -198,7 +198,7 @@ def labels(run: Run) -> Iterator[Problem]:
         for one, other in pairwise(sorted(ranges, key=lambda key: (ranges[key].low, ranges[key].open_low))):
             if ranges[one].meets(ranges[other]):
                 yield Problem((*path, other), f"there are values that {one!r} has, too; each has one class")
-    if ignore is not None and run.task not in ("unetr", "sap"):
+    if ignore is not None and run.label_kind != "voxel":
         message = f"only segmentation ignores voxels, not task {run.task}; leave it out"
         yield Problem(("data", "ignore_label"), message, ignore)
 

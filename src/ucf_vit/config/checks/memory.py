@@ -23,7 +23,7 @@ def weights(run: Run) -> Iterator[Problem]:
     size = NUMBER * parameters(run)
     if size > MOST_WEIGHTS:
         decoder = (
-            ("model.decoder_embed_dim", "model.decoder_depth") if run.task in ("masked", "diffusion") else ()
+            ("model.decoder_embed_dim", "model.decoder_depth") if run.network_facts.token_decoder else ()
         )
         names = ("model.embed_dim", "model.depth", *decoder, "input.patch_size")
         message = f"no machine holds {decimal(size)} of weights, or more ({_values(run, names)})"
@@ -40,14 +40,16 @@ def batch(run: Run) -> Iterator[Problem]:
 
 
 def parameters(run: Run) -> int:
-    """The number of weights in the blocks, the embedding and the linear head: no network has less."""
-    net, task = run.model, run.task
+    """The least number of weights: those of blocks, embedding and linear head; 0 for other networks."""
+    net, facts = run.model, run.network_facts
+    if not facts.encoder:
+        return 0
     patch = run.input.patch_size ** len(run.spatial_tile)
     found = _blocks(net.depth, net.embed_dim, net.mlp_ratio) + run.in_channels * patch * net.embed_dim
-    if task in ("masked", "diffusion") and not net.linear_decoder:
+    if facts.token_decoder and not net.linear_decoder:
         found += _blocks(net.decoder_depth, net.decoder_embed_dim, net.mlp_ratio_decoder)
         found += run.in_channels * patch * net.decoder_embed_dim
-    if task == "classification":
+    if facts.output == "class logits":
         found += (net.num_classes or 0) * net.embed_dim
     return found
 
@@ -60,7 +62,7 @@ def _blocks(depth: int, width: int, mlp_ratio: float) -> int:
 def numbers_per_sample(run: Run) -> int:
     """The numbers in a tile, its tokens, and what is computed for each of its pixels."""
     voxels, net = prod(run.spatial_tile), run.model
-    classes = (net.num_classes or 0) if run.task in ("unetr", "sap") else 0
+    classes = (net.num_classes or 0) if run.label_kind == "voxel" else 0
     return voxels * (run.in_channels + classes) + prod(run.grid) * net.embed_dim
 
 

@@ -7,6 +7,19 @@ from math import gcd
 
 from ucf_vit.config.problems import Problem
 from ucf_vit.config.run import Run
+from ucf_vit.registries.networks import BUILT_IN
+
+
+def network(run: Run) -> Iterator[Problem]:
+    """The network returns what the task learns from, where both say what that is."""
+    needed, output = run.task_facts.network_output, run.network_facts.output
+    if needed and output and output != needed:
+        fitting = [name for name, facts in BUILT_IN.items() if facts.output == needed]
+        message = (
+            f"its result is {output}, but task {run.task} learns from {needed}; take {' or '.join(fitting)}, "
+            "a network of your own, or another task"
+        )
+        yield Problem(("model", "name"), message, run.network)
 
 
 def dimensions(run: Run) -> Iterator[Problem]:
@@ -23,7 +36,8 @@ def dimensions(run: Run) -> Iterator[Problem]:
 
 def patches(run: Run) -> Iterator[Problem]:
     """The patch divides every side of the tile that the network sees, where that has a grid."""
-    if run.adaptive.adaptive_patching and run.task != "unetr":
+    facts = run.network_facts
+    if not facts.encoder or (run.adaptive.adaptive_patching and not facts.grid_decoder):
         return
     sides, patch = run.spatial_tile, run.input.patch_size
     if any(side % patch for side in sides):
@@ -36,6 +50,8 @@ def patches(run: Run) -> Iterator[Problem]:
 def heads(run: Run) -> Iterator[Problem]:
     """The heads divide the width, in the encoder and in the decoder."""
     model = run.model
+    if not run.network_facts.encoder:
+        return
     pairs = [("num_heads", model.num_heads, "embed_dim", model.embed_dim)]
     if not model.linear_decoder:
         pairs += [

@@ -56,7 +56,7 @@ def uneven_tokens(run: Run, size: int, tensor: int) -> Iterator[Problem]:
     if size <= 1:
         return
     parallelism = run.parallelism
-    if (least := fewest_tokens(run)) < size:
+    if run.network_facts.encoder and (least := fewest_tokens(run)) < size:
         message = f"more ranks than tokens: an encoder of this network has {least}; take {least} or less"
         yield Problem(("parallelism", "seq_par_size"), message, parallelism.seq_par_size)
     heads = {name: n for name, n in shared_counts(run).items() if name.endswith("num_heads")}
@@ -80,19 +80,21 @@ def fewest_tokens(run: Run) -> int:
     trees = run.adaptive.adaptive_patching and run.adaptive.separate_channels
     if trees and run.variables.use_varemb:
         tokens = run.fixed_length  # of a batch with one variable
-    if run.task == "masked" and not net.linear_decoder:
+    if run.network_facts.masks_tokens and not net.linear_decoder:
         tokens = num_kept(tokens, net.mask_ratio)
-    return tokens + (net.class_token and run.task in ("masked", "classification"))
+    return tokens + (net.class_token and run.network_facts.class_token)
 
 
 def shared_counts(run: Run) -> dict[str, int]:
     """What tensor ranks share, by the keys that it comes from."""
     net = run.model
+    if not run.network_facts.encoder:
+        return {}
     counts = {
         "model.num_heads": net.num_heads,
         "model.embed_dim x model.mlp_ratio": part_of(net.embed_dim, net.mlp_ratio),
     }
-    if run.task in ("masked", "diffusion") and not net.linear_decoder:
+    if run.network_facts.token_decoder and not net.linear_decoder:
         counts["model.decoder_num_heads"] = net.decoder_num_heads
         hidden = part_of(net.decoder_embed_dim, net.mlp_ratio_decoder)
         counts["model.decoder_embed_dim x model.mlp_ratio_decoder"] = hidden

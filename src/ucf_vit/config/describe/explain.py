@@ -7,8 +7,8 @@ import textwrap
 from ucf_vit.config.describe.keys import PLACE, Key, keys, sections
 from ucf_vit.config.legacy_layout import MOVED, canonical
 from ucf_vit.config.origins import dotted
+from ucf_vit.core.did_you_mean import did_you_mean
 from ucf_vit.core.errors import ConfigError
-from ucf_vit.core.registry import did_you_mean
 
 WIDTH = 100
 

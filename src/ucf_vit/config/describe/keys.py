@@ -116,6 +116,8 @@ def words(part: Schema, entry: str = "dataset") -> str:
         return f"a list{_length(part)}, each {words(resolve(part['items']))}"
     if kind == "object" and "properties" in part:
         return f"a dictionary with the keys {', '.join(part['properties'])}"
+    if kind == "object" and "additionalProperties" not in part:
+        return "a dictionary"
     if kind == "object":
         return f"a dictionary, for each {entry} {words(resolve(part['additionalProperties']), 'label')}"
     name = {"integer": "a whole number", "number": "a number", "boolean": "true or false", "string": "text"}[

@@ -6,6 +6,7 @@ from ucf_vit.config.describe.keys import Key, keys, sections
 
 EXAMPLE = """\
 trainer:
+  task: segmentation
   max_epochs: 200
   data_type: bfloat16
   checkpoint_path: runs/ct_unetr

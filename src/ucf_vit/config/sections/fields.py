@@ -17,6 +17,7 @@ from pydantic import (
 
 from ucf_vit.core import paths
 from ucf_vit.core.errors import UserError
+from ucf_vit.core.registry import Registry
 
 LARGEST = 2**63 - 1
 REQUIRED = ...
@@ -69,11 +70,38 @@ def _place(read: Callable[[str], str]) -> AfterValidator:
     return AfterValidator(convert)
 
 
+def known_to(registry: Registry[Any]) -> AfterValidator:
+    """Refuses a name that the registry does not know; nothing is imported."""
+
+    def check(name: str) -> str:
+        try:
+            registry.check(name)
+        except UserError as error:
+            raise ValueError(str(error)) from None
+        return name
+
+    return AfterValidator(check)
+
+
+def _without_nothing(options: dict[str, Any]) -> dict[str, Any]:
+    """Refuses null, which the config as it is written out would not have."""
+    for name, value in options.items():
+        if value is None:
+            raise ValueError(f"{name} has nothing behind it; leave it out to get its default")
+        if isinstance(value, dict):
+            _without_nothing(value)
+    return options
+
+
 Number = Annotated[float, BeforeValidator(_read_number)]
 Whole = Annotated[int, BeforeValidator(_read_whole), Field(le=LARGEST)]
 Count = Annotated[Whole, Field(ge=1), WithJsonSchema({"type": "integer", "limits": {"ge": 1}})]
 Level = Annotated[Number, Field(ge=0), WithJsonSchema({"type": "number", "limits": {"ge": 0}})]
 Index = Annotated[Number, Field(ge=0, le=1), WithJsonSchema({"type": "number", "limits": {"ge": 0, "le": 1}})]
+Name = Annotated[str, WithJsonSchema({"type": "string", "format": "name, or path/to/file.py:Class"})]
+Options = Annotated[
+    dict[str, Any], AfterValidator(_without_nothing), WithJsonSchema({"type": "object", "format": "options"})
+]
 _Escaped = PlainSerializer(paths.escaped)
 PathOrUrl = Annotated[
     str, _place(paths.path_or_url), _Escaped, WithJsonSchema({"type": "string", "format": "path or URL"})

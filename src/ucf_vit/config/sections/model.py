@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from ucf_vit.config.sections.fields import Number, Section, Whole, key
+from ucf_vit.config.sections.fields import Name, Number, Options, Section, Whole, key, known_to
+from ucf_vit.registries.networks import NETWORKS
+
+NetworkName = Annotated[Name, known_to(NETWORKS)]
 
 
 class Model(Section):
     """The network: its encoder, its decoder and what it predicts."""
+
+    name: NetworkName | None = key(
+        None,
+        "The network: vit, mae, unetr, sap, diffusion, the name of one that a package offers, or one of your "
+        "own. It is built from those keys of this section that its constructor takes.",
+        derived="that of the task",
+    )
+    options: Options = key({}, "Further options for the constructor of a network of your own, by name.")
 
     embed_dim: Whole = key(768, "Width of the encoder's tokens.", "features", ge=1)
     depth: Whole = key(12, "Blocks of the encoder.", "blocks", ge=1, le=10_000)

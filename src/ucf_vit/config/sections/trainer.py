@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from ucf_vit.config.sections.fields import LocalPath, Number, Section, Whole, key
+from pydantic import AfterValidator
 
-TaskName = Literal["masked", "unetr", "sap", "classification", "diffusion"]
+from ucf_vit.config.sections.fields import LocalPath, Name, Number, Section, Whole, key, known_to
+from ucf_vit.registries.hooks import HOOKS
+from ucf_vit.registries.tasks import TASKS, task_name
+
+TaskName = Annotated[Name, AfterValidator(task_name), known_to(TASKS)]
+HookName = Annotated[Name, known_to(HOOKS)]
 
 
 class Trainer(Section):
@@ -14,11 +19,12 @@ class Trainer(Section):
 
     task: TaskName | None = key(
         None,
-        "What to train: a masked autoencoder, a UNETR or SAP (on adaptive patches) for segmentation, a "
-        "classifier, or a diffusion model. If it is not given, the training script or --task decides; else "
-        "what the file gives of feature_size (unetr), mask_ratio (masked), num_time_steps (diffusion), "
-        "num_classes (classification; sap too with adaptive_patching) and the folder that it is in, if that "
-        "has a task's name, have to leave one.",
+        "What to train: masked (a masked autoencoder), segmentation, token_segmentation (segmentation of "
+        "adaptive patches), classification, diffusion, the name of a task that a package offers, or a task "
+        "of your own. If it is not given, the training script or --task decides; else what the file gives "
+        "of feature_size (segmentation), mask_ratio (masked), num_time_steps (diffusion), num_classes "
+        "(classification; token_segmentation too with adaptive_patching) and the folder that it is in, if "
+        "that has a task's name, have to leave one. Older names: mae, unetr, sap, vit.",
         derived="by the script, --task, or the file's keys and folder",
     )
     max_epochs: Whole = key(100, "Passes over the training data.", "epochs", ge=1)
@@ -113,6 +119,9 @@ class Trainer(Section):
         ge=1,
     )
     pictures: bool = key(True, "Draw pictures at each validation.")
+    hooks: list[HookName] = key(
+        [], "Hooks that the run calls beside its own: names of registered ones, or of your own in a file."
+    )
     sliding_window_overlap: Number = key(
         0.5,
         "Share of a tile that neighbouring tiles have in common when whole volumes are evaluated.",

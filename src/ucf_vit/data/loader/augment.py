@@ -65,7 +65,8 @@ class Augmentation:
 
 IMAGE_ONLY: Mapping[str, str] = MappingProxyType({"image": "bilinear"})
 """Interpolation mode of each array on the grid of the image, for a sample without other arrays."""
-AUGMENTATIONS: Registry[Augmentation] = Registry("augmentation")
+AUGMENTATIONS: Registry[Augmentation] = Registry("augmentation", "ucf_vit.augmentations")
+"""Recipes by the name that the facts of a task use; each makes an Augmentation for tiles of a size `[*S]`."""
 
 
 @AUGMENTATIONS.register("classification")
@@ -89,9 +90,8 @@ def diffusion(tile_size: tuple[int, ...], modes: Mapping[str, str] = IMAGE_ONLY)
     return Augmentation(flips=(1,) if len(tile_size) == 2 else (0, 1, 2))
 
 
-@AUGMENTATIONS.register("unetr")
-@AUGMENTATIONS.register("sap")
-def unetr(tile_size: tuple[int, ...], modes: Mapping[str, str] = IMAGE_ONLY) -> Augmentation:
+@AUGMENTATIONS.register("segmentation")
+def segmentation(tile_size: tuple[int, ...], modes: Mapping[str, str] = IMAGE_ONLY) -> Augmentation:
     """Returns all orientations of the tile, small changes of intensity, and noise with probability 0.1."""
     from monai.transforms import Compose, RandGaussianNoised, RandScaleIntensityd, RandShiftIntensityd
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
 import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +17,7 @@ from ucf_vit.data.prepare.grid import check_sides, chunk_of, chunk_sides, rows_a
 from ucf_vit.data.prepare.write import Job
 from ucf_vit.data.read_item import shape_of
 from ucf_vit.data.reading import reading
-from ucf_vit.data.sources import Item, Source, source_of, value_options
+from ucf_vit.data.sources import SOURCES, Item, Source, value_options
 from ucf_vit.data.sources.source import describe
 from ucf_vit.data.storage import Cache, Files
 from ucf_vit.data.storage.scratch import Scratch
@@ -34,21 +33,28 @@ class Origin:
     given: Mapping[str, Any]
 
     @classmethod
-    def of(cls, kind: str, root: str, variables: Sequence[str] | None, options: Mapping[str, Any]) -> Origin:
-        """Returns the origin with those options that the source's constructor accepts."""
+    def of(
+        cls,
+        kind: str,
+        root: str,
+        variables: Sequence[str] | None = None,
+        options: Mapping[str, Any] | None = None,
+        offered: Mapping[str, Any] | None = None,
+    ) -> Origin:
+        """Returns the origin of the items in `root`; the source has to take all `options`.
+
+        `offered` (such as `files`, `scratch` and `tile_dims`) is given to a source that takes it.
+        """
         scratch = Scratch()
-        given = {"root": checked(root), "scratch": scratch, "files": Files(Cache(scratch)), **options}
+        more: dict[str, Any] = {"root": checked(root), "scratch": scratch, "files": Files(Cache(scratch))}
         if variables is not None:
-            given["variables"] = tuple(variables)
-        accepted = inspect.signature(source_of(kind)).parameters
-        return cls(
-            kind, {key: value for key, value in given.items() if key in accepted and value is not None}
-        )
+            more["variables"] = tuple(variables)
+        return cls(kind, SOURCES.arguments(kind, options or {}, {**more, **(offered or {})}))
 
     def make(self) -> Source:
         """Returns a new source; each thread needs its own, since sources keep files open."""
         with reading(str(self.given["root"])):
-            return source_of(self.kind)(**self.given)
+            return SOURCES[self.kind](**self.given)
 
     @property
     def options(self) -> dict[str, Any]:

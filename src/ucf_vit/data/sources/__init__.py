@@ -1,4 +1,4 @@
-"""Kinds of data sets, one per file. Importing this package registers the built-in ones."""
+"""Data sources, one file per kind of data set."""
 
 from ucf_vit.data.sources.basic_ct import BasicCT
 from ucf_vit.data.sources.catsdogs import CatsDogs
@@ -7,7 +7,6 @@ from ucf_vit.data.sources.fields import Fields
 from ucf_vit.data.sources.imagenet import ImageNet
 from ucf_vit.data.sources.npy_pairs import NpyPairs
 from ucf_vit.data.sources.prepared import Prepared
-from ucf_vit.data.sources.resolve import source_of
 from ucf_vit.data.sources.source import SOURCES, Item, Source, value_options
 from ucf_vit.data.sources.tiff import Tiff
 
@@ -23,6 +22,5 @@ __all__ = [
     "Prepared",
     "Source",
     "Tiff",
-    "source_of",
     "value_options",
 ]

@@ -13,7 +13,7 @@ from ucf_vit.data.batch import Sample
 from ucf_vit.data.formats.nifti import SUFFIXES, NiftiHeader, Volumes, difference, read_header
 from ucf_vit.data.sources.listing import Listing
 from ucf_vit.data.sources.pairing import paired
-from ucf_vit.data.sources.source import SOURCES, Item, Source
+from ucf_vit.data.sources.source import Item, Source
 from ucf_vit.data.storage import Cache, Files
 from ucf_vit.data.storage.scratch import Scratch
 from ucf_vit.data.values.normalization import Normalization
@@ -21,7 +21,6 @@ from ucf_vit.data.values.normalization import Normalization
 FOLDERS = ("imagesTr", "labelsTr")
 
 
-@SOURCES.register("basic_ct")
 class BasicCT(Source):
     """3D volumes `[X, Y, Z]`, or `[X, Y, Z, C]` (channels last on disk), as .nii or .nii.gz.
 

@@ -9,11 +9,10 @@ from ucf_vit.core.errors import DataError
 from ucf_vit.data.formats.pictures import suffixes
 from ucf_vit.data.sources.imagenet import ImageNet
 from ucf_vit.data.sources.listing import Listing
-from ucf_vit.data.sources.source import SOURCES, Item
+from ucf_vit.data.sources.source import Item
 from ucf_vit.data.storage import Files
 
 
-@SOURCES.register("catsdogs")
 class CatsDogs(ImageNet):
     """RGB images in one folder, such as `cat.0.jpg` and `dog.0.jpg`; everything else as in ImageNet.
 

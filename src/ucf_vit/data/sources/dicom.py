@@ -14,7 +14,7 @@ from ucf_vit.data.batch import Sample
 from ucf_vit.data.formats.dicom import Slice, decode, ordered, read_slice
 from ucf_vit.data.limits import check_plain
 from ucf_vit.data.sources.listing import OTHER, Listing
-from ucf_vit.data.sources.source import SOURCES, Item, Source
+from ucf_vit.data.sources.source import Item, Source
 from ucf_vit.data.storage import Files
 from ucf_vit.data.storage.decoded import decode_once
 from ucf_vit.data.storage.scratch import Scratch
@@ -23,7 +23,6 @@ from ucf_vit.data.values.normalization import Normalization
 SUFFIXES = (".dcm", ".ima", ".dicom")
 
 
-@SOURCES.register("dicom")
 class Dicom(Source):
     """Series below `root`, each a volume `[X, Y, Z]`: columns, rows, slices in order of position.
 

@@ -11,14 +11,14 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from ucf_vit.core.did_you_mean import did_you_mean
 from ucf_vit.core.errors import DataError
-from ucf_vit.core.registry import did_you_mean
 from ucf_vit.core.text import one_form
 from ucf_vit.data.batch import Sample
 from ucf_vit.data.formats import STORES, SUFFIXES, FieldFile, open_fields, open_remote_zarr
 from ucf_vit.data.reading import reading
 from ucf_vit.data.sources.listing import Listing, suffix_of
-from ucf_vit.data.sources.source import SOURCES, Item, Source
+from ucf_vit.data.sources.source import Item, Source
 from ucf_vit.data.storage import CONCURRENCY, Cache, Files, is_remote, name_of
 from ucf_vit.data.storage.scratch import Scratch
 from ucf_vit.data.values.normalization import Normalization
@@ -33,7 +33,6 @@ class Grid(NamedTuple):
     space: tuple[int, ...]
 
 
-@SOURCES.register("fields")
 class Fields(Source):
     """Variables `[T, H, W]` or `[T, H, W, D]` (or constant in time, without T) in .npz, NetCDF or Zarr files.
 

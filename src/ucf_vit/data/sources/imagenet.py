@@ -16,7 +16,7 @@ from ucf_vit.data.batch import Sample
 from ucf_vit.data.formats.pictures import read_rgb, size_of, suffixes
 from ucf_vit.data.reading import reading
 from ucf_vit.data.sources.listing import Listing, is_hidden
-from ucf_vit.data.sources.source import SOURCES, Item, Source
+from ucf_vit.data.sources.source import Item, Source
 from ucf_vit.data.storage import Files, is_remote, join
 from ucf_vit.data.values.normalization import Normalization
 
@@ -28,7 +28,6 @@ BEGINNING = 2**15
 _UNREADABLE = "no readable image"
 
 
-@SOURCES.register("imagenet")
 class ImageNet(Source):
     """RGB images in one folder per class, also in subfolders; the classes are the sorted folder names.
 

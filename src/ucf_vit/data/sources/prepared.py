@@ -9,17 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ucf_vit.core.did_you_mean import did_you_mean
 from ucf_vit.core.errors import DataError
-from ucf_vit.core.registry import did_you_mean
 from ucf_vit.data.batch import Sample
 from ucf_vit.data.formats.prepared import manifest
 from ucf_vit.data.formats.prepared.manifest import PACKS, UNFINISHED, Manifest, Pack
 from ucf_vit.data.formats.prepared.sharded_array import ShardedArray, ShardReader
-from ucf_vit.data.sources.source import SOURCES, Item, Source
+from ucf_vit.data.sources.source import Item, Source
 from ucf_vit.data.storage import Files, MissingError, join
 
 
-@SOURCES.register("prepared")
 class Prepared(Source):
     """Items of another source, bit for bit, in chunks: reading a tile reads and checks only the chunks it
     touches.

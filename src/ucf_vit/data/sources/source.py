@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Protocol
 
+from ucf_vit.core.errors import DataError
 from ucf_vit.core.lists import first_few
 from ucf_vit.core.registry import Registry
 from ucf_vit.data.arrays import ArraySpec
@@ -97,7 +98,23 @@ def value_options(given: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in given.items() if name not in _NO_VALUES and value is not None}
 
 
-SOURCES: Registry[Source] = Registry("data source")
+_HERE = "ucf_vit.data.sources"
+SOURCES: Registry[Source] = Registry(
+    "data source",
+    "ucf_vit.sources",
+    {
+        "basic_ct": f"{_HERE}.basic_ct:BasicCT",
+        "catsdogs": f"{_HERE}.catsdogs:CatsDogs",
+        "dicom": f"{_HERE}.dicom:Dicom",
+        "fields": f"{_HERE}.fields:Fields",
+        "imagenet": f"{_HERE}.imagenet:ImageNet",
+        "npy_pairs": f"{_HERE}.npy_pairs:NpyPairs",
+        "prepared": f"{_HERE}.prepared:Prepared",
+        "tiff": f"{_HERE}.tiff:Tiff",
+    },
+    DataError,
+)
+"""Sources by the name that a config uses."""
 
 
 def describe(source: Source, items: Sequence[Item]) -> str:

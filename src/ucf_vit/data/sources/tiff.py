@@ -26,7 +26,6 @@ from ucf_vit.data.formats.tiff_pages import (
 )
 from ucf_vit.data.reading import reading
 from ucf_vit.data.sources.pairs import ArrayHeader, Pairs
-from ucf_vit.data.sources.source import SOURCES
 from ucf_vit.data.storage import Cache, Files
 from ucf_vit.data.storage.decoded import decode_once
 from ucf_vit.data.storage.scratch import Scratch
@@ -35,7 +34,6 @@ _CUT_OFF = ("invalid page offset", "failed to reshape", "missing data")
 """Messages that tifffile only logs for a truncated file before it returns the rest."""
 
 
-@SOURCES.register("tiff")
 class Tiff(Pairs):
     """One image `[H, W]` or stack `[pages, H, W]` per file, with channels where the file has them.
 

@@ -10,11 +10,9 @@ import torch
 from torch import Tensor
 
 from ucf_vit.core import plugins
+from ucf_vit.core.did_you_mean import did_you_mean
 from ucf_vit.core.errors import UserError
-from ucf_vit.core.registry import Registry, did_you_mean
-from ucf_vit.patching.detail.canny import Canny
-from ucf_vit.patching.detail.gradient import Gradient
-from ucf_vit.patching.detail.variance import Variance
+from ucf_vit.core.registry import Registry
 
 
 class Detail(Protocol):
@@ -28,11 +26,15 @@ class Detail(Protocol):
         """
 
 
-DETAILS: Registry[Detail] = Registry("detail")
+DETAILS: Registry[Detail] = Registry(
+    "detail",
+    built_in={
+        "canny": "ucf_vit.patching.detail.canny:Canny",
+        "gradient": "ucf_vit.patching.detail.gradient:Gradient",
+        "variance": "ucf_vit.patching.detail.variance:Variance",
+    },
+)
 """Details by the name that a config uses."""
-DETAILS.register("canny")(Canny)
-DETAILS.register("gradient")(Gradient)
-DETAILS.register("variance")(Variance)
 
 
 def resolve_detail(name: str, dims: int, options: Mapping[str, Any]) -> Detail:
@@ -52,7 +54,7 @@ def resolve_detail(name: str, dims: int, options: Mapping[str, Any]) -> Detail:
             f"no detail named {name!r}{did_you_mean(name, known)}; known: {', '.join(known)}, "
             "or path/to/file.py:function"
         )
-    return DETAILS.build(name, {**options, "dims": dims})
+    return DETAILS.build(name, {}, {**options, "dims": dims})
 
 
 class FileDetail:

@@ -77,7 +77,7 @@ class PicturesHook(Hook):
         if self.sample is not None:
             self._batch = self._batch or self.sample()
         if (batch := self._batch) is not None:
-            self._write("example", lambda: {EXAMPLE: draw_panels(_panels(state, batch))})
+            self._write("example", lambda: _example(_panels(state, batch)))
 
     def _write(self, what: str, draw: Callable[[], dict[str, bytes]]) -> None:
         try:
@@ -118,6 +118,10 @@ class PicturesPeer(Hook):
             _panels(state, self._batch)
         except Exception:  # the first process says what it is
             log.debug("no picture", exc_info=True)
+
+
+def _example(panels: list[Panel]) -> dict[str, bytes]:
+    return {EXAMPLE: draw_panels(panels)} if panels else {}
 
 
 def _panels(state: RunState, batch: Batch) -> list[Panel]:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 from ucf_vit.config import Run, Split
 from ucf_vit.core.errors import DataError
+from ucf_vit.core.signatures import Signature
 from ucf_vit.data.build_dataset import ReadShapes, build_dataset
 from ucf_vit.data.class_names import in_words, numbered
 from ucf_vit.data.dataset import Dataset
-from ucf_vit.data.sources import source_of
+from ucf_vit.data.sources import SOURCES
 from ucf_vit.data.storage import Cache, Files
 from ucf_vit.data.storage.scratch import Scratch
 from ucf_vit.train.data_record import Record
 from ucf_vit.train.inputs.statistics_files import with_statistics
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -48,10 +53,7 @@ def build_datasets(
     config says).
     """
     files = files or remote_files(run, scratch)
-    try:
-        source_of(run.data.dataset)
-    except DataError as unknown:
-        raise run.error("data.dataset", str(unknown), run.data.dataset) from None
+    _check_source(run)
     if parts is None:
         parts = [Part(name, *run.data.part(name, split)) for name in run.having(split)]
     datasets = []
@@ -107,13 +109,46 @@ def _as_recorded(dataset: Dataset, run: Run, split: Split, record: Record | None
 
 
 def source_options(run: Run, name: str) -> dict[str, Any]:
-    """What the source of a data set is given if its constructor takes it."""
-    return {
+    """Returns the options that the config gives to the source of a data set.
+
+    Sections of established files name options of several kinds of sources: those in `dataset_options` that
+    are of another kind are not used, with a warning.
+    """
+    given = {
         "resize": run.dataset_options.imagenet_resize.get(name),
         "fill_value": run.dataset_options.fields_fill_value.get(name),
-        "tile_dims": len(run.spatial_tile),
-        "label_geometry": run.data.label_geometry,
     }
+    keys = {"resize": "dataset_options.imagenet_resize", "fill_value": "dataset_options.fields_fill_value"}
+    taken = Signature.of(SOURCES[run.data.dataset])
+    options: dict[str, Any] = {}
+    for option, value in given.items():
+        if value is not None and taken.takes(option):
+            options[option] = value
+        elif value is not None:
+            _warn_unused(f"{run.where(keys[option])}: {keys[option]}", run.data.dataset, option)
+    if run.data.label_geometry != "refuse":
+        options["label_geometry"] = run.data.label_geometry
+    return options
+
+
+@cache
+def _warn_unused(key: str, source: str, option: str) -> None:
+    """Says it once, however often data sets are built."""
+    log.warning("%s is not used: data source %s takes no option %r", key, source, option)
+
+
+def _check_source(run: Run) -> None:
+    """Raises ConfigError if there is no such source, or if it does not take an option that is given."""
+    source, geometry = run.data.dataset, run.data.label_geometry
+    try:
+        SOURCES[source]
+    except DataError as unknown:
+        raise run.error("data.dataset", str(unknown), source) from None
+    if geometry != "refuse":
+        try:
+            SOURCES.arguments(source, {"label_geometry": geometry}, {"root": ""})
+        except DataError as refused:
+            raise run.error("data.label_geometry", str(refused), geometry) from None
 
 
 def remote_files(run: Run, scratch: Scratch) -> Files:
@@ -127,7 +162,7 @@ def check_classes(run: Run, datasets: Sequence[Dataset], names: Sequence[str], f
 
     `names` are those of all classes, of which `first` are those of the weights that the run starts from.
     """
-    if run.task != "classification" and not (run.task == "diffusion" and "class" in run.diffusion.conditions):
+    if run.label_kind != "image":
         return
     for one in datasets:
         if any(item.label is not None and item.class_index is None for item in one.items[:1]):

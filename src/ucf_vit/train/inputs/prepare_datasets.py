@@ -25,13 +25,13 @@ def origins(
     if data.on_error == "skip":
         settings = replace(settings, on_error="skip", max_errors=data.max_errors)
     scratch = Scratch()
-    given = {"scratch": scratch, "files": remote_files(run, scratch)}
+    given = {"scratch": scratch, "files": remote_files(run, scratch), "tile_dims": len(run.spatial_tile)}
     for key, end in (("dict_root_dirs", ""), ("validation", "_validation"), ("test", "_test")):
         for name, root in getattr(data, key).items():
             if end and name + end in run.datasets:
                 raise run.error(
                     f"data.{key}", f"would be written over data set {name + end}; rename that", root
                 )
-            options = source_options(run, name) | given
-            origin = Origin.of(data.dataset, root, data.dict_in_variables[name], options)
+            options = source_options(run, name)
+            origin = Origin.of(data.dataset, root, data.dict_in_variables[name], options, given)
             yield key, name, origin, destination / (name + end), settings

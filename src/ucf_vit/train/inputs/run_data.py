@@ -96,7 +96,7 @@ def build_data(
     check_apart(training, held_out)
     train = Stream(
         training,
-        augmentation=run.task if run.data.augmentation else None,
+        augmentation=task.facts.augmentation or None if run.data.augmentation else None,
         keep_orientation=run.data.keep_orientation,
         plan=None if planned is None else planned.plan,
         **_of_streams(run, world, task),
@@ -114,7 +114,7 @@ class HeldOut:
         self._stream: Stream | None = None
         self._whole: dict[str, Any] = {"rank": world.data_rank, "ranks": world.data_size}
         self._whole |= {"single_channel": run.data.single_channel, "on_error": run.data.on_error}
-        if datasets and not task.whole_volumes:
+        if datasets and not task.facts.whole_items:
             self._stream = Stream(datasets, shuffle=False, draw_trees=False, **_of_streams(run, world, task))
 
     def batches(self) -> Iterator[Batch]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
@@ -16,7 +18,7 @@ from ucf_vit.config import Run
 from ucf_vit.config.check_ranks import check_ranks
 from ucf_vit.core.errors import UserError
 from ucf_vit.parallel.ranks.liveness import LivenessMonitor
-from ucf_vit.parallel.ranks.mesh import layout_from_degrees, make_mesh, make_token_group
+from ucf_vit.parallel.ranks.mesh import MeshLayout, layout_from_degrees, make_mesh, make_token_group
 from ucf_vit.parallel.ranks.world import World
 from ucf_vit.train.launch.device import pick_device
 from ucf_vit.train.launch.find import find_place
@@ -40,21 +42,56 @@ def start(run: Run) -> Iterator[World]:
     chosen = pick_device(run.trainer.device, place.size)
     check_memory(run, place, chosen)
     if place.size == 1:
-        torch.manual_seed(run.trainer.seed)
-        yield World(0, 1, chosen)
+        yield _together(run, World(0, 1, chosen), layout, _patience(run))
         return
-    timeout = run.parallelism.timeout
-    patience = timedelta(seconds=1.2 * timeout + 10)  # the monitor comes first, and knows more
+    timeout, patience = run.parallelism.timeout, _patience(run)
     store = join(place, chosen, patience)
     monitor = LivenessMonitor(store, place.rank, place.size, timeout, partial(_give_up, place.rank))
     with _left_together(monitor):
-        check_program(run, World(place.rank, place.size, chosen))
-        split = run.parallelism.mode == "fsdp" and not layout.is_simple
-        mesh = make_mesh(layout, chosen, patience) if split else None
-        tokens = make_token_group(layout, patience, run.parallelism.seq_par_attention) if split else None
-        world = World(place.rank, place.size, chosen, mesh, tokens, monitor)
-        torch.manual_seed(run.trainer.seed + world.data_rank)
-        yield world
+        yield _together(run, World(place.rank, place.size, chosen, monitor=monitor), layout, patience)
+
+
+def world_of(run: Run, device: torch.device | None = None) -> World:
+    """Returns the world of a run in the process group that somebody else has initialised (collective).
+
+    For processes that other programs start and watch, such as the workers of Ray Train: nobody here names a
+    rank that is lost, and the process group stays when the run is over. Without a process group it is a
+    world of one. `device` is this process's own; None: by `trainer.device`, of several GPUs the current one.
+    This process is seeded. Raises as `start` does.
+    """
+    joined = dist.is_initialized()
+    rank, size = (dist.get_rank(), dist.get_world_size()) if joined else (0, 1)
+    layout = layout_from_degrees(check_ranks(run, size))
+    chosen = _own_device(run.trainer.device, size) if device is None else device
+    world = World(rank, size, chosen)
+    nodes = world.gather(socket.gethostname())
+    place = Place(rank, size, nodes[:rank].count(nodes[rank]), nodes.count(nodes[rank]), "", 0, "its caller")
+    check_memory(run, place, chosen)
+    return _together(run, world, layout, _patience(run))
+
+
+def _own_device(name: str, size: int) -> torch.device:
+    """As `pick_device`, but with the GPU that this process uses already."""
+    if name in ("auto", "cuda") and torch.cuda.is_available():
+        return torch.device("cuda", torch.cuda.current_device())
+    return pick_device(name, size)
+
+
+def _together(run: Run, world: World, layout: MeshLayout, patience: timedelta) -> World:
+    """The world with the groups of ranks that `run` asks for; all mean the same run, each is seeded."""
+    if world.size > 1:
+        check_program(run, world)
+        if run.parallelism.mode == "fsdp" and not layout.is_simple:
+            mesh = make_mesh(layout, world.device, patience)
+            tokens = make_token_group(layout, patience, run.parallelism.seq_par_attention)
+            world = replace(world, mesh=mesh, tokens=tokens)
+    torch.manual_seed(run.trainer.seed + world.data_rank)
+    return world
+
+
+def _patience(run: Run) -> timedelta:
+    """How long a collective waits; the monitor comes first, and knows more."""
+    return timedelta(seconds=1.2 * run.parallelism.timeout + 10)
 
 
 @contextmanager

@@ -1,0 +1,1 @@
+"""Tables of tasks, networks and hooks by name, and what is known of each of them before torch is imported."""

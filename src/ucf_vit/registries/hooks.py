@@ -1,0 +1,10 @@
+"""Table of hooks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ucf_vit.core.registry import Registry
+
+HOOKS: Registry[Any] = Registry("hook", "ucf_vit.hooks")
+"""Hooks by the name that `trainer.hooks` uses."""

@@ -1,0 +1,57 @@
+"""Prediction of images of any size, tile by tile.
+
+MONAI is imported where it is used: that takes seconds, and training does without.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ucf_vit.patching.tiles import Tiling
+
+
+def predict_in_tiles(
+    predict: Callable[[Tensor], Tensor],
+    image: Tensor,
+    tile_size: Sequence[int],
+    *,
+    overlap: float = 0.5,
+    at_once: int = 4,
+) -> Tensor:
+    """Returns predictions `[B, K, *S]` (float32) of images `[B, C, *S]`.
+
+    `predict` maps tiles `[N, C, *T]` to `[N, K, *T]`. Tiles share the fraction `overlap` of their sides and
+    are blended with Gaussian weights. Sides shorter than a tile are padded with 0 at their end, as the loader
+    pads tiles. A volume is predicted slice by slice along its last axis if `tile_size` has two entries.
+    """
+    if image.ndim - 2 > len(tile_size):
+        stacked = image.movedim(-1, 1).flatten(0, 1)
+        slices = predict_in_tiles(predict, stacked, tile_size, overlap=overlap, at_once=at_once)
+        return slices.unflatten(0, (len(image), image.shape[-1])).movedim(1, -1)
+    from monai.inferers import sliding_window_inference
+
+    space = image.shape[2:]
+    padded = _padded(image, tile_size)
+    found = sliding_window_inference(padded, tile_size, at_once, predict, overlap=overlap, mode="gaussian")
+    return torch.as_tensor(found)[(..., *(slice(0, side) for side in space))].float()
+
+
+def tiles_of(image: Tensor, tile_size: Sequence[int], overlap: float) -> Iterator[Tensor]:
+    """Yields the tiles `[B, C, *T]` that cover images `[B, C, *S]`, padded and sliced as above."""
+    if image.ndim - 2 > len(tile_size):
+        for one in image.unbind(-1):
+            yield from tiles_of(one, tile_size, overlap)
+        return
+    padded = _padded(image, tile_size)
+    tiling = Tiling(padded.shape[2:], tile_size, overlap, use_all=True)
+    for number in range(len(tiling)):
+        yield padded[(..., *tiling.region(number))]
+
+
+def _padded(image: Tensor, tile_size: Sequence[int]) -> Tensor:
+    missing = [max(tile - side, 0) for tile, side in zip(tile_size, image.shape[2:], strict=True)]
+    return F.pad(image, [pad for side in reversed(missing) for pad in (0, side)])

@@ -1,0 +1,124 @@
+"""A network, a task, a source and a hook of a user's own, each in a file outside the package, in one run.
+
+The files are those of docs/extending.md.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+import runs
+from ucf_vit.config import load
+from ucf_vit.core.errors import ConfigError, UserError
+from ucf_vit.train.describe_mesh import describe_mesh
+from ucf_vit.train.open_trained import open_trained
+
+PAGE = (Path(__file__).parents[2] / "docs/extending.md").read_text()
+CONFIG = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)[0]
+FILES = dict(re.findall(r"`(my_\w+\.py)`:\n\n```python\n(.*?)```", PAGE, re.DOTALL))
+SMALL = ["trainer.log_steps=1", "trainer.pictures=false"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The files of the page beside eight images of disks."""
+    assert sorted(FILES) == ["my_hook.py", "my_network.py", "my_source.py", "my_task.py"]
+    for name, text in {**FILES, "run.yaml": CONFIG}.items():
+        (tmp_path / name).write_text(text)
+    (tmp_path / "images").mkdir()
+    noise, (rows, columns) = np.random.default_rng(0), np.indices((20, 24))
+    for number in range(8):
+        label = ((rows - 8) ** 2 + (columns - 6 - number) ** 2 < 25).astype(np.uint8)
+        image = label + noise.normal(0, 0.1, label.shape).astype(np.float32)
+        np.savez(tmp_path / "images" / f"{number}.npz", image=image, label=label)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_files_of_a_users_own_in_one_run(folder: Path) -> None:
+    runs.train(Path("run.yaml"), *SMALL)
+    saved = yaml.safe_load(Path("out/config.yaml").read_text())
+    assert saved["trainer"]["task"] == "my_task.py:MeanTeacher"
+    assert (saved["model"]["name"], saved["model"]["options"]) == ("my_network.py:Convolutions", {"width": 6})
+    seen = json.loads(Path("out/losses_0.json").read_text())
+    logged = runs.losses(Path("out"))
+    assert seen == pytest.approx(list(logged.values())) and len(seen) > 4
+    assert runs.losses(Path("out"), key="agreement")[len(seen)] > 0
+    assert runs.losses(Path("out"), "validation", "validation/dice_1")
+
+    task, run = open_trained(Path("out"))
+    assert run == load("out") and type(task).__name__ == "MeanTeacher"
+    assert task.model[0].weight.shape == (6, 1, 3, 3)
+    assert not torch.equal(task.model[0].weight, task.teacher[0].weight)
+    assert task.predict_whole(torch.zeros(1, 1, 20, 24)).shape == (1, 2, 20, 24)
+
+    assert "2 ranks on 1 node: ddp 2" in describe_mesh(run, 2, 8)
+    split = load("run.yaml", ["parallelism.tensor_par_size=2", "parallelism.simple_ddp_size=1"])
+    with pytest.raises(UserError, match="does not say how many tokens"):
+        describe_mesh(split, 2, 8)
+
+
+def test_a_hook_hears_of_the_error_that_ends_a_run(folder: Path) -> None:
+    text = FILES["my_task.py"].replace("return Loss(loss + ", "return Loss(loss / 0 + ")
+    Path("my_task.py").write_text(text)
+    with pytest.raises(UserError, match="not finite in 2 steps in a row"):
+        runs.train(Path("run.yaml"), *SMALL, "trainer.max_bad_losses=2")
+    assert len(json.loads(Path("out/losses_0.json").read_text())) == 2
+
+
+def test_what_is_wrong_with_them_is_said(folder: Path) -> None:
+    with pytest.raises(
+        UserError, match=r"my_network.py:Convolutions takes no option 'widht' \(did you mean 'width'"
+    ):
+        runs.train(Path("run.yaml"), "model.options={widht: 3}")
+    with pytest.raises(
+        ConfigError, match=r"model.name = 'my_network.py:Convolution': .*did you mean 'Convolutions'"
+    ):
+        load("run.yaml", ["model.name=my_network.py:Convolution"])
+    with pytest.raises(
+        ConfigError, match=r"trainer.task = 'my_network.py:Convolutions': .*expected a subclass of"
+    ):
+        load("run.yaml", ["trainer.task=my_network.py:Convolutions"])
+    with pytest.raises(ConfigError, match=r"trainer.hooks.0: no hook named 'losses'"):
+        load("run.yaml", ["trainer.hooks=[losses]"])
+    with pytest.raises(
+        ConfigError, match=r"trainer.hooks = 'my_source.py:Pairs': hook .* needs root, without a"
+    ):
+        runs.train(Path("run.yaml"), "trainer.hooks=[my_source.py:Pairs]")
+    with pytest.raises(
+        ConfigError, match=r"trainer.hooks = 'my_source.py:Path': expected a subclass of .*Hook"
+    ):
+        runs.train(Path("run.yaml"), "trainer.hooks=[my_source.py:Path]", "trainer.overwrite=true")
+    with pytest.raises(
+        ConfigError, match=r"data.label_geometry = 'accept': .*takes no option 'label_geometry'"
+    ):
+        runs.train(Path("run.yaml"), "data.label_geometry=accept", "trainer.overwrite=true")
+
+
+def test_parts_that_an_installed_package_offers(folder: Path) -> None:
+    site = folder / "site"
+    package = site / "my_parts"
+    meta = site / "my_parts-1.0.dist-info"
+    package.mkdir(parents=True)
+    meta.mkdir()
+    (package / "__init__.py").write_text("")
+    names = {"network": "Convolutions", "task": "MeanTeacher", "source": "Pairs", "hook": "LossesOfRanks"}
+    for kind in names:
+        (folder / f"my_{kind}.py").rename(package / f"{kind}.py")
+    points = [f"[ucf_vit.{kind}s]\nmine = my_parts.{kind}:{name}\n" for kind, name in names.items()]
+    (meta / "entry_points.txt").write_text("".join(points))
+    (meta / "METADATA").write_text("Metadata-Version: 2.1\nName: my-parts\nVersion: 1.0\n")
+    values = ["trainer.task=mine", "trainer.hooks=[mine]", "model.name=mine", "data.dataset=mine"]
+    command = [sys.executable, "-m", "ucf_vit", "train", "run.yaml", *SMALL, *values, "trainer.max_steps=2"]
+    environment = {**os.environ, "PYTHONPATH": str(site), "OMP_NUM_THREADS": "1"}
+    subprocess.run(command, check=True, env=environment)
+    assert len(json.loads(Path("out/losses_0.json").read_text())) == 2
+    assert yaml.safe_load(Path("out/config.yaml").read_text())["trainer"]["task"] == "mine"
