@@ -8,6 +8,7 @@ import typer
 
 from ucf_vit.cli.main import app
 from ucf_vit.config import load
+from ucf_vit.registries.tasks import task_name
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/coming_from_ucf_vit.md").read_text()
@@ -43,7 +44,7 @@ def test_a_counterpart_is_there_and_is_accepted(name: str) -> None:
     assert path.is_file()
     if path.suffix == ".yaml":
         run = load(path)
-        assert run.task == {"mae": "masked"}.get(path.parent.name, path.parent.name)
+        assert run.task == task_name(path.parent.name)
         assert run.data.dataset == path.parents[1].name
     if path.suffix == ".py":
         compile(path.read_text(), name, "exec")
