@@ -47,7 +47,7 @@ class TaskFacts:
         network: name of the network that it trains where the config names none; empty: the config has to.
         network_output: what such a network returns; None: any network will do.
         labels: kind of labels that it learns from.
-        condition_labels: kinds of labels that it also needs for some of `model.conditions`.
+        condition_labels: kinds of labels that it also needs for some of `diffusion.conditions`.
         background: whether the number of its classes includes the background.
         augmentation: name of the recipe for its training tiles; empty: they stay as they are.
         encoder_from: tasks whose encoder its network can start from.
@@ -70,7 +70,7 @@ class TaskFacts:
     telling_keys: TellingKeys | None = None
 
     def label_kind(self, conditions: Iterable[str] = ()) -> LabelKind:
-        """Returns the kind of labels that the task learns from with these `model.conditions`."""
+        """Returns the kind of labels that the task learns from with these `diffusion.conditions`."""
         needed = [self.condition_labels[name] for name in conditions if name in self.condition_labels]
         return needed[0] if needed else self.labels
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -29,11 +30,12 @@ def build_task(run: Run, record: Record | None = None) -> Task:
     weights are a function of `trainer.seed` and their names. In mode fsdp it is still without memory for
     them, on `meta`: `distributed` gives each process what it is to hold.
     """
-    offered = _offered(run, record)
-    model = _network(run, offered)
+    conditions = _conditions(run, record)
+    model = _network(run, conditions)
     if run.parallelism.mode == "simple":
         materialise(model, run.trainer.seed, torch.device("cpu"))
-    task = TASKS.build(run.task, {}, offered | {"model": model, "patcher": build_patcher(run)})
+    offered = {**_task_options(run), "conditions": conditions, "model": model, "patcher": build_patcher(run)}
+    task = TASKS.build(run.task, {}, offered)
     if record is not None:
         record.restore(task)
     return task
@@ -41,10 +43,22 @@ def build_task(run: Run, record: Record | None = None) -> Task:
 
 def build_network(run: Run) -> nn.Module:
     """Returns the network that the config describes, without memory for its weights, on `meta`."""
-    return _network(run, _offered(run, None))
+    return _network(run, condition_names(run))
 
 
-def _network(run: Run, offered: dict[str, Any]) -> nn.Module:
+def _network(run: Run, conditions: Mapping[str, Sequence[str]]) -> nn.Module:
+    offered = {
+        **run.input.model_dump(),
+        **run.model.model_dump(exclude={"name", "options"}),
+        "in_channels": run.in_channels,
+        "tile_size": run.spatial_tile,
+        "token_placement": run.adaptive.token_placement,
+        "conditioning": run.diffusion.conditioning,
+        "input": input_options(run),
+        "encoder": encoder_options(run),
+        "decoder": decoder_options(run),
+        "condition_counts": [len(names) for names in conditions.values()],
+    }
     try:
         arguments = MODELS.arguments(run.network, run.model.options, offered)
     except UserError as refused:
@@ -53,24 +67,21 @@ def _network(run: Run, offered: dict[str, Any]) -> nn.Module:
         return MODELS[run.network](**arguments)
 
 
-def _offered(run: Run, record: Record | None) -> dict[str, Any]:
-    """Returns the arguments that a network or a task gets if its constructor has a parameter of the name."""
-    recorded = {} if record is None else record.task.get("conditions", {})
-    conditions = condition_names(run) | recorded
-    sections = (run.input, run.adaptive, run.variables, run.diffusion, run.model)
-    keys = {name: value for section in sections for name, value in section.model_dump().items()}
-    return keys | {
-        "input": input_options(run),
-        "encoder": encoder_options(run),
-        "decoder": decoder_options(run),
-        "in_channels": run.in_channels,
+def _task_options(run: Run) -> dict[str, Any]:
+    """Returns what a task gets if its constructor has a parameter of this name."""
+    extra = {
         "tile_size": run.spatial_tile,
         "overlap": run.trainer.sliding_window_overlap,
         "ignores": run.data.ignore_label is not None,
-        "conditions": conditions,
-        "condition_counts": [len(names) for names in conditions.values()],
         "unit_range": None,
     }
+    return run.model.model_dump(exclude={"name", "options"}) | run.diffusion.model_dump() | extra
+
+
+def _conditions(run: Run, record: Record | None) -> dict[str, list[str]]:
+    """Returns the values of each condition, as in the `record` of a checkpoint where that has them."""
+    recorded = {} if record is None else record.task.get("conditions", {})
+    return condition_names(run) | recorded
 
 
 def distributed(task: Task, run: Run, world: World) -> nn.Module:

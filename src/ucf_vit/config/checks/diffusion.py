@@ -12,8 +12,7 @@ from ucf_vit.options.noise import MIN_STEPS
 def steps(run: Run) -> Iterator[Problem]:
     """The linear schedule would add all noise in the first few of too few steps."""
     kind, steps = run.diffusion.noise_schedule, run.diffusion.num_time_steps
-    denoises = run.task_facts.network_output == "denoised image"
-    if denoises and steps < MIN_STEPS[kind]:
+    if run.task_facts.network_output == "denoised image" and steps < MIN_STEPS[kind]:
         message = f"expected {MIN_STEPS[kind]} or more for noise_schedule {kind}; cosine takes any number"
         yield Problem(("diffusion", "num_time_steps"), message, steps)
 

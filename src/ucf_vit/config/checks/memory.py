@@ -22,9 +22,8 @@ def weights(run: Run) -> Iterator[Problem]:
     """The weights have room in some machine."""
     size = NUMBER * parameters(run)
     if size > MOST_WEIGHTS:
-        decoder = (
-            ("model.decoder_embed_dim", "model.decoder_depth") if run.network_facts.token_decoder else ()
-        )
+        has_decoder = run.network_facts.token_decoder
+        decoder = ("model.decoder_embed_dim", "model.decoder_depth") if has_decoder else ()
         names = ("model.embed_dim", "model.depth", *decoder, "input.patch_size")
         message = f"no machine holds {decimal(size)} of weights, or more ({_values(run, names)})"
         yield Problem(tuple(run.written(*names).split(".")), message)

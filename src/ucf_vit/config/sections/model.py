@@ -16,11 +16,10 @@ class Model(Section):
     name: NetworkName | None = key(
         None,
         "The network: vit, mae, unetr, sap, diffusion, the name of one that a package offers, or one of your "
-        "own. It is built from those keys of this section that its constructor takes.",
+        "own. It is built from those keys of the config that its constructor takes.",
         derived="that of the task",
     )
     options: Options = key({}, "Further options for the constructor of a network of your own, by name.")
-
     embed_dim: Whole = key(768, "Width of the encoder's tokens.", "features", ge=1)
     depth: Whole = key(12, "Blocks of the encoder.", "blocks", ge=1, le=10_000)
     num_heads: Whole = key(12, "Attention heads of the encoder; divide embed_dim.", "heads", ge=1)
