@@ -8,7 +8,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ucf_vit.config.check import diffusion
 from ucf_vit.core.errors import UserError
 from ucf_vit.diffusion import (
     add_noise,
@@ -20,7 +19,6 @@ from ucf_vit.diffusion import (
     snr_weight,
     split_mixture,
 )
-from ucf_vit.diffusion.schedule import MIN_STEPS
 
 KINDS = ("epsilon", "v", "clean")
 BETAS = {"linear": "linear", "cosine": "squaredcos_cap_v2"}
@@ -220,8 +218,3 @@ def sample_of(schedule_kind: str, kind: str, eta: float, clip: bool) -> torch.Te
         lambda i: torch.randn(2, 1, 6, 6, dtype=torch.float64, generator=generator),
         clip,
     )
-
-
-def test_config_and_schedule_agree_on_the_smallest_number_of_steps() -> None:
-    assert MIN_STEPS["linear"] == diffusion.FEWEST_LINEAR
-    assert MIN_STEPS["cosine"] == 1

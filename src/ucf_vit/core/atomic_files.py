@@ -45,7 +45,8 @@ def naming(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        error.filename = str(path)
+        if error.errno is not None:  # with a file name, the text of an error without a number is not shown
+            error.filename = str(path)
         raise
 
 
