@@ -38,6 +38,7 @@ def train_in_their_group(environment: Mapping[str, str], config: Path, *override
         run = load(config, overrides)
         world = world_of(run)
         assert (world.rank, world.size, world.device.type) == (rank, size, "cpu")
+        assert (world.mesh is not None) == (run.parallelism.mode == "fsdp")
         assert train_task(build_task(run), run, world)
         assert dist.is_initialized()
         assert dist.get_world_size() == size
@@ -107,6 +108,13 @@ class ToldEverywhere(Told):
     every_rank = True
 
 
+class ToldByName(Told):
+    """Made by the run, from the name in its config."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory.parent / "told", "named")
+
+
 class Failing(Hook):
     """Ends the run at its second step, and cannot bear to hear of it."""
 
@@ -133,13 +141,14 @@ def moments(directory: Path) -> dict[str, list[str]]:
 
 
 def test_hooks_of_the_first_rank_and_of_all(tmp_path: Path, concrete: Path, forkserver: BaseContext) -> None:
-    settings = {"max_epochs": 1, "max_steps": 2, "accumulate_steps": 2}
+    named = [f"{__file__}:ToldByName"]
+    settings = {"max_epochs": 1, "max_steps": 2, "accumulate_steps": 2, "hooks": named}
     config = runs.write_config(tmp_path / "c.yaml", "masked", concrete, trainer=settings)
     assert runs.on_ranks(forkserver, 2, config, target=train_with_hooks) == [0, 0]
     told = moments(tmp_path)
-    assert sorted(told) == ["all_0", "all_1", "main_0"]
+    assert sorted(told) == ["all_0", "all_1", "main_0", "named_0"]
     main = [moment for moment in told["all_0"] if moment != "forward"]
-    assert told["main_0"] == main
+    assert told["main_0"] == told["named_0"] == main
     assert main[:3] == ["start", "step", "step"] and main[-1] == "end"
     assert told["all_0"] == told["all_1"] and told["all_0"].count("forward") == 3
     assert {"validation", "save"} <= set(main)

@@ -1,4 +1,4 @@
-"""Training augmentation by task: flips and rotations as views, then MONAI transforms of the tile."""
+"""Training augmentation: flips and rotations as views, then MONAI transforms of the tile."""
 
 from __future__ import annotations
 
