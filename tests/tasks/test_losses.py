@@ -260,6 +260,23 @@ def test_a_network_that_breaks_down_on_some_samples_has_no_finite_metric(name: s
     assert not any(map(math.isfinite, bad.values()))
 
 
+def test_a_finite_loss_of_a_broken_output_does_not_choose_the_best() -> None:
+    """Cross-entropy is finite where a class that no label has is -inf; the output is broken all the same."""
+    task, batch = build("segmentation").eval(), batch_for("segmentation")
+
+    def forward(image: Tensor, variables: Sequence[str] | None = None) -> Tensor:
+        logits = torch.zeros(len(image), 3, *image.shape[2:])
+        logits[1, 2, 0, 0] = -torch.inf
+        return logits
+
+    task.predict = lambda image, patches=None, variables=None: forward(image)
+    batch = replace(batch, label=torch.zeros_like(batch.label))
+    with torch.no_grad():
+        metrics = task.metrics(task.evaluate(batch))
+    name, _ = task.best_by(metrics)
+    assert name == "loss" and math.isnan(metrics[name]) and math.isnan(metrics["dice"])
+
+
 @pytest.mark.parametrize("name", ["masked", "masked on trees", "diffusion", "diffusion on trees"])
 def test_a_sample_whose_loss_is_not_finite_counts(name: str) -> None:
     task, batch = build(name).eval(), batch_for(name)

@@ -147,7 +147,7 @@ def healthy(tmp_path: Path) -> Path:
     return root
 
 
-def test_a_validation_without_a_value_is_neither_better_nor_stale(
+def test_without_foreground_in_held_out_labels_the_loss_chooses_the_best(
     tmp_path: Path, healthy: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     trainer = {"max_epochs": 5, "early_stop_epochs": 1}
@@ -158,7 +158,10 @@ def test_a_validation_without_a_value_is_neither_better_nor_stale(
     found = events(tmp_path / "out", "validation", "epoch", "validation/loss", "validation/dice")
     assert [epoch for epoch, *_ in found] == [1, 2, 3, 4, 5]
     assert all(np.isfinite(loss) and np.isnan(dice) for _, loss, dice in found)
-    assert not (tmp_path / "out/best").exists()
-    said = [record.getMessage() for record in caplog.records if "validation/dice" in record.getMessage()]
-    assert len(said) == 1
-    assert said[0].startswith("validation/dice is nan at step 1, since no held-out item has anything")
+    losses = [loss for _, loss, _ in found]
+    assert losses == sorted(losses, reverse=True)
+    assert checkpoint.load(tmp_path / "out/best").meta["step"] == 5
+    messages = [
+        record.getMessage() for record in caplog.records if "anything that counts" in record.getMessage()
+    ]
+    assert len(messages) == 1 and "for dice: the best checkpoint is chosen by loss" in messages[0]

@@ -70,7 +70,7 @@ class Segmentation(Task):
         totals = dice.totals_of_labels(logits.argmax(dim=1), label, self.num_classes)
         totals[:, 0] += judged(torch.zeros(len(label)), logits).sum()
         counts = self.counted(label)
-        loss = segmentation_loss(logits, label, counts)
+        loss = judged(segmentation_loss(logits, label, counts), logits)
         counted = None if counts is None else counts.flatten(1).any(dim=1)
         return {"loss": total(loss, counted), "dice": totals}
 
@@ -83,7 +83,10 @@ class Segmentation(Task):
         return super().metrics({"loss": totals["loss"]}) | dice.means(totals["dice"])
 
     def best_by(self, metrics: Mapping[str, float]) -> tuple[str, Direction]:
-        """The Dice; the loss where held-out labels have none of the classes, so that there is no Dice."""
+        """Returns the Dice, or the loss if no held-out label has any class, so that there is no Dice.
+
+        An output that is not finite makes both NaN, so that the loss does not replace a broken Dice.
+        """
         return ("loss", "min") if math.isnan(metrics["dice"]) else self.best
 
     def counts(self, totals: Mapping[str, Tensor]) -> dict[str, dict[str, int]]:
