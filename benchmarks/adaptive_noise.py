@@ -78,7 +78,7 @@ def mitochondrion(rng: np.random.Generator, image: Array) -> None:
 
 
 def noisy(image: Array, electrons: float, shared: float, seed: int = 0) -> Array:
-    """What a detector makes of `image` (uint8)."""
+    """Returns `image` as a detector records it (uint8)."""
     rng, gain = np.random.default_rng(seed), 200 / electrons
     counted = rng.poisson(image.clip(1) / gain) * gain + rng.normal(0, 4, image.shape)
     counted = cv2.GaussianBlur(counted, (0, 0), shared) if shared else counted

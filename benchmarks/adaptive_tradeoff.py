@@ -1,4 +1,4 @@
-"""What adaptive tokens cost and bring: UNETR on uniform patches beside SAP and UNETR on adaptive ones.
+"""Cost and gain of adaptive tokens: UNETR on uniform patches beside SAP and UNETR on adaptive ones.
 
     python benchmarks/adaptive_tradeoff.py concrete DIRECTORY [--out tradeoff]
     python benchmarks/adaptive_tradeoff.py hippocampus DIRECTORY

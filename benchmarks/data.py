@@ -1,4 +1,4 @@
-"""What the loader takes, beside others that do the same work, each comparison within one run.
+"""Time of the loader, beside others that do the same work, each comparison within one run.
 
     python benchmarks/data.py tiles             against MONAI's cached data sets and a plain read (4 minutes)
     python benchmarks/data.py resume            time to the first batch of an epoch of 1 million tiles
@@ -197,7 +197,7 @@ def files(root: Path) -> list[dict[str, str]]:
 
 
 def loading() -> Any:
-    """What is done to a whole volume."""
+    """Work on a whole volume."""
     from monai.data import NibabelReader
     from monai.transforms import Compose, LoadImaged, ScaleIntensityd
 

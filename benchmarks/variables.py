@@ -33,7 +33,7 @@ def variables_of(number: int) -> VariableOptions:
 
 
 class TorchAttention(nn.Module):
-    """What torch offers: keys and values of every token."""
+    """Torch's own attention: keys and values of every token."""
 
     def __init__(self, variables: int) -> None:
         super().__init__()

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What all jobs have in common; the scripts in launch/DATASET source it. Every variable here is optional:
+# Settings of all jobs; the scripts in launch/DATASET source it. Every variable here is optional:
 #   UCF_VIT_SITE            frontier, generic, or none: no modules, no network variables, no binding of devices
 #   UCF_VIT_ENV             where Python is: an environment, a packed one (.tar, .tar.gz) or a container (.sif)
 #   UCF_VIT_LOCAL           a directory on every node's own disk: the packed environment or container is copied there

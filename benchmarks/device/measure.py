@@ -1,4 +1,4 @@
-"""What the parts have in common: how they print, wait for a device, and count operations."""
+"""Tools of all parts: printing, waiting for a device, and counting operations."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ SUFFIX = ".safetensors"
 
 
 def describe(directory: Path) -> str:
-    """What a checkpoint holds: step, versions, layout, and its weights with shapes, types and sizes.
+    """Contents of a checkpoint: step, versions, layout, and its weights with shapes, types and sizes.
 
     Reads the description and the headers of the files alone. Raises CheckpointError; see `locate`.
     """

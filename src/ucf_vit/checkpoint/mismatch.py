@@ -12,7 +12,7 @@ SHOWN = 3
 
 
 def mismatch(own: Mapping[str, Tensor], found: Mapping[str, tuple[int, ...]]) -> str:
-    """What of `found`, shapes by name, does not fit the weights `own`; nothing where all does."""
+    """Returns how `found`, shapes by name, differ from the weights `own`; nothing if they fit."""
     shapes = {name: tuple(tensor.shape) for name, tensor in own.items()}
     missing = [name for name in shapes if name not in found]
     more = [name for name in found if name not in shapes]

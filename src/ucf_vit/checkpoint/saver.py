@@ -28,7 +28,7 @@ T = TypeVar("T")
 class Saver:
     """Writes checkpoints, one at a time; every method is collective.
 
-    With `beside`, a thread writes copies while the training goes on. What goes wrong there is raised by the
+    With `beside`, a thread writes copies while the training goes on. An error there is raised by the
     next `save`, by `wait`, or at the end of the context, all of which wait for it. `on_save(name, seconds)`
     is told how long the training stood still. `check` is called on the first rank before anything is written
     and before a checkpoint takes its place, and raises what speaks against it.

@@ -1,4 +1,4 @@
-"""What a checkpoint may say of itself: the one place where types and ranges of its values are defined.
+"""Schema of the description of a checkpoint: the one place where types and ranges of its values are defined.
 
 Whoever wrote a checkpoint is a stranger: whatever is in it, there is a value of the right kind or one
 CheckpointError.
@@ -191,7 +191,7 @@ def parse_config(text: str, path: Path) -> dict[str, Any]:
 
 
 def kind_of(file: str) -> str:
-    """What a file of a checkpoint holds, such as `WEIGHTS`."""
+    """Kind of a file of a checkpoint, such as `WEIGHTS`."""
     return file.split(".")[0].split("-")[0]
 
 

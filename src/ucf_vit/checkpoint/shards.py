@@ -73,7 +73,7 @@ def write_shard(path: Path, pieces: Mapping[str, TensorPiece]) -> None:
 
 
 class Shards:
-    """What is in some safetensors files: `shapes` and `types` of the whole tensors by name, and their values.
+    """Contents of safetensors files: `shapes` and `types` of the whole tensors by name, and their values.
 
     Raises CheckpointError naming a file that is none.
     """

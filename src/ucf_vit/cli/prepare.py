@@ -68,7 +68,7 @@ def prepare(
 ) -> None:
     """Convert data sets so that reading a tile touches the chunks of the tile alone, and is checked.
 
-    What was killed goes on when the same command is given again. Training then says data.dataset: prepared.
+    After a kill the same command goes on. Training then says data.dataset: prepared.
     """
     threads = workers or len(os.sched_getaffinity(0))
     if check:

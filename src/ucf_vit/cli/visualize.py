@@ -24,7 +24,7 @@ _KEYS = {
     "smoothing": "adaptive.detail_smoothing=[{}]",
     "separate_channels": "adaptive.separate_channels=true",
 }
-"""What an option of an image is called in a config."""
+"""Names in a config of the options of an image."""
 
 app = typer.Typer(help="Draw what a model is given.", no_args_is_help=True)
 

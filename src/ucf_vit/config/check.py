@@ -1,4 +1,4 @@
-"""What keys must be to each other. Every check is a function from a run to its problems."""
+"""Checks of keys against each other. Every check is a function from a run to its problems."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a config says otherwise than the one that a network was trained with."""
+"""Differences between a config and the one that a network was trained with."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ OF_DATA = (
 
 
 def differences(before: Mapping[str, Mapping[str, Any]], run: Run) -> list[str]:
-    """What the network is or sees by `run` and not by `before`, a dumped config: `KEY was OLD, is NEW` each.
+    """Returns differences of the network or its input from `before`, a dumped config: `KEY was OLD, is NEW`.
 
     Of what is said for each data set, only data sets of both count: others are other data. Keys that `before`
     does not know, being of an earlier version, do not count either.

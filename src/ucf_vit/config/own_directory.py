@@ -9,9 +9,9 @@ from ucf_vit.config.run import Run
 
 log = logging.getLogger(__name__)
 CONFIG = "config.yaml"
-"""What a run writes into its directory, with every default filled in."""
+"""File that a run writes into its directory: its config with every default filled in."""
 OF_A_RUN = ("run.json", "*/meta.json")
-"""What lies in the directory of a run: the list of its files, or checkpoints."""
+"""Names in the directory of a run: the list of its files, or its checkpoints."""
 
 
 def config_of(path: Path) -> Path:

@@ -1,4 +1,4 @@
-"""What is wrong with a config, as one message."""
+"""Problems of a config, as one message."""
 
 from __future__ import annotations
 

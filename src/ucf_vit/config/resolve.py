@@ -113,7 +113,7 @@ def _data(data: Data, default_vars: list[str]) -> Data:
 
 
 def _ranges(data: Data, names: list[str]) -> dict[str, dict[str, Any]]:
-    """What trains, validates and tests: training files, then validation files, then test files.
+    """Returns the ranges of files: those that train come first, then validation, then test.
 
     A data set with a root for validation has no validation files of its own, and the same for test.
     """

@@ -1,1 +1,1 @@
-"""What every layer uses: registry, errors, seeds, logging."""
+"""Tools of every layer: registry, errors, seeds, logging."""

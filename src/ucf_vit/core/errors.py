@@ -22,6 +22,6 @@ class CheckpointError(UserError):
 
 
 def brief(cause: object) -> str:
-    """What an error says in one short line without control characters, whoever has written it."""
+    """Returns the text of an error in one short line without control characters."""
     text = " ".join(str(cause).split())
     return "".join(sign if sign.isprintable() else "?" for sign in text)[:200]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 NAN = "nan"
-"""What stands for NaN beside intervals, which do not have it."""
+"""Text for NaN, which no interval holds."""
 _NUMBER = r"[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?"
 _BOUND = re.compile(rf"(>=|<=|>|<)\s*({_NUMBER})")
 _RANGE = re.compile(rf"({_NUMBER})\s*\.\.\s*({_NUMBER})")

@@ -54,5 +54,5 @@ def expanded(text: str) -> str:
 
 
 def escaped(path: str) -> str:
-    """What `expanded` makes `path` of."""
+    """Returns the text that `expanded` makes `path` of."""
     return ("./" if path.startswith("~") else "") + path.replace("$", "$$")

@@ -42,7 +42,7 @@ def load(name: str, kind: str, error: type[UserError] = UserError) -> Any:
 
 
 def user_code_failure(error: Exception, path: Path) -> str:
-    """What went wrong in the file `path` of a user's own, and where: `line 7: ValueError: no such axis`.
+    """Returns the error in the file `path` of a user with its place: `line 7: ValueError: no such axis`.
 
     The line is the last one of the file that was being executed, if any was.
     """

@@ -36,7 +36,7 @@ def to_bytes(name: str) -> bytes:
 
 
 def from_bytes(name: bytes) -> str:
-    """What `to_bytes` gave."""
+    """Returns the text that `to_bytes` encoded."""
     return name.decode(errors="surrogateescape")
 
 

@@ -143,7 +143,7 @@ def _urls(text: str) -> Iterator[tuple[int, str, str]]:
 
 
 def _word(text: str) -> str:
-    """What comes before a blank or quote, without the punctuation of the sentence that it stands in."""
+    """Returns the text before a blank or quote, without the punctuation of the sentence around it."""
     word = re.split(r"[\s'\"]", text, maxsplit=1)[0]
     return word if text[len(word) : len(word) + 1] in ("'", '"') else word.rstrip(_PUNCTUATION)
 

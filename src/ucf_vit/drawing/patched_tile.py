@@ -95,7 +95,7 @@ def _array(batch: Tensor) -> Array:
 
 @dataclass(frozen=True)
 class View:
-    """What of a tile is shown: a whole image, or the slice `index` of a volume along `axis`.
+    """View of a tile: a whole image, or the slice `index` of a volume along `axis`.
 
     An image has its first axis downwards; a slice has its first axis to the right, its second one upwards.
     """

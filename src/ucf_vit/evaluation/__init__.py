@@ -1,4 +1,4 @@
-"""What a trained run is worth: metrics of a checkpoint on held-out items, and which items these are."""
+"""Evaluation of a trained run: metrics of a checkpoint on held-out items, and the list of these items."""
 
 from ucf_vit.evaluation.evaluate import evaluate_run, evaluate_task
 from ucf_vit.evaluation.request import Wanted

@@ -1,4 +1,4 @@
-"""What is to be evaluated: which checkpoint, on which items."""
+"""Request of an evaluation: which checkpoint, on which items."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ HOW = {
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is asked for. `roots` are whole data sets, `[NAME=]ROOT`, in place of those of a split.
+    """Request of an evaluation. `roots` are whole data sets, `[NAME=]ROOT`, in place of those of a split.
 
     `checkpoint` None is the best one, or the newest where there is no best. `threshold` puts the best
     intervals of intensity beside the results; `allow_trained` lets items count that were trained on; `output`
@@ -53,7 +53,7 @@ class Wanted:
 
     @property
     def on(self) -> str:
-        """What is evaluated on, in words."""
+        """Returns a description of the items."""
         return "given data" if self.roots else f"{self.split} items"
 
     def file_name(self, checkpoint: str) -> str:

@@ -60,7 +60,7 @@ class Overlap:
             )
 
     def notes(self) -> list[str]:
-        """What is to be said of the items beside the results."""
+        """Returns the notes on the items that are shown beside the results."""
         if "trained" not in self.known:
             return ["The checkpoint, of an earlier version, does not keep which items it was trained on."]
         said: dict[Use, str] = {

@@ -33,7 +33,7 @@ MEANING = ("diffusion.num_time_steps", "diffusion.noise_schedule", "diffusion.pr
 
 @dataclass(frozen=True)
 class Sampling:
-    """What is asked for; see `Denoising.generate`. `conditions` are values by name."""
+    """Request of samples; see `Denoising.generate`. `conditions` are values by name."""
 
     number: int = 16
     steps: int | None = None

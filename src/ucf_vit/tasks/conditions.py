@@ -1,4 +1,4 @@
-"""What samples can be told beside their noise: a number for each of some named conditions."""
+"""Conditions of diffusion samples: a class number for each of some named conditions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Conditions = Mapping[str, Sequence[str]]
 
 
 def labels_of(conditions: Conditions, batch: Batch) -> Tensor | None:
-    """What the samples of a batch can be told, `[B, K]` int64; None where K is 0."""
+    """Returns the labels of the conditions of a batch, `[B, K]` int64; None if K is 0."""
     if not conditions:
         return None
     return torch.stack([_label(name, known, batch) for name, known in conditions.items()], dim=1)

@@ -29,7 +29,7 @@ PICTURE_STEPS = 25
 
 @dataclass(frozen=True)
 class Given:
-    """What the model gets beside noisy values: labels `[B, K]`, places of patches, names of channels."""
+    """Inputs of the model beside noisy values: labels `[B, K]`, places of patches, names of channels."""
 
     labels: Tensor | None
     patches: Patches | None
@@ -88,7 +88,7 @@ class Denoising(Task):
             self.conditions["class"] = (*names, *map(str, more))
 
     def kept(self) -> dict[str, Any]:
-        """What values mean, and the names of what samples can be told."""
+        """Returns the range of values and the names of the conditions."""
         return {"unit_range": self.unit_range, "conditions": {n: list(v) for n, v in self.conditions.items()}}
 
     def restore(self, kept: Mapping[str, Any]) -> None:
@@ -214,7 +214,7 @@ class Denoising(Task):
         return self._image(clean, patches)
 
     def labels_of(self, batch: Batch) -> Tensor | None:
-        """What the samples of a batch can be told, `[B, K]` int64; None where K is 0."""
+        """Returns the labels of the conditions of a batch, `[B, K]` int64; None where K is 0."""
         return labels_of(self.conditions, batch)
 
     def _per_sample(self, batch: Batch) -> Tensor:
@@ -238,7 +238,7 @@ class Denoising(Task):
         return (error.flatten(2).mean(dim=2) * valid).sum(dim=1) / valid.sum(dim=1).clamp_min(1)
 
     def _say(self, noisy: Tensor, time: Tensor, given: Given) -> Tensor:
-        """What the model says of `noisy`, in the same shape: images, or values of patches."""
+        """Returns the model's output for `noisy`, in the same shape: images, or values of patches."""
         patches = given.patches
         seen = noisy if patches is None else replace(patches, values=noisy)
         tokens = self.model(seen, time, given.labels, given.variables)

@@ -75,7 +75,7 @@ class Segmentation(Task):
         return {"loss": total(loss, counted), "dice": totals}
 
     def totals(self) -> dict[str, Tensor]:
-        """What `evaluate` returns of no item."""
+        """Returns the totals of no item."""
         return {"loss": torch.zeros(2, dtype=torch.float64), "dice": dice.empty_totals(self.num_classes)}
 
     def metrics(self, totals: Mapping[str, Tensor]) -> dict[str, float]:

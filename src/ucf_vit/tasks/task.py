@@ -93,7 +93,7 @@ class Task(nn.Module):
     """Facts for config and data: labels, augmentation, the network to train, ..."""
 
     metric_names: tuple[str, ...] = ("loss",)
-    """What `metrics` returns."""
+    """Names of the metrics that `metrics` returns."""
     best: tuple[str, Direction] = ("loss", "min")
     """The metric that says which checkpoint is the best one."""
     class_names: tuple[str, ...] = ()
@@ -130,7 +130,7 @@ class Task(nn.Module):
         """Take what was left open from how data sets are normalised. UserError where that does not fit."""
 
     def kept(self) -> dict[str, Any]:
-        """What its weights depend on that was found in the data, not in the config; values of JSON."""
+        """Returns facts of the data, not of the config, that the weights depend on; values of JSON."""
         return {}
 
     def restore(self, kept: Mapping[str, Any]) -> None:
@@ -156,7 +156,7 @@ class Task(nn.Module):
         raise NotImplementedError(f"{type(self).__name__} has no evaluate")
 
     def totals(self) -> dict[str, Tensor]:
-        """What `evaluate` returns of no sample: zeros."""
+        """Returns the totals of no sample: zeros."""
         return {name: torch.zeros(2, dtype=torch.float64) for name in self.metric_names}
 
     def metrics(self, totals: Mapping[str, Tensor]) -> dict[str, float]:
@@ -203,7 +203,7 @@ class Task(nn.Module):
         return self.predict(image, None if self.patcher is None else self.patcher(image), variables)
 
     def output_of(self, *inputs: Tensor | Patches, variables: Sequence[str] | None) -> Tensor:
-        """What the model makes of `inputs`, whose channels are `variables`."""
+        """Returns the model's output for `inputs`, whose channels are `variables`."""
         if self._takes_variables:
             return self.model(*inputs, variables=variables)
         return self.model(*inputs)
@@ -216,7 +216,7 @@ TASKS: Registry[Task] = tasks.TASKS
 def adaptive_patches(patcher: AdaptivePatcher, batch: Batch, training: bool) -> Patches:
     """Patches of a batch, along the leaves that its loader has grown or along new ones.
 
-    What is drawn for new ones is a function of the samples' keys in `training`, else the middle of its range.
+    Random options of new ones are a function of the samples' keys in `training`, else the middle of a range.
     """
     leaves = batch.leaves
     if leaves is None:

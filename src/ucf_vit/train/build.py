@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 def build_task(run: Run, record: Record | None = None) -> Task:
     """The task that the config names around the network that it describes.
 
-    What the data decides is as in the `record` of a checkpoint, or open until `build_data` settles it. Its
+    Facts of the data are those in the `record` of a checkpoint, or open until `build_data` settles them. Its
     weights are a function of `trainer.seed` and their names. In mode fsdp it is still without memory for
     them, on `meta`: `distributed` gives each process what it is to hold.
     """
@@ -85,7 +85,7 @@ def _conditions(run: Run, record: Record | None) -> dict[str, list[str]]:
 
 
 def distributed(task: Task, run: Run, world: World) -> nn.Module:
-    """What to call in place of `task` in a training step, spread over the processes as `run` says."""
+    """Returns the module to call instead of `task` in a training step, spread over the processes of `run`."""
     parallelism, trainer = run.parallelism, run.trainer
     if parallelism.cpu_offloading and world.mesh is None:
         log.warning("parallelism.cpu_offloading changes nothing: this layout shards no weights")
@@ -107,7 +107,7 @@ def condition_names(run: Run) -> dict[str, list[str]]:
 
 
 def build_patcher(run: Run) -> AdaptivePatcher | None:
-    """What cuts images into adaptive tokens; None where the model takes images."""
+    """Returns the patcher that cuts images into adaptive tokens; None if the model takes images."""
     options = run.adaptive
     if not options.adaptive_patching:
         return None

@@ -59,6 +59,6 @@ def _named(run: Run, world: World) -> Iterator[Hook]:
 
 
 def _shown(world: World, data: RunData) -> Callable[[], Batch | None]:
-    """What gives the held-out batch that is drawn: the first process's, to all that compute it together."""
+    """Returns a function that gives the held-out batch to draw, on all processes that share the model."""
     first = lambda: next(data.validation(), None)  # noqa: E731
     return first if world.mesh is None else lambda: world.on_main(first)

@@ -1,4 +1,4 @@
-"""What weights depend on beside the config: it was found in the data, and is kept with them."""
+"""Record of facts found in the data that weights depend on, kept with them."""
 
 from __future__ import annotations
 

@@ -70,5 +70,5 @@ class Ema:
 
 
 def _local(tensors: Iterable[Tensor]) -> list[Tensor]:
-    """What this process holds of each tensor, in the same memory: of a DTensor its shard."""
+    """Returns the local part of each tensor, in the same memory: of a DTensor its shard."""
     return [tensor.to_local() if hasattr(tensor, "to_local") else tensor.detach() for tensor in tensors]

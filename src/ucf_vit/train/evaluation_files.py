@@ -21,7 +21,7 @@ Metrics = Mapping[str, float | None]
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What an evaluation found, and on what.
+    """Results of an evaluation, and the items that they are of.
 
     `metrics` are values by name for each column ("unetr", a baseline); None where there is none. `counts` are
     numbers of items by metric and kind; `notes` say how to read all this; `items` are names by data set.

@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Loop:
-    """What happens when. Counts are optimizer steps unless the name says epochs; 0 is never.
+    """Schedule of a training. Counts are optimizer steps unless the name says epochs; 0 is never.
 
     `validate(state)` returns metrics; `judge(state, metrics)` keeps `state.best`, its checkpoint and
     `state.stale`, once the hooks have them; `save(state)` writes a checkpoint.

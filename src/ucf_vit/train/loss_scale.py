@@ -14,10 +14,10 @@ LOWEST, LARGEST = 1.0, 2.0**24
 
 
 class LossScale:
-    """What a loss is multiplied with, so that small gradients do not vanish in float16.
+    """Factor of the loss, so that small gradients do not vanish in float16.
 
     Dynamic scaling (Micikevicius et al. 2018): halved when a gradient is not finite, doubled after `patience`
-    steps in which all are. What happens is decided by the global gradient norm, which all processes have, so
+    steps in which all are. The decision follows from the global gradient norm, which all processes have, so
     that they agree whatever part of a gradient each holds; torch's GradScaler looks at each part alone.
     The scale stays between `LOWEST` and `LARGEST`.
     """

@@ -1,4 +1,4 @@
-"""What a run reports between two log lines: mean loss, rate, and the share of time spent waiting for data."""
+"""Figures between two log lines: mean loss, rate, and the share of time spent waiting for data."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ def read_checkpoint(
 
 
 def record_of(read: checkpoint.Checkpoint, run: Run) -> Record:
-    """What a checkpoint keeps of its data; of one that keeps nothing, what the training data says now.
+    """Returns the record of a checkpoint's data; for one without a record, that of the training data now.
 
     Raises DataError where that is not there.
     """

@@ -13,7 +13,7 @@ from ucf_vit.nn.embed import ClassToken, MaskToken, Positions
 from ucf_vit.nn.variable_tokens import VariableTokens
 
 KEPT = ("exp_avg", "exp_avg_sq", "step")
-"""What AdamW keeps of a parameter."""
+"""State of AdamW for a parameter."""
 
 
 def adamw(
@@ -34,7 +34,7 @@ def adamw(
 
 
 def optimizer_moments(task: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """What the optimizer keeps of each parameter, as `PARAMETER.KEY`: exp_avg, exp_avg_sq and step."""
+    """Returns the optimizer's state of each parameter, as `PARAMETER.KEY`: exp_avg, exp_avg_sq and step."""
     return {
         f"{name}.{key}": value
         for name, parameter in task.named_parameters()

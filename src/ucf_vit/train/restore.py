@@ -156,7 +156,7 @@ def _slot_before(directory: Path, name: str) -> str:
 
 
 def _changes(state: State, saved: Mapping[str, Any]) -> str:
-    """What makes the steps of this run others than those of the checkpoint, or nothing."""
+    """Returns the reason why steps of this run differ from those of the checkpoint, or nothing."""
     now, then = state.stream.state_dict(), saved["stream"]
     values = {
         "ranks": (then.get("ranks", now["ranks"]), now["ranks"]),

@@ -1,4 +1,4 @@
-"""What adaptive patching makes of an image, or of the data of a run."""
+"""Pictures of the adaptive patches of an image, or of the data of a run."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def picture_of_file(
 ) -> Picture:
     """The adaptive patches of one image or volume: of its middle, cut to sides that have large roots.
 
-    Values are those stored. What is not given is chosen from the size; a `length` that the tile can't have
-    becomes the next smaller one. Raises UserError for what cannot be read or cut so.
+    Values are those stored. Options that are not given are chosen by the size; a `length` that the
+    tile can't have becomes the next smaller one. Raises UserError for what cannot be read or cut so.
     """
     image = read_file(path)
     shape = image.shape[1:]

@@ -32,7 +32,7 @@ def tensor(run: Run) -> Iterator[Problem]:
 
 
 def uneven_shares(run: Run, size: int) -> Iterator[Problem]:
-    """What `size` tensor ranks can't share evenly; -1 is judged when the number of ranks is known."""
+    """Yields counts that `size` tensor ranks can't share evenly; -1 is judged once the ranks are known."""
     if size <= 1:
         return
     counts = shared_counts(run)
@@ -52,7 +52,7 @@ def sequence(run: Run) -> Iterator[Problem]:
 
 
 def uneven_tokens(run: Run, size: int, tensor: int) -> Iterator[Problem]:
-    """What `size` ranks can't split; -1 for either is judged when the number of ranks is known."""
+    """Yields problems of tokens split over `size` ranks; -1 for either is judged once the ranks are known."""
     if size <= 1:
         return
     parallelism = run.parallelism
@@ -86,7 +86,7 @@ def fewest_tokens(run: Run) -> int:
 
 
 def shared_counts(run: Run) -> dict[str, int]:
-    """What tensor ranks share, by the keys that it comes from."""
+    """Returns the counts that tensor ranks share, by their keys."""
     net = run.model
     if not run.network_facts.encoder:
         return {}

@@ -108,7 +108,7 @@ def _default(child: Schema, required: bool) -> str:
 
 
 def words(part: Schema, entry: str = "dataset") -> str:
-    """What a value must be, in words: `a whole number >= 1`; `entry` is what a dictionary's keys name."""
+    """Returns the type of a value in words: `a whole number >= 1`; `entry` names a dictionary's keys."""
     if "enum" in part:
         return "one of " + ", ".join(part["enum"])
     kind = part["type"]

@@ -22,7 +22,7 @@ from ucf_vit.config.sections.fields import (
 from ucf_vit.core.intervals import NAN, Interval
 
 Split = Literal["training", "validation", "test"]
-"""What files are for: to learn from, to choose a checkpoint by, and to be looked at once, in the end."""
+"""Uses of files: training, choice of a checkpoint, and one look in the end."""
 RANGES: dict[Split, tuple[str, str]] = {
     "training": ("dict_start_idx", "dict_end_idx"),
     "validation": ("dict_val_start_idx", "dict_val_end_idx"),
@@ -171,7 +171,7 @@ class Data(Section):
     )
     dict_nan: dict[str, Number | None] = key(
         {},
-        "What NaN in images stands for, such as the background outside a mask; null for the default.",
+        "Number that NaN in images stands for, such as the background outside a mask; null for the default.",
         "as stored",
         derived="NaN is an error; in fields a missing value",
     )
@@ -228,10 +228,10 @@ class Data(Section):
     use_all_data: bool = key(
         True, "Where tiles leave a remainder, add one more tile that ends at the border; else leave it out."
     )
-    small_images: Literal["pad", "refuse"] = key("pad", "What to do with an image smaller than a tile.")
+    small_images: Literal["pad", "refuse"] = key("pad", "Treatment of images smaller than a tile.")
     label_geometry: Literal["refuse", "accept"] = key(
         "refuse",
-        "What to do with a label whose header (orientation, spacing, origin) puts it elsewhere than its "
+        "Treatment of a label whose header (orientation, spacing, origin) puts it elsewhere than its "
         "image; accept: the voxels of both belong together as they are stored.",
     )
     augmentation: bool = key(
@@ -261,7 +261,7 @@ class Data(Section):
         ge=1,
     )
     on_error: Literal["fail", "skip"] = key(
-        "fail", "What to do with an unreadable file, or an item without the label that the task needs."
+        "fail", "Treatment of an unreadable file, or an item without the label that the task needs."
     )
     max_errors: Whole = key(10, "With on_error skip: abort after so many of these.", "files", ge=0)
 

@@ -1,4 +1,4 @@
-"""What sections are made of: strict values, and keys that carry their own documentation."""
+"""Building blocks of sections: strict values, and keys that carry their own documentation."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ class Trainer(Section):
 
     task: TaskName | None = key(
         None,
-        "What to train: masked (a masked autoencoder), segmentation, token_segmentation (segmentation of "
+        "The task: masked (a masked autoencoder), segmentation, token_segmentation (segmentation of "
         "adaptive patches), classification, diffusion, the name of a task that a package offers, or a task "
         "of your own. If it is not given, the training script or --task decides; else what the file gives "
         "of feature_size (segmentation), mask_ratio (masked), num_time_steps (diffusion), num_classes "
@@ -36,8 +36,8 @@ class Trainer(Section):
     )
     activation_checkpointing: Literal["none", "block", "selective"] = key(
         "none",
-        "What is computed again in the backward pass in place of being kept: nothing, all of every block, or "
-        "attention alone.",
+        "Activations that are computed again in the backward pass instead of being kept: nothing, all of "
+        "every block, or only attention.",
     )
     compile: bool = key(False, "Compile every transformer block (torch.compile).")
     device: Literal["auto", "cpu", "cuda", "mps"] = key(

@@ -32,7 +32,7 @@ def uniform_share(leaves: Leaves) -> Tensor:
 
 
 def advice_if_uniform(leaves: Leaves, detail: Tensor, patcher: AdaptivePatcher) -> str:
-    """What to change where all trees of a tile are nearly uniform, in one line; empty if they are not.
+    """Returns advice, in one line, if all trees of a tile are nearly uniform; otherwise an empty text.
 
     `leaves` `[T, L]` are those of one tile, `detail` `[T, *S]` is its map.
     """

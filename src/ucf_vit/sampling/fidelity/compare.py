@@ -25,7 +25,7 @@ Tiles = Iterable[tuple[Batch, Tensor]]
 
 @dataclass(frozen=True)
 class Fidelity:
-    """What `compare` finds.
+    """Result of `compare`.
 
     `generated` (samples to held-out tiles), `floor` (held-out to training tiles) and `noise` (to held-out
     tiles) are Fréchet distances, each between `number` and `number` tiles. `nearest` are the root
@@ -45,7 +45,7 @@ class Fidelity:
     file: list[str]
 
     def summary(self) -> dict[str, object]:
-        """What goes into `fidelity.json`."""
+        """Returns the contents of `fidelity.json`."""
         return {
             "tiles_of_each": self.number,
             "frechet": {
@@ -119,7 +119,7 @@ def _enough(kept: Kept, what: str) -> Tensor:
 
 
 def in_words(found: Fidelity) -> str:
-    """What the figures say, in a line or two."""
+    """Returns the figures in a line or two."""
     copied, usual = float(found.nearest.median()), float(found.nearest_held_out.median())
     share = copied / usual if usual > 0 else math.nan
     few = f", and {found.number:,} are few: take --number {ENOUGH} or more" if found.number < ENOUGH else ""

@@ -66,5 +66,5 @@ class RandomFeatures(nn.Module):
 
 
 def _units(deviation: Tensor, mean: Tensor) -> Tensor:
-    """What to divide by: 1 where nothing varies beyond rounding."""
+    """Returns the divisors: 1 where nothing varies beyond rounding."""
     return torch.where(deviation > 1e-6 * mean.abs(), deviation, torch.ones_like(deviation))

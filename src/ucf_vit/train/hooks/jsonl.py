@@ -21,8 +21,8 @@ class JsonlHook(Hook):
 
     A line has "event" ("step", "validation" or "save"), "step", "epoch", "elapsed" (seconds of training,
     over all processes that a run was resumed in) and the metrics (of a save "checkpoint", its name, and
-    "stall", the seconds for which training stood still); a number that is not finite is null. What a
-    killed run wrote after the checkpoint it is resumed from is cut, so that no step is there twice.
+    "stall", the seconds for which training stood still); a number that is not finite is null. Lines
+    that a killed run wrote after the checkpoint that it is resumed from are cut: no step is there twice.
     """
 
     def __init__(self, directory: Path) -> None:

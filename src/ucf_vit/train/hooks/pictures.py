@@ -130,7 +130,7 @@ def _panels(state: RunState, batch: Batch) -> list[Panel]:
 
 
 def task_panels(task: Task, batch: Batch) -> list[Panel]:
-    """What `task` shows of `batch`, moved to its device, in evaluation mode and without gradients."""
+    """Returns the panels of `task` for `batch`, in evaluation mode on its device and without gradients."""
     training = task.training
     device = next(task.parameters()).device
     try:

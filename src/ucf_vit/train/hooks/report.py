@@ -37,7 +37,7 @@ _PACKAGES = ("torch", "monai", "timm", "numpy")
 
 @dataclass(frozen=True)
 class About:
-    """What a report says of a training that no other file in its directory does.
+    """Facts about a training that a report shows and no other file of its directory has.
 
     `summary` is shown first, by name ("Task", "Data set", ...); `best` is the metric that chooses the best
     checkpoint; `definitions` say how metrics are defined.
@@ -53,7 +53,7 @@ class About:
 class ReportHook(Hook):
     """Writes `directory/report.html` after each validation and at the end; comes after PicturesHook.
 
-    What it says of the training is in `report.json` too, so that later evaluations leave it in the report.
+    Its facts about the training are in `report.json` too, so that later evaluations keep them.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ _SCHEMA = TypeAdapter(About)
 
 
 def read_about(directory: Path) -> About | None:
-    """What the training in `directory` said of itself; None where it did not."""
+    """Returns the facts that the training in `directory` wrote; None if there are none."""
     try:
         return _SCHEMA.validate_json((directory / ABOUT).read_bytes())
     except (OSError, ValidationError):
@@ -119,7 +119,7 @@ def write_report(directory: Path, about: About) -> Path:
 
 
 def environment(device: torch.device) -> dict[str, str]:
-    """What a run was computed with: versions, system and device."""
+    """Returns versions, system and device that a run was computed with."""
     built = f" (CUDA {torch.version.cuda})" if torch.version.cuda else ""
     built = f" (ROCm {torch.version.hip})" if torch.version.hip else built
     versions = {"ucf_vit": ucf_vit.__version__}

@@ -1,4 +1,4 @@
-"""What a run has reached so far, read off the lines of its `metrics.jsonl`."""
+"""Progress and results of a run, read from the lines of its `metrics.jsonl`."""
 
 from __future__ import annotations
 

@@ -152,7 +152,7 @@ def _check_source(run: Run) -> None:
 
 
 def remote_files(run: Run, scratch: Scratch) -> Files:
-    """What reads paths and URLs, with a cache and a limit as the config says."""
+    """Returns the reader of paths and URLs, with the cache and the limit of the config."""
     cache = Cache.at(run.data.cache_dir, run.data.cache_size, scratch)
     return Files(cache, max_item_bytes=run.data.max_item_bytes)
 

@@ -60,7 +60,7 @@ def plan_directory(run: Run) -> Path:
 
 
 def follow(run: Run, world: World) -> Planned | None:
-    """What `run` trains by; None where all ranks read slices of one order (`data.order: global`).
+    """Returns the plan of `run`; None where all ranks read slices of one order (`data.order: global`).
 
     Rank 0 makes the plan, or checks that the given one fits; the others read what is written. Raises
     UserError with what differs.
@@ -201,7 +201,7 @@ def _layout(run: Run) -> dict[str, Any]:
 
 
 def _source(run: Run, name: str) -> str:
-    """What the shapes of a data set depend on beside its files."""
+    """Returns the options that the shapes of a data set depend on beside its files."""
     options = run.dataset_options
     return json.dumps(
         {

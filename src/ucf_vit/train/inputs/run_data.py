@@ -25,7 +25,7 @@ from ucf_vit.train.same_on_all_ranks import check_data
 
 @dataclass(frozen=True)
 class RunData:
-    """What a run reads; `examples` gives a tile of each of the data sets that train, not augmented."""
+    """Data of a run; `examples` gives a tile of each of the data sets that train, not augmented."""
 
     training: Sequence[Dataset]
     record: Record
@@ -52,7 +52,7 @@ class RunData:
         return (self.training, self.held_out.datasets) if world.is_main else ((), ())
 
     def in_words(self) -> dict[str, str]:
-        """What belongs to each data set, names of classes, and how many items there are for what."""
+        """Returns the files of each data set, names of classes, and the number of items by use, as texts."""
         found = dict.fromkeys(
             f"{one.name}: {one.listed}" for one in (*self.training, *self.held_out.datasets)
         )
@@ -139,7 +139,7 @@ class HeldOut:
 
 
 def _of_streams(run: Run, world: World, task: Task) -> dict[str, Any]:
-    """What all streams of this process are given."""
+    """Returns the options of all streams of this process."""
     data = run.data
     return {
         "batch_size": data.batch_size,

@@ -114,7 +114,7 @@ def _steps(dataset: Dataset, file: Path, wanted: list[str], run: Run) -> Iterato
 
 
 def read(file: Path) -> Statistics:
-    """What `find_statistics` wrote. Raises DataError where the file holds something else."""
+    """Reads a file of `find_statistics`. Raises DataError if the file holds something else."""
     with reading(str(file), "no statistics as `ucf-vit stats` writes them"):
         content = json.loads(read_text(file))
         variables = {

@@ -21,7 +21,7 @@ from ucf_vit.data.sources import Item
 
 log = logging.getLogger(__name__)
 Use = Literal["trained", "pretrained", "validated"]
-"""What items are used for: to train, in the training that weights begin with, or to choose a checkpoint."""
+"""Uses of items: to train, in the training that weights begin with, or to choose a checkpoint."""
 Rows = NDArray[np.int64]
 KEY = "items"
 """Where they are in the state of a checkpoint."""
@@ -53,7 +53,7 @@ class UsedItems:
 
 
 def used_items(state: Mapping[str, Any]) -> dict[Use, Rows]:
-    """What `UsedItems` put into the state of a checkpoint; nothing where an earlier version wrote it.
+    """Returns the items in the state of a checkpoint; none if an earlier version wrote it.
 
     Raises CheckpointError where it is damaged.
     """

@@ -104,7 +104,7 @@ def from_slurm(environment: Environment) -> Place | None:
 Reader = Callable[[Environment], Place | None]
 
 READERS: tuple[Reader, ...] = (from_torchrun, from_open_mpi, from_slurm, from_mpich)
-"""Asked in turn. What was started last comes first: torchrun and mpirun may run inside a task of srun."""
+"""Asked in turn, the launcher that was started last first: torchrun and mpirun may run in a task of srun."""
 
 
 def _node_list(environment: Environment) -> str:

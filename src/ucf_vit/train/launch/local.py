@@ -60,7 +60,7 @@ def run_together(command: Sequence[str], processes: int, environment: Mapping[st
 
 
 def _end_with(parent: int) -> Callable[[], None] | None:
-    """What a new process runs to get SIGTERM when `parent` dies; None where the system has no such thing."""
+    """Returns a function for a new process to get SIGTERM when `parent` dies; None if the system has none."""
     if sys.platform != "linux":
         return None
     libc = ctypes.CDLL(None)

@@ -105,7 +105,7 @@ def _left_together(monitor: LivenessMonitor) -> Iterator[None]:
             reason = " ".join(f"{type(error).__name__}: {error}"[:300].split())
             raise
         failure = str(error).strip().partition("\n")[0][:120]
-        raise UserError(f"{monitor.explain()}. What failed here: {failure}") from None
+        raise UserError(f"{monitor.explain()}. The failure here: {failure}") from None
     finally:
         if dist.is_initialized():
             dist.destroy_process_group()

@@ -90,6 +90,6 @@ def write_config(directory: Path, run: Run, world: World) -> None:
 
 
 def described(run: Run) -> str:
-    """What a run says of itself: its config, which replaces no other run when it is given again."""
+    """Returns the config as a run keeps it; given again, it replaces no other run."""
     trainer = run.trainer.model_copy(update={"overwrite": False})
     return dump(run.model_copy(update={"trainer": trainer}))

@@ -25,7 +25,7 @@ OUTPUTS = ("config.yaml", "metrics.jsonl", "log.txt", "report.html", "report.jso
 
 @dataclass(frozen=True)
 class Owned:
-    """What a run has written in `directory`: `files`, by their paths in it, and `checkpoints`, by name.
+    """Files that a run has written in `directory`: `files`, by their paths in it, and `checkpoints`, by name.
 
     `leaving` is set while all of it is being removed for another run.
     """
@@ -37,7 +37,7 @@ class Owned:
 
     @classmethod
     def read(cls, directory: Path) -> Owned | None:
-        """What is said in `directory`; None where no run has written there. UserError where it is damaged."""
+        """Reads the list in `directory`; None if there is none. Raises UserError if it is damaged."""
         path = directory / FILE
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
