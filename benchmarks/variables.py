@@ -19,8 +19,8 @@ import typer
 from torch import Tensor, nn
 
 from ucf_vit.drawing.style import new_figure, render_png
+from ucf_vit.nn.embedding.variable_tokens import VariableEmbed
 from ucf_vit.nn.init import init_weights
-from ucf_vit.nn.variable_tokens import VariableEmbed
 from ucf_vit.options import VariableOptions
 
 NUMBERS = (8, 32, 128, 500)

@@ -29,9 +29,9 @@ from ucf_vit.sampling.sample import open_diffusion
 from ucf_vit.train.build import build_task
 from ucf_vit.train.inputs.run_data import build_data
 from ucf_vit.train.launch import start
-from ucf_vit.train.pretrained import start_from, start_from_mae
-from ucf_vit.train.restore import load_for_inference, resume
 from ucf_vit.train.run import build_state
+from ucf_vit.train.saved_runs.pretrained import start_from, start_from_mae
+from ucf_vit.train.saved_runs.restore import load_for_inference, resume
 
 WEIGHTS_FILE, STATE_FILE = "model.safetensors", "state.pt"
 SEEDS = range(8)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import runs
 from ucf_vit.cli.main import app, guarded
-from ucf_vit.core.urls import bare, without_credentials
+from ucf_vit.core.files.urls import bare, without_credentials
 
 SECRETS = ("hunter2", "Tr0ub4dor")
 ODD = st.text(" '\"/@:%?#&=+$~\\{}[](),;!<>|*^`.é\n\tab1", max_size=4)

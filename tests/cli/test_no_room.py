@@ -13,7 +13,7 @@ from test_written_files import refused
 import runs
 from ucf_vit import checkpoint
 from ucf_vit.cli.main import app, guarded
-from ucf_vit.core.atomic_files import write_atomic
+from ucf_vit.core.files.atomic_files import write_atomic
 
 
 @contextmanager

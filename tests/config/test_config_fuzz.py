@@ -14,8 +14,8 @@ from ucf_vit.config.check_ranks import check_ranks
 from ucf_vit.config.describe.keys import keys
 from ucf_vit.config.yaml.dialect import Dumper, Loader
 from ucf_vit.core.errors import ConfigError
-from ucf_vit.core.paths import escaped
-from ucf_vit.core.urls import is_remote
+from ucf_vit.core.files.paths import escaped
+from ucf_vit.core.files.urls import is_remote
 
 HERE = Path(__file__).parent
 TEXTS = [path.read_text() for path in sorted(HERE.rglob("*.yaml"))]

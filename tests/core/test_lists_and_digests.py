@@ -2,7 +2,7 @@ import hashlib
 
 import pytest
 
-from ucf_vit.core.digests import digest_of, file_digest
+from ucf_vit.core.files.digests import digest_of, file_digest
 from ucf_vit.core.lists import first_and_rest, first_few
 from ucf_vit.core.text import named_failure, one_line
 

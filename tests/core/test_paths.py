@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ucf_vit.config import dump, from_dict, load
 from ucf_vit.core.errors import ConfigError, UserError
-from ucf_vit.core.paths import escaped, expanded, local_path, path_or_url
+from ucf_vit.core.files.paths import escaped, expanded, local_path, path_or_url
 
 
 @pytest.fixture(autouse=True)

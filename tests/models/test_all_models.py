@@ -20,8 +20,8 @@ from tiny_models import (
 )
 from ucf_vit.core.errors import UserError
 from ucf_vit.models import MODELS
+from ucf_vit.nn.embedding.variable_tokens import VariableTokens
 from ucf_vit.nn.init import init_weights
-from ucf_vit.nn.variable_tokens import VariableTokens
 
 every_case = pytest.mark.parametrize(("name", "options"), CASES + ADAPTIVE_CASES + VAREMB_CASES, ids=case_id)
 every_model = pytest.mark.parametrize("name", list(MODELS))

@@ -11,7 +11,7 @@ from tiny_models import ADAPTIVE, ADAPTIVE_CASES, DEFAULTS, build, case_id, imag
 from ucf_vit.core.errors import UserError
 from ucf_vit.models import MODELS
 from ucf_vit.models.transfer import transfer
-from ucf_vit.nn.positions import interpolate
+from ucf_vit.nn.embedding.positions import interpolate
 from ucf_vit.patching.tree.cut import cut
 from ucf_vit.patching.tree.forest import Forest
 from ucf_vit.patching.tree.grow import grow_trees

@@ -4,7 +4,7 @@ import torch
 from tiny_models import DEFAULTS, SHAPES, VAREMB, build, image_for, run
 from ucf_vit.core.errors import UserError
 from ucf_vit.models.transfer import transfer
-from ucf_vit.nn.positions import interpolate
+from ucf_vit.nn.embedding.positions import interpolate
 
 VOLUME = DEFAULTS | {"tile_size": (8, 8, 8), "patch_size": 4, "pos_embed": "learned"}
 

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from ucf_vit.core.errors import UserError
-from ucf_vit.nn.box_positions import BoxPositions
-from ucf_vit.nn.embed import PatchEmbed, Positions
+from ucf_vit.nn.embedding.box_positions import BoxPositions
+from ucf_vit.nn.embedding.embed import PatchEmbed, Positions
 from ucf_vit.nn.init import init_weights
 
 

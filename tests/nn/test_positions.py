@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from timm.layers import resample_abs_pos_embed
 
 from ucf_vit.core.errors import UserError
-from ucf_vit.nn.embed import Positions
-from ucf_vit.nn.positions import interpolate, sincos
+from ucf_vit.nn.embedding.embed import Positions
+from ucf_vit.nn.embedding.positions import interpolate, sincos
 
 grids = st.lists(st.integers(1, 6), min_size=1, max_size=3)
 GOLDEN = {

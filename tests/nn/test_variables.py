@@ -5,9 +5,9 @@ from hypothesis import strategies as st
 from torch import nn
 
 from ucf_vit.core.errors import UserError
-from ucf_vit.nn.aggregation import CrossAggregation, slots_of
+from ucf_vit.nn.embedding.aggregation import CrossAggregation, slots_of
+from ucf_vit.nn.embedding.variable_tokens import VariableEmbed
 from ucf_vit.nn.init import init_weights
-from ucf_vit.nn.variable_tokens import VariableEmbed
 from ucf_vit.options import VariableOptions
 
 

@@ -24,11 +24,11 @@ from ucf_vit.parallel.ranks.world import World
 from ucf_vit.tasks.task import Loss, Panel, Task
 from ucf_vit.train import run as run_module
 from ucf_vit.train.build import build_task
-from ucf_vit.train.ema import Ema
 from ucf_vit.train.hooks.pictures import PicturesHook
 from ucf_vit.train.launch import start
-from ucf_vit.train.loss_scale import LossScale
-from ucf_vit.train.restore import load_for_inference, load_weights
+from ucf_vit.train.optimization.ema import Ema
+from ucf_vit.train.optimization.loss_scale import LossScale
+from ucf_vit.train.saved_runs.restore import load_for_inference, load_weights
 from ucf_vit.train.state import State
 from ucf_vit.train.step import StepSettings, train_step
 

@@ -3,7 +3,7 @@ import math
 import torch
 from torch import nn
 
-from ucf_vit.train.loss_scale import LossScale
+from ucf_vit.train.optimization.loss_scale import LossScale
 
 
 def test_gradients_are_those_of_the_loss_itself() -> None:

@@ -1,12 +1,12 @@
 from torch import nn
 
-from ucf_vit.nn.aggregation import CrossAggregation
 from ucf_vit.nn.block import Block
-from ucf_vit.nn.box_positions import BoxPositions
-from ucf_vit.nn.embed import ClassToken, MaskToken, Positions
-from ucf_vit.nn.variable_tokens import VariableTokens
+from ucf_vit.nn.embedding.aggregation import CrossAggregation
+from ucf_vit.nn.embedding.box_positions import BoxPositions
+from ucf_vit.nn.embedding.embed import ClassToken, MaskToken, Positions
+from ucf_vit.nn.embedding.variable_tokens import VariableTokens
 from ucf_vit.options import EncoderOptions
-from ucf_vit.train.optimizer import adamw
+from ucf_vit.train.optimization.optimizer import adamw
 
 
 def test_only_matrices_are_decayed():

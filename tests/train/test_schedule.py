@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ucf_vit.config.sections.optimizer import Optimizer
-from ucf_vit.train.schedule import jump, schedule, warmup_cosine
+from ucf_vit.train.optimization.schedule import jump, schedule, warmup_cosine
 
 OPTIMIZER = Optimizer(lr=1e-3, eta_min=1e-6)
 BEFORE = OPTIMIZER.model_dump(exclude_none=True)

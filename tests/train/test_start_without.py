@@ -15,7 +15,7 @@ from ucf_vit.config import load
 from ucf_vit.core.errors import CheckpointError, ConfigError
 from ucf_vit.parallel.ranks.world import World
 from ucf_vit.train.build import build_task
-from ucf_vit.train.pretrained import start_from
+from ucf_vit.train.saved_runs.pretrained import start_from
 
 OTHERS = {"segmentation": 6, "token_segmentation": 6, "classification": 5}
 WORLD = World(0, 1, torch.device("cpu"))

@@ -14,7 +14,7 @@ from ucf_vit.data.batch import Batch
 from ucf_vit.parallel.ranks.world import World
 from ucf_vit.tasks.task import Loss, RunState, Task
 from ucf_vit.train.hooks.hook import Hook
-from ucf_vit.train.loss_scale import LossScale
+from ucf_vit.train.optimization.loss_scale import LossScale
 from ucf_vit.train.state import State
 from ucf_vit.train.step import StepSettings, train_step
 

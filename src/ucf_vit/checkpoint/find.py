@@ -10,7 +10,7 @@ from pathlib import Path
 from ucf_vit.checkpoint.read import ALONE, META, TRIES, Checkpoint, load, read_meta
 from ucf_vit.checkpoint.swap_directory import finish, old_of
 from ucf_vit.core.errors import CheckpointError
-from ucf_vit.core.names import is_file_name
+from ucf_vit.core.files.names import is_file_name
 from ucf_vit.parallel.ranks.world import World
 
 BEST = "best"

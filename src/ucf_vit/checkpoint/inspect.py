@@ -14,9 +14,9 @@ from ucf_vit import checkpoint
 from ucf_vit.checkpoint import AVERAGED, OPTIMIZER, WEIGHTS
 from ucf_vit.checkpoint.locate import locate
 from ucf_vit.checkpoint.shards import Shards
-from ucf_vit.core.atomic_files import flush, usual_mode
 from ucf_vit.core.errors import CheckpointError, UserError
-from ucf_vit.core.outputs import check_free
+from ucf_vit.core.files.atomic_files import flush, usual_mode
+from ucf_vit.core.files.outputs import check_free
 from ucf_vit.core.text import printable
 
 SUFFIX = ".safetensors"

@@ -22,8 +22,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 from typing_extensions import TypedDict
 
-from ucf_vit.core.atomic_files import usual_mode
 from ucf_vit.core.errors import CheckpointError, brief
+from ucf_vit.core.files.atomic_files import usual_mode
 from ucf_vit.core.text import printable
 from ucf_vit.parallel.tensor_pieces import TensorPiece, read_local_parts
 

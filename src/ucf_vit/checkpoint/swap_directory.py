@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
-from ucf_vit.core.atomic_files import flush
+from ucf_vit.core.files.atomic_files import flush
 
 _LEFT = re.compile(r"\.(?P<name>.+)\.(?P<state>[0-9a-f]{8}\.tmp|gone|old)")
 """Names that a kill may leave behind: what was being written or removed, and what was there before."""

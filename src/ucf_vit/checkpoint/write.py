@@ -19,7 +19,7 @@ from ucf_vit.checkpoint.read import META, sha256
 from ucf_vit.checkpoint.schema import AVERAGED, FORMAT, STATE, WEIGHTS
 from ucf_vit.checkpoint.shards import write_shard
 from ucf_vit.checkpoint.swap_directory import make_aside, replace
-from ucf_vit.core.atomic_files import flush
+from ucf_vit.core.files.atomic_files import flush
 from ucf_vit.parallel.tensor_pieces import TensorPiece
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from typer.core import TyperGroup
 
 from ucf_vit.config.credentials import refuse_in_argument
-from ucf_vit.core.paths import local_path
+from ucf_vit.core.files.paths import local_path
 
 
 def to_path(text: str | Path) -> Path:

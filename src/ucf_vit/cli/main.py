@@ -29,7 +29,7 @@ from ucf_vit.cli import (
 from ucf_vit.cli.arguments import Commands, refuse_credentials
 from ucf_vit.core.errors import UserError
 from ucf_vit.core.exhausted import exhausted
-from ucf_vit.core.urls import without_credentials
+from ucf_vit.core.files.urls import without_credentials
 
 app = typer.Typer(
     name="ucf-vit",

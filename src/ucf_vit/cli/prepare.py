@@ -19,8 +19,8 @@ from ucf_vit.cli.arguments import to_path
 from ucf_vit.cli.config import Overrides
 from ucf_vit.config import load
 from ucf_vit.core.errors import DataError, UserError
+from ucf_vit.core.files.paths import path_or_url
 from ucf_vit.core.log import say
-from ucf_vit.core.paths import path_or_url
 
 if TYPE_CHECKING:
     from ucf_vit.data.prepare.conversion import Origin, StorageOptions

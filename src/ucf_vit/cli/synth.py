@@ -10,7 +10,7 @@ from rich.progress import Progress
 
 from ucf_vit.cli.arguments import to_path
 from ucf_vit.core.errors import UserError
-from ucf_vit.core.outputs import check_free, check_png
+from ucf_vit.core.files.outputs import check_free, check_png
 
 app = typer.Typer(help="Write a synthetic data set.", no_args_is_help=True)
 

@@ -10,7 +10,7 @@ from ucf_vit.cli.config import Config, Overrides, Task
 from ucf_vit.config import load
 from ucf_vit.config.check_ranks import check_ranks
 from ucf_vit.core.errors import UserError
-from ucf_vit.core.paths import escaped
+from ucf_vit.core.files.paths import escaped
 
 Processes = Annotated[int, typer.Option("--nproc", min=1, help="Local processes to start, one per device.")]
 

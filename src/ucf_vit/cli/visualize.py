@@ -11,7 +11,7 @@ from ucf_vit.cli.arguments import to_path
 from ucf_vit.cli.config import Overrides, Overwrite
 from ucf_vit.config import config_of, load
 from ucf_vit.core.errors import UserError
-from ucf_vit.core.outputs import check_free, check_png
+from ucf_vit.core.files.outputs import check_free, check_png
 
 if TYPE_CHECKING:
     from ucf_vit.drawing.patches import Picture
@@ -121,7 +121,7 @@ def _check_output(output: Path, source: Path) -> None:
 
 
 def _write(output: Path, drawn: Picture) -> None:
-    from ucf_vit.core.atomic_files import write_atomic
+    from ucf_vit.core.files.atomic_files import write_atomic
 
     try:
         write_atomic(output, drawn.png)

@@ -9,7 +9,7 @@ from typing import Any
 
 from ucf_vit.config.yaml.lines import KeyPath, NotYamlError, parse
 from ucf_vit.core.errors import ConfigError, UserError
-from ucf_vit.core.urls import begins_as_url, refuse_credentials
+from ucf_vit.core.files.urls import begins_as_url, refuse_credentials
 
 _ASSIGNED = re.compile(r"(?P<name>[\w.-]+)=(?P<value>.*)", re.DOTALL)
 

@@ -22,7 +22,7 @@ from ucf_vit.config.task_of_file import find_task
 from ucf_vit.config.validate import validate
 from ucf_vit.config.yaml.dialect import Dumper
 from ucf_vit.config.yaml.lines import read
-from ucf_vit.core.paths import local_path
+from ucf_vit.core.files.paths import local_path
 
 
 def load(path: str | Path, overrides: Sequence[str] = (), *, task: str | None = None) -> Run:

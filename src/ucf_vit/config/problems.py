@@ -10,7 +10,7 @@ from typing import Any
 from ucf_vit.config.origins import Origins, dotted
 from ucf_vit.config.yaml.lines import KeyPath
 from ucf_vit.core.errors import ConfigError
-from ucf_vit.core.urls import without_credentials
+from ucf_vit.core.files.urls import without_credentials
 
 NO_VALUE = object()
 MOST = 20

@@ -14,7 +14,7 @@ import rich
 from rich.console import Console
 from rich.logging import RichHandler
 
-from ucf_vit.core.urls import without_credentials
+from ucf_vit.core.files.urls import without_credentials
 
 ROOT = "ucf_vit"
 FILE_ONLY = {"file_only": True}

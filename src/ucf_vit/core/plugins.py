@@ -12,7 +12,7 @@ from typing import Any
 
 from ucf_vit.core.did_you_mean import did_you_mean
 from ucf_vit.core.errors import UserError
-from ucf_vit.core.paths import local_path
+from ucf_vit.core.files.paths import local_path
 from ucf_vit.core.text import named_failure, to_bytes
 
 

@@ -11,10 +11,10 @@ from typing import Any, Literal
 
 from ucf_vit.core.did_you_mean import did_you_mean
 from ucf_vit.core.errors import DataError
+from ucf_vit.core.files.urls import checked
 from ucf_vit.core.lists import first_few
 from ucf_vit.core.rounding import part_of
 from ucf_vit.core.threads import map_in_threads
-from ucf_vit.core.urls import checked
 from ucf_vit.data.batch import Skipped
 from ucf_vit.data.check_dataset import check_arrays, check_channels, check_classes, check_small, check_tiles
 from ucf_vit.data.dataset import Dataset

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ucf_vit.core.errors import DataError
+from ucf_vit.core.files.urls import is_remote
 from ucf_vit.core.text import to_bytes
 from ucf_vit.core.threads import map_in_threads
-from ucf_vit.core.urls import is_remote
 from ucf_vit.data.dataset import Dataset
 from ucf_vit.data.storage import Files
 

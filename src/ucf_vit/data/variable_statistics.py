@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from ucf_vit.core.digests import digest_of
 from ucf_vit.core.errors import DataError
+from ucf_vit.core.files.digests import digest_of
 from ucf_vit.data.dataset import Dataset
 from ucf_vit.data.read_item import read_sample, reading_item
 from ucf_vit.data.sources import Item

@@ -33,9 +33,9 @@ from ucf_vit.train.hooks.report import CHOSEN, environment
 from ucf_vit.train.inputs.run_data import HeldOut
 from ucf_vit.train.inputs.used_items import used_items
 from ucf_vit.train.launch import find_place, start
-from ucf_vit.train.open_run import find_run, read_checkpoint, record_of
-from ucf_vit.train.open_trained import load_into
 from ucf_vit.train.same_on_all_ranks import check_data
+from ucf_vit.train.saved_runs.open_run import find_run, read_checkpoint, record_of
+from ucf_vit.train.saved_runs.open_trained import load_into
 from ucf_vit.train.validation import evaluate_totals
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from ucf_vit.config import Run, Split
 from ucf_vit.core.errors import UserError
-from ucf_vit.core.paths import path_or_url
-from ucf_vit.core.urls import name_of
+from ucf_vit.core.files.paths import path_or_url
+from ucf_vit.core.files.urls import name_of
 from ucf_vit.data.dataset import Dataset
 from ucf_vit.data.storage.scratch import Scratch
 from ucf_vit.train.data_record import Record

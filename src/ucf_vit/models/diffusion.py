@@ -8,7 +8,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from ucf_vit.models.inputs import input_for
-from ucf_vit.nn.conditions import Conditions
+from ucf_vit.nn.embedding.conditions import Conditions
 from ucf_vit.nn.encoder import Encoder
 from ucf_vit.nn.heads import Head
 from ucf_vit.nn.init import init_weights

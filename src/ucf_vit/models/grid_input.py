@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ucf_vit.core.errors import UserError
 from ucf_vit.models.network_input import Cut, NetworkInput
-from ucf_vit.nn.embed import Positions
+from ucf_vit.nn.embedding.embed import Positions
 from ucf_vit.options import InputOptions
 from ucf_vit.patching.tree.patches import Patches
 from ucf_vit.patching.uniform import PatchGrid

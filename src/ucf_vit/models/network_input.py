@@ -9,8 +9,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ucf_vit.nn.embed import PatchEmbed
-from ucf_vit.nn.variable_tokens import VariableEmbed
+from ucf_vit.nn.embedding.embed import PatchEmbed
+from ucf_vit.nn.embedding.variable_tokens import VariableEmbed
 from ucf_vit.options import EncoderOptions, InputOptions
 from ucf_vit.patching.tree.patches import Patches
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from torch import Tensor, nn
 
 from ucf_vit.core.errors import UserError
-from ucf_vit.nn.embed import SequencePositions
-from ucf_vit.nn.positions import interpolate
-from ucf_vit.nn.variable_tokens import VariableEmbed
+from ucf_vit.nn.embedding.embed import SequencePositions
+from ucf_vit.nn.embedding.positions import interpolate
+from ucf_vit.nn.embedding.variable_tokens import VariableEmbed
 
 SHARED = ("embed", "positions", "class_token", "encoder")
 """Modules that have the same meaning in all networks; decoders and heads only share names."""

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from ucf_vit.core.errors import UserError
 from ucf_vit.models.network_input import Cut, NetworkInput
-from ucf_vit.nn.box_positions import BoxPositions
-from ucf_vit.nn.embed import Positions, SequencePositions
+from ucf_vit.nn.embedding.box_positions import BoxPositions
+from ucf_vit.nn.embedding.embed import Positions, SequencePositions
 from ucf_vit.options import InputOptions
 from ucf_vit.patching.tree.paste import paste
 from ucf_vit.patching.tree.patches import Patches

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from ucf_vit.models.inputs import input_for
-from ucf_vit.nn.embed import ClassToken
+from ucf_vit.nn.embedding.embed import ClassToken
 from ucf_vit.nn.encoder import Encoder
 from ucf_vit.nn.heads import Head
 from ucf_vit.nn.init import init_weights

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from ucf_vit.core.atomic_files import replace_atomic
 from ucf_vit.core.errors import UserError
+from ucf_vit.core.files.atomic_files import replace_atomic
 
 Arrays = Mapping[str, NDArray[Any]]
 _METADATA = "about"

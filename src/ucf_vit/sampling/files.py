@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ucf_vit.core.atomic_files import write_atomic
 from ucf_vit.core.errors import UserError
+from ucf_vit.core.files.atomic_files import write_atomic
 from ucf_vit.core.lists import first_few
 from ucf_vit.drawing.style import GREY, grey_window, new_figure, render_png
 

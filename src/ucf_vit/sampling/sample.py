@@ -13,16 +13,16 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from ucf_vit.core.atomic_files import write_atomic
 from ucf_vit.core.did_you_mean import did_you_mean
 from ucf_vit.core.errors import UserError
+from ucf_vit.core.files.atomic_files import write_atomic
 from ucf_vit.core.log import say
 from ucf_vit.core.seeds import seed_of
 from ucf_vit.sampling import files
 from ucf_vit.sampling.compare_with_data import check_comparable, compare_with_data, print_fidelity
 from ucf_vit.sampling.tiles import Trees, Wanted, find_trees
 from ucf_vit.tasks.denoising import Denoising
-from ucf_vit.train.open_trained import Trained, open_trained
+from ucf_vit.train.saved_runs.open_trained import Trained, open_trained
 
 log = logging.getLogger(__name__)
 STEPS = 50

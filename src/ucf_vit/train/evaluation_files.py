@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from ucf_vit.core.atomic_files import write_atomic
+from ucf_vit.core.files.atomic_files import write_atomic
 from ucf_vit.drawing import page
 from ucf_vit.drawing.page import Table
 

@@ -20,19 +20,19 @@ from ucf_vit.tasks.task import Task
 from ucf_vit.train.build import distributed
 from ucf_vit.train.build_hooks import build_hooks
 from ucf_vit.train.data_record import Record
-from ucf_vit.train.ema import Ema
 from ucf_vit.train.hooks.hook import Hook
 from ucf_vit.train.inputs.plan_files import follow
 from ucf_vit.train.inputs.run_data import RunData, build_data
 from ucf_vit.train.inputs.used_items import UsedItems, used_items
 from ucf_vit.train.loop import Loop, fit
-from ucf_vit.train.loss_scale import LossScale
-from ucf_vit.train.optimizer import adamw
-from ucf_vit.train.pretrained import first_classes_of, start_from, start_from_mae
-from ucf_vit.train.restore import resume
-from ucf_vit.train.retention import save_if_good, save_slot
+from ucf_vit.train.optimization.ema import Ema
+from ucf_vit.train.optimization.loss_scale import LossScale
+from ucf_vit.train.optimization.optimizer import adamw
+from ucf_vit.train.optimization.schedule import schedule
 from ucf_vit.train.run_directory import locked, open_directory
-from ucf_vit.train.schedule import schedule
+from ucf_vit.train.saved_runs.pretrained import first_classes_of, start_from, start_from_mae
+from ucf_vit.train.saved_runs.restore import resume
+from ucf_vit.train.saved_runs.retention import save_if_good, save_slot
 from ucf_vit.train.state import State
 from ucf_vit.train.step import StepSettings
 from ucf_vit.train.validation import evaluate

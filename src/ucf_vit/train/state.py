@@ -16,11 +16,11 @@ from ucf_vit.data.loader.stream import Stream
 from ucf_vit.parallel.ranks.world import World
 from ucf_vit.tasks.task import Task
 from ucf_vit.train.data_record import Record
-from ucf_vit.train.ema import Ema
 from ucf_vit.train.inputs import used_items
 from ucf_vit.train.inputs.used_items import UsedItems
-from ucf_vit.train.loss_scale import LossScale
-from ucf_vit.train.optimizer import optimizer_moments
+from ucf_vit.train.optimization.ema import Ema
+from ucf_vit.train.optimization.loss_scale import LossScale
+from ucf_vit.train.optimization.optimizer import optimizer_moments
 
 
 @dataclass

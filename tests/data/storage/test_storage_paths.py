@@ -5,7 +5,7 @@ import pickle
 import pytest
 
 from ucf_vit.core.errors import DataError, UserError
-from ucf_vit.core.urls import bare, checked, name_of
+from ucf_vit.core.files.urls import bare, checked, name_of
 from ucf_vit.data.storage import Cache, Files, is_remote, join
 
 

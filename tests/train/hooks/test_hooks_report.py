@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 
-from ucf_vit.core.atomic_files import write_atomic
+from ucf_vit.core.files.atomic_files import write_atomic
 from ucf_vit.drawing import page
 from ucf_vit.drawing.curves import draw_curves
 from ucf_vit.drawing.page import Table

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from ucf_vit.config.problems import Problem
 from ucf_vit.config.run import Run
 from ucf_vit.config.sections.parallelism import SIZES
-from ucf_vit.core.names import is_file_name
+from ucf_vit.core.files.names import is_file_name
 
 RESERVED = re.compile(r"best|.*_(even|odd|step_\d+)")
 """Names that `best` and the slots of other checkpoints have."""

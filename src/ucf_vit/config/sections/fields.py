@@ -15,8 +15,8 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from ucf_vit.core import paths
 from ucf_vit.core.errors import UserError
+from ucf_vit.core.files import paths
 from ucf_vit.core.registry import Registry
 
 LARGEST = 2**63 - 1

@@ -12,8 +12,8 @@ import yaml
 from ucf_vit.config.yaml.dialect import TAG, Loader
 from ucf_vit.config.yaml.syntax import NotYamlError, located
 from ucf_vit.core.errors import ConfigError
+from ucf_vit.core.files.urls import without_credentials
 from ucf_vit.core.text import decoded_text
-from ucf_vit.core.urls import without_credentials
 
 KeyPath = tuple[str | int, ...]
 LARGEST = 2**20

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ucf_vit.core.digests import digest_of
 from ucf_vit.core.errors import CheckpointError
+from ucf_vit.core.files.digests import digest_of
 from ucf_vit.data.dataset import Dataset
 from ucf_vit.data.order.epoch_order import EpochOrder
 

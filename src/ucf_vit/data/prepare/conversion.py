@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ucf_vit.core.errors import DataError
+from ucf_vit.core.files.urls import checked
 from ucf_vit.core.threads import map_in_threads
-from ucf_vit.core.urls import checked
 from ucf_vit.data.formats.prepared import manifest
 from ucf_vit.data.prepare.grid import check_sides, chunk_of, chunk_sides, rows_and_depth
 from ucf_vit.data.prepare.write import Job

@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
-from ucf_vit.core.atomic_files import write_atomic
 from ucf_vit.core.errors import DataError, UserError
-from ucf_vit.core.urls import is_remote
+from ucf_vit.core.files.atomic_files import write_atomic
+from ucf_vit.core.files.urls import is_remote
 from ucf_vit.data.formats.prepared import manifest
 from ucf_vit.data.formats.prepared.manifest import Manifest, Pack
 from ucf_vit.data.prepare.conversion import Conversion, Origin, StorageOptions

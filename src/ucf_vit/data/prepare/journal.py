@@ -11,8 +11,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ucf_vit.core.atomic_files import flush, write_atomic
 from ucf_vit.core.errors import UserError
+from ucf_vit.core.files.atomic_files import flush, write_atomic
 from ucf_vit.data.formats.prepared.manifest import PACKS, UNFINISHED, Pack
 from ucf_vit.data.prepare.write import Done
 

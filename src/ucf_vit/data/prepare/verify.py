@@ -6,8 +6,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from ucf_vit.core.digests import file_digest
 from ucf_vit.core.errors import DataError
+from ucf_vit.core.files.digests import file_digest
 from ucf_vit.core.lists import first_and_rest
 from ucf_vit.data.formats.prepared import manifest
 from ucf_vit.data.formats.prepared.manifest import PACKS, Manifest, Pack

@@ -8,8 +8,8 @@ from functools import partial
 from pathlib import Path
 
 from ucf_vit.core.errors import DataError, UserError
+from ucf_vit.core.files.urls import is_remote
 from ucf_vit.core.threads import map_in_threads
-from ucf_vit.core.urls import is_remote
 from ucf_vit.data.batch import Sample
 from ucf_vit.data.formats.dicom import Slice, decode, ordered, read_slice
 from ucf_vit.data.limits import check_plain

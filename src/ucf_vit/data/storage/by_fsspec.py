@@ -9,7 +9,7 @@ from typing import Any
 import fsspec
 
 from ucf_vit.core.errors import UserError
-from ucf_vit.core.urls import EXTRAS, bare, checked, scheme
+from ucf_vit.core.files.urls import EXTRAS, bare, checked, scheme
 from ucf_vit.data.storage.failures import Patience
 from ucf_vit.data.storage.store import UNKNOWN, Entry
 

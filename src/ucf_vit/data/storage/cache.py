@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ucf_vit.core.errors import DataError
-from ucf_vit.core.urls import bare, name_of
+from ucf_vit.core.files.urls import bare, name_of
 from ucf_vit.data.storage.scratch import Scratch
 from ucf_vit.data.storage.store import Entry
 

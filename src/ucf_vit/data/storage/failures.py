@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from ucf_vit.core.errors import DataError, UserError
+from ucf_vit.core.files.urls import HIDDEN, bare, without_credentials
 from ucf_vit.core.text import one_line
-from ucf_vit.core.urls import HIDDEN, bare, without_credentials
 
 Found = TypeVar("Found")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from ucf_vit.core.errors import DataError
-from ucf_vit.core.urls import bare, is_remote, join
+from ucf_vit.core.files.urls import bare, is_remote, join
 from ucf_vit.data.limits import check_plain, check_size, memory
 from ucf_vit.data.storage.cache import Cache
 from ucf_vit.data.storage.failures import ChangedError, MissingError, Patience, ShortReadError, retry

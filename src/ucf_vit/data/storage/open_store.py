@@ -6,7 +6,7 @@ import importlib.util
 import os
 import threading
 
-from ucf_vit.core.urls import checked, scheme
+from ucf_vit.core.files.urls import checked, scheme
 from ucf_vit.data.storage.failures import Patience
 from ucf_vit.data.storage.store import Store
 

@@ -15,8 +15,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from ucf_vit.core.digests import file_digest
 from ucf_vit.core.errors import UserError
+from ucf_vit.core.files.digests import file_digest
 from ucf_vit.data.storage.locks import free_lock, locked_directory, locked_file
 
 log = logging.getLogger(__name__)

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.func import functional_call
 
-from ucf_vit.nn.aggregation import GroupSlots
-from ucf_vit.nn.variable_tokens import VariableEmbed
+from ucf_vit.nn.embedding.aggregation import GroupSlots
+from ucf_vit.nn.embedding.variable_tokens import VariableEmbed
 from ucf_vit.parallel.encoder.token_group import shard_sizes
 
 

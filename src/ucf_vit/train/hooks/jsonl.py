@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ucf_vit.core.atomic_files import naming, write_atomic
 from ucf_vit.core.errors import DataError
+from ucf_vit.core.files.atomic_files import naming, write_atomic
 from ucf_vit.train.hooks.hook import Hook, RunState
 
 METRICS = "metrics.jsonl"

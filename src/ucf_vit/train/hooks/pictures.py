@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from ucf_vit.core.atomic_files import write_atomic
+from ucf_vit.core.files.atomic_files import write_atomic
 from ucf_vit.core.log import get_logger
 from ucf_vit.drawing.curves import draw_curves
 from ucf_vit.drawing.panels import draw_panels

@@ -16,7 +16,7 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 
 import ucf_vit
-from ucf_vit.core.atomic_files import write_atomic
+from ucf_vit.core.files.atomic_files import write_atomic
 from ucf_vit.core.log import read_warnings
 from ucf_vit.core.text import read_text
 from ucf_vit.drawing import page

@@ -11,8 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from ucf_vit.config import Run
-from ucf_vit.core.atomic_files import write_atomic
 from ucf_vit.core.errors import DataError, UserError
+from ucf_vit.core.files.atomic_files import write_atomic
 from ucf_vit.core.text import read_text
 from ucf_vit.data.dataset import Dataset
 from ucf_vit.data.reading import reading

@@ -8,8 +8,8 @@ from pathlib import Path
 from ucf_vit import checkpoint
 from ucf_vit.checkpoint.locate import find_start
 from ucf_vit.config import Run, dump
-from ucf_vit.core.atomic_files import write_atomic
 from ucf_vit.core.errors import CheckpointError, UserError
+from ucf_vit.core.files.atomic_files import write_atomic
 from ucf_vit.parallel.ranks.world import World
 from ucf_vit.train.run_directory.owned import OUTPUTS, Owned, adopt, claim
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from ucf_vit import checkpoint
 from ucf_vit.checkpoint.swap_directory import remove
-from ucf_vit.core.atomic_files import clean_up, write_atomic
 from ucf_vit.core.errors import UserError
-from ucf_vit.core.names import is_file_name
+from ucf_vit.core.files.atomic_files import clean_up, write_atomic
+from ucf_vit.core.files.names import is_file_name
 from ucf_vit.train.evaluation_files import FOLDER as EVALUATIONS
 from ucf_vit.train.evaluation_files import read_evaluation
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ucf_vit.core.atomic_files import flush
-from ucf_vit.core.digests import file_digest
+from ucf_vit.core.files.atomic_files import flush
+from ucf_vit.core.files.digests import file_digest
 
 
 def flush_and_hash(folder: Path) -> dict[str, tuple[int, str]]:

@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ucf_vit.nn.embedding.positions import check_kind, sincos_at
 from ucf_vit.nn.init import normal_
-from ucf_vit.nn.positions import check_kind, sincos_at
 
 
 class Boxes(Protocol):

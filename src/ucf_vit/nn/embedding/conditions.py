@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from ucf_vit.core.errors import UserError
+from ucf_vit.nn.embedding.positions import sincos_at
 from ucf_vit.nn.init import normal_
-from ucf_vit.nn.positions import sincos_at
 
 
 class LabelTable(nn.Module):

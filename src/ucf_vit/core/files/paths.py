@@ -6,7 +6,7 @@ import os
 import re
 
 from ucf_vit.core.errors import UserError
-from ucf_vit.core.urls import bare, checked, is_remote, refuse_credentials
+from ucf_vit.core.files.urls import bare, checked, is_remote, refuse_credentials
 
 _VARIABLE = re.compile(r"\$(?:(\$)|([A-Za-z_][A-Za-z0-9_]*)|\{([^}]*)\})")
 

@@ -7,10 +7,10 @@ from torch import Tensor, nn
 
 from ucf_vit.checkpoint.shards import Shards
 from ucf_vit.core.errors import CheckpointError
-from ucf_vit.nn.box_positions import RowTable
-from ucf_vit.nn.conditions import LabelTable
-from ucf_vit.nn.embed import ClassToken, MaskToken, Positions
-from ucf_vit.nn.variable_tokens import VariableTokens
+from ucf_vit.nn.embedding.box_positions import RowTable
+from ucf_vit.nn.embedding.conditions import LabelTable
+from ucf_vit.nn.embedding.embed import ClassToken, MaskToken, Positions
+from ucf_vit.nn.embedding.variable_tokens import VariableTokens
 
 KEPT = ("exp_avg", "exp_avg_sq", "step")
 """State of AdamW for a parameter."""

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from ucf_vit.core.errors import UserError
-from ucf_vit.nn.box_positions import Boxes
+from ucf_vit.nn.embedding.box_positions import Boxes
+from ucf_vit.nn.embedding.positions import check_kind, sincos
 from ucf_vit.nn.init import normal_
-from ucf_vit.nn.positions import check_kind, sincos
 
 
 class PatchEmbed(nn.Linear):

@@ -16,8 +16,8 @@ from ucf_vit.tasks.task import Task
 from ucf_vit.train.build import build_task, distributed
 from ucf_vit.train.data_record import Record
 from ucf_vit.train.launch import pick_device
-from ucf_vit.train.open_run import find_run, read_checkpoint, record_of
-from ucf_vit.train.restore import load_for_inference
+from ucf_vit.train.saved_runs.open_run import find_run, read_checkpoint, record_of
+from ucf_vit.train.saved_runs.restore import load_for_inference
 
 TaskT = TypeVar("TaskT", bound=Task)
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from ucf_vit.nn.aggregation import CrossAggregation, GroupSlots, slots_of
+from ucf_vit.nn.embedding.aggregation import CrossAggregation, GroupSlots, slots_of
 from ucf_vit.nn.init import normal_
 from ucf_vit.options import VariableOptions
 

@@ -15,10 +15,10 @@ from ucf_vit.checkpoint.shards import Shards
 from ucf_vit.config import Run, differences
 from ucf_vit.core.errors import CheckpointError, brief
 from ucf_vit.tasks.task import Task
-from ucf_vit.train.ema import Ema
-from ucf_vit.train.optimizer import load_moments
+from ucf_vit.train.optimization.ema import Ema
+from ucf_vit.train.optimization.optimizer import load_moments
+from ucf_vit.train.optimization.schedule import jump
 from ucf_vit.train.run_directory import write_config
-from ucf_vit.train.schedule import jump
 from ucf_vit.train.state import State
 
 log = logging.getLogger(__name__)

@@ -22,7 +22,7 @@ from ucf_vit.registries.tasks import task_name
 from ucf_vit.tasks.task import Task
 from ucf_vit.train.data_record import Record
 from ucf_vit.train.inputs.used_items import Rows, Use, used_items
-from ucf_vit.train.restore import OtherNetworkError, load_for_inference, load_tensors
+from ucf_vit.train.saved_runs.restore import OtherNetworkError, load_for_inference, load_tensors
 
 log = logging.getLogger(__name__)
 PREFIX = "model."

@@ -1,0 +1,1 @@
+"""Files: paths and URLs as users write them, atomic writes, digests, and names."""

@@ -1,0 +1,1 @@
+"""From patches to tokens: projections, positions, variables and conditions."""

@@ -1,0 +1,1 @@
+"""Optimizer, learning rate, scale of the loss, and the average of the weights."""
