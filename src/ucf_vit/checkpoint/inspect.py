@@ -25,7 +25,7 @@ SUFFIX = ".safetensors"
 def describe(directory: Path) -> str:
     """Contents of a checkpoint: step, versions, layout, and its weights with shapes, types and sizes.
 
-    Reads the description and the headers of the files alone. Raises CheckpointError; see `locate`.
+    Reads only the description and the headers of the files. Raises CheckpointError; see `locate`.
     """
     directory = locate(directory)
     meta = checkpoint.read_meta(directory)

@@ -96,9 +96,9 @@ def _tell(message: str) -> None:
 
 def script(command: Callable[..., None]) -> None:
     """Run `command` as a program of its own, for the scripts in utils."""
-    alone = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
-    alone.command()(command)
-    guarded(alone)()
+    program = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
+    program.command()(command)
+    guarded(program)()
 
 
 run = guarded(app)

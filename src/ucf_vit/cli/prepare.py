@@ -53,7 +53,7 @@ def prepare(
     chunk: Annotated[
         str | None, typer.Option(help="Sides of a chunk, 64x64x64. Default: made for the tiles of CONFIG.")
     ] = None,
-    shard_size: Annotated[int, typer.Option(min=1, help="About so many MiB a file.")] = 128,
+    shard_size: Annotated[int, typer.Option(min=1, help="MiB of a file, about.")] = 128,
     workers: Annotated[
         int | None, typer.Option(min=1, help="At the same time. Default: one per core.")
     ] = None,
@@ -66,7 +66,7 @@ def prepare(
         typer.Option("--verify", help="Write nothing: compare all files of a prepared SRC to their hashes."),
     ] = False,
 ) -> None:
-    """Convert data sets so that reading a tile touches the chunks of the tile alone, and is checked.
+    """Convert data sets so that reading a tile touches only the chunks of the tile, and is checked.
 
     After a kill the same command goes on. Training then says data.dataset: prepared.
     """

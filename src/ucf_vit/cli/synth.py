@@ -25,7 +25,7 @@ def basic_ct(
     root: Annotated[Path, typer.Argument(help="Directory for imagesTr and labelsTr.", parser=to_path)],
     number: Annotated[int, typer.Option(min=1, help="Volumes.")] = 8,
     size: Annotated[str, typer.Option(help="Voxels a side: 64, or 64x64x96.")] = "64",
-    seed: Annotated[int, typer.Option(help="Volume i depends on the seed and i alone.")] = 0,
+    seed: Annotated[int, typer.Option(help="Volume i depends only on the seed and i.")] = 0,
     vary: Annotated[float, typer.Option(help="Let sides differ by up to this fraction.")] = 0.0,
     compressed: Annotated[bool, typer.Option(help=".nii.gz, or plain .nii.")] = True,
     overwrite: Annotated[bool, typer.Option(help="Write files anew that are there.")] = False,

@@ -18,7 +18,7 @@ from ucf_vit.core.files.urls import without_credentials
 
 ROOT = "ucf_vit"
 FILE_ONLY = {"file_only": True}
-"""`log.info(line, extra=FILE_ONLY)` writes to the file and leaves the terminal alone."""
+"""`log.info(line, extra=FILE_ONLY)` writes only to the file, not to the terminal."""
 _DATE = "%Y-%m-%d %H:%M:%S"
 _WARNING = re.compile(
     r"\d{4}-\d\d-\d\d [\d:]{8} (?:WARNING|ERROR|CRITICAL) +(?:\[rank \d+\] )?[\w.]+: (?P<text>.*)"

@@ -41,7 +41,7 @@ def seed_torch(device: torch.device, seed: int) -> None:
 
 
 def rand_per_sample(keys: Tensor, shape: tuple[int, ...], purpose: str) -> Tensor:
-    """Uniform noise `[B, *shape]` in [0, 1), row i a function of `keys[i]` and `purpose` alone.
+    """Uniform noise `[B, *shape]` in [0, 1), row i a function only of `keys[i]` and `purpose`.
 
     `keys` is `[B]` int64. The layout over processes therefore cannot change what a sample gets.
     """

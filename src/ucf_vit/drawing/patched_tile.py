@@ -53,7 +53,7 @@ class PatchedTile:
     def psnr(self) -> float:
         """Peak signal-to-noise ratio of `back` in dB against the range of the image, where there are leaves.
 
-        Infinite where the two differ by rounding alone.
+        Infinite if the two differ only by rounding.
         """
         reach = float(self.image.max()) - float(self.image.min())
         largest, squares, count = 0.0, 0.0, 0

@@ -35,7 +35,7 @@ _COLOURS = {"red", "green", "blue"}
 
 
 def names_of(number: int, dims: int, compare: bool) -> list[str]:
-    """The files that so many samples become."""
+    """Returns the names of the files of that many samples."""
     values = [VALUES] if dims == 2 else [f"sample_{i:03d}.nii.gz" for i in range(number)]
     return [*values, PICTURE, SETTINGS, *([NEIGHBOURS, FIDELITY] if compare else [])]
 

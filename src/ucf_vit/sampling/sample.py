@@ -26,7 +26,7 @@ from ucf_vit.train.saved_runs.open_trained import Trained, open_trained
 
 log = logging.getLogger(__name__)
 STEPS = 50
-"""Steps of the sampler that nobody has chosen, where training had so many."""
+"""Default number of sampling steps, if training had as many."""
 MEANING = ("diffusion.num_time_steps", "diffusion.noise_schedule", "diffusion.prediction")
 """Keys that say what the network's answers mean."""
 

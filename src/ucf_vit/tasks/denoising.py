@@ -176,7 +176,7 @@ class Denoising(Task):
     ) -> Tensor:
         """New images `[N, C, *S]` float32, in the units in which training images come.
 
-        Sample i is a function of `keys[i]` `[N]` int64 alone, whatever else is in the batch.
+        Sample i is a function only of `keys[i]` `[N]` int64, whatever else is in the batch.
 
         Args:
             keys: one for each sample.
@@ -280,7 +280,7 @@ class Denoising(Task):
 
 
 def _first(batch: Batch) -> Batch:
-    """The first sample alone, as on the device it is on."""
+    """Returns only the first sample, on its device."""
     leaves = batch.leaves
     if leaves is not None:
         rows = slice(leaves.trees)

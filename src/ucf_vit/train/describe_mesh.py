@@ -20,7 +20,7 @@ _SHOWN = 4
 def describe_mesh(run: Run, ranks: int, per_node: int) -> str:
     """The groups of `ranks` processes, `per_node` on each node, with the bytes per step in each.
 
-    Raises ConfigError if the sizes of `run` don't make so many ranks, UserError if nodes are not full.
+    Raises ConfigError if the sizes of `run` don't give that number of ranks, UserError if nodes are not full.
     """
     layout = layout_from_degrees(check_ranks(run, ranks))
     if ranks > per_node and ranks % per_node:

@@ -163,7 +163,7 @@ def _watch(
 
 
 def _say(state: State, level: int, cause: str) -> None:
-    """One line for all ranks, which agree; what is no warning goes to the file alone."""
+    """One line for all ranks, which agree; lines that are no warnings go only to the file."""
     if state.world.is_main:
         extra = None if level >= logging.WARNING else FILE_ONLY
         log.log(level, "step %d: %s; weights are left as they were", state.step, cause, extra=extra)

@@ -62,7 +62,7 @@ def _no_dataset(name: str, known: Mapping[str, object]) -> str:
 
 
 def options(run: Run) -> Iterator[Problem]:
-    """Options of other datasets alone are left over from another config; beside right ones they are typos."""
+    """Options of only other datasets are left over from another config; beside right ones they are typos."""
     for key in DatasetOptions.model_fields:
         yield from _option(run, ("dataset_options", key), getattr(run.dataset_options, key))
 

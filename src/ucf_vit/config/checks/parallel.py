@@ -13,13 +13,13 @@ from ucf_vit.patching.masking import num_kept
 
 
 def mode(run: Run) -> Iterator[Problem]:
-    """Mode simple knows data parallelism alone; what only mode fsdp does is asked of mode fsdp alone."""
+    """Mode simple knows only data parallelism; the other keys need mode fsdp."""
     parallelism = run.parallelism
     if parallelism.mode == "fsdp":
         return
     for name, size in parallelism.sizes().items():
         if name != "simple_ddp_size" and size != 1:
-            message = "mode simple spreads the data alone; set parallelism.mode=fsdp"
+            message = "mode simple spreads only the data; set parallelism.mode=fsdp"
             yield Problem(("parallelism", name), message, size)
     if parallelism.cpu_offloading:
         message = "mode simple shards no weights; set parallelism.mode=fsdp"

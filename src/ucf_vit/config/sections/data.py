@@ -263,7 +263,7 @@ class Data(Section):
     on_error: Literal["fail", "skip"] = key(
         "fail", "Treatment of an unreadable file, or an item without the label that the task needs."
     )
-    max_errors: Whole = key(10, "With on_error skip: abort after so many of these.", "files", ge=0)
+    max_errors: Whole = key(10, "With on_error skip: abort after this number of them.", "files", ge=0)
 
     def part(self, dataset: str, split: Split) -> tuple[str, float, float]:
         """Root of a data set, and start and end of those of its files that are for `split`, as fractions."""

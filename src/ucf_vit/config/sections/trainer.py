@@ -29,7 +29,7 @@ class Trainer(Section):
     )
     max_epochs: Whole = key(100, "Passes over the training data.", "epochs", ge=1)
     max_steps: Whole | None = key(
-        None, "Stop after so many optimizer steps, even within an epoch.", "optimizer steps", ge=1
+        None, "Stop after this number of optimizer steps, even within an epoch.", "optimizer steps", ge=1
     )
     data_type: Literal["float32", "bfloat16", "float16"] = key(
         "float32", "Precision of activations and gradients; weights and optimizer stay in float32."
@@ -57,7 +57,7 @@ class Trainer(Section):
     )
     resume_from_checkpoint: bool = key(False, "Continue the run in checkpoint_path where it stopped.")
     overwrite: bool = key(
-        False, "Start anew even if checkpoint_path holds a run already; of the files there, its own alone go."
+        False, "Start anew even if checkpoint_path holds a run already; only its own files there are removed."
     )
     start_from: LocalPath = key(
         "",
@@ -75,13 +75,13 @@ class Trainer(Section):
     mae_checkpoint_filename: str = key(
         "", "Which of its checkpoints, e.g. best or last_odd.", derived="the newest valid one"
     )
-    validation_epochs: Whole = key(1, "Validate after every so many epochs; 0: never.", "epochs", ge=0)
+    validation_epochs: Whole = key(1, "Epochs between validations; 0: never.", "epochs", ge=0)
     checkpoint_steps: Whole = key(
-        0, "Save also after every so many optimizer steps; 0: after each epoch only.", "optimizer steps", ge=0
+        0, "Optimizer steps between further saves; 0: only after each epoch.", "optimizer steps", ge=0
     )
     checkpoint_async: bool = key(
         False,
-        "Write checkpoints beside the training, from copies in host memory; it waits for those alone.",
+        "Write checkpoints beside the training, from copies in host memory; it waits only for those copies.",
     )
     checkpoint_keep_last: Whole = key(
         2,
@@ -95,7 +95,7 @@ class Trainer(Section):
     )
     early_stop_epochs: Whole = key(
         0,
-        "Stop after so many validations without improvement; 0: never. One without a value does not count.",
+        "Validations without improvement before the run stops; 0: never. One without a value does not count.",
         "validations",
         ge=0,
     )
@@ -110,10 +110,10 @@ class Trainer(Section):
         lt=1,
     )
     accumulate_steps: Whole = key(1, "Batches whose gradients make one optimizer step.", "batches", ge=1)
-    log_steps: Whole = key(10, "Write metrics after every so many optimizer steps.", "optimizer steps", ge=1)
+    log_steps: Whole = key(10, "Optimizer steps between lines of metrics.", "optimizer steps", ge=1)
     max_bad_losses: Whole = key(
         5,
-        "Abort after so many steps in a row whose loss or gradient is NaN or infinite; in float16 those "
+        "Abort after that many steps in a row whose loss or gradient is NaN or infinite; in float16 those "
         "count once the scale of the loss has fallen to 1.",
         "steps",
         ge=1,

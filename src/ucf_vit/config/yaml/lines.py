@@ -171,7 +171,7 @@ def _refuse_many_merges(root: yaml.Node) -> None:
 
 
 def _lines(node: yaml.Node | None, path: KeyPath, seen: set[int]) -> Iterator[tuple[KeyPath, int]]:
-    """Lines of the values in `node`; what stands below an alias has the line of the alias alone."""
+    """Lines of the values in `node`; what stands below an alias has only the line of the alias."""
     if node is None or id(node) in seen or isinstance(node, yaml.ScalarNode):
         return
     seen.add(id(node))

@@ -25,7 +25,7 @@ def flush(path: Path) -> None:
 def usual_mode(path: Path) -> Iterator[None]:
     """A context in which a library writes the new file `path`, which then has the mode of all new files.
 
-    Some libraries let the owner alone read what they write; umask and the directory say who may.
+    Some libraries write files that only the owner can read; umask and the directory say who may.
     """
     path.touch()
     mode = stat.S_IMODE(path.stat().st_mode)

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from ucf_vit.core.seeds import generator
 
 FEATURES = 64
-"""At most so many: some hundreds of tiles determine their covariance."""
+"""Largest number of features: some hundreds of tiles determine their covariance."""
 _MOST_SCALES = 4
 _SEED = 0
 _BATCH_VALUES = 2**22

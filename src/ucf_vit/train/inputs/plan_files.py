@@ -111,7 +111,7 @@ def measured(run: Run, directory: Path) -> Run:
 def plan_run(run: Run, gpus: int, directory: Path, *, overwrite: bool = False) -> Outcome:
     """Plan `run` on `gpus` ranks; the plan and an inventory of each data set are written to `directory`.
 
-    Raises ConfigError if the config is not for so many ranks, DataError naming the file that can't be used,
+    Raises ConfigError if the config is not for that many ranks, DataError naming the file that can't be used,
     UserError where there is something else than a plan, or another plan and no word to `overwrite` it.
     """
     file, picture = directory / FILE, directory / PICTURE

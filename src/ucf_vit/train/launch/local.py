@@ -41,9 +41,9 @@ def spawn(processes: int, arguments: Sequence[str]) -> int:
 
 
 def run_together(command: Sequence[str], processes: int, environment: Mapping[str, str]) -> int:
-    """The exit status of `command` as so many ranks: 0, or that of the first to fail, as a shell gives it.
+    """Returns the exit status of `command` on all ranks: 0, or that of the first to fail, as a shell does.
 
-    Signals are passed on, once each: a terminal signals this process alone. One that a signal has ended is
+    Signals are passed on, once each: a terminal signals only this process. One that a signal has ended is
     named on standard error. Where this process itself is killed, the ranks get SIGTERM (Linux).
     """
     sizes = {"WORLD_SIZE": str(processes), "LOCAL_WORLD_SIZE": str(processes)}

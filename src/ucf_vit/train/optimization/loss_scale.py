@@ -18,7 +18,7 @@ class LossScale:
 
     Dynamic scaling (Micikevicius et al. 2018): halved when a gradient is not finite, doubled after `patience`
     steps in which all are. The decision follows from the global gradient norm, which all processes have, so
-    that they agree whatever part of a gradient each holds; torch's GradScaler looks at each part alone.
+    that they agree whatever part of a gradient each holds; torch's GradScaler looks at each part by itself.
     The scale stays between `LOWEST` and `LARGEST`.
     """
 

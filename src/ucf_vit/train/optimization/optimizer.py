@@ -19,7 +19,7 @@ KEPT = ("exp_avg", "exp_avg_sq", "step")
 def adamw(
     task: nn.Module, *, lr: float, betas: tuple[float, float], weight_decay: float
 ) -> torch.optim.AdamW:
-    """AdamW (Loshchilov and Hutter 2019) that decays matrices and kernels alone.
+    """AdamW (Loshchilov and Hutter 2019) that decays only matrices and kernels.
 
     Norms, biases, positions, learned tokens and embeddings of variables and labels are not decayed.
     """
