@@ -195,8 +195,8 @@ def run(
     if "noise" in wanted:
         count = model.count_tokens(image.shape[1])
         noise = torch.rand(count, generator=torch.Generator().manual_seed(0))
-        given.append(noise.expand(len(image), -1))
+        given.append(noise.expand(len(image), -1).to(image.device))
     if "time" in wanted:
-        given.append(torch.full((len(image),), 3))
+        given.append(torch.full((len(image),), 3, device=image.device))
     result = model(*given, variables=variables)
     return result[0] if isinstance(result, tuple) else result

@@ -33,4 +33,6 @@ def test_gradients_are_those_of_the_cpu(name, options, device):
     moved = patches and Patches(patches.values.to(device), patches.leaves.to(device))
     expected = gradients(model, image, patches)
     found = gradients(other.to(device), image.to(device), moved)
-    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
+    # Places of adaptive patches are float32.
+    rtol, atol = (1e-9, 1e-9) if patches is None else (2e-6, 2e-6)
+    torch.testing.assert_close(found, expected, rtol=rtol, atol=atol)

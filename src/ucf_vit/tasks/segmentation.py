@@ -68,7 +68,7 @@ class Segmentation(Task):
         label = voxel_label(batch)
         logits = self.predict_whole(batch.image, batch.variables)
         totals = dice.totals_of_labels(logits.argmax(dim=1), label, self.num_classes)
-        totals[:, 0] += judged(torch.zeros(len(label)), logits).sum()
+        totals[:, 0] += judged(logits.new_zeros(len(label)), logits).sum().cpu()
         counts = self.counted(label)
         loss = judged(segmentation_loss(logits, label, counts), logits)
         counted = None if counts is None else counts.flatten(1).any(dim=1)
