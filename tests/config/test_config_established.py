@@ -79,7 +79,7 @@ def test_a_diffusion_model_whose_sizes_imply_the_mode(caplog):
     run = load(DIFFUSION)
     assert run.task == "diffusion" and run.parallelism.mode == "fsdp"
     assert f"{DIFFUSION}:11: parallelism.mode is fsdp, because of fsdp_size" in caplog.messages
-    with pytest.raises(ConfigError, match="mode simple spreads the data alone"):
+    with pytest.raises(ConfigError, match="mode simple spreads only the data"):
         load(DIFFUSION, ["parallelism.mode=simple"])
 
 

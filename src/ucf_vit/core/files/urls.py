@@ -124,7 +124,8 @@ def _hidden(line: str) -> tuple[int, int] | None:
     """Beginning and end of the first part that is not to be shown."""
     for start, kind, rest in _urls(line):
         word = _word(rest)
-        host = word.partition("/")[0]
+        # "s3://user: secret/@bucket" could be a sentence about s3://user; it is taken for the worse.
+        host = re.split(r"[\s'\"/]", rest, maxsplit=1)[0]
         sign = rest.rfind("@") + 1
         early = kind in WEB or "@" in rest.partition("/")[0]
         if _has_password(kind, word) or (sign and (early or not _is_host(kind, host))):
