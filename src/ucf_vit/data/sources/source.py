@@ -12,6 +12,7 @@ from ucf_vit.core.lists import first_few
 from ucf_vit.core.registry import Registry
 from ucf_vit.data.arrays import ArraySpec
 from ucf_vit.data.batch import Sample
+from ucf_vit.data.geometry.geometry import Geometry
 from ucf_vit.data.sources.listing import PassedOver
 from ucf_vit.data.values.normalization import Normalization
 
@@ -22,7 +23,8 @@ class Item:
 
     `key` names it within its data set; `label` is the file with a class per voxel, `class_index` the class of
     the whole item. Index ranges are taken within each `stratum`. `step` is the number of the item in a file
-    that contains several.
+    that contains several. `group` is the patient or subject that the item comes from, and `split` the split
+    ("training", "validation", "test") that its data set gives it, where the layout says so.
     """
 
     key: str
@@ -31,6 +33,8 @@ class Item:
     stratum: str = ""
     class_index: int | None = None
     step: int = 0
+    group: str = ""
+    split: str = ""
 
 
 class Source(Protocol):
@@ -68,6 +72,10 @@ class Source(Protocol):
     def shape(self, item: Item) -> tuple[int, ...]:
         """Returns `(C, *S)` from the header only. Raises DataError for a label of another shape."""
         raise NotImplementedError
+
+    def geometry(self, item: Item) -> Geometry | None:
+        """Returns the grid of an item in space, from the header only; None for items that have none."""
+        return None
 
     def parts(self, item: Item) -> Sequence[str]:
         """Returns paths or URLs of all files that decide an item's values."""

@@ -1,0 +1,1 @@
+"""Where the voxels of an item lie in space."""
