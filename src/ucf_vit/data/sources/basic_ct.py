@@ -10,7 +10,9 @@ from typing import Literal
 
 from ucf_vit.core.errors import DataError
 from ucf_vit.data.batch import Sample
-from ucf_vit.data.formats.nifti import SUFFIXES, NiftiHeader, Volumes, difference, read_header
+from ucf_vit.data.formats.nifti import SUFFIXES, NiftiHeader, Volumes, read_geometry, read_header
+from ucf_vit.data.geometry.difference import difference
+from ucf_vit.data.geometry.geometry import Geometry
 from ucf_vit.data.sources.listing import Listing
 from ucf_vit.data.sources.pairing import paired
 from ucf_vit.data.sources.source import Item, Source
@@ -70,6 +72,10 @@ class BasicCT(Source):
             self._check_label(item, header, read_header(item.label, self._files))
         return (channels, *space)
 
+    def geometry(self, item: Item) -> Geometry:
+        """Returns the grid of the image from its header."""
+        return read_geometry(item.image, self._files)
+
     def remarks(self) -> Sequence[str]:
         """Returns how many labels lie elsewhere in space than their images and were accepted."""
         if not self._elsewhere:
@@ -90,7 +96,7 @@ class BasicCT(Source):
     def _check_label(self, item: Item, image: NiftiHeader, label: NiftiHeader) -> None:
         if label.shape != image.shape[:3]:
             raise DataError(f"{item.label}: shape {label.shape} is not that of the image, {image.shape[:3]}")
-        apart = difference(image, label)
+        apart = difference(image.geometry, label.geometry)
         if apart and self.label_geometry == "refuse":
             raise DataError(
                 f"{item.label}: its header places it elsewhere than the image: {apart}. Resample both to one "

@@ -11,7 +11,8 @@ from ucf_vit.core.errors import DataError, UserError
 from ucf_vit.core.files.urls import is_remote
 from ucf_vit.core.threads import map_in_threads
 from ucf_vit.data.batch import Sample
-from ucf_vit.data.formats.dicom import Slice, decode, ordered, read_slice
+from ucf_vit.data.formats.dicom import Slice, decode, geometry_of, ordered, read_slice
+from ucf_vit.data.geometry.geometry import Geometry
 from ucf_vit.data.limits import check_plain
 from ucf_vit.data.sources.listing import OTHER, Listing
 from ucf_vit.data.sources.source import Item, Source
@@ -65,6 +66,10 @@ class Dicom(Source):
         """Returns `(1, columns, rows, slices)` from the headers."""
         slices = ordered(self._series[item.key])
         return (1, *slices[0].shape, len(slices))
+
+    def geometry(self, item: Item) -> Geometry:
+        """Returns the grid of the series from the headers."""
+        return geometry_of(ordered(self._series[item.key]))
 
     def parts(self, item: Item) -> Sequence[str]:
         """Returns all files of the series."""

@@ -15,6 +15,7 @@ from ucf_vit.data.reading import reading
 
 PLACED = ("PixelSpacing", "ImagePositionPatient", "ImageOrientationPatient")
 TAGS = ("SeriesInstanceUID", "Rows", "Columns", *PLACED, "SamplesPerPixel", "NumberOfFrames")
+ALSO = ("SliceThickness", "SOPClassUID", "Modality")
 _IMAGES = "Image Storage"
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
 _START = 2**12
@@ -27,6 +28,7 @@ class Slice:
     """File of a series: properties that all files must share, and the position of its first pixel, in mm.
 
     `place` is measured along its rows, its columns, and their normal; `spacing` is that of columns and rows.
+    `thickness` is 0 where the file has none.
     """
 
     path: str
@@ -36,6 +38,7 @@ class Slice:
     spacing: tuple[float, float]
     orientation: tuple[float, ...]
     place: tuple[float, float, float]
+    thickness: float = 0.0
 
 
 def read_slice(path: str, limit: int) -> Slice | DataError | str:
@@ -64,7 +67,7 @@ def read_file(path: str, limit: int, **options: Any) -> Any:
 
 
 def _read(path: str, limit: int) -> Slice | str:
-    header = read_file(path, limit, stop_before_pixels=True, specific_tags=[*TAGS, "SOPClassUID", "Modality"])
+    header = read_file(path, limit, stop_before_pixels=True, specific_tags=[*TAGS, *ALSO])
     if kind := _no_image(header):
         return kind
     missing = [tag for tag in TAGS[:6] if header.get(tag) is None]
@@ -89,6 +92,7 @@ def _read(path: str, limit: int) -> Slice | str:
         spacing=(float(spacing[1]), float(spacing[0])),
         orientation=tuple(across.ravel().tolist()),
         place=(float(place[0]), float(place[1]), float(place[2])),
+        thickness=float(header.get("SliceThickness") or 0),
     )
 
 

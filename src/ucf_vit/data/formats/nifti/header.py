@@ -13,9 +13,10 @@ from typing import Any
 
 import nibabel
 import numpy as np
-from numpy.typing import NDArray
 
 from ucf_vit.core.errors import DataError
+from ucf_vit.data.formats.nifti.placement import placement
+from ucf_vit.data.geometry.geometry import Geometry
 from ucf_vit.data.reading import reading
 from ucf_vit.data.storage import Files, is_remote
 
@@ -30,7 +31,7 @@ _LARGEST = 2**62
 class NiftiHeader:
     """Volume of `shape` `[X, Y, Z]` or `[X, Y, Z, C]` that begins at byte `offset`, with x the fastest axis.
 
-    Values are `stored * slope + intercept`; voxel `[x, y, z]` is at `affine @ [x, y, z, 1]`, in mm.
+    Values are `stored * slope + intercept`. `geometry` is not checked: its affine may be singular.
     """
 
     shape: tuple[int, ...]
@@ -38,7 +39,7 @@ class NiftiHeader:
     offset: int
     slope: float
     intercept: float
-    affine: NDArray[np.float64]
+    geometry: Geometry
 
     @property
     def size(self) -> int:
@@ -58,13 +59,15 @@ def read_header(path: str, files: Files | None = None) -> NiftiHeader:
         kind = nibabel.Nifti2Header if _starts_with(start, _HEADER) else nibabel.Nifti1Header
         if len(start) < kind.sizeof_hdr:
             raise EOFError(f"it ends after {len(start)} bytes")
+        spacing = kind(start[: kind.sizeof_hdr], check=False)["pixdim"][1:4].copy()
         raw = kind(start[: kind.sizeof_hdr], check=True)
         shape, offset = _volume(path, raw.get_data_shape()), int(raw.get_data_offset())
         dtype = raw.get_data_dtype()
         if dtype.kind not in "iuf":
             raise DataError(f"{path}: expected one real number per voxel, found the type {dtype}")
         slope, intercept = _scale(raw, dtype)
-        header = NiftiHeader(shape, dtype, offset, slope, intercept, np.asarray(raw.get_best_affine(), float))
+        geometry = Geometry(shape[:3], *placement(raw, shape[:3], spacing))
+        header = NiftiHeader(shape, dtype, offset, slope, intercept, geometry)
         if not 0 < header.size < _LARGEST:
             raise ValueError(f"its {shape} values from byte {offset} on fit into no file")
     return header
@@ -73,6 +76,13 @@ def read_header(path: str, files: Files | None = None) -> NiftiHeader:
 def read_shape(path: str, files: Files | None = None) -> tuple[int, ...]:
     """Returns the stored shape `[X, Y, Z]` or `[X, Y, Z, C]`. Raises DataError as `read_header`."""
     return read_header(path, files).shape
+
+
+def read_geometry(path: str, files: Files | None = None) -> Geometry:
+    """Returns the grid of a file. Raises DataError as `read_header`, and for a singular affine."""
+    with reading(path):
+        found = read_header(path, files).geometry
+        return Geometry.checked(found.shape, found.affine, found.remarks)
 
 
 def _volume(path: str, stored: tuple[int, ...]) -> tuple[int, ...]:

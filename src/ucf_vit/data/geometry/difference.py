@@ -8,7 +8,7 @@ import numpy as np
 from nibabel.orientations import aff2axcodes
 from numpy.typing import NDArray
 
-from ucf_vit.data.formats.nifti.header import NiftiHeader
+from ucf_vit.data.geometry.geometry import Geometry, is_regular
 
 TOLERANCE = 0.1
 """Largest distance of a voxel's two positions, as a fraction of the shortest side of a voxel.
@@ -18,18 +18,17 @@ much larger.
 """
 
 
-def difference(image: NiftiHeader, label: NiftiHeader) -> str:
+def difference(image: Geometry, label: Geometry) -> str:
     """Returns how the label's position differs, with both values; empty where every voxel is in the same
     place.
     """
     if not np.isfinite([image.affine, label.affine]).all():
         return "one of the headers has no position in space (its affine is not finite)"
-    corners = np.array([*product(*((0, size - 1) for size in image.shape[:3]))], float)
-    distance = np.linalg.norm(_places(label, corners) - _places(image, corners), axis=1).max()
+    distance = largest_distance(image.shape, image.affine, label.affine)
     if distance <= TOLERANCE * _spacing(image).min():
         return ""
     pairs = {
-        "orientation": [_orientation(one) for one in (label, image)],
+        "orientation": [orientation(one) for one in (label, image)],
         "spacing": [_text(_spacing(one)) for one in (label, image)],
         "origin": [_text(one.affine[:3, 3]) for one in (label, image)],
     }
@@ -37,17 +36,24 @@ def difference(image: NiftiHeader, label: NiftiHeader) -> str:
     return "; ".join(different or ["its axes are turned"]) + f": voxels up to {distance:.3g} mm apart"
 
 
-def _places(header: NiftiHeader, voxels: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Returns the positions of `voxels` `[N, 3]`, in mm."""
-    return voxels @ header.affine[:3, :3].T + header.affine[:3, 3]
+def largest_distance(
+    shape: tuple[int, ...], affine: NDArray[np.float64], other: NDArray[np.float64]
+) -> float:
+    """Returns the largest distance, in mm, between the positions of a voxel of `shape` by two affines."""
+    corners = np.array([*product(*((0, size - 1) for size in shape[:3]))], float)
+    apart = affine - other
+    return float(np.linalg.norm(corners @ apart[:3, :3].T + apart[:3, 3], axis=1).max())
 
 
-def _spacing(header: NiftiHeader) -> NDArray[np.float64]:
-    return np.linalg.norm(header.affine[:3, :3], axis=0)
+def orientation(geometry: Geometry) -> str:
+    """Returns the directions in which the axes grow, such as "RAS"; "???" where the affine is singular."""
+    if not is_regular(geometry.affine):
+        return "???"
+    return "".join(aff2axcodes(geometry.affine))
 
 
-def _orientation(header: NiftiHeader) -> str:
-    return "".join(code or "?" for code in aff2axcodes(header.affine))
+def _spacing(geometry: Geometry) -> NDArray[np.float64]:
+    return np.linalg.norm(geometry.affine[:3, :3], axis=0)
 
 
 def _text(values: NDArray[np.float64]) -> str:

@@ -6,31 +6,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
+from places import affine
 
 from ucf_vit.core.errors import DataError
 from ucf_vit.data.build_dataset import build_dataset
-from ucf_vit.data.formats.nifti import NiftiHeader, difference
+from ucf_vit.data.geometry.difference import difference
+from ucf_vit.data.geometry.geometry import Geometry
 from ucf_vit.data.sources import BasicCT
 
 SHAPE = (8, 8, 8)
-
-
-def turned(x: float, y: float, z: float) -> np.ndarray:
-    """A rotation by three angles, in radians."""
-    found = np.eye(3)
-    for axis, angle in enumerate((x, y, z)):
-        one = np.eye(3)
-        a, b = (axis + 1) % 3, (axis + 2) % 3
-        one[[a, a, b, b], [a, b, a, b]] = np.cos(angle), -np.sin(angle), np.sin(angle), np.cos(angle)
-        found = one @ found
-    return found
-
-
-def affine(spacing=(1.0, 1.0, 1.0), origin=(0.0, 0.0, 0.0), angles=(0.0, 0.0, 0.0)) -> np.ndarray:
-    found = np.eye(4)
-    found[:3, :3] = turned(*angles) * spacing
-    found[:3, 3] = origin
-    return found
 
 
 def save(path, placed: np.ndarray, kind=nibabel.Nifti1Image) -> None:
@@ -93,8 +77,8 @@ def test_headers_may_say_one_place_in_different_ways(tmp_path, scratch, kind, fo
     assert source.shape(source.items()[0]) == (1, *SHAPE)
 
 
-def header(placed: np.ndarray, shape=SHAPE) -> NiftiHeader:
-    return NiftiHeader(shape, np.dtype(np.uint8), 352, 1.0, 0.0, placed)
+def header(placed: np.ndarray, shape=SHAPE) -> Geometry:
+    return Geometry(shape, placed)
 
 
 def test_the_tolerance_is_a_tenth_of_the_shortest_side_of_a_voxel_at_the_farthest_corner():
