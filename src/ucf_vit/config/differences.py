@@ -23,6 +23,7 @@ OF_DATA = (
     "data.dataset",
     "data.single_channel",
     "data.dict_in_variables",
+    "data.dict_options",
     "data.dict_normalization",
     "data.dict_stats",
     "data.dict_nan",

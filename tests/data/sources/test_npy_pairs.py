@@ -9,7 +9,7 @@ from ucf_vit.core.errors import DataError
 from ucf_vit.data.build_dataset import build_dataset
 from ucf_vit.data.loader.stream import Stream
 from ucf_vit.data.sources import NpyPairs
-from ucf_vit.data.sources.pairs import id_of
+from ucf_vit.data.sources.array_pairs import id_of
 
 
 def save(path, array):

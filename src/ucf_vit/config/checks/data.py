@@ -16,7 +16,7 @@ from ucf_vit.core.intervals import NAN, Interval
 from ucf_vit.core.lists import first_few
 
 log = logging.getLogger(__name__)
-SOME = ("validation", "test")
+SOME = ("validation", "test", "dict_options")
 """Dictionaries that need not have an entry for every data set."""
 
 
@@ -120,7 +120,7 @@ def whole_sets(run: Run) -> Iterator[Problem]:
         for name, root in data.dict_root_dirs.items()
         if data.dict_start_idx[name] < data.dict_end_idx[name]
     }
-    for key in SOME:
+    for key in ("validation", "test"):
         for name, root in getattr(data, key).items():
             if root in used:
                 yield Problem(("data", key, name), f"is {used[root]} too; name another", root)

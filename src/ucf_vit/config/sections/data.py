@@ -14,6 +14,7 @@ from ucf_vit.config.sections.fields import (
     Index,
     LocalPath,
     Number,
+    Options,
     PathOrUrl,
     Section,
     Whole,
@@ -153,6 +154,12 @@ class Data(Section):
         {},
         "The same for test data.",
         derived="files of the data set itself, dict_test_start_idx to dict_test_end_idx",
+    )
+    dict_options: dict[str, Options] = key(
+        {},
+        "Options of the source of each dataset, such as {brain: {fold: 0}} of nnunet_raw; docs/sources.md "
+        "lists those of each source.",
+        derived="none",
     )
     dict_buffer_sizes: dict[str, Count] = key({}, "Size of the shuffle buffer.", "tiles", derived="100")
     num_channels_available: dict[str, Count] = key(

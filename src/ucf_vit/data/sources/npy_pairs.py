@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 
 from ucf_vit.data.formats import npy
 from ucf_vit.data.reading import reading
-from ucf_vit.data.sources.pairs import ArrayHeader, Pairs
+from ucf_vit.data.sources.array_pairs import ArrayHeader, ArrayPairs
 
 LONGEST_HEADER = 4096
 """Bytes that are read; the header of an array of numbers has about 128."""
 
 
-class NpyPairs(Pairs):
+class NpyPairs(ArrayPairs):
     """One array per .npy file, read through a memory map: only the pages of a tile are touched."""
 
     suffixes = (".npy",)

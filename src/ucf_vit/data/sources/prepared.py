@@ -15,7 +15,7 @@ from ucf_vit.data.batch import Sample
 from ucf_vit.data.formats.prepared import manifest
 from ucf_vit.data.formats.prepared.manifest import PACKS, UNFINISHED, Manifest, Pack
 from ucf_vit.data.formats.prepared.sharded_array import ShardedArray, ShardReader
-from ucf_vit.data.sources.source import Item, Source
+from ucf_vit.data.sources.source import Item, Source, value_options
 from ucf_vit.data.storage import Files, MissingError, join
 
 
@@ -24,8 +24,8 @@ class Prepared(Source):
     touches.
 
     Names, strata, classes and normalization are those of the other source. `variables` are some of the
-    prepared ones, in any order (default: all). An item's file is the first of its shards, `step` its row
-    there.
+    prepared ones, in any order (default: all). Options of the other source may be repeated, and have to be
+    those that it was prepared with. An item's file is the first of its shards, `step` its row there.
     """
 
     by_name = True
@@ -37,12 +37,13 @@ class Prepared(Source):
         resize: Sequence[int] | None = None,
         fill_value: float | None = None,
         files: Files | None = None,
+        **options: Any,
     ) -> None:
         self.root = str(root)
         files = files or Files()
         self.manifest = load(self.root, files)
         about = self.manifest
-        for name, given in (("resize", resize), ("fill_value", fill_value)):
+        for name, given in {"resize": resize, "fill_value": fill_value, **value_options(options)}.items():
             _check_option(self.root, name, given, about)
         self.variables = tuple(variables) or about.variables
         self._stored_channels = tuple(self._channel(name) for name in self.variables)

@@ -23,8 +23,9 @@ class Item:
 
     `key` names it within its data set; `label` is the file with a class per voxel, `class_index` the class of
     the whole item. Index ranges are taken within each `stratum`. `step` is the number of the item in a file
-    that contains several. `group` is the patient or subject that the item comes from, and `split` the split
-    ("training", "validation", "test") that its data set gives it, where the layout says so.
+    that contains several. Where each channel has a file of its own, `image` is that of the first channel and
+    `channel_files` are those of the others. `group` is the patient or subject that the item comes from, and
+    `split` the split ("training", "validation", "test") that its data set gives it, where the layout says so.
     """
 
     key: str
@@ -35,6 +36,7 @@ class Item:
     step: int = 0
     group: str = ""
     split: str = ""
+    channel_files: tuple[str, ...] = ()
 
 
 class Source(Protocol):
@@ -52,6 +54,8 @@ class Source(Protocol):
     """2 for images, 3 for volumes."""
     class_names: tuple[str, ...] = ()
     """Names of the classes of whole items; empty where items have none."""
+    label_names: Mapping[int, str] = MappingProxyType({})
+    """Names of the values that a label can hold, where the data set has them."""
     normalization: Normalization = Normalization()
     """Normalization of the values unless the configuration sets another one."""
     passed_over: PassedOver | None = None
@@ -79,7 +83,7 @@ class Source(Protocol):
 
     def parts(self, item: Item) -> Sequence[str]:
         """Returns paths or URLs of all files that decide an item's values."""
-        return [file for file in (item.image, item.label) if file is not None]
+        return [file for file in (item.image, *item.channel_files, item.label) if file is not None]
 
     def remarks(self) -> Sequence[str]:
         """Returns remarks on the headers that were read, to be logged once; a sentence each, without a full

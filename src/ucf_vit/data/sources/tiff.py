@@ -25,7 +25,7 @@ from ucf_vit.data.formats.tiff_pages import (
     decode,
 )
 from ucf_vit.data.reading import reading
-from ucf_vit.data.sources.pairs import ArrayHeader, Pairs
+from ucf_vit.data.sources.array_pairs import ArrayHeader, ArrayPairs
 from ucf_vit.data.storage import Cache, Files
 from ucf_vit.data.storage.decoded import decode_once
 from ucf_vit.data.storage.scratch import Scratch
@@ -34,7 +34,7 @@ _CUT_OFF = ("invalid page offset", "failed to reshape", "missing data")
 """Messages that tifffile only logs for a truncated file before it returns the rest."""
 
 
-class Tiff(Pairs):
+class Tiff(ArrayPairs):
     """One image `[H, W]` or stack `[pages, H, W]` per file, with channels where the file has them.
 
     Images are in `images` with labels in `labels` or, without labels, in `root` itself. Uncompressed files

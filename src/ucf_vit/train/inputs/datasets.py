@@ -22,6 +22,18 @@ from ucf_vit.train.inputs.statistics_files import with_statistics
 
 log = logging.getLogger(__name__)
 
+OWN_KEYS = {
+    "root": "data.dict_root_dirs",
+    "variables": "data.dict_in_variables",
+    "tile_dims": "input.tile_size",
+    "label_geometry": "data.label_geometry",
+    "resize": "dataset_options.imagenet_resize",
+    "fill_value": "dataset_options.fields_fill_value",
+    "files": "data.cache_dir",
+    "scratch": "data.cache_dir",
+}
+"""Options of sources that other keys of a config set."""
+
 
 @dataclass(frozen=True)
 class Part:
@@ -109,7 +121,7 @@ def _as_recorded(dataset: Dataset, run: Run, split: Split, record: Record | None
 
 
 def source_options(run: Run, name: str) -> dict[str, Any]:
-    """Returns the options that the config gives to the source of a data set.
+    """Returns the options that the config gives to the source of a data set; `data.dict_options` has most.
 
     Sections of established files name options of several kinds of sources: those in `dataset_options` that
     are of another kind are not used, with a warning.
@@ -128,7 +140,7 @@ def source_options(run: Run, name: str) -> dict[str, Any]:
             _warn_unused(f"{run.where(keys[option])}: {keys[option]}", run.data.dataset, option)
     if run.data.label_geometry != "refuse":
         options["label_geometry"] = run.data.label_geometry
-    return options
+    return {**options, **run.data.dict_options.get(name, {})}
 
 
 @cache
@@ -149,6 +161,14 @@ def _check_source(run: Run) -> None:
             SOURCES.arguments(source, {"label_geometry": geometry}, {"root": ""})
         except DataError as refused:
             raise run.error("data.label_geometry", str(refused), geometry) from None
+    for name, options in run.data.dict_options.items():
+        key = f"data.dict_options.{name}"
+        for option in options.keys() & OWN_KEYS.keys():
+            raise run.error(f"{key}.{option}", f"has a key of its own: {OWN_KEYS[option]}", options[option])
+        try:
+            SOURCES.arguments(source, options, {"root": ""})
+        except DataError as refused:
+            raise run.error(key, str(refused), options) from None
 
 
 def remote_files(run: Run, scratch: Scratch) -> Files:

@@ -209,6 +209,7 @@ def _source(run: Run, name: str) -> str:
             "root": run.data.dict_root_dirs[name],
             "variables": run.data.dict_in_variables[name],
             "resize": options.imagenet_resize.get(name),
+            **({"options": chosen} if (chosen := run.data.dict_options.get(name)) else {}),
             "axes": len(run.spatial_tile),
             "label_geometry": run.data.label_geometry,
             "max_item_bytes": run.data.max_item_bytes,

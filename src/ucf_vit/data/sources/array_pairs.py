@@ -47,7 +47,7 @@ def id_of(name: str) -> str:
     return match[1] if match else name
 
 
-class Pairs(Source):
+class ArrayPairs(Source):
     """Images `[H, W]`, `[H, W, C]` or volumes `[X, Y, Z]`, `[X, Y, Z, C]`, one per file; labels without C.
 
     Labels decide what three axes mean: `[H, W, C]` if labels have two axes. Without labels they are `[X, Y,
