@@ -199,7 +199,7 @@ def test_a_port_that_is_taken_is_named() -> None:
         taken.listen()
         port = taken.getsockname()[1]
         place = Place(0, 2, 0, 2, "127.0.0.1", port, "SLURM")
-        with pytest.raises(UserError, match=f"cannot meet the others at 127.0.0.1:{port} .*MASTER_PORT"):
+        with pytest.raises(UserError, match=f"cannot reach the others at 127.0.0.1:{port} .*MASTER_PORT"):
             join(place, torch.device("cpu"), timedelta(seconds=5))
 
 

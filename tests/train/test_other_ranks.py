@@ -96,7 +96,7 @@ def test_a_killed_run_goes_on_otherwise(
     )
     assert max(event["epoch"] for event in events if event["event"] == "validation") == EPOCHS
     text = (out / "log.txt").read_text()
-    assert text.count("the steps are others from here on: ") == len(stretches) - 1
+    assert text.count("steps differ from here on: ") == len(stretches) - 1
     assert f"step={total}/{total} epoch={EPOCHS}/{EPOCHS} " in text
 
 

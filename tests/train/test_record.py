@@ -73,7 +73,7 @@ def test_it_is_read_as_it_was_written(found: Record) -> None:
     ],
 )
 def test_a_damaged_one_is_one_message(broken: object) -> None:
-    with pytest.raises(CheckpointError, match=r"^best: what it keeps of its data is damaged") as error:
+    with pytest.raises(CheckpointError, match=r"^best: its record of the data is damaged") as error:
         Record.load({data_record.KEY: broken}, Path("best"))
     assert "\n" not in str(error.value)
 
@@ -206,5 +206,5 @@ def test_conditions_keep_their_numbers_when_data_sets_change_places() -> None:
     Record(("cat", "dog"), {"a": zscore}, kept).restore(other)
     assert other.conditions == task.conditions
     assert other.unit_range is False, "an open one is settled by how the data sets were normalised"
-    with pytest.raises(CheckpointError, match="does not keep what a Denoising does"):
+    with pytest.raises(CheckpointError, match="lacks the values that a Denoising saves"):
         Record(task={"conditions": 3}).restore(task)

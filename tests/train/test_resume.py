@@ -112,7 +112,7 @@ def test_other_trees_than_those_of_the_training_get_a_word(tmp_path: Path, concr
     log, report = tmp_path / "out/log.txt", tmp_path / "out/report.html"
     resumed = ["trainer.resume_from_checkpoint=true", "trainer.max_steps=2", "model.fixed_length=22"]
     runs.train(config, *resumed)
-    assert "was trained otherwise: adaptive.fixed_length was 15, is 22\n" in log.read_text()
+    assert "was trained with other settings: adaptive.fixed_length was 15, is 22\n" in log.read_text()
     for overrides, said in ((resumed[2:], False), (["model.detail=variance"], True)):
         evaluate_run(config, Wanted("last"), overrides)
         assert ("adaptive.fixed_length was 22, is 15; adaptive.detail was" in report.read_text()) == said

@@ -45,5 +45,5 @@ def test_another_run_is_refused_by_name(
     runs.on_ranks(forkserver, 2, config, what, target=other_on_rank_1)
     for rank in range(2):
         message = (tmp_path / f"said_{rank}").read_text()
-        assert message.startswith("not all processes mean the same run. rank 1: ")
+        assert message.startswith("the processes do not run the same configuration, code and data. rank 1: ")
         assert said in message

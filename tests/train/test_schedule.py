@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ucf_vit.config.sections.optimizer import Optimizer
-from ucf_vit.train.optimization.schedule import jump, schedule, warmup_cosine
+from ucf_vit.train.optimization.schedule import describe_jump, schedule, warmup_cosine
 
 OPTIMIZER = Optimizer(lr=1e-3, eta_min=1e-6)
 BEFORE = OPTIMIZER.model_dump(exclude_none=True)
@@ -69,28 +69,28 @@ def test_a_warm_up_reaches_the_rate_in_its_last_step_and_then_falls() -> None:
 
 
 def test_a_longer_run_is_told_how_its_rate_jumps_and_how_to_keep_it() -> None:
-    said = jump(BEFORE, 100, OPTIMIZER, 200, 100)
-    assert said == (
+    message = describe_jump(BEFORE, 100, OPTIMIZER, 200, 100)
+    assert message == (
         "the learning rate is 0.000501 from step 100 on, not 1e-06: the schedule ends at step 200 (so far "
         "100). With optimizer.max_steps=100 it goes on as so far, "
         "from step 100 on at optimizer.eta_min = 1e-06"
     )
     kept = OPTIMIZER.model_copy(update={"max_steps": 100})
-    assert jump(BEFORE, 100, kept, 200, 100) == ""
+    assert describe_jump(BEFORE, 100, kept, 200, 100) == ""
     assert schedule(kept, 200)(100) == schedule(kept, 200)(199) == 1e-6
 
 
 def test_a_rate_that_goes_on_is_not_spoken_of() -> None:
     before = OPTIMIZER.model_copy(update={"max_steps": 500})
-    assert jump(before.model_dump(exclude_none=True), 100, before, 200, 100) == ""
-    assert jump(BEFORE, 1000, OPTIMIZER, 1001, 500) == ""
-    assert jump({}, 100, OPTIMIZER, 100, 50) == ""
+    assert describe_jump(before.model_dump(exclude_none=True), 100, before, 200, 100) == ""
+    assert describe_jump(BEFORE, 1000, OPTIMIZER, 1001, 500) == ""
+    assert describe_jump({}, 100, OPTIMIZER, 100, 50) == ""
 
 
 def test_other_keys_that_change_the_rate_are_named() -> None:
     now = OPTIMIZER.model_copy(update={"lr": 2e-3, "warmup_steps": 4})
-    said = jump(BEFORE, 100, now, 100, 50)
-    assert said == (
+    message = describe_jump(BEFORE, 100, now, 100, 50)
+    assert message == (
         "the learning rate is 0.00107 from step 50 on, not 0.000501: optimizer.lr is 0.002 (was 0.001), "
         "optimizer.warmup_steps is 4 (was 0)"
     )
@@ -98,8 +98,8 @@ def test_other_keys_that_change_the_rate_are_named() -> None:
 
 def test_a_length_that_is_given_now_is_compared_with_that_of_the_run_before() -> None:
     now = OPTIMIZER.model_copy(update={"max_steps": 400})
-    assert "the schedule ends at step 400 (so far 100)" in jump(BEFORE, 100, now, 400, 50)
+    assert "the schedule ends at step 400 (so far 100)" in describe_jump(BEFORE, 100, now, 400, 50)
     longer = OPTIMIZER.model_copy(update={"max_steps": 100})
-    assert "ends at step 300 (so far 100)" in jump(
+    assert "ends at step 300 (so far 100)" in describe_jump(
         longer.model_dump(exclude_none=True), 100, OPTIMIZER, 300, 50
     )

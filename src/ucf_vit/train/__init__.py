@@ -1,1 +1,1 @@
-"""Running a task: start, loop, evaluation, checkpoints, output."""
+"""Training: launch, loop, validation, checkpoints and output of a run."""

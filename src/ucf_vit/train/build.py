@@ -1,4 +1,4 @@
-"""From a config to objects: the task and its network, spread over processes."""
+"""Builds the task and the network that a config describes, and distributes them over processes."""
 
 from __future__ import annotations
 
@@ -24,14 +24,15 @@ log = logging.getLogger(__name__)
 
 
 def build_task(run: Run, record: Record | None = None) -> Task:
-    """The task that the config names around the network that it describes.
+    """Returns the task that the config names, around the network that it describes.
 
-    Facts of the data are those in the `record` of a checkpoint, or open until `build_data` settles them. Its
-    weights are a function of `trainer.seed` and their names. In mode fsdp it is still without memory for
-    them, on `meta`: `distributed` gives each process what it is to hold.
+    With the `record` of a checkpoint the task knows the classes and the normalization of the data it was
+    trained on; without one, `build_data` sets them. The initial weights depend only on `trainer.seed` and on
+    the names of the parameters. In mode fsdp the weights are on device `meta`, without memory:
+    `distribute_task` gives each process its part.
     """
-    conditions = _conditions(run, record)
-    model = _network(run, conditions)
+    conditions = _condition_values(run, record)
+    model = _build_network(run, conditions)
     if run.parallelism.mode == "simple":
         materialise(model, run.trainer.seed, torch.device("cpu"))
     offered = {**_task_options(run), "conditions": conditions, "model": model, "patcher": build_patcher(run)}
@@ -42,11 +43,11 @@ def build_task(run: Run, record: Record | None = None) -> Task:
 
 
 def build_network(run: Run) -> nn.Module:
-    """Returns the network that the config describes, without memory for its weights, on `meta`."""
-    return _network(run, condition_names(run))
+    """Returns the network that the config describes, on device `meta` (without memory for its weights)."""
+    return _build_network(run, condition_names(run))
 
 
-def _network(run: Run, conditions: Mapping[str, Sequence[str]]) -> nn.Module:
+def _build_network(run: Run, conditions: Mapping[str, Sequence[str]]) -> nn.Module:
     offered = {
         **run.input.model_dump(),
         **run.model.model_dump(exclude={"name", "options"}),
@@ -68,7 +69,7 @@ def _network(run: Run, conditions: Mapping[str, Sequence[str]]) -> nn.Module:
 
 
 def _task_options(run: Run) -> dict[str, Any]:
-    """Returns what a task gets if its constructor has a parameter of this name."""
+    """Returns the options offered to a task by name; its constructor gets those that it has as parameters."""
     extra = {
         "tile_size": run.spatial_tile,
         "overlap": run.trainer.sliding_window_overlap,
@@ -78,14 +79,14 @@ def _task_options(run: Run) -> dict[str, Any]:
     return run.model.model_dump(exclude={"name", "options"}) | run.diffusion.model_dump() | extra
 
 
-def _conditions(run: Run, record: Record | None) -> dict[str, list[str]]:
-    """Returns the values of each condition, as in the `record` of a checkpoint where that has them."""
+def _condition_values(run: Run, record: Record | None) -> dict[str, list[str]]:
+    """Returns the values of each condition: those in the `record` of a checkpoint, if it has them."""
     recorded = {} if record is None else record.task.get("conditions", {})
     return condition_names(run) | recorded
 
 
-def distributed(task: Task, run: Run, world: World) -> nn.Module:
-    """Returns the module to call instead of `task` in a training step, spread over the processes of `run`."""
+def distribute_task(task: Task, run: Run, world: World) -> nn.Module:
+    """Distributes `task` over the processes of a run, in place; returns the module that a step calls."""
     parallelism, trainer = run.parallelism, run.trainer
     if parallelism.cpu_offloading and world.mesh is None:
         log.warning("parallelism.cpu_offloading changes nothing: this layout shards no weights")
@@ -101,13 +102,13 @@ def distributed(task: Task, run: Run, world: World) -> nn.Module:
 
 
 def condition_names(run: Run) -> dict[str, list[str]]:
-    """The values of each condition that a diffusion model is told, in the order of their numbers."""
+    """Returns the values of each condition of a diffusion model; a value's index is its number."""
     names = {"class": lambda: [str(number) for number in range(run.num_classes)]}
     return {name: names.get(name, lambda: list(run.datasets))() for name in run.diffusion.conditions}
 
 
 def build_patcher(run: Run) -> AdaptivePatcher | None:
-    """Returns the patcher that cuts images into adaptive tokens; None if the model takes images."""
+    """Returns the patcher that cuts images into adaptive patches; None if the model takes a regular grid."""
     options = run.adaptive
     if not options.adaptive_patching:
         return None

@@ -1,4 +1,4 @@
-"""The hooks of a run."""
+"""Builds the hooks of a run."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from ucf_vit.train.inputs.run_data import RunData
 
 
 def build_hooks(run: Run, world: World, data: RunData, more: Sequence[Hook] = ()) -> list[Hook]:
-    """Returns the hooks of this rank: those of every run, those that `trainer.hooks` names, and `more`.
+    """Returns the hooks of this rank: the built-in ones, those that `trainer.hooks` names, and `more`.
 
-    The order matters: the report, which comes last, reads what the others wrote. Where processes hold parts
-    of one model, all take part in drawing. Raises UserError for a hook that cannot be made.
+    The order matters: the report comes last, since it reads what the others wrote. If the model is sharded,
+    all ranks take part in drawing pictures. Raises UserError for a hook that cannot be built.
     """
     directory = Path(run.trainer.checkpoint_path)
     pictures: list[Hook] = []
     if run.trainer.pictures:
-        sample = _shown(world, data) if data.has_validation else None
+        sample = _sample_reader(world, data) if data.has_validation else None
         if world.is_main:
             pictures = [PicturesHook(directory, sample, data.examples)]
         elif sample is not None and world.mesh is not None:
             pictures = [PicturesPeer(sample)]
-    own = [*_named(run, world), *(hook for hook in more if world.is_main or hook.every_rank)]
+    own = [*_configured_hooks(run, world), *(hook for hook in more if world.is_main or hook.every_rank)]
     if not world.is_main:
         return [*pictures, *own]
     summary = {"Task": run.task, **data.in_words(), "Processes": str(world.size)}
@@ -42,8 +42,8 @@ def build_hooks(run: Run, world: World, data: RunData, more: Sequence[Hook] = ()
     return [*always, *pictures, *own, report]
 
 
-def _named(run: Run, world: World) -> Iterator[Hook]:
-    """The hooks that `trainer.hooks` names; every rank loads all of them, and makes its own."""
+def _configured_hooks(run: Run, world: World) -> Iterator[Hook]:
+    """Yields the hooks that `trainer.hooks` names. Every rank looks up all of them and builds its own."""
     offered = {"directory": Path(run.trainer.checkpoint_path), "run": run, "world": world}
     for name in run.trainer.hooks:
         if not (world.is_main or getattr(HOOKS[name], "every_rank", False)):
@@ -58,7 +58,7 @@ def _named(run: Run, world: World) -> Iterator[Hook]:
         yield hook
 
 
-def _shown(world: World, data: RunData) -> Callable[[], Batch | None]:
-    """Returns a function that gives the held-out batch to draw, on all processes that share the model."""
+def _sample_reader(world: World, data: RunData) -> Callable[[], Batch | None]:
+    """Returns a function that reads the held-out batch to draw; with a sharded model, on every rank."""
     first = lambda: next(data.validation(), None)  # noqa: E731
     return first if world.mesh is None else lambda: world.on_main(first)

@@ -1,4 +1,4 @@
-"""Record of facts found in the data that weights depend on, kept with them."""
+"""Facts about the training data that the weights depend on; saved in each checkpoint."""
 
 from __future__ import annotations
 
@@ -16,18 +16,21 @@ from ucf_vit.data.values.normalization import Normalization
 from ucf_vit.tasks.task import Task
 
 KEY = "record"
-"""Where it is in the `meta.json` of a checkpoint."""
+"""Key of the record in the `meta.json` of a checkpoint."""
 
 
 @dataclass(frozen=True)
 class Normalized:
-    """How the values of a data set were normalised: `how`, whose numbers are of `variables` in this order."""
+    """Normalization of a data set: mean and deviation in `how` are those of `variables`, in this order."""
 
     how: Normalization
     variables: tuple[str, ...]
 
     def of(self, dataset: Dataset) -> Normalization:
-        """The same for `dataset`, by the names of its variables. DataError where one has no numbers."""
+        """Returns the normalization for the variables of `dataset`, matched by name.
+
+        Raises DataError for a variable without mean and deviation.
+        """
         how, wanted = self.how, dataset.source.variables
         if len(how.mean) > 1 and tuple(wanted) != self.variables:
             places = {name: number for number, name in enumerate(self.variables)}
@@ -44,7 +47,7 @@ class Normalized:
 
 @dataclass(frozen=True)
 class Record:
-    """Names of classes in the order of their numbers, normalisation by data set, and what the task keeps."""
+    """Class names in the order of their numbers, normalization by data set, and the task's own values."""
 
     class_names: tuple[str, ...] = ()
     normalized: Mapping[str, Normalized] = field(default_factory=dict)
@@ -52,16 +55,17 @@ class Record:
 
     @classmethod
     def of(cls, datasets: Sequence[Dataset], first_classes: Sequence[str] = ()) -> Record:
-        """That of training on `datasets`, with classes that are numbered from `first_classes` on."""
+        """Returns the record of a training on `datasets`; `first_classes` get the first class numbers."""
         return cls(
             class_order(datasets, first_classes),
             {one.name: Normalized(one.normalization, tuple(one.source.variables)) for one in datasets},
         )
 
     def normalization(self, dataset: Dataset) -> Normalization | None:
-        """That of the data set of this name when it was trained on; of another one, if all were the same.
+        """Returns the normalization for `dataset`, None if it is unknown.
 
-        None where that is not known.
+        It is that of the training data set of the same name. For another data set it is the one that all
+        training data sets have in common.
         """
         known = list(self.normalized.values())
         if dataset.name in self.normalized:
@@ -69,9 +73,10 @@ class Record:
         return known[0].of(dataset) if known and all(one == known[0] for one in known) else None
 
     def restore(self, task: Task) -> None:
-        """Tell `task` the names of the classes, what it kept, and how data sets are normalised.
+        """Sets the class names, the task's own values and the normalization of the data in `task`.
 
-        Raises CheckpointError where `task` cannot have kept that, UserError where data sets do not fit.
+        Raises CheckpointError if the values are not those of such a task, UserError if the data sets do not
+        fit it.
         """
         if self.class_names:
             task.name_classes(self.class_names)
@@ -79,25 +84,25 @@ class Record:
             task.restore(self.task)
         except (AttributeError, LookupError, TypeError, ValueError) as cause:
             name = type(task).__name__
-            raise CheckpointError(f"the checkpoint does not keep what a {name} does ({cause})") from None
+            raise CheckpointError(f"the checkpoint lacks the values that a {name} saves ({cause})") from None
         if self.normalized:
             task.settle({name: one.how for name, one in self.normalized.items()})
 
     def dump(self) -> dict[str, Any]:
-        """As JSON."""
+        """Returns the record as JSON values."""
         return asdict(self)
 
     @classmethod
     def load(cls, meta: Mapping[str, Any], directory: Path) -> Record:
-        """From the description `meta` of the checkpoint `directory`; empty for one of an earlier version.
+        """Returns the record in the `meta` of checkpoint `directory`; empty if an earlier version wrote it.
 
-        Raises CheckpointError where it is damaged.
+        Raises CheckpointError if it is damaged.
         """
         try:
             return _SCHEMA.validate_python(meta.get(KEY, {}))
         except (ValidationError, DataError) as cause:
             text = " ".join(str(cause).split())
-            raise CheckpointError(f"{directory}: what it keeps of its data is damaged ({text})") from None
+            raise CheckpointError(f"{directory}: its record of the data is damaged ({text})") from None
 
 
 _SCHEMA = TypeAdapter(Record)

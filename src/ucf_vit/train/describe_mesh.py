@@ -1,4 +1,4 @@
-"""Which ranks of a run work together, where they are, and what they exchange."""
+"""Text that describes the mesh of a run: groups of ranks, their nodes and their traffic."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ _SHOWN = 4
 
 
 def describe_mesh(run: Run, ranks: int, per_node: int) -> str:
-    """The groups of `ranks` processes, `per_node` on each node, with the bytes per step in each.
+    """Returns the groups of `ranks` processes, `per_node` on each node, with the bytes per step of each.
 
-    Raises ConfigError if the sizes of `run` don't give that number of ranks, UserError if nodes are not full.
+    Raises ConfigError if the parallel sizes do not give that number of ranks, UserError if a node would be
+    partly filled.
     """
     layout = layout_from_degrees(check_ranks(run, ranks))
     if ranks > per_node and ranks % per_node:
@@ -52,9 +53,9 @@ def describe_mesh(run: Run, ranks: int, per_node: int) -> str:
 
 
 def encoder_lengths(model: nn.Module) -> dict[str, int]:
-    """Tokens of a training sample in each Encoder of a network, class token included.
+    """Returns the number of tokens per training sample in each Encoder of a network, class token included.
 
-    Empty for a network of a user's own, which has no `input` as those of the project have.
+    Empty for a user's network without an `input` like those of this package.
     """
     if not hasattr(getattr(model, "input", None), "num_tokens"):
         return {}
@@ -64,8 +65,8 @@ def encoder_lengths(model: nn.Module) -> dict[str, int]:
         return {"encoder": tokens}
     if model.mask_token is not None:
         return {"encoder": tokens}
-    kept = num_kept(model.num_tokens, model.mask_ratio)
-    return {"encoder": kept + extra, "decoder.encoder": tokens}
+    visible = num_kept(model.num_tokens, model.mask_ratio)
+    return {"encoder": visible + extra, "decoder.encoder": tokens}
 
 
 def _line(layout: MeshLayout, name: str, per_node: int, traffic: int) -> str:

@@ -1,4 +1,4 @@
-"""Results of evaluations, kept as JSON files in the directory of a run, from which its report shows them."""
+"""Results of evaluations, saved as JSON files in the directory of a run and shown in its report."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ Metrics = Mapping[str, float | None]
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Results of an evaluation, and the items that they are of.
+    """Results of an evaluation.
 
-    `metrics` are values by name for each column ("unetr", a baseline); None where there is none. `counts` are
-    numbers of items by metric and kind; `notes` say how to read all this; `items` are names by data set.
+    `metrics` are values by name for each column ("unetr", a baseline); None if a value is undefined. `counts`
+    are numbers of items by metric and kind, `notes` explain the numbers, `items` are the names of the
+    evaluated items by data set.
     """
 
     title: str
@@ -38,7 +39,7 @@ class Evaluation:
 
     @property
     def by_metric(self) -> dict[str, dict[str, float]]:
-        """The metrics as rows, of the columns that have them."""
+        """The metrics as rows, each with the columns that have it."""
         names = dict.fromkeys(name for values in self.metrics.values() for name in values)
         return {
             name: {
@@ -50,11 +51,11 @@ class Evaluation:
         }
 
     def write(self, path: Path) -> None:
-        """Write it to `path`. Raises OSError."""
+        """Writes the results to `path`. Raises OSError."""
         write_atomic(path, json.dumps({"format": FORMAT, **asdict(self)}, indent=1, allow_nan=False) + "\n")
 
     def section(self) -> str:
-        """As a part of a page."""
+        """Returns the results as a section of an HTML page."""
         names = "\n".join(f"{name}\n  " + "\n  ".join(keys) for name, keys in self.items.items())
         environment = "\n".join(f"{name}: {value}" for name, value in self.environment.items())
         parts = [
@@ -72,13 +73,13 @@ _SCHEMA = TypeAdapter(Evaluation)
 
 
 def read_evaluations(directory: Path) -> list[Evaluation]:
-    """Those in the directory of a run, the newest first; files that are none are passed over."""
-    found = [read_evaluation(path) for path in sorted((directory / FOLDER).glob("*.json"))]
-    return sorted(filter(None, found), key=lambda one: one.written, reverse=True)
+    """Returns the evaluations in the directory of a run, newest first; other files are ignored."""
+    evaluations = [read_evaluation(path) for path in sorted((directory / FOLDER).glob("*.json"))]
+    return sorted(filter(None, evaluations), key=lambda one: one.written, reverse=True)
 
 
 def read_evaluation(path: Path) -> Evaluation | None:
-    """The evaluation in a file, None where it holds something else."""
+    """Returns the evaluation in a file, None if the file holds something else."""
     try:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         return _SCHEMA.validate_python(content) if content.pop("format") == FORMAT else None

@@ -1,4 +1,4 @@
-"""The one training loop."""
+"""Training loop."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Loop:
-    """Schedule of a training. Counts are optimizer steps unless the name says epochs; 0 is never.
+    """Settings of the training loop. Counts are optimizer steps unless the name says epochs; 0 means never.
 
-    `validate(state)` returns metrics; `judge(state, metrics)` keeps `state.best`, its checkpoint and
-    `state.stale`, once the hooks have them; `save(state)` writes a checkpoint.
+    `validate(state)` returns metrics. `judge(state, metrics)`, called after the hooks, updates `state.best`
+    with its checkpoint, and `state.stale`. `save(state)` writes a checkpoint.
     """
 
     step: StepSettings
@@ -37,9 +37,9 @@ class Loop:
 
 
 def fit(state: State, loop: Loop, hooks: Sequence[Hook] = ()) -> bool:
-    """Train until `state.total_steps`, an early stop or a signal; False when a signal ended it.
+    """Trains until `state.total_steps`, an early stop or a signal; returns False if a signal ended it.
 
-    Raises UserError when too many steps in a row had a loss that is not finite.
+    Raises UserError if the loss is not finite in too many steps in a row.
     """
     with listen() as request:
         for hook in hooks:
@@ -66,10 +66,10 @@ def _is_stale(state: State, loop: Loop) -> bool:
 
 
 def _train_epoch(state: State, loop: Loop, hooks: Sequence[Hook], request: StopRequest, meter: Meter) -> bool:
-    """Train on the rest of the epoch, or up to the last step; True when asked to stop."""
+    """Trains to the end of the epoch or the last step; returns True if a signal asks the run to stop."""
     state.replica.train()
     forward_hooks = [hook for hook in hooks if hook.every_rank]
-    for batches in meter.waiting(_grouped(state.stream, loop.accumulate_steps)):
+    for batches in meter.waiting(_group_batches(state.stream, loop.accumulate_steps)):
         state.world.report_progress(state.step + 1, "computing")
         result = train_step(state, loop.step, batches, stop=bool(request), hooks=forward_hooks)
         state.world.report_progress(state.step, "done")
@@ -83,14 +83,14 @@ def _train_epoch(state: State, loop: Loop, hooks: Sequence[Hook], request: StopR
             return True
         if last and state.stream.left:
             break
-        ends = not state.stream.left and _is_due(state, loop, state.epoch + 1)
-        if loop.checkpoint_steps and state.step % loop.checkpoint_steps == 0 and not ends:
+        saved_by_epoch = not state.stream.left and _is_due(state, loop, state.epoch + 1)
+        if loop.checkpoint_steps and state.step % loop.checkpoint_steps == 0 and not saved_by_epoch:
             loop.save(state)
     return False
 
 
 def _is_due(state: State, loop: Loop, epoch: int) -> bool:
-    """Whether there is a checkpoint at the end of the epoch, after its validation."""
+    """Returns whether this epoch ends with a checkpoint, after its validation if there is one."""
     last = state.step >= state.total_steps
     return last or not loop.validation_epochs or epoch % loop.validation_epochs == 0
 
@@ -107,10 +107,11 @@ def _finish_epoch(state: State, loop: Loop, hooks: Sequence[Hook]) -> None:
         loop.save(state)
 
 
-def _grouped(stream: Stream, size: int) -> Iterator[list[Batch]]:
-    """Lists of `size` batches of an epoch, the last of which may be shorter.
+def _group_batches(stream: Stream, size: int) -> Iterator[list[Batch]]:
+    """Yields lists of `size` batches of an epoch; the last one may be shorter.
 
-    Each comes before the stream is asked for more, which at the end of an epoch would begin the next one.
+    Each list is yielded before the stream is read further: at the end of an epoch, reading would begin the
+    next one.
     """
     group: list[Batch] = []
     for batch in stream:

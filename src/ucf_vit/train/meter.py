@@ -1,4 +1,4 @@
-"""Figures between two log lines: mean loss, rate, and the share of time spent waiting for data."""
+"""Metrics between two log lines: mean loss, samples per second, fraction of time spent waiting for data."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ T = TypeVar("T")
 
 
 class Meter:
-    """Collects steps until `flush`, of one source or of several; times are wall seconds of this process."""
+    """Averages the metrics of steps until `flush`. Times are wall-clock seconds of this process."""
 
     def __init__(self) -> None:
         self._clear()
         self._began = self._ended = self._since
 
     def waiting(self, source: Iterable[T]) -> Iterator[T]:
-        """The items of `source`, with the time spent on getting them counted as waiting.
+        """Yields the items of `source` and counts the time it takes to get them as waiting.
 
-        The time between two sources, as of a validation, does not count.
+        Time between two sources, such as that of a validation, does not count.
         """
         self._since += time.perf_counter() - self._ended
         iterator = iter(source)
         while True:
-            asked = time.perf_counter()
+            requested = time.perf_counter()
             try:
                 item = next(iterator)
             except StopIteration:
                 self._ended = time.perf_counter()
                 return
             self._began = time.perf_counter()
-            self._waited += self._began - asked
+            self._waited += self._began - requested
             yield item
 
     def add(self, metrics: dict[str, float], batches: Sequence[Batch], processes: int) -> None:
-        """Count one step, of `batches` here and others on each of as many data ranks as `processes`."""
+        """Counts one step: `batches` on this rank, and others on each of the `processes` data ranks."""
         samples, seconds = sum(map(len, batches)), time.perf_counter() - self._began
         self._steps += 1
         self._samples += sum(batch.mean_size for batch in batches) * processes
@@ -49,9 +49,10 @@ class Meter:
             self._costs.setdefault(names.pop(), []).append(seconds / samples)
 
     def flush(self) -> dict[str, float]:
-        """Means since the last flush, `samples_per_s`, `data_wait` in 0..1, and `tile_seconds/DATASET`.
+        """Returns the means since the last flush, `samples_per_s`, `data_wait` and `tile_seconds/DATASET`.
 
-        The last are medians of a step's time by its tiles on this process, without waiting for data.
+        `data_wait` is the fraction of time spent on waiting, in [0, 1]. `tile_seconds` are medians over steps
+        of the time per tile on this process, without waiting.
         """
         elapsed = max(time.perf_counter() - self._since, 1e-9)
         means = {name: value / self._steps for name, value in self._sums.items()}

@@ -1,4 +1,4 @@
-"""A whole run: directory, data, state, loop, output."""
+"""A complete training run: directory, data, state, loop and output."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from ucf_vit.core.log import set_up
 from ucf_vit.data.loader.fingerprint import items_digest
 from ucf_vit.parallel.ranks.world import World
 from ucf_vit.tasks.task import Task
-from ucf_vit.train.build import distributed
+from ucf_vit.train.build import distribute_task
 from ucf_vit.train.build_hooks import build_hooks
 from ucf_vit.train.data_record import Record
 from ucf_vit.train.hooks.hook import Hook
-from ucf_vit.train.inputs.plan_files import follow
+from ucf_vit.train.inputs.plan_files import prepare_plan
 from ucf_vit.train.inputs.run_data import RunData, build_data
 from ucf_vit.train.inputs.used_items import UsedItems, used_items
 from ucf_vit.train.loop import Loop, fit
@@ -41,10 +41,10 @@ log = logging.getLogger(__name__)
 
 
 def train_task(task: Task, run: Run, world: World, hooks: Sequence[Hook] = ()) -> bool:
-    """Trains, validates and checkpoints `task` as `run` says; False when a signal ended it before its end.
+    """Trains, validates and checkpoints `task` as `run` says; returns False if a signal ended it early.
 
-    `hooks` are called beside those of every run and those of `trainer.hooks`, on the first rank or, those
-    with `every_rank`, on all.
+    `hooks` are called in addition to the built-in ones and those of `trainer.hooks`: on the first rank, or on
+    every rank if they have `every_rank`.
     """
     with locked(Path(run.trainer.checkpoint_path), world) as check:
         newest, notes = open_directory(run, world)
@@ -59,14 +59,14 @@ def _train(
 ) -> bool:
     record = None if newest is None else Record.load(newest.meta, newest.directory)
     first_classes = first_classes_of(run, world) if newest is None else ()
-    data = build_data(run, world, task, follow(run, world), record, first_classes)
+    data = build_data(run, world, task, prepare_plan(run, world), record, first_classes)
     for title, text in data.in_words().items() if world.is_main else ():
         log.info("%s: %s", title.lower(), text)
     with saver, closing(data):
         before = {} if newest is None else used_items(newest.state)
         if newest is None and run.trainer.use_pretrained_mae_model:
             before = start_from_mae(task, run)
-        replica = distributed(task, run, world)
+        replica = distribute_task(task, run, world)
         if newest is None and run.trainer.start_from:
             before = start_from(task, run, world)
         state = build_state(task, replica, run, world, data)
@@ -75,39 +75,39 @@ def _train(
         if run.trainer.ema_decay and state.ema is None:
             state.ema = Ema(task, run.trainer.ema_decay)
         hooks = build_hooks(run, world, data, more)
-        saver.on_save = lambda name, seconds: _tell(hooks, state, name, seconds)
+        saver.on_save = lambda name, seconds: _call_on_save(hooks, state, name, seconds)
         with closing(UsedItems(*data.of_main(world), before if world.is_main else {})) as state.items:
             return _fit(state, build_loop(run, data, state.total_steps, saver), hooks, data)
 
 
 def _fit(state: State, loop: Loop, hooks: Sequence[Hook], data: RunData) -> bool:
-    """As `fit`; hooks are told of an error, and the death of a process that reads data is one of its own."""
+    """Calls `fit`; hooks are called on an error, and a data worker that died raises an error that says so."""
     try:
         return fit(state, loop, hooks)
     except Exception as error:
         death = data.train.death(error) if isinstance(error, RuntimeError) else None
-        _tell_error(hooks, state, death or error)
+        _call_on_error(hooks, state, death or error)
         if death is None:
             raise
         raise death from error
 
 
-def _tell(hooks: Sequence[Hook], state: State, name: str, seconds: float) -> None:
+def _call_on_save(hooks: Sequence[Hook], state: State, name: str, seconds: float) -> None:
     for hook in hooks:
         hook.on_save(state, name, seconds)
 
 
-def _tell_error(hooks: Sequence[Hook], state: State, error: Exception) -> None:
-    """Calls `on_error` of all hooks; what fails there is logged, so that the error itself is seen."""
+def _call_on_error(hooks: Sequence[Hook], state: State, error: Exception) -> None:
+    """Calls `on_error` of all hooks; errors raised there are logged, so that they do not hide `error`."""
     for hook in hooks:
         try:
             hook.on_error(state, error)
-        except Exception as trouble:
-            log.warning("%s.on_error: %s: %s", type(hook).__name__, type(trouble).__name__, trouble)
+        except Exception as second:
+            log.warning("%s.on_error: %s: %s", type(hook).__name__, type(second).__name__, second)
 
 
 def build_state(task: Task, replica: nn.Module, run: Run, world: World, data: RunData) -> State:
-    """The state of a run before its first step; `replica` is what a step calls in place of `task`."""
+    """Returns the state of a run before its first step; a step calls `replica` in place of `task`."""
     options, trainer = run.optimizer, run.trainer
     state = State(
         task=task,
@@ -129,7 +129,7 @@ def build_state(task: Task, replica: nn.Module, run: Run, world: World, data: Ru
 
 
 def build_loop(run: Run, data: RunData, total_steps: int, saver: Saver) -> Loop:
-    """The loop's settings, with the functions that validate and save."""
+    """Returns the settings of the loop, with the functions that validate and save."""
     trainer, rate = run.trainer, schedule(run.optimizer, total_steps)
     dtype = getattr(torch, trainer.data_type)
     return Loop(
@@ -146,7 +146,7 @@ def build_loop(run: Run, data: RunData, total_steps: int, saver: Saver) -> Loop:
 
 
 def _validate(state: State, data: RunData, dtype: torch.dtype) -> dict[str, float]:
-    """Metrics on held-out data."""
+    """Returns the metrics on held-out data, with the averaged weights if there are any."""
     with state.averaged():
         metrics = evaluate(state.task, data.validation(), state.world, dtype)
     return {f"validation/{name}": value for name, value in metrics.items()}

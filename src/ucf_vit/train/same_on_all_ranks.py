@@ -1,4 +1,4 @@
-"""Whether all processes of a run mean the same run."""
+"""Checks that all processes of a run have the same config, versions, code and data."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _ABSENT = "(nothing)"
 
 
 def check_program(run: Run, world: World) -> None:
-    """Refuse a process whose config, versions or code are not those of rank 0; see `check_same`."""
+    """Raises UserError if a process has another config, other versions or other code than rank 0."""
     if world.size > 1:
         keys = {".".join(key): str(value) for key, value in _leaves(yaml.safe_load(dump(run)))}
-        check_same({**keys, **versions(), "code of ucf_vit": _code()}, world)
+        check_same({**keys, **versions(), "code of ucf_vit": _code_hash()}, world)
 
 
 def check_data(datasets: Iterable[Dataset], world: World) -> None:
-    """Refuse a process that sees other files, or cuts other tiles, than rank 0; see `check_same`."""
+    """Raises UserError if a process sees other files or cuts other tiles than rank 0."""
     if world.size > 1:
         check_same(
             {
@@ -48,21 +48,23 @@ def _label(item: Item) -> str:
 
 
 def check_same(own: Mapping[str, str], world: World) -> None:
-    """Raise UserError on every rank, naming what differs, unless `own` is that of rank 0 (collective).
+    """Raises UserError on every rank, naming the differences, unless `own` is that of rank 0 (collective).
 
-    Only a hash is exchanged where nothing differs.
+    Only a hash is exchanged if nothing differs.
     """
-    marks = world.gather(hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest())
-    if len(set(marks)) == 1:
+    hashes = world.gather(hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest())
+    if len(set(hashes)) == 1:
         return
     first = world.broadcast(dict(own))
     differing = [name for name in sorted({*first, *own}) if first.get(name) != own.get(name)]
     lines = [
         f"{name} is {own.get(name, _ABSENT)}, on rank 0 {first.get(name, _ABSENT)}" for name in differing
     ]
-    said = world.gather("; ".join(first_and_rest(lines, _SHOWN)))
-    found = [f"rank {rank}: {text}" for rank, text in enumerate(said) if text]
-    raise UserError(f"not all processes mean the same run. {'. '.join(found[:_SHOWN])}")
+    texts = world.gather("; ".join(first_and_rest(lines, _SHOWN)))
+    by_rank = [f"rank {rank}: {text}" for rank, text in enumerate(texts) if text]
+    raise UserError(
+        f"the processes do not run the same configuration, code and data. {'. '.join(by_rank[:_SHOWN])}"
+    )
 
 
 def _leaves(value: Any, path: tuple[str, ...] = ()) -> Iterable[tuple[tuple[str, ...], Any]]:
@@ -73,10 +75,10 @@ def _leaves(value: Any, path: tuple[str, ...] = ()) -> Iterable[tuple[tuple[str,
         yield path, value
 
 
-def _code() -> str:
-    """A hash of the package's files."""
+def _code_hash() -> str:
+    """Returns a hash of the package's source files."""
     root = Path(ucf_vit.__file__).parent
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for path in sorted(root.rglob("*.py")):
-        found.update(f"{path.relative_to(root)}\n".encode() + path.read_bytes())
-    return found.hexdigest()[:12]
+        digest.update(f"{path.relative_to(root)}\n".encode() + path.read_bytes())
+    return digest.hexdigest()[:12]

@@ -1,4 +1,4 @@
-"""Polite ends: SIGTERM, SIGUSR1 and SIGINT (Ctrl-C) ask a run to save and stop at the next step."""
+"""Signals SIGTERM, SIGUSR1 and SIGINT (Ctrl-C), which ask a run to save and stop after the current step."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-ASKING = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 
 
 class StopRequest:
-    """Set once a signal asked the run to stop; `name` is that signal's."""
+    """Request to stop: false until a signal comes in, whose name is `name`."""
 
     def __init__(self) -> None:
         self.name = ""
@@ -28,10 +28,10 @@ class StopRequest:
 
 @contextmanager
 def listen() -> Iterator[StopRequest]:
-    """Watch for SIGTERM, SIGUSR1 and SIGINT; the former handlers come back at the end.
+    """Context that handles SIGTERM, SIGUSR1 and SIGINT, and restores the former handlers at its end.
 
-    A second SIGINT ends the process at once; where it is ignored, as in a shell's background, it stays so.
-    Only the main thread hears signals; elsewhere nothing is watched.
+    A second SIGINT ends the process at once. A SIGINT that is ignored, as by background jobs of a shell,
+    stays ignored. Python delivers signals to the main thread only: in other threads nothing is handled.
     """
     request = StopRequest()
     if threading.current_thread() is not threading.main_thread():
@@ -39,7 +39,7 @@ def listen() -> Iterator[StopRequest]:
         return
     former = {
         number: signal.signal(number, request._receive)
-        for number in ASKING
+        for number in STOP_SIGNALS
         if number != signal.SIGINT or signal.getsignal(number) is not signal.SIG_IGN
     }
     try:

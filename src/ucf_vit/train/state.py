@@ -1,4 +1,4 @@
-"""All that changes while a run trains."""
+"""State of a training run."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from ucf_vit.train.optimization.optimizer import optimizer_moments
 
 @dataclass
 class State:
-    """A run at one moment; `tensors`, `state_dict` and `load_state_dict` move it through a checkpoint.
+    """Everything that changes during training; `tensors` and `state_dict` are saved in checkpoints.
 
-    `replica` is what a training step calls: the task, or its distributed wrapper. `step` counts optimizer
-    steps; the learning rate is a function of it. `best` is the best validation result so far and `stale`
-    the number of validations since; `unjudged` says that the last one had no finite value. `ema` is the
-    average of the weights, None where none is kept. `shift` is how many steps more than `steps_per_epoch` an
-    epoch the epochs so far have, where that number changed. `held_out` stands for the items that `best` is a
-    result on. `record` is what the weights depend on beside the config, `items` which items they were trained
-    on.
+    `replica` is the module that a training step calls: the task, or its distributed wrapper. `step` counts
+    optimizer steps; the learning rate is a function of it. `best` is the best validation result so far and
+    `stale` the number of validations since then; `unjudged` is True if the last one had no finite value.
+    `ema` is the average of the weights, None without averaging. `shift` is the number of steps that the
+    epochs so far had beyond `steps_per_epoch` each; it differs from 0 if a resumed run changed that number.
+    `held_out` is a digest of the items that `best` was measured on. `record` holds the facts about the data
+    that the weights depend on, `items` the items that they were trained on.
     """
 
     task: Task
@@ -58,11 +58,11 @@ class State:
 
     @property
     def epoch(self) -> int:
-        """Epochs finished."""
+        """Number of finished epochs."""
         return self.stream.epoch
 
     def count(self, trainer: Trainer) -> None:
-        """Set the steps of an epoch and of the run, from those done and the batches left of this epoch."""
+        """Sets the steps per epoch and of the run, from the steps done and the batches left in this epoch."""
         size = trainer.accumulate_steps
         self.steps_per_epoch = math.ceil(len(self.stream) / size)
         ends = self.step + math.ceil(self.stream.left / size)
@@ -71,11 +71,11 @@ class State:
         self.total_steps = min(steps, trainer.max_steps or steps)
 
     def averaged(self) -> AbstractContextManager[None]:
-        """A context in which `task` has the weights to judge it by: averaged ones where there are some."""
+        """Returns a context in which `task` has the averaged weights, if there are any."""
         return nullcontext() if self.ema is None else self.ema.averaged(self.task)
 
     def tensors(self) -> dict[str, dict[str, Tensor]]:
-        """Weights, their average and moments, by kind and name; of what is spread, this process's parts."""
+        """Returns weights, averaged weights and moments by kind and name; of a sharded tensor its shard."""
         return {
             WEIGHTS: self.task.state_dict(),
             AVERAGED: {} if self.ema is None else self.ema.weights,
@@ -83,9 +83,9 @@ class State:
         }
 
     def state_dict(self) -> dict[str, Any]:
-        """All but what is in `tensors`, as plain values, the same on every rank but for the items.
+        """Returns the rest of the state as plain values; except for the items it is the same on every rank.
 
-        There is no state of a random generator among them: each step seeds its own, see `train_step`.
+        It holds no state of random generators, since each step seeds them, see `train_step`.
         """
         return {
             "scale": self.scale.state_dict(),
@@ -101,7 +101,7 @@ class State:
         }
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
-        """Continue from what `state_dict` returned."""
+        """Restores the values that `state_dict` returned."""
         self.stream.load_state_dict(saved["stream"])
         self.scale.load_state_dict(saved.get("scale", {}))
         self.step = saved["step"]

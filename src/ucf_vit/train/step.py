@@ -1,4 +1,4 @@
-"""One optimizer step."""
+"""Optimizer step."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class StepSettings:
-    """How a step is made.
+    """Settings of a step.
 
     `rate(step)` is the learning rate, `dtype` the type of matrix products (autocast), `gradient_clip` the
-    largest global gradient norm (0: not clipped), `max_bad_losses` how many steps in a row may be left out
-    because the loss or the gradient is not finite, `seed` that of dropout and stochastic depth.
+    largest global gradient norm (0: no clipping), `max_bad_losses` the number of steps in a row that may be
+    skipped because the loss or the gradient is not finite, `seed` the seed of dropout and stochastic depth.
     """
 
     rate: Callable[[int], float]
@@ -42,7 +42,7 @@ class StepSettings:
 
 @dataclass(frozen=True)
 class StepResult:
-    """Means over all processes, and whether any of them was asked to stop."""
+    """Metrics averaged over all processes, and whether a signal asked any of them to stop."""
 
     metrics: dict[str, float]
     stop: bool
@@ -55,14 +55,15 @@ def train_step(
     stop: bool = False,
     hooks: Sequence[Hook] = (),
 ) -> StepResult:
-    """Forward and backward over `batches` (accumulated), clip, update; `hooks` see each forward pass.
+    """Accumulates the gradient over `batches`, clips it and updates the weights.
 
-    When the loss or the gradient norm is not finite, weights, their average and moments stay as they are.
-    Raises UserError after `max_bad_losses` such steps in a row, naming the data.
+    `hooks` are called after each forward pass. If the loss or the gradient norm is not finite, the weights,
+    their average and the moments stay unchanged. Raises UserError after `max_bad_losses` such steps in a row,
+    naming the data.
 
-    Dropout and stochastic depth are a function of (seed, step, data rank): a resumed run draws what it would
-    have drawn. Ranks that share samples begin with the same generators; where each holds a part of the
-    tokens, `parallel.encoder.split_dropout.rank_randomness` sets them apart.
+    Dropout and stochastic depth are a function of (seed, step, data rank), so a resumed run draws the same
+    numbers. Ranks with the same samples start with the same generators; if each holds a part of the tokens,
+    `parallel.encoder.split_dropout.rank_randomness` gives them different ones.
     """
     seed_generators(state.world.device, settings.seed, "step", state.step, state.world.data_rank)
     rate = settings.rate(state.step)
@@ -77,7 +78,7 @@ def train_step(
     state.step += 1
     if math.isfinite(norm):
         state.task.after_step(state)
-    _watch(state, settings, batches, norm, rescaled)
+    _count_skipped(state, settings, batches, norm, rescaled)
     stop = means.pop("stop") > 0
     return StepResult(means | {"lr": rate, "grad_norm": norm}, stop)
 
@@ -85,15 +86,16 @@ def train_step(
 def _gradients(
     state: State, settings: StepSettings, batches: Sequence[Batch], stop: bool, hooks: Sequence[Hook]
 ) -> dict[str, float]:
-    """Add up the gradient of the mean over all samples of all batches and data ranks; means of the metrics.
+    """Accumulates the gradient of the mean loss over all samples of all data ranks; returns mean metrics.
 
-    Gradients are averaged over data ranks, which may have different numbers of samples: what a rank has of a
-    batch counts with that number over the samples of all batches for each rank on average.
+    The all-reduce averages gradients over data ranks, which may have different numbers of samples. A rank's
+    loss of a batch is a mean over its own samples, so it is weighted by that number divided by the number of
+    samples per rank of all batches together.
     """
     sums: dict[str, Tensor] = {}
     samples = sum(batch.mean_size for batch in batches)
     for index, batch in enumerate(batches):
-        share = batch.weight / samples
+        weight = batch.weight / samples
         last = index == len(batches) - 1
         with nullcontext() if last else no_gradient_sync(state.replica):
             drawn = state.task.draw(batch).to(state.world.device)
@@ -101,11 +103,11 @@ def _gradients(
             for hook in hooks:
                 hook.on_forward(state, drawn, Loss(loss.value.detach(), loss.metrics))
             for name, value in {"loss": loss.value, **loss.metrics}.items():
-                sums[name] = sums.get(name, 0.0) + share * value.detach().float()
+                sums[name] = sums.get(name, 0.0) + weight * value.detach().float()
             if last:
-                shared = _shared(state, sums, stop)
-            state.scale.scale(loss.value * share).backward()
-    return dict(zip((*sums, "stop"), (shared() / state.world.size).tolist(), strict=True))
+                reduced = _sum_over_ranks(state, sums, stop)
+            state.scale.scale(loss.value * weight).backward()
+    return dict(zip((*sums, "stop"), (reduced() / state.world.size).tolist(), strict=True))
 
 
 def _forward(state: State, settings: StepSettings, drawn: Batch) -> Loss:
@@ -114,17 +116,17 @@ def _forward(state: State, settings: StepSettings, drawn: Batch) -> Loss:
         return state.replica(drawn)
 
 
-def _shared(state: State, values: dict[str, Tensor], stop: bool) -> Callable[[], Tensor]:
-    """Sums over all processes of loss, metrics and the stop flag, in one small all-reduce.
+def _sum_over_ranks(state: State, values: dict[str, Tensor], stop: bool) -> Callable[[], Tensor]:
+    """Starts one small all-reduce of loss, metrics and the stop flag; the returned function waits for it.
 
-    It runs during the backward pass: waiting for it before would be waiting for the slowest forward pass.
+    It overlaps with the backward pass. Waiting for it earlier would be waiting for the slowest forward pass.
     """
     flag = values["loss"].new_tensor(float(stop))
     return state.world.sum_async(torch.stack([*values.values(), flag]))
 
 
 def _update(state: State, settings: StepSettings) -> float:
-    """Clip and update unless a gradient is not finite; the gradient norm before clipping."""
+    """Clips and updates unless a gradient is not finite; returns the gradient norm before clipping."""
     state.scale.unscale(state.task.parameters())
     largest = settings.gradient_clip or math.inf
     norm = clip_gradients(state.task.parameters(), largest, state.world)
@@ -134,19 +136,21 @@ def _update(state: State, settings: StepSettings) -> float:
     return norm
 
 
-def _watch(
+def _count_skipped(
     state: State, settings: StepSettings, batches: Sequence[Batch], norm: float, rescaled: bool
 ) -> None:
-    """Say when a step was left out; give up after too many in a row that no smaller loss scale helps."""
+    """Logs a skipped step. Raises UserError after too many in a row that a smaller loss scale cannot help."""
     if math.isfinite(norm):
         state.bad_losses = 0
         return
     if rescaled:
         state.bad_losses = 0
-        _say(state, logging.INFO, f"a gradient overflowed; the loss is scaled by {state.scale.value:g} now")
+        _log_skipped(
+            state, logging.INFO, f"a gradient overflowed; the loss is scaled by {state.scale.value:g} now"
+        )
         return
     state.bad_losses += 1
-    _say(state, logging.WARNING, "loss or gradient is not finite")
+    _log_skipped(state, logging.WARNING, "loss or gradient is not finite")
     if state.bad_losses >= settings.max_bad_losses:
         seen = [(batch.dataset, *batch.files) for batch in batches]
         names = {
@@ -162,8 +166,8 @@ def _watch(
         )
 
 
-def _say(state: State, level: int, cause: str) -> None:
-    """One line for all ranks, which agree; lines that are no warnings go only to the file."""
+def _log_skipped(state: State, level: int, cause: str) -> None:
+    """Logs one line for all ranks, which have the same cause; below a warning it goes only to the file."""
     if state.world.is_main:
         extra = None if level >= logging.WARNING else FILE_ONLY
         log.log(level, "step %d: %s; weights are left as they were", state.step, cause, extra=extra)

@@ -1,4 +1,4 @@
-"""Metrics on held-out data."""
+"""Validation: metrics on held-out data."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from ucf_vit.tasks.task import Task
 def evaluate(
     task: Task, batches: Iterable[Batch], world: World, dtype: torch.dtype = torch.float32
 ) -> dict[str, float]:
-    """The task's metrics over the batches of all processes, which may have different numbers of them.
+    """Returns the task's metrics over the batches of all processes, which may have different numbers of them.
 
-    A metric without a single value (a class that never occurs) is NaN, and so is one of which a value is.
+    A metric is NaN if it has no value (a class that never occurs) or if one of its values is NaN.
     """
     return task.metrics(evaluate_totals(task, batches, world, dtype))
 
@@ -27,7 +27,7 @@ def evaluate(
 def evaluate_totals(
     task: Task, batches: Iterable[Batch], world: World, dtype: torch.dtype = torch.float32
 ) -> dict[str, Tensor]:
-    """The sums over the batches of all processes of what `task.evaluate` returns."""
+    """Returns the sums of the results of `task.evaluate` over the batches of all processes."""
     training = task.training
     task.eval()
     totals = task.totals()

@@ -1,4 +1,4 @@
-"""Base class of hooks: the training loop calls them at the moments that it defines."""
+"""Base class of hooks, which the training loop calls."""
 
 from __future__ import annotations
 
@@ -12,44 +12,44 @@ __all__ = ["Hook", "RunState"]
 
 
 class Hook:
-    """Base class whose methods do nothing; a hook overrides those that it needs.
+    """Base class of hooks. Its methods do nothing; a hook overrides those that it needs.
 
-    In the order in which they are called: `on_start` once, `on_forward` for each batch, `on_step` after steps
-    that are logged, `on_validation` and `on_save` when they happen, and `on_end` or `on_error` once. After a
-    signal the run is saved, and neither of these two is called.
+    In order: `on_start` is called once, `on_forward` for each batch, `on_step` after each logged step,
+    `on_validation` and `on_save` after each validation and checkpoint, and `on_end` or `on_error` once. If a
+    signal ends the run, neither of these two is called.
 
-    Metrics are plain numbers by name: "loss", "lr", "grad_norm", "samples_per_s", "data_wait" (share of
-    the time in [0, 1]) and "tile_seconds/NAME" (time of a tile of data set NAME) of a step,
-    "validation/loss", "validation/dice_1" and so on of a validation.
+    Metrics are plain numbers by name. Those of a step are "loss", "lr", "grad_norm", "samples_per_s",
+    "data_wait" (fraction of the time, in [0, 1]) and "tile_seconds/NAME" (seconds per tile of data set NAME);
+    those of a validation are "validation/loss", "validation/dice_1" and so on.
 
-    A hook that `trainer.hooks` names gets those of the arguments `directory` (of the run), `run` (its config)
-    and `world` (its processes) that its constructor has.
+    The constructor of a hook that `trainer.hooks` names may have the parameters `directory` (of the run),
+    `run` (the config) and `world` (the processes of the run).
     """
 
     every_rank: ClassVar[bool] = False
-    """Whether the hook is called on every rank, also at `on_forward`; otherwise on the first rank only."""
+    """Whether the hook is called on every rank, including `on_forward`; otherwise only on the first rank."""
 
     def on_start(self, state: RunState) -> None:
-        """Before the first step of this process; `state.step` > 0 when the run is resumed."""
+        """Called before the first step of this process; `state.step` > 0 if the run is resumed."""
 
     def on_forward(self, state: RunState, batch: Batch, loss: Loss) -> None:
-        """After the forward pass of a batch, for hooks with `every_rank`.
+        """Called after the forward pass of a batch, for hooks with `every_rank`.
 
-        `batch` is this rank's part as drawn, on its device, `loss` what the task returned for it, without the
-        graph. Reading a value off the device here (`.item()`) holds up the step.
+        `batch` is this rank's batch on its device, augmented and noised; `loss` is the detached result of the
+        task. Reading a value off the device (`.item()`) stalls the step.
         """
 
     def on_step(self, state: RunState, metrics: Mapping[str, float]) -> None:
-        """After a step that is logged."""
+        """Called after a logged step."""
 
     def on_validation(self, state: RunState, metrics: Mapping[str, float]) -> None:
-        """After a validation."""
+        """Called after a validation."""
 
     def on_save(self, state: RunState, name: str, seconds: float) -> None:
-        """After the checkpoint `name` was saved, for which the run stood still for `seconds`."""
+        """Called after the checkpoint `name` was saved, which stalled training for `seconds`."""
 
     def on_end(self, state: RunState) -> None:
-        """After the last step; not when a signal or an error ended the run."""
+        """Called after the last step; not if a signal or an error ended the run."""
 
     def on_error(self, state: RunState, error: Exception) -> None:
-        """When an exception ends the run, before it is raised; other ranks may be gone already."""
+        """Called when an exception ends the run, before it is raised; other ranks may be gone already."""

@@ -1,4 +1,4 @@
-"""`metrics.jsonl`: one JSON object per logged step, validation and checkpoint."""
+"""Hook that writes `metrics.jsonl`: one JSON object per logged step, validation and checkpoint."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class JsonlHook(Hook):
     """Appends to `directory/metrics.jsonl` and flushes each line.
 
     A line has "event" ("step", "validation" or "save"), "step", "epoch", "elapsed" (seconds of training,
-    over all processes that a run was resumed in) and the metrics (of a save "checkpoint", its name, and
-    "stall", the seconds for which training stood still); a number that is not finite is null. Lines
-    that a killed run wrote after the checkpoint that it is resumed from are cut: no step is there twice.
+    including those before the run was resumed) and the metrics; a save has "checkpoint" (its name) and
+    "stall" (seconds for which training stood still). A number that is not finite is null. When a run is
+    resumed, lines after its checkpoint are removed, so that no step occurs twice.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -31,22 +31,22 @@ class JsonlHook(Hook):
         self._started = time.monotonic()
 
     def on_start(self, state: RunState) -> None:
-        """Keep the lines up to the step that the run starts from; none when it starts anew."""
-        kept = [line for line in read_metrics(self.path) if 0 < state.step >= line["step"]]
-        write_atomic(self.path, "".join(map(_to_json, kept)))
-        self._written = {line["event"]: line["step"] for line in kept}
-        self._started = time.monotonic() - (kept[-1]["elapsed"] if kept else 0.0)
+        """Removes lines after the step that the run resumes from; all lines of a new run."""
+        former = [line for line in read_metrics(self.path) if 0 < state.step >= line["step"]]
+        write_atomic(self.path, "".join(map(_to_json, former)))
+        self._written = {line["event"]: line["step"] for line in former}
+        self._started = time.monotonic() - (former[-1]["elapsed"] if former else 0.0)
 
     def on_step(self, state: RunState, metrics: Mapping[str, float]) -> None:
-        """Append the metrics of a step."""
+        """Appends the metrics of a step."""
         self._append("step", state, metrics)
 
     def on_validation(self, state: RunState, metrics: Mapping[str, float]) -> None:
-        """Append the metrics of a validation."""
+        """Appends the metrics of a validation."""
         self._append("validation", state, metrics)
 
     def on_save(self, state: RunState, name: str, seconds: float) -> None:
-        """Append how long the run stood still for a checkpoint."""
+        """Appends the name of a checkpoint and how long it stalled training."""
         self._append("save", state, {"stall": seconds}, checkpoint=name)
 
     def _append(self, event: str, state: RunState, metrics: Mapping[str, float], **more: str) -> None:
@@ -60,10 +60,10 @@ class JsonlHook(Hook):
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The objects in a `metrics.jsonl`, null as NaN; none where there is no file.
+    """Returns the objects in a `metrics.jsonl`, with null as NaN; an empty list if there is no file.
 
-    A last line that was cut short by a kill is left out. Raises DataError naming the file and line for
-    any other line that is not a JSON object.
+    A last line that a kill cut short is ignored. Raises DataError naming the file and line for any other line
+    that is not a JSON object.
     """
     if not path.is_file():
         return []

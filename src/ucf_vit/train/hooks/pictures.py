@@ -1,4 +1,4 @@
-"""Pictures of a run: its adaptive patches, its curves, and what the model does on a held-out batch."""
+"""Hook that draws pictures of a run: adaptive patches, curves, and predictions on a held-out batch."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 PICTURES = "pictures"
 EXAMPLE = "example"
-"""Name of the picture of the task's panels."""
+"""Name of the picture with the task's panels."""
 PATCHES = "patches"
-"""How the names of the pictures of adaptive patches begin."""
+"""Prefix of the names of pictures of adaptive patches."""
 
 log = get_logger(__name__)
 
@@ -34,10 +34,9 @@ log = get_logger(__name__)
 class PicturesHook(Hook):
     """Draws `directory/pictures/*.png` after each validation and at the end; comes after JsonlHook.
 
-    `sample` gives the held-out batch to show; without it, or where it has none, there are curves only.
-    `examples` gives one tile of each data set, whose adaptive patches are drawn once, at the start. A picture
-    that cannot be drawn (the task, matplotlib, memory or the disk refuses) is a warning: training is worth
-    more than a picture.
+    `sample` returns the held-out batch to draw; without it, or if it returns None, only curves are drawn.
+    `examples` yields one tile of each data set, whose adaptive patches are drawn once, at the start. If a
+    picture cannot be drawn, for whatever reason, a warning is logged and training continues.
     """
 
     def __init__(
@@ -53,7 +52,7 @@ class PicturesHook(Hook):
         self._drawn_at = -1
 
     def on_start(self, state: RunState) -> None:
-        """Draw the patches of one tile of each data set where the model takes adaptive ones."""
+        """Draws the patches of one tile of each data set, if the model takes adaptive patches."""
         patcher, examples = state.task.patcher, self.examples
         if patcher is not None and examples is not None:
             self._write(
@@ -62,11 +61,11 @@ class PicturesHook(Hook):
             )
 
     def on_validation(self, state: RunState, metrics: Mapping[str, float]) -> None:
-        """Draw everything anew."""
+        """Draws all pictures again."""
         self._draw(state)
 
     def on_end(self, state: RunState) -> None:
-        """Draw everything anew unless the last validation has just done so."""
+        """Draws all pictures again unless a validation at this step has just done so."""
         if self._drawn_at != state.step:
             self._draw(state)
 
@@ -79,20 +78,20 @@ class PicturesHook(Hook):
         if (batch := self._batch) is not None:
             self._write("example", lambda: _example(_panels(state, batch)))
 
-    def _write(self, what: str, draw: Callable[[], dict[str, bytes]]) -> None:
+    def _write(self, subject: str, draw: Callable[[], dict[str, bytes]]) -> None:
         try:
             for name, data in draw().items():
                 claim(self.directory, f"{PICTURES}/{name}.png")
                 write_atomic(self.directory / PICTURES / f"{name}.png", data)
-        except Exception as cause:  # see the class: whatever it is, training goes on
-            log.warning("no picture of the %s: %s: %s", what, type(cause).__name__, cause)
+        except Exception as cause:  # whatever it is, training continues
+            log.warning("no picture of the %s: %s: %s", subject, type(cause).__name__, cause)
             log.debug("where it failed", exc_info=True)
 
 
 class PicturesPeer(Hook):
-    """Computes what `PicturesHook` draws on the first process, when each process holds a part of the model.
+    """Takes part in the forward passes of `PicturesHook` on the other ranks, for a sharded model.
 
-    `sample` gives the same batch on all of them.
+    `sample` returns the same batch on all ranks.
     """
 
     def __init__(self, sample: Callable[[], Batch | None]) -> None:
@@ -101,11 +100,11 @@ class PicturesPeer(Hook):
         self._drawn_at = -1
 
     def on_validation(self, state: RunState, metrics: Mapping[str, float]) -> None:
-        """Compute."""
+        """Computes the panels."""
         self._compute(state)
 
     def on_end(self, state: RunState) -> None:
-        """Compute unless the last validation has just done so."""
+        """Computes the panels unless a validation at this step has just done so."""
         if self._drawn_at != state.step:
             self._compute(state)
 
@@ -116,7 +115,7 @@ class PicturesPeer(Hook):
             return
         try:
             _panels(state, self._batch)
-        except Exception:  # the first process says what it is
+        except Exception:  # the first rank logs it as a warning
             log.debug("no picture", exc_info=True)
 
 
@@ -130,7 +129,7 @@ def _panels(state: RunState, batch: Batch) -> list[Panel]:
 
 
 def task_panels(task: Task, batch: Batch) -> list[Panel]:
-    """Returns the panels of `task` for `batch`, in evaluation mode on its device and without gradients."""
+    """Returns the panels of `task` for `batch`, computed in evaluation mode on the task's device."""
     training = task.training
     device = next(task.parameters()).device
     try:

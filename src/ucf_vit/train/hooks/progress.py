@@ -1,4 +1,4 @@
-"""How a run is getting on: a live bar on a terminal, one greppable line per logged step elsewhere."""
+"""Hook that shows progress: a bar on a terminal, else one greppable line per logged step."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ log = get_logger(__name__)
 
 
 class ProgressHook(Hook):
-    """Shows step, epoch, loss, learning rate, rate, data-wait share and the time that is left.
+    """Shows step, epoch, loss, learning rate, samples per second, data wait and remaining time.
 
-    With a `console` (by default: where standard output is a terminal) a bar shows it and the lines go to
-    the log file only; without one they also go to the terminal. The time left follows from the speed of
-    this process since its first logged step, validations and checkpoints included.
+    With a `console` (default: standard output if it is a terminal) a bar shows them and the lines go only to
+    the log file; without one the lines also go to standard output. The remaining time is estimated from the
+    speed since the first logged step of this process, including validations and checkpoints.
     """
 
     def __init__(self, console: Console | None = None) -> None:
@@ -30,7 +30,7 @@ class ProgressHook(Hook):
         self._clock: tuple[int, float] | None = None
 
     def on_start(self, state: RunState) -> None:
-        """Say where the run starts and open the bar."""
+        """Logs the first step and opens the bar."""
         begin = f"resumed at step {state.step}" if state.step else "started"
         log.info("%s: %d steps, %d per epoch", begin, state.total_steps, state.steps_per_epoch)
         self._started = time.monotonic()
@@ -38,9 +38,9 @@ class ProgressHook(Hook):
             self._bar.open(state.step, state.total_steps)
 
     def on_step(self, state: RunState, metrics: Mapping[str, float]) -> None:
-        """Show one logged step."""
-        left = self._seconds_left(state)
-        eta = "-:--:--" if left is None else duration(left)
+        """Shows a logged step."""
+        remaining = self._remaining_seconds(state)
+        eta = "-:--:--" if remaining is None else duration(remaining)
         fields = {
             "step": f"{state.step}/{state.total_steps}",
             "epoch": _epoch(state),
@@ -52,21 +52,21 @@ class ProgressHook(Hook):
             self._bar.show(state.step, fields)
 
     def on_validation(self, state: RunState, metrics: Mapping[str, float]) -> None:
-        """Show the results of a validation."""
+        """Logs the results of a validation."""
         names = {name.removeprefix("validation/"): value for name, value in metrics.items()}
         log.info("validation step=%d epoch=%d %s", state.step, state.epoch, _pairs(_texts(names)))
 
     def on_save(self, state: RunState, name: str, seconds: float) -> None:
-        """Say how long the run stood still for a checkpoint."""
+        """Logs how long a checkpoint stalled training."""
         log.info("saved %s at step=%d, stall %.2g s", name, state.step, seconds)
 
     def on_end(self, state: RunState) -> None:
-        """Close the bar and say how long it took."""
+        """Closes the bar and logs the duration."""
         if self._bar is not None:
             self._bar.close()
         log.info("finished at step %d after %s", state.step, duration(time.monotonic() - self._started))
 
-    def _seconds_left(self, state: RunState) -> float | None:
+    def _remaining_seconds(self, state: RunState) -> float | None:
         now = time.monotonic()
         if self._clock is None:
             self._clock = (state.step, now)
@@ -78,7 +78,7 @@ class ProgressHook(Hook):
 
 
 class _Bar:
-    """A rich progress bar without a thread, which a fork of the process could not survive."""
+    """Progress bar without a refresh thread, which would not survive a fork of the process."""
 
     def __init__(self, console: Console) -> None:
         text = "{task.fields[text]}"
@@ -107,13 +107,13 @@ class _Bar:
 
 
 def duration(seconds: float) -> str:
-    """Hours, minutes and seconds as `h:mm:ss`."""
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
+    """Returns `seconds` as text `h:mm:ss`."""
+    minutes, remainder = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{remainder:02}"
 
 
 def _epoch(state: RunState) -> str:
-    """The epoch that the last step was of, from 1, and how many there are."""
+    """Returns the epoch of the last step, from 1, and the number of epochs, as `2/100`."""
     size = max(1, state.steps_per_epoch)
     last, total = state.step - state.shift - 1, state.total_steps - state.shift
     return f"{max(0, last) // size + 1}/{-(-total // size)}"

@@ -1,4 +1,4 @@
-"""`report.html`: what a run was, what it reached and what that looks like, in one file to pass on."""
+"""Hook that writes `report.html`: facts, results, curves and pictures of a run in a single file."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ _PACKAGES = ("torch", "monai", "timm", "numpy")
 
 @dataclass(frozen=True)
 class About:
-    """Facts about a training that a report shows and no other file of its directory has.
+    """Facts about a training that only the report has; the other files of the directory lack them.
 
     `summary` is shown first, by name ("Task", "Data set", ...); `best` is the metric that chooses the best
-    checkpoint; `definitions` say how metrics are defined.
+    checkpoint; `definitions` explain how metrics are defined.
     """
 
     title: str
@@ -53,7 +53,8 @@ class About:
 class ReportHook(Hook):
     """Writes `directory/report.html` after each validation and at the end; comes after PicturesHook.
 
-    Its facts about the training are in `report.json` too, so that later evaluations keep them.
+    Also writes its facts about the training to `report.json`, from which later evaluations write the report
+    again.
     """
 
     def __init__(
@@ -63,13 +64,13 @@ class ReportHook(Hook):
         self.about = About(title, dict(summary), environment=environment(device))
 
     def on_validation(self, state: RunState, metrics: Mapping[str, float]) -> None:
-        """Write the report so far."""
+        """Writes the report so far."""
         plain = {name.removeprefix("validation/"): value for name, value in metrics.items()}
         self.about = replace(self.about, best=state.task.best_by(plain))
         self._write(state)
 
     def on_end(self, state: RunState) -> None:
-        """Write the final report."""
+        """Writes the final report."""
         self._write(state)
 
     def _write(self, state: RunState) -> None:
@@ -87,7 +88,7 @@ _SCHEMA = TypeAdapter(About)
 
 
 def read_about(directory: Path) -> About | None:
-    """Returns the facts that the training in `directory` wrote; None if there are none."""
+    """Returns the facts that the training in `directory` has written, None if there are none."""
     try:
         return _SCHEMA.validate_json((directory / ABOUT).read_bytes())
     except (OSError, ValidationError):
@@ -95,10 +96,10 @@ def read_about(directory: Path) -> About | None:
 
 
 def write_report(directory: Path, about: About) -> Path:
-    """Write `directory/report.html` and return its path; replaces an earlier one at once or not at all.
+    """Writes `directory/report.html` and returns its path; an earlier report is replaced atomically.
 
-    Evaluations, curves, pictures, warnings and the resolved config are those found in `directory`; what is
-    missing is left out.
+    Evaluations, curves, pictures, warnings and the config are read from `directory`; missing ones are left
+    out of the report.
     """
     entries = read_metrics(directory / METRICS)
     validations = validation_table(entries, about.best)
@@ -119,7 +120,7 @@ def write_report(directory: Path, about: About) -> Path:
 
 
 def environment(device: torch.device) -> dict[str, str]:
-    """Returns versions, system and device that a run was computed with."""
+    """Returns versions of packages, system and device, by name."""
     built = f" (CUDA {torch.version.cuda})" if torch.version.cuda else ""
     built = f" (ROCm {torch.version.hip})" if torch.version.hip else built
     versions = {"ucf_vit": ucf_vit.__version__}
@@ -138,7 +139,7 @@ def environment(device: torch.device) -> dict[str, str]:
 
 
 def _pictures(directory: Path) -> tuple[dict[str, bytes], dict[str, bytes]]:
-    """PNG files by name: the curves in their order, and all others."""
+    """Returns the PNG files by name: the curves in their order, and all others."""
     files = {path.stem: path.read_bytes() for path in sorted(directory.glob("*.png"))}
     names = ["loss", *(name for name in files if name.startswith("validation_")), "learning_rate"]
     curves = {name: files.pop(name) for name in names if name in files}

@@ -1,4 +1,4 @@
-"""Progress and results of a run, read from the lines of its `metrics.jsonl`."""
+"""Summary of a run from the lines of its `metrics.jsonl`."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from ucf_vit.drawing.page import Table
 from ucf_vit.train.hooks.progress import duration
 
 Best = tuple[str, Literal["min", "max"]]
-"""The validation metric that chooses the best checkpoint, and whether less or more of it is better."""
+"""Validation metric that chooses the best checkpoint, and whether a lower or higher value is better."""
 
 
 def run_facts(entries: Sequence[dict[str, Any]], best: Best | None) -> dict[str, str]:
-    """Steps, time, speed and the best validation result as texts by name; none before the first line."""
+    """Returns steps, time, speed and the best validation result as texts by name; empty without lines."""
     if not entries:
         return {}
     last = entries[-1]
@@ -40,7 +40,7 @@ def run_facts(entries: Sequence[dict[str, Any]], best: Best | None) -> dict[str,
 
 
 def validation_table(entries: Sequence[dict[str, Any]], best: Best | None) -> list[Table]:
-    """The metrics of the last validation beside those of the best one; no table where there was none."""
+    """Returns a table of the metrics of the last and the best validation; no table without validations."""
     done = [entry for entry in entries if entry["event"] == "validation"]
     if not done:
         return []
@@ -62,8 +62,8 @@ def _best_entry(entries: Sequence[dict[str, Any]], best: Best | None) -> dict[st
     if best is None:
         return None
     sign = 1.0 if best[1] == "min" else -1.0
-    found = [entry for entry in entries if _key(best) in entry and math.isfinite(entry[_key(best)])]
-    return min(found, key=lambda entry: sign * entry[_key(best)], default=None)
+    finite = [entry for entry in entries if _key(best) in entry and math.isfinite(entry[_key(best)])]
+    return min(finite, key=lambda entry: sign * entry[_key(best)], default=None)
 
 
 def _key(best: Best) -> str:

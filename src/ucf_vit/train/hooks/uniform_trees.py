@@ -1,4 +1,4 @@
-"""Says where adaptive patching does not adapt."""
+"""Hook that warns if adaptive patches are nearly uniform."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ log = get_logger(__name__)
 
 
 class TreesHook(Hook):
-    """Grows the trees of one tile of each data set at the start; a warning where they are nearly uniform.
+    """Grows the trees of one tile of each data set at the start, and warns if they are nearly uniform.
 
-    The warning is in the report too. `examples` gives the tiles.
+    The report shows the warning too. `examples` yields the tiles.
     """
 
     def __init__(self, examples: Callable[[], Iterable[Batch]]) -> None:
         self.examples = examples
 
     def on_start(self, state: RunState) -> None:
-        """Look at the trees, if the model takes adaptive patches."""
+        """Checks the trees, if the model takes adaptive patches."""
         patcher = state.task.patcher
         if patcher is None:
             return

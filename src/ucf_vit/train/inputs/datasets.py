@@ -1,4 +1,4 @@
-"""From a config to its data sets."""
+"""Builds the data sets that a config describes."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ OWN_KEYS = {
 
 @dataclass(frozen=True)
 class Part:
-    """The files from `start` to `end`, as fractions, of what lies at `root`, read as the data set `name`."""
+    """Range of the files at `root`, from fraction `start` to `end`, to be read as the data set `name`."""
 
     name: str
     root: str
@@ -56,13 +56,13 @@ def build_datasets(
     read_shapes: Callable[[str], ReadShapes] | None = None,
     files: Files | None = None,
 ) -> list[Dataset]:
-    """The data sets of a run that have files for `split`, or `parts` in place of these.
+    """Returns the data sets of a run that have files for `split`, or those in `parts`.
 
-    Classes have the numbers and values the normalisation of `record`, which a checkpoint keeps. Without one,
-    classes have those of each source, and normalization `stats` is that of the file of the run, or, without
-    `statistics`, stays as it is: these data sets are there to be measured. `read_shapes` gives what finds the
-    shapes of a data set (default: every header is read). `files` reads them (default: with a cache as the
-    config says).
+    With the `record` of a checkpoint, class numbers and normalization are those of the record. Without one,
+    each source numbers its classes, and normalization `stats` reads the run's statistics file; without
+    `statistics` it is left open, for data sets whose statistics are to be measured. `read_shapes` returns,
+    for the name of a data set, the function that reads its shapes (default: reads every header). `files`
+    opens files (default: with the cache that the config describes).
     """
     files = files or remote_files(run, scratch)
     _check_source(run)
@@ -110,7 +110,10 @@ def _build(
 
 
 def _as_recorded(dataset: Dataset, run: Run, split: Split, record: Record | None) -> Dataset:
-    """With the numbers of classes and the normalisation of `record`; what the config says itself stays."""
+    """Returns `dataset` with the class numbers and the normalization of `record`.
+
+    A normalization that the config gives takes precedence.
+    """
     if record is not None:
         dataset = numbered(dataset, record.class_names)
         given = run.data.dict_normalization.get(dataset.name)
@@ -121,10 +124,10 @@ def _as_recorded(dataset: Dataset, run: Run, split: Split, record: Record | None
 
 
 def source_options(run: Run, name: str) -> dict[str, Any]:
-    """Returns the options that the config gives to the source of a data set; `data.dict_options` has most.
+    """Returns the options that the config gives to a data set's source: `data.dict_options`, and others.
 
-    Sections of established files name options of several kinds of sources: those in `dataset_options` that
-    are of another kind are not used, with a warning.
+    Section `dataset_options` may name options of several sources; those that this source lacks are ignored
+    with a warning.
     """
     given = {
         "resize": run.dataset_options.imagenet_resize.get(name),
@@ -145,12 +148,12 @@ def source_options(run: Run, name: str) -> dict[str, Any]:
 
 @cache
 def _warn_unused(key: str, source: str, option: str) -> None:
-    """Says it once, however often data sets are built."""
+    """Logs a warning; only once, however often data sets are built."""
     log.warning("%s is not used: data source %s takes no option %r", key, source, option)
 
 
 def _check_source(run: Run) -> None:
-    """Raises ConfigError if there is no such source, or if it does not take an option that is given."""
+    """Raises ConfigError if there is no such source, or if it lacks an option that the config gives."""
     source, geometry = run.data.dataset, run.data.label_geometry
     try:
         SOURCES[source]
@@ -172,15 +175,15 @@ def _check_source(run: Run) -> None:
 
 
 def remote_files(run: Run, scratch: Scratch) -> Files:
-    """Returns the reader of paths and URLs, with the cache and the limit of the config."""
+    """Returns the reader of paths and URLs, with the cache and the size limit of the config."""
     cache = Cache.at(run.data.cache_dir, run.data.cache_size, scratch)
     return Files(cache, max_item_bytes=run.data.max_item_bytes)
 
 
 def check_classes(run: Run, datasets: Sequence[Dataset], names: Sequence[str], first: Sequence[str]) -> None:
-    """ConfigError where images are to have a class each and have one for each voxel, or there are too many.
+    """Raises ConfigError if a task with one class per image gets labels per voxel, or too many classes.
 
-    `names` are those of all classes, of which `first` are those of the weights that the run starts from.
+    `names` are the names of all classes, `first` those of the weights that the run starts from.
     """
     if run.label_kind != "image":
         return

@@ -1,4 +1,4 @@
-"""The plan of a run: which data rank reads which tiles."""
+"""Files of a run's plan, which says which data rank reads which tiles."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ FILE, PICTURE = "plan.npz", "loads.png"
 
 @dataclass(frozen=True)
 class Outcome:
-    """A plan, and how many headers were read for it (the rest was known from an earlier time).
+    """A plan, and the number of headers that were read for it; the others were known from an inventory.
 
-    `listed` says what belongs to each data set, and what was passed over.
+    `skipped` is the number of skipped files. `listed` describes the files of each data set.
     """
 
     plan: Plan
@@ -48,22 +48,22 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Planned:
-    """A plan to be followed; `shapes_of(files, dataset)` finds shapes in the inventory that belongs to it."""
+    """A plan to follow; `shapes_of(files, dataset)` returns a reader of shapes from its inventory."""
 
     plan: Plan
     shapes_of: Callable[[Files, str], ReadShapes]
 
 
 def plan_directory(run: Run) -> Path:
-    """Where the plan and the inventories of a run are, unless another place is named."""
+    """Returns the default directory of the plan and the inventories of a run."""
     return Path(run.trainer.checkpoint_path) / "plan"
 
 
-def follow(run: Run, world: World) -> Planned | None:
-    """Returns the plan of `run`; None where all ranks read slices of one order (`data.order: global`).
+def prepare_plan(run: Run, world: World) -> Planned | None:
+    """Returns the plan that `run` follows, None with `data.order: global` (collective).
 
-    Rank 0 makes the plan, or checks that the given one fits; the others read what is written. Raises
-    UserError with what differs.
+    Rank 0 makes the plan, or checks that the one in `load_balancing.plan` fits; then all ranks read the file.
+    Raises UserError with the differences.
     """
     if run.data.order == "global":
         return None
@@ -89,63 +89,63 @@ def follow(run: Run, world: World) -> Planned | None:
 
 
 def measured(run: Run, directory: Path) -> Run:
-    """`run` with tiles that cost the seconds that they took in the run in `directory`.
+    """Returns `run` with `tile_seconds` measured in the run in `directory`.
 
-    With `data.order: rank` all take as long as on the slowest rank: take a run with `global`. Raises
-    UserError where the times of a data set are not there.
+    The measured run should have `data.order: global`: with `rank`, a step on any data set takes as long as on
+    the slowest rank. Raises UserError if the times of a data set are missing.
     """
     lines = read_metrics(directory / METRICS)
     seconds = {}
     for name in run.datasets:
         values = [line.get(TILE_SECONDS + name) for line in lines]
-        found = [value for value in values if isinstance(value, int | float) and value > 0]
-        if not found:
+        times = [value for value in values if isinstance(value, int | float) and value > 0]
+        if not times:
             raise UserError(
                 f"{directory / METRICS}: no step on {name} there; name a run that has all data sets"
             )
-        seconds[name] = float(f"{median(found):.3g}")
+        seconds[name] = float(f"{median(times):.3g}")
     balancing = run.load_balancing.model_copy(update={"tile_seconds": seconds})
     return run.model_copy(update={"load_balancing": balancing})
 
 
 def plan_run(run: Run, gpus: int, directory: Path, *, overwrite: bool = False) -> Outcome:
-    """Plan `run` on `gpus` ranks; the plan and an inventory of each data set are written to `directory`.
+    """Plans `run` on `gpus` ranks; writes the plan and an inventory of each data set to `directory`.
 
-    Raises ConfigError if the config is not for that many ranks, DataError naming the file that can't be used,
-    UserError where there is something else than a plan, or another plan and no word to `overwrite` it.
+    Raises ConfigError if the config is not for that many ranks, DataError naming a file that cannot be read,
+    UserError if `directory` has another plan, unless `overwrite` is set, or a file that is not a plan.
     """
     file, picture = directory / FILE, directory / PICTURE
     before = Plan.load(file) if file.exists() else None
     if before is None and picture.exists():
         raise UserError(f"{picture} exists already, of no plan; name another directory")
-    planned, keepers = _plan(run, gpus, directory)
+    planned, readers = _plan(run, gpus, directory)
     if before is not None and not overwrite and (differing := before.describe_differences(planned.plan)):
         raise UserError(
             f"{file} is another plan; replace it with --overwrite, or name another directory with --out\n  "
             + "\n  ".join(differing)
         )
-    for keeper in keepers.values():
-        keeper.save()
+    for reader in readers.values():
+        reader.save()
     planned.plan.save(file)
     picture.unlink(missing_ok=True)
     return planned
 
 
 def draft(run: Run, gpus: int) -> Outcome:
-    """As `plan_run`, but nothing is written."""
+    """Plans `run` on `gpus` ranks as `plan_run` does, without writing anything."""
     return _plan(run, gpus, plan_directory(run))[0]
 
 
 def check_plan(run: Run, gpus: int, directory: Path) -> Outcome:
-    """The plan in `directory`, if it is still that of `run` on `gpus` ranks; UserError with what differs."""
+    """Returns the plan in `directory`. Raises UserError if `run` on `gpus` ranks has another plan by now."""
     given = Plan.load(directory / FILE)
-    planned, keepers = _plan(run, gpus, directory)
+    planned, readers = _plan(run, gpus, directory)
     wrong = given.describe_differences(planned.plan)
     for part in given.parts:
-        keeper = keepers.get(part.name)
-        if keeper is None or keeper.inventory is None or keeper.inventory.digest == part.files_digest:
+        reader = readers.get(part.name)
+        if reader is None or reader.inventory is None or reader.inventory.digest == part.files_digest:
             continue
-        wrong += [f"{part.name}: {line}" for line in _changes(part.files_digest, keeper)]
+        wrong += [f"{part.name}: {line}" for line in _changes(part.files_digest, reader)]
     if wrong:
         raise UserError(f"{directory / FILE} no longer fits; plan anew\n  " + "\n  ".join(wrong))
     return planned
@@ -155,12 +155,12 @@ def _plan(run: Run, gpus: int, directory: Path) -> tuple[Outcome, dict[str, Shap
     degrees = check_ranks(run, gpus)
     scratch = Scratch()
     files = remote_files(run, scratch)
-    keepers = {
+    readers = {
         name: ShapeReader(_file(directory, name), _source(run, name), files.stamp) for name in run.datasets
     }
 
     def shapes_of(name: str) -> ReadShapes:
-        return keepers[name].shapes
+        return readers[name].shapes
 
     datasets = build_datasets(run, scratch, statistics=False, read_shapes=shapes_of, files=files)
     seconds, balancing = run.load_balancing.tile_seconds, run.load_balancing
@@ -181,16 +181,16 @@ def _plan(run: Run, gpus: int, directory: Path) -> tuple[Outcome, dict[str, Shap
         few_ranks=balancing.few_ranks,
         groups=None if auto else balancing.groups(),
         steps=None if auto else max(balancing.batches_per_rank_epoch.values()),
-        digests={name: keeper.inventory.digest for name, keeper in keepers.items() if keeper.inventory},
+        digests={name: reader.inventory.digest for name, reader in readers.items() if reader.inventory},
         layout=_layout(run),
     )
-    read = sum(keeper.read for keeper in keepers.values())
+    read = sum(reader.read for reader in readers.values())
     listed = {one.name: one.listed for one in datasets}
-    return Outcome(plan, read, sum(len(one.skipped) for one in datasets), listed), keepers
+    return Outcome(plan, read, sum(len(one.skipped) for one in datasets), listed), readers
 
 
 def _layout(run: Run) -> dict[str, Any]:
-    """Returns the options that tiles depend on, by the names that plan files have for them."""
+    """Returns the options that tiles depend on, by their names in plan files."""
     data = run.data
     return {
         "model.tile_size": list(run.spatial_tile),
@@ -201,7 +201,7 @@ def _layout(run: Run) -> dict[str, Any]:
 
 
 def _source(run: Run, name: str) -> str:
-    """Returns the options that the shapes of a data set depend on beside its files."""
+    """Returns the options that the shapes of a data set depend on, as JSON."""
     options = run.dataset_options
     return json.dumps(
         {
@@ -221,11 +221,11 @@ def _file(directory: Path, name: str) -> Path:
     return directory / f"inventory_{name}.npz"
 
 
-def _changes(digest: str, keeper: ShapeReader) -> list[str]:
-    """Names of what is not as it was, where the inventory of the plan is still there to tell."""
+def _changes(digest: str, reader: ShapeReader) -> list[str]:
+    """Returns the files that have changed, if the inventory of the plan still exists."""
     try:
-        then = Inventory.load(keeper.path)
+        then = Inventory.load(reader.path)
     except UserError:
         return []
-    known = then.digest == digest and keeper.inventory is not None
-    return describe_changes(then, keeper.inventory) if known and keeper.inventory is not None else []
+    known = then.digest == digest and reader.inventory is not None
+    return describe_changes(then, reader.inventory) if known and reader.inventory is not None else []

@@ -1,4 +1,4 @@
-"""A plan for people to read: a table, the keys of a config, a picture of the loads."""
+"""Plan as a table, as keys of a config, and as a picture of the loads."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MOST_BARS = 2000
 
 
 def table(plan: Plan) -> str:
-    """Each data set with its ranks, tiles, batches and how often it is read."""
+    """Returns a table of the data sets with ranks, tiles, batches and number of passes."""
     head = ("data set", "files", "tiles", "data ranks", "tiles per rank", "batches", "largest/mean", "passes")
     rows: list[tuple[str, ...]] = [head, *(_row(plan, part) for part in plan.parts)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -43,7 +43,7 @@ def _row(plan: Plan, part: PlannedDataset) -> tuple[str, ...]:
 
 
 def keys(plan: Plan, indent: str = "") -> str:
-    """`batches_per_rank_epoch` and `dataset_group_list` as lines of a config."""
+    """Returns `batches_per_rank_epoch` and `dataset_group_list` as lines of a config."""
     batches = f"batches_per_rank_epoch: {json.dumps(plan.batches_per_rank_epoch, ensure_ascii=False)}"
     groups = (
         "# no dataset_group_list, since every rank reads all data sets: use data.order=rank"
@@ -54,9 +54,10 @@ def keys(plan: Plan, indent: str = "") -> str:
 
 
 def draw_loads(plan: Plan) -> bytes:
-    """PNG of the load of every data rank, by data set, with the mean; of many ranks, groups of neighbours.
+    """Returns a PNG of the load of each data rank by data set, with the mean.
 
-    A group shows its largest load, so that nothing that all wait for is averaged away.
+    With many ranks a bar stands for a group of neighbours and shows its largest load, since all ranks wait
+    for the slowest one.
     """
     size = -(-plan.ranks // _MOST_BARS)
     starts = np.arange(0, plan.ranks, size)

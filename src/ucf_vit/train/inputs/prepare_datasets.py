@@ -1,4 +1,4 @@
-"""The data sets of a run, written for fast reading of its tiles."""
+"""Data sets of a run to be converted for fast reading of tiles."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from ucf_vit.train.inputs.datasets import remote_files, source_options
 def origins(
     run: Run, destination: Path, settings: StorageOptions
 ) -> Iterator[tuple[str, str, Origin, Path, StorageOptions]]:
-    """Key, name, source, directory below `destination` and settings of each data set that `run` names.
+    """Yields config key, name, source, directory below `destination` and settings of each data set of `run`.
 
-    These are those of data.dict_root_dirs, data.validation and data.test. All items are prepared with all
-    that the config says about reading them, not only those of its ranges.
+    These are the data sets in data.dict_root_dirs, data.validation and data.test. All of their items are
+    converted, not only those in the ranges of the config, with all options of the config for reading them.
     """
     data = run.data
     settings = replace(settings, tile=tuple(run.spatial_tile))

@@ -1,4 +1,4 @@
-"""The data of a run: batches to train on, and held-out ones."""
+"""Training and held-out data of a run."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from ucf_vit.train.same_on_all_ranks import check_data
 
 @dataclass(frozen=True)
 class RunData:
-    """Data of a run; `examples` gives a tile of each of the data sets that train, not augmented."""
+    """Data of a run; `examples` yields a tile of each training data set, without augmentation."""
 
     training: Sequence[Dataset]
     record: Record
@@ -39,31 +39,31 @@ class RunData:
         return bool(self.held_out.datasets)
 
     def validation(self) -> Iterator[Batch]:
-        """The held-out batches of this process, anew."""
+        """Returns the held-out batches of this process, from the start."""
         return self.held_out.batches()
 
     def close(self) -> None:
-        """End the loader processes."""
+        """Ends the loader processes."""
         self.train.close()
         self.held_out.close()
 
     def of_main(self, world: World) -> tuple[Sequence[Dataset], Sequence[Dataset]]:
-        """Training and held-out data sets on the first process, which all have in common; none on others."""
+        """Returns training and held-out data sets on the first rank, nothing on others."""
         return (self.training, self.held_out.datasets) if world.is_main else ((), ())
 
     def in_words(self) -> dict[str, str]:
-        """Returns the files of each data set, names of classes, and the number of items by use, as texts."""
-        found = dict.fromkeys(
+        """Returns the files of each data set, class names, and numbers of items by use, as texts."""
+        files = dict.fromkeys(
             f"{one.name}: {one.listed}" for one in (*self.training, *self.held_out.datasets)
         )
-        listed = {"Data": "; ".join(found)}
+        listed = {"Data": "; ".join(files)}
         classes = {"Classes": in_words(self.record.class_names)} if self.record.class_names else {}
         items = {"Training items": self.training, "Validation items": self.held_out.datasets}
         return listed | classes | {title: _counts(datasets) for title, datasets in items.items() if datasets}
 
 
 def _counts(datasets: Sequence[Dataset]) -> str:
-    """`120 (ct: 80, mr: 40)`."""
+    """Returns the numbers of items as `120 (ct: 80, mr: 40)`."""
     counts = {one.name: len(one.items) for one in datasets}
     each = ", ".join(f"{name}: {count:,}" for name, count in counts.items())
     return f"{sum(counts.values()):,} ({each})"
@@ -77,9 +77,9 @@ def build_data(
     record: Record | None = None,
     first_classes: Sequence[str] = (),
 ) -> RunData:
-    """Training and held-out data of this process; by a plan, each rank trains on tiles of its own.
+    """Returns training and held-out data of this process; with a plan, each rank trains on its own tiles.
 
-    Classes and values are those of `record` where a run goes on; a new run numbers `first_classes` first.
+    A resumed run has the classes and the normalization of `record`; a new one numbers `first_classes` first.
     Raises DataError naming the file or directory.
     """
     scratch = Scratch()
@@ -106,7 +106,7 @@ def build_data(
 
 
 class HeldOut:
-    """This process's share of `datasets` as `task.evaluate` wants it: whole items, or batches of tiles."""
+    """This rank's held-out data as `task.evaluate` takes it: whole items, or batches of tiles."""
 
     def __init__(self, run: Run, world: World, task: Task, datasets: Sequence[Dataset]) -> None:
         self.datasets = datasets
@@ -118,7 +118,7 @@ class HeldOut:
             self._stream = Stream(datasets, shuffle=False, draw_trees=False, **_of_streams(run, world, task))
 
     def batches(self) -> Iterator[Batch]:
-        """All of it, from the start at every call."""
+        """Returns the batches, from the start at every call."""
         if self._stream is None:
             return volumes(self.datasets, **self._whole, on_skip=self._skip)
         self._stream.epoch = self._stream.position = 0
@@ -126,11 +126,11 @@ class HeldOut:
 
     @property
     def skipped(self) -> tuple[Skipped, ...]:
-        """The unreadable files met so far, each once."""
+        """Unreadable files found so far, each once."""
         return tuple(self._skipped.values()) if self._stream is None else self._stream.skipped
 
     def close(self) -> None:
-        """End the loader processes."""
+        """Ends the loader processes."""
         if self._stream is not None:
             self._stream.close()
 
@@ -139,7 +139,7 @@ class HeldOut:
 
 
 def _of_streams(run: Run, world: World, task: Task) -> dict[str, Any]:
-    """Returns the options of all streams of this process."""
+    """Returns the options that all streams of this process have in common."""
     data = run.data
     return {
         "batch_size": data.batch_size,
@@ -158,10 +158,10 @@ def _of_streams(run: Run, world: World, task: Task) -> dict[str, Any]:
 def _recorded(
     run: Run, task: Task, training: Sequence[Dataset], before: Record | None, first_classes: Sequence[str]
 ) -> Record:
-    """The record of training on these data sets, of which `task` is told; see `build_data`."""
-    found = Record.of(training, first_classes)
+    """Returns the record of training on these data sets, and restores it in `task`; see `build_data`."""
+    record = Record.of(training, first_classes)
     if before is not None:
-        found = replace(found, class_names=before.class_names or found.class_names, task=before.task)
-    check_classes(run, training, found.class_names, first_classes)
-    found.restore(task)
-    return found
+        record = replace(record, class_names=before.class_names or record.class_names, task=before.task)
+    check_classes(run, training, record.class_names, first_classes)
+    record.restore(task)
+    return record

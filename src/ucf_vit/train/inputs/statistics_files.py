@@ -1,4 +1,4 @@
-"""The statistics files of a run: found once, used by every run that normalises by them."""
+"""Statistics files of a run: measured once, read by every run with normalization `stats`."""
 
 from __future__ import annotations
 
@@ -22,14 +22,15 @@ from ucf_vit.data.variable_statistics import Statistics, fingerprint, measure
 log = logging.getLogger(__name__)
 
 SAVE_SECONDS = 10.0
-"""At most so much work is lost when `find_statistics` is killed."""
+"""Seconds between saves; at most this much work is lost if `find_statistics` is killed."""
 
 
 def with_statistics(dataset: Dataset, run: Run, held_out: bool) -> Dataset:
-    """The same data set, normalised by the statistics of the run if it is to be.
+    """Returns `dataset` normalized by the statistics of the run, if its normalization is `stats`.
 
-    Raises DataError where there are none, or where they are of other items than the run trains on. In a file
-    that data.dict_stats names they may be: a network is fine-tuned with the statistics of its pre-training.
+    Raises DataError if there are none, or if they were measured on other items than the run trains on. The
+    latter is only a warning for a file in data.dict_stats: a network is fine-tuned with the statistics of its
+    pre-training.
     """
     if dataset.normalization.kind != "stats":
         return dataset
@@ -37,18 +38,18 @@ def with_statistics(dataset: Dataset, run: Run, held_out: bool) -> Dataset:
     advice = f"find them with: ucf-vit stats {run.source_path} (and the overrides of this run, if any)"
     if not file.is_file():
         raise DataError(f"{dataset.name}: no statistics of its training items in {file}; {advice}")
-    found = read(file)
-    if not held_out and found.fingerprint != fingerprint(dataset.items):
+    statistics = read(file)
+    if not held_out and statistics.fingerprint != fingerprint(dataset.items):
         other = f"{dataset.name}: the statistics in {file} are of other items than those that train"
         if dataset.name not in run.data.dict_stats:
             raise DataError(f"{other}; {advice} and --overwrite")
-        log.warning("%s (%d items, %d train)", other, found.done, len(dataset.items))
-    if how := found.mismatch(dataset):
+        log.warning("%s (%d items, %d train)", other, statistics.done, len(dataset.items))
+    if how := statistics.mismatch(dataset):
         raise DataError(
             f"{dataset.name}: the statistics in {file} were measured with {how}; {advice} and --overwrite"
         )
     try:
-        return replace(dataset, normalization=found.normalization(dataset))
+        return replace(dataset, normalization=statistics.normalization(dataset))
     except DataError as error:
         raise DataError(f"{file}: {error}; {advice}") from None
 
@@ -60,11 +61,11 @@ def find_statistics(
     overwrite: bool = False,
     on_item: Callable[[int, int], None] = lambda done, total: None,
 ) -> Statistics:
-    """Measure those variables of a training data set that its file has no statistics of, and write the file.
+    """Measures the variables of a training data set that its statistics file lacks, and writes the file.
 
-    `on_item` is given how many items are done, of how many. A call that was killed is taken up where it was:
-    what is found so far lies beside the file. Raises UserError where the file can't be written, or would
-    lose the statistics of other items, which `overwrite` allows; DataError where an item can't be read.
+    `on_item` is called with the number of measured items and their total. A call that was killed is resumed:
+    partial results are saved beside the file. Raises UserError if the file cannot be written, or if it holds
+    statistics of other items and `overwrite` is not set; DataError if an item cannot be read.
     """
     file = run.stats_file(dataset.name)
     total, nothing = len(dataset.items), Statistics.of(dataset, len(dataset.items))
@@ -79,13 +80,13 @@ def find_statistics(
             f"data.dict_stats.{dataset.name}"
         )
     wanted = [name for name in dataset.variables if name not in known.variables]
-    found = nothing
-    for found in _steps(dataset, file, wanted, run) if wanted else ():
-        on_item(found.done, total)
+    measured = nothing
+    for measured in _steps(dataset, file, wanted, run) if wanted else ():
+        on_item(measured.done, total)
     merged = replace(
         known,
-        variables={**known.variables, **found.variables},
-        channels={**known.channels, **found.channels},
+        variables={**known.variables, **measured.variables},
+        channels={**known.channels, **measured.channels},
     )
     merged.normalization(dataset)
     _write(file, merged)
@@ -94,7 +95,7 @@ def find_statistics(
 
 
 def _steps(dataset: Dataset, file: Path, wanted: list[str], run: Run) -> Iterator[Statistics]:
-    """The statistics after every item, saved now and then; the first are those of an earlier call."""
+    """Yields the statistics after each item, starting with those of an earlier call; saves them regularly."""
     start = Statistics.of(dataset, names=wanted)
     aside = _partial(file)
     if aside.is_file():
@@ -102,19 +103,19 @@ def _steps(dataset: Dataset, file: Path, wanted: list[str], run: Run) -> Iterato
         same = before.fingerprint == start.fingerprint and list(before.variables) == wanted
         if same and not before.mismatch(dataset):
             start = before
-            log.info("%s: goes on after item %d of %d", file, start.done, len(dataset.items))
+            log.info("%s: resumed after item %d of %d", file, start.done, len(dataset.items))
     _write(aside, start)
     yield start
     saved = time.monotonic()
-    for found in measure(dataset, start, run.data.on_error):
+    for statistics in measure(dataset, start, run.data.on_error):
         if time.monotonic() - saved >= SAVE_SECONDS:
-            _write(aside, found)
+            _write(aside, statistics)
             saved = time.monotonic()
-        yield found
+        yield statistics
 
 
 def read(file: Path) -> Statistics:
-    """Reads a file of `find_statistics`. Raises DataError if the file holds something else."""
+    """Reads a file that `find_statistics` has written. Raises DataError if the file holds something else."""
     with reading(str(file), "no statistics as `ucf-vit stats` writes them"):
         content = json.loads(read_text(file))
         variables = {

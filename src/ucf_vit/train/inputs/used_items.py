@@ -1,4 +1,4 @@
-"""Which items a network was trained on, kept with its weights, so that others can be told from them."""
+"""Items that a network was trained on, saved with its weights, so that an evaluation can detect them."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from ucf_vit.data.sources import Item
 
 log = logging.getLogger(__name__)
 Use = Literal["trained", "pretrained", "validated"]
-"""Uses of items: to train, in the training that weights begin with, or to choose a checkpoint."""
+"""Uses of items: in this training, in the training of the initial weights, or to choose a checkpoint."""
 Rows = NDArray[np.int64]
 KEY = "items"
-"""Where they are in the state of a checkpoint."""
+"""Key of the items in the state of a checkpoint."""
 SHOWN = 5
 
 
 class UsedItems:
-    """The fingerprints `[N, 3]` of the items of a run by their use, found beside the training.
+    """Fingerprints `[N, 3]` of the items of a run by their use, computed in a thread during training.
 
-    `before` are those that a checkpoint, or the weights that a run begins with, have kept. Where held-out
-    items have the contents of training items, a warning names them.
+    `before` are the fingerprints saved in the checkpoint that a run resumes or starts from. A warning names
+    held-out items with the same contents as training items.
     """
 
     def __init__(
@@ -40,47 +40,48 @@ class UsedItems:
     ) -> None:
         self._stop = Event()
         self._thread = ThreadPoolExecutor(1, "fingerprints")
-        self._found = self._thread.submit(_find, training, held_out, before, self._stop.is_set)
+        self._fingerprints = self._thread.submit(_find, training, held_out, before, self._stop.is_set)
 
     def state_dict(self) -> dict[str, Tensor]:
-        """As tensors; waits until they are found."""
-        return {use: torch.from_numpy(rows) for use, rows in self._found.result().items()}
+        """Returns the fingerprints as tensors; waits until they are computed."""
+        return {use: torch.from_numpy(rows) for use, rows in self._fingerprints.result().items()}
 
     def close(self) -> None:
-        """Look at no more files."""
+        """Stops reading files."""
         self._stop.set()
         self._thread.shutdown()
 
 
 def used_items(state: Mapping[str, Any]) -> dict[Use, Rows]:
-    """Returns the items in the state of a checkpoint; none if an earlier version wrote it.
+    """Returns the items in the state of a checkpoint; empty if an earlier version wrote it.
 
-    Raises CheckpointError where it is damaged.
+    Raises CheckpointError if they are damaged.
     """
-    found: dict[Use, Rows] = {}
+    items: dict[Use, Rows] = {}
     for use, rows in dict(state.get(KEY) or {}).items():
         good = (
             isinstance(rows, Tensor) and rows.dtype == torch.int64 and rows.ndim == 2 and rows.shape[1] == 3
         )
         if not good:
             raise CheckpointError(f"state of the checkpoint: {KEY}.{use} is damaged")
-        found[use] = rows.numpy()
-    return found
+        items[use] = rows.numpy()
+    return items
 
 
 def check_apart(training: Sequence[Dataset], held_out: Sequence[Dataset]) -> None:
-    """DataError, naming them, where held-out items are items that train, whatever links lead there."""
+    """Raises DataError naming held-out items that are training items too; symbolic links are followed."""
     folders: dict[str, str] = {}
 
     def place(item: Item) -> tuple[str, int]:
         return real_place(item.image, folders), item.step
 
     wanted = {place(item): f"{one.name}: {item.key}" for one in held_out for item in one.items}
-    met = [wanted[at] for one in training for at in map(place, one.items) if at in wanted] if wanted else []
-    if met:
-        shown = first_few(met, SHOWN)
+    places = (place(item) for one in training for item in one.items) if wanted else ()
+    common = [wanted[at] for at in places if at in wanted]
+    if common:
+        shown = first_few(common, SHOWN)
         raise DataError(
-            f"{len(met)} item(s) are there to train and to validate: {shown}; take other ranges or roots"
+            f"{len(common)} item(s) are used to train and to validate: {shown}; take other ranges or roots"
         )
 
 
@@ -91,7 +92,7 @@ def _find(
     stopped: Callable[[], bool],
 ) -> dict[Use, Rows]:
     own, others = ([fingerprints(one, stopped) for one in datasets] for datasets in (training, held_out))
-    _tell_copies(training, own, held_out, others)
+    _warn_of_copies(training, own, held_out, others)
     new: dict[Use, list[Rows]] = {"trained": own, "validated": others, "pretrained": []}
     return {
         use: joined([*rows, before[use]] if use in before else rows)
@@ -100,7 +101,7 @@ def _find(
     }
 
 
-def _tell_copies(
+def _warn_of_copies(
     training: Sequence[Dataset], own: Sequence[Rows], held_out: Sequence[Dataset], others: Sequence[Rows]
 ) -> None:
     if not others:

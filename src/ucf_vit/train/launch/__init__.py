@@ -1,4 +1,4 @@
-"""Where the processes of a run come from, and which device each one gets."""
+"""Start of the processes of a run: launchers, devices, process groups."""
 
 from ucf_vit.train.launch.device import pick_device
 from ucf_vit.train.launch.find import find_place, world_size

@@ -1,4 +1,4 @@
-"""Which device a process computes on."""
+"""Device of a process."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ from ucf_vit.train.launch.find import find_place
 from ucf_vit.train.launch.rank import Place
 
 VISIBLE = ("CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES")
-"""By these, SLURM and others leave a process the devices that are its own."""
+"""Variables by which SLURM and others show a process only its own devices."""
 
 
 def pick_device(name: str, size: int) -> torch.device:
-    """The device of this process: `auto` takes CUDA/ROCm, then MPS in a world of one, then the CPU."""
+    """Returns the device of this process: `auto` takes CUDA/ROCm, else MPS if `size` is 1, else the CPU.
+
+    Raises UserError if the device is not available.
+    """
     if name == "auto":
         mps = size == 1 and torch.backends.mps.is_available()
         name = "cuda" if torch.cuda.is_available() else "mps" if mps else "cpu"
@@ -29,10 +32,10 @@ def pick_device(name: str, size: int) -> torch.device:
 
 
 def gpu_index(place: Place, count: int, own: bool) -> int:
-    """Which of the `count` GPUs that this process sees is its own.
+    """Returns the index of this process's GPU among the `count` that it sees.
 
-    That of its local rank; the only one where the launcher has left it no other (`own`), as with
-    `srun --gpus-per-task=1 --gpu-bind=closest`. Raises UserError if there is none for it.
+    It is the local rank, or 0 if the launcher shows each process only its `own` GPU, as
+    `srun --gpus-per-task=1 --gpu-bind=closest` does. Raises UserError if there is none.
     """
     if place.local_rank < count:
         return place.local_rank

@@ -1,4 +1,4 @@
-"""Reading what a launcher left in the environment, with errors that say what is missing."""
+"""Environment variables of launchers, with errors that name a missing one."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from ucf_vit.core.errors import UserError
 Environment = Mapping[str, str]
 
 FIRST_PORT, PORTS = 12_000, 20_000
-"""Ports that a job can be given: above the services, below those Linux gives away (from 32768)."""
+"""Range of ports for jobs: above those of services, below the ephemeral ports of Linux (from 32768)."""
 
 
 def text(environment: Environment, name: str, launcher: str, advice: str = "") -> str:
-    """The value of a variable. Raises UserError if it is missing or empty."""
+    """Returns the value of a variable. Raises UserError if it is missing or empty."""
     value = environment.get(name, "")
     if not value:
         hint = f"; {advice}" if advice else ""
@@ -23,7 +23,7 @@ def text(environment: Environment, name: str, launcher: str, advice: str = "") -
 
 
 def number(environment: Environment, name: str, launcher: str, advice: str = "") -> int:
-    """The value of a variable that is a whole number. Raises UserError if it is missing or something else."""
+    """Returns the whole number in a variable. Raises UserError if it is missing or something else."""
     value = text(environment, name, launcher, advice)
     if not (value.isascii() and value.isdigit()):
         raise UserError(f"started by {launcher}: {name}={value!r} should be a whole number")
@@ -31,5 +31,5 @@ def number(environment: Environment, name: str, launcher: str, advice: str = "")
 
 
 def port_of(job: str) -> int:
-    """A port for the job of this name: the same in all of its processes, another one for most other jobs."""
+    """Returns a port for a job: the same in all of its processes, and another one for most other jobs."""
     return FIRST_PORT + zlib.crc32(job.encode()) % PORTS

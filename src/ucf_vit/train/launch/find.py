@@ -1,4 +1,4 @@
-"""Who started this process: torchrun, Open MPI, MPICH, SLURM, or nobody in particular."""
+"""Detection of the launcher of this process (torchrun, Open MPI, MPICH, SLURM) and of its rank."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ DEFAULT_PORT = 29_500
 
 
 def find_place(environment: Environment = os.environ) -> Place:
-    """This process's place in its run, from the variables its launcher set; a world of one without any.
+    """Returns the rank of this process from its launcher's variables; without any, that of a single process.
 
-    MASTER_ADDR and MASTER_PORT win over what is derived. Raises UserError naming a variable that is missing.
+    MASTER_ADDR and MASTER_PORT take precedence over derived values. Raises UserError naming a missing
+    variable.
     """
     for read in READERS:
         place = read(environment)
@@ -27,12 +28,15 @@ def find_place(environment: Environment = os.environ) -> Place:
 
 
 def world_size() -> int:
-    """Number of processes of this run."""
+    """Returns the number of processes of this run."""
     return find_place().size
 
 
 def from_torchrun(environment: Environment) -> Place | None:
-    """torchrun, or its variables set by hand: on one machine, RANK, WORLD_SIZE and where to meet suffice."""
+    """Reads the variables of torchrun, also if set by hand; None without them.
+
+    On one machine RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT suffice.
+    """
     if "RANK" not in environment and "WORLD_SIZE" not in environment:
         return None
     by = "torchrun"
@@ -50,7 +54,7 @@ def from_torchrun(environment: Environment) -> Place | None:
 
 
 def from_open_mpi(environment: Environment) -> Place | None:
-    """Open MPI's mpirun."""
+    """Reads the variables of Open MPI's mpirun; None without them."""
     prefix = "OMPI_COMM_WORLD_"
     if f"{prefix}RANK" not in environment:
         return None
@@ -63,7 +67,7 @@ def from_open_mpi(environment: Environment) -> Place | None:
 
 
 def from_mpich(environment: Environment) -> Place | None:
-    """mpirun or mpiexec of MPICH and its relatives (Intel MPI, Cray PALS): process management interface."""
+    """Reads the variables of the process management interface (MPICH, Intel MPI, Cray PALS); None without."""
     if "PMI_RANK" not in environment:
         return None
     by = "MPICH"
@@ -76,10 +80,10 @@ def from_mpich(environment: Environment) -> Place | None:
 
 
 def from_slurm(environment: Environment) -> Place | None:
-    """A task of srun.
+    """Reads the variables of a task of srun; None without them.
 
-    The batch script itself has a rank and a number of tasks as well, but no step: it is one process. Where
-    another launcher used srun to reach the nodes, its own variables say more: then this is None.
+    A batch script has a rank and a number of tasks too, but no step: it is a single process. Also None if
+    another launcher used srun to reach the nodes, since then its own variables count.
     """
     if "SLURM_STEP_ID" not in environment or "SLURM_PROCID" not in environment:
         return None
@@ -104,16 +108,16 @@ def from_slurm(environment: Environment) -> Place | None:
 Reader = Callable[[Environment], Place | None]
 
 READERS: tuple[Reader, ...] = (from_torchrun, from_open_mpi, from_slurm, from_mpich)
-"""Asked in turn, the launcher that was started last first: torchrun and mpirun may run in a task of srun."""
+"""Tried in this order, innermost launcher first: torchrun and mpirun may run in a task of srun."""
 
 
 def _node_list(environment: Environment) -> str:
-    """Where the tasks of this step are; the nodes of its job if the step does not say."""
+    """Returns the nodes of this step, or those of its job if the step does not name them."""
     return environment.get("SLURM_STEP_NODELIST") or text(environment, "SLURM_JOB_NODELIST", "srun")
 
 
 def _meeting_point(environment: Environment, by: str, one_node: bool, job: str) -> tuple[str, int]:
-    """Where the processes of an mpirun meet, which does not say: by MASTER_ADDR, or the batch system."""
+    """Returns address and port of rank 0, which mpirun does not tell: by MASTER_ADDR or the batch system."""
     address = environment.get("MASTER_ADDR", "")
     if not address and one_node:
         address = LOOPBACK[0]
@@ -138,6 +142,6 @@ def _checked(place: Place) -> Place:
     if not good:
         raise UserError(
             f"started by {place.launcher}: rank {place.rank} of {place.size}, local rank {place.local_rank} "
-            f"of {place.local_size} on this node; these cannot be, look at the variables it set (env | sort)"
+            f"of {place.local_size} on this node is impossible; look at the variables it set (env | sort)"
         )
     return place

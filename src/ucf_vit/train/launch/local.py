@@ -1,4 +1,4 @@
-"""The processes of a run on this machine: they start, are signalled and end together."""
+"""Local launcher: starts the processes of a run on this machine, passes on signals, ends them together."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ import torch.distributed as dist
 LOOPBACK = "127.0.0.1"
 PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP, signal.SIGQUIT)
 GRACE = 30.0
-"""Seconds that the others have, once one has failed, to name it and to end."""
+"""Seconds that the other ranks have to report a failed rank and to end."""
 PAUSE = 0.05
 PR_SET_PDEATHSIG = 1
-"""Of linux/prctl.h."""
+"""Constant of linux/prctl.h."""
 
 
 def spawn(processes: int, arguments: Sequence[str]) -> int:
-    """Run `ucf-vit` with `arguments` on local processes, as torchrun would; see `run_together`.
+    """Runs `ucf-vit` with `arguments` on local processes, as torchrun would; see `run_together`.
 
-    They meet in a store of this process, which knows where each was when one of them dies.
+    This process holds their store, so the store survives a rank that dies and still knows what each did last.
     """
     store = dist.TCPStore(LOOPBACK, 0, is_master=True, wait_for_workers=False, timeout=timedelta(minutes=1))
     environment = {
@@ -41,59 +41,60 @@ def spawn(processes: int, arguments: Sequence[str]) -> int:
 
 
 def run_together(command: Sequence[str], processes: int, environment: Mapping[str, str]) -> int:
-    """Returns the exit status of `command` on all ranks: 0, or that of the first to fail, as a shell does.
+    """Runs `command` on all ranks; returns 0, or the exit status of a failed rank, as a shell does.
 
-    Signals are passed on, once each: a terminal signals only this process. One that a signal has ended is
-    named on standard error. Where this process itself is killed, the ranks get SIGTERM (Linux).
+    The ranks have sessions of their own, so a terminal signals only this process, which passes each signal
+    on once. A rank that a signal has ended is named on standard error. If this process is killed, the ranks
+    get SIGTERM (Linux).
     """
     sizes = {"WORLD_SIZE": str(processes), "LOCAL_WORLD_SIZE": str(processes)}
     ranks: list[subprocess.Popen[bytes]] = []
     end = _end_with(os.getpid())
-    with _asked() as asked:
+    with _received_signals() as received:
         try:
             for rank in map(str, range(processes)):
                 place = {**environment, **sizes, "RANK": rank, "LOCAL_RANK": rank}
                 ranks.append(subprocess.Popen(command, env=place, start_new_session=True, preexec_fn=end))
-            return _wait(ranks, asked)
+            return _wait(ranks, received)
         finally:
             _kill(ranks)
 
 
 def _end_with(parent: int) -> Callable[[], None] | None:
-    """Returns a function for a new process to get SIGTERM when `parent` dies; None if the system has none."""
+    """Returns a function that requests SIGTERM for the calling process when `parent` dies; None off Linux."""
     if sys.platform != "linux":
         return None
     libc = ctypes.CDLL(None)
 
     def end() -> None:
         libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != parent:
+        if os.getppid() != parent:  # the parent died before prctl
             os.kill(os.getpid(), signal.SIGTERM)
 
     return end
 
 
 @contextmanager
-def _asked() -> Iterator[list[int]]:
-    """The signals that have come in; those that this process was started to ignore do not count."""
-    asked: list[int] = []
+def _received_signals() -> Iterator[list[int]]:
+    """Context that collects signals; those that this process was started to ignore stay ignored."""
+    received: list[int] = []
     former = {
-        number: signal.signal(number, lambda number, frame: asked.append(number))
+        number: signal.signal(number, lambda number, frame: received.append(number))
         for number in PASSED_ON
         if signal.getsignal(number) is not signal.SIG_IGN
     }
     try:
-        yield asked
+        yield received
     finally:
         for number, handler in former.items():
             signal.signal(number, handler)
 
 
-def _wait(ranks: Sequence[subprocess.Popen[bytes]], asked: list[int]) -> int:
+def _wait(ranks: Sequence[subprocess.Popen[bytes]], received: list[int]) -> int:
     status, until = 0, float("inf")
     while any(rank.poll() is None for rank in ranks):
-        while asked:
-            number = asked.pop(0)
+        while received:
+            number = received.pop(0)
             for rank in ranks:
                 rank.send_signal(number)
         if not status and (status := _failure(ranks)):
@@ -105,7 +106,7 @@ def _wait(ranks: Sequence[subprocess.Popen[bytes]], asked: list[int]) -> int:
 
 
 def _failure(ranks: Sequence[subprocess.Popen[bytes]]) -> int:
-    """The status of one that has failed; 0 if none has. Those that a signal ended come first."""
+    """Returns the exit status of a failed rank, 0 if none has failed; ranks ended by a signal come first."""
     codes = [(rank.poll() or 0, number) for number, rank in enumerate(ranks)]
     code, number = min(codes)
     if code < 0:

@@ -1,4 +1,4 @@
-"""Whether a network has room where it is to be, before any of it is made."""
+"""Check that the weights of a network fit into memory, before the network is built."""
 
 from __future__ import annotations
 
@@ -11,24 +11,23 @@ from ucf_vit.core.errors import UserError
 from ucf_vit.core.memory import memory_here
 from ucf_vit.train.launch.rank import Place
 
-NUMBER = 4
-"""Bytes of a weight."""
+WEIGHT_BYTES = 4
 
 
 def check_memory(run: Run, place: Place, device: torch.device) -> None:
-    """UserError where the weights are certain to be more than the memory for them.
+    """Raises UserError if the weights are certainly larger than the memory for them.
 
-    Mode simple makes them whole in host memory, in each process of this machine; mode fsdp a share of them on
-    the device.
+    In mode simple each process of this machine holds all of them in host memory; in mode fsdp each rank holds
+    a shard on its device.
     """
-    weights = NUMBER * parameters(run)
+    weights = WEIGHT_BYTES * parameters(run)
     if run.parallelism.mode == "simple":
         need, have, where = weights * place.local_size, memory_here(), "this machine"
     else:
         sizes = check_ranks(run, place.size)
-        here = 1 if device.type == "cuda" else place.local_size
+        shards_in_memory = 1 if device.type == "cuda" else place.local_size
         shards = sizes["fsdp_size"] * sizes["seq_par_size"] * sizes["tensor_par_size"]
-        need, (have, where) = weights // shards * here, _memory_of(device)
+        need, (have, where) = weights // shards * shards_in_memory, _memory_of(device)
     if have is not None and need > have:
         split = "" if place.local_size == 1 else f" in {place.local_size} processes"
         net = run.model

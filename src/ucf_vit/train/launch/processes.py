@@ -1,4 +1,4 @@
-"""Joining the other processes of a run."""
+"""Process group of a run."""
 
 from __future__ import annotations
 
@@ -27,37 +27,37 @@ from ucf_vit.train.launch.rank import Place
 from ucf_vit.train.same_on_all_ranks import check_program
 
 MEETING = timedelta(minutes=10)
-"""How long the first process to start waits for the last one."""
+"""Time that the first process to start waits for the last one."""
 
 
 @contextmanager
 def start(run: Run) -> Iterator[World]:
-    """Join the other processes of the run, seed this one, and leave at the end.
+    """Context that joins the other processes of the run, seeds this one, and leaves the group at its end.
 
-    Raises ConfigError when the parallel sizes do not fit the number of processes, UserError when the device
-    is not there, the network has no room, or another process has another config or version.
+    Raises ConfigError if the parallel sizes do not fit the number of processes, UserError if the device is
+    not available, the weights do not fit into memory, or another process has another config or version.
     """
     place = find_place()
     layout = layout_from_degrees(check_ranks(run, place.size))
     chosen = pick_device(run.trainer.device, place.size)
     check_memory(run, place, chosen)
     if place.size == 1:
-        yield _together(run, World(0, 1, chosen), layout, _patience(run))
+        yield _complete(run, World(0, 1, chosen), layout, _patience(run))
         return
     timeout, patience = run.parallelism.timeout, _patience(run)
     store = join(place, chosen, patience)
     monitor = LivenessMonitor(store, place.rank, place.size, timeout, partial(_give_up, place.rank))
-    with _left_together(monitor):
-        yield _together(run, World(place.rank, place.size, chosen, monitor=monitor), layout, patience)
+    with _leaving_group(monitor):
+        yield _complete(run, World(place.rank, place.size, chosen, monitor=monitor), layout, patience)
 
 
 def world_of(run: Run, device: torch.device | None = None) -> World:
-    """Returns the world of a run in the process group that somebody else has initialised (collective).
+    """Returns the world of a run in a process group that the caller has initialised (collective).
 
-    For processes that other programs start and watch, such as the workers of Ray Train: nobody here names a
-    rank that is lost, and the process group stays when the run is over. Without a process group it is a
-    world of one. `device` is this process's own; None: by `trainer.device`, of several GPUs the current one.
-    This process is seeded. Raises as `start` does.
+    For processes that another program starts and watches, such as the workers of Ray Train: lost ranks are
+    not detected here, and the process group is not destroyed at the end. Without a process group the world
+    has one rank. `device` is that of this process; by default it follows `trainer.device`, with the current
+    GPU if there are several. Seeds this process. Raises the same errors as `start`.
     """
     joined = dist.is_initialized()
     rank, size = (dist.get_rank(), dist.get_world_size()) if joined else (0, 1)
@@ -67,18 +67,18 @@ def world_of(run: Run, device: torch.device | None = None) -> World:
     nodes = world.gather(socket.gethostname())
     place = Place(rank, size, nodes[:rank].count(nodes[rank]), nodes.count(nodes[rank]), "", 0, "its caller")
     check_memory(run, place, chosen)
-    return _together(run, world, layout, _patience(run))
+    return _complete(run, world, layout, _patience(run))
 
 
 def _own_device(name: str, size: int) -> torch.device:
-    """As `pick_device`, but with the GPU that this process uses already."""
+    """Returns the same device as `pick_device`, but of several GPUs the current one of this process."""
     if name in ("auto", "cuda") and torch.cuda.is_available():
         return torch.device("cuda", torch.cuda.current_device())
     return pick_device(name, size)
 
 
-def _together(run: Run, world: World, layout: MeshLayout, patience: timedelta) -> World:
-    """The world with the groups of ranks that `run` asks for; all mean the same run, each is seeded."""
+def _complete(run: Run, world: World, layout: MeshLayout, patience: timedelta) -> World:
+    """Checks that all ranks have the same run, makes the groups of ranks that it needs, seeds this rank."""
     if world.size > 1:
         check_program(run, world)
         if run.parallelism.mode == "fsdp" and not layout.is_simple:
@@ -90,18 +90,21 @@ def _together(run: Run, world: World, layout: MeshLayout, patience: timedelta) -
 
 
 def _patience(run: Run) -> timedelta:
-    """How long a collective waits; the monitor comes first, and knows more."""
+    """Returns the timeout of collectives. It is longer than the monitor's, which names the lost rank."""
     return timedelta(seconds=1.2 * run.parallelism.timeout + 10)
 
 
 @contextmanager
-def _left_together(monitor: LivenessMonitor) -> Iterator[None]:
-    """Leave the process group at the end, and let the others know why. Names a lost rank in a UserError."""
+def _leaving_group(monitor: LivenessMonitor) -> Iterator[None]:
+    """Context that leaves the process group at its end and tells the other ranks why.
+
+    Raises UserError naming the lost rank if a collective failed.
+    """
     reason = ""
     try:
         yield
     except Exception as error:
-        if not _is_of_a_collective(error):
+        if not _is_from_collective(error):
             reason = " ".join(f"{type(error).__name__}: {error}"[:300].split())
             raise
         failure = str(error).strip().partition("\n")[0][:120]
@@ -112,22 +115,22 @@ def _left_together(monitor: LivenessMonitor) -> Iterator[None]:
         monitor.close(reason)
 
 
-def _is_of_a_collective(error: Exception) -> bool:
-    """Backends raise RuntimeErrors of many kinds when another process is gone or does not answer."""
+def _is_from_collective(error: Exception) -> bool:
+    """Returns whether a collective failed; backends raise different RuntimeErrors if a process is gone."""
     words = ("onnection", "imed out", "gloo", "NCCL")
     return isinstance(error, RuntimeError) and any(word in str(error) for word in words)
 
 
 def _give_up(rank: int, verdict: str) -> None:
-    """End this process, whose main thread waits for a rank that will not come."""
+    """Ends this process, whose main thread is stuck in a collective with a lost rank."""
     print(f"error: [rank {rank}] {verdict}", file=sys.stderr, flush=True)
     os._exit(UserError.exit_code)
 
 
 def join(place: Place, device: torch.device, patience: timedelta) -> dist.Store:
-    """Meet the other processes in a process group, and the store in which they left their addresses.
+    """Initialises the process group; returns the store in which the processes exchange addresses.
 
-    Raises UserError when they cannot be reached.
+    Raises UserError if the other processes cannot be reached.
     """
     gpu = device.type == "cuda"
     try:
@@ -142,18 +145,18 @@ def join(place: Place, device: torch.device, patience: timedelta) -> dist.Store:
         )
     except dist.DistNetworkError as error:
         raise UserError(
-            f"rank {place.rank} of {place.size} ({place.launcher}) cannot meet the others at "
-            f"{place.master_addr}:{place.master_port} ({str(error)[:200]}); MASTER_ADDR and MASTER_PORT "
-            "name another place"
+            f"rank {place.rank} of {place.size} ({place.launcher}) cannot reach the others at "
+            f"{place.master_addr}:{place.master_port} ({str(error)[:200]}); set another place with "
+            "MASTER_ADDR and MASTER_PORT"
         ) from None
     return store
 
 
 def _store(place: Place) -> dist.Store:
-    """Where the processes leave one another their addresses; rank 0 keeps it, or who started them.
+    """Returns the store in which the processes exchange addresses; rank 0 or the launcher holds it.
 
-    torchrun's outlives the processes. Those it starts again must not find the addresses of the dead, so each
-    start has a name of its own; several agents count their starts differently, and share none.
+    The store of torchrun outlives the processes. Restarted processes must not read the addresses of dead
+    ones, so each start has its own prefix. Several agents count their starts differently: they share none.
     """
     if place.launcher != "torchrun":
         return dist.TCPStore(

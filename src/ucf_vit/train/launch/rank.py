@@ -1,4 +1,4 @@
-"""Where a process stands among those of its run, whoever started them."""
+"""Rank of a process, independent of its launcher."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Place:
-    """A process of a run, as its launcher tells: `rank` of `size`, `local_rank` of `local_size` on its node.
+    """A process of a run: `rank` of `size` processes, `local_rank` of the `local_size` on its node.
 
-    The processes meet at `master_addr`:`master_port`, where rank 0 is. In a world of one the port is 0.
+    Rank 0 listens at `master_addr`:`master_port`; for a single process the port is 0.
     """
 
     rank: int

@@ -1,4 +1,4 @@
-"""SLURM's own notation: lists of hosts and tasks per node."""
+"""SLURM's notations for lists of hosts and tasks per node."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _TASKS = re.compile(r"(\d+)(?:\(x(\d+)\))?")
 
 
 def hosts(written: str) -> list[str]:
-    """The names in a host list such as `node[001-003,7],login1`, in order.
+    """Returns the names in a host list such as `node[001-003,7],login1`, in order.
 
-    Several brackets in a name are all combined, the last one running fastest, as SLURM does. Raises UserError
+    Several brackets in a name are combined, with the last one varying fastest, as in SLURM. Raises UserError
     if it is not a host list.
     """
     entries = _ENTRY.findall(written)
@@ -36,19 +36,19 @@ def _names(entry: str, written: str) -> list[str]:
 
 
 def _numbers(inside: str, written: str) -> list[str]:
-    """`008-010,3` is 008, 009, 010, 3: a number has at least as many digits as the first of its range."""
-    found: list[str] = []
+    """Returns 008, 009, 010, 3 for `008-010,3`: numbers are padded to the digits of the first of a range."""
+    numbers: list[str] = []
     for item in inside.split(","):
         matched = _RANGE.fullmatch(item)
         first, last = (matched.group(1), matched.group(2) or matched.group(1)) if matched else ("1", "0")
         if int(last) < int(first):
             raise UserError(f"{written!r}: [{inside}] is not a list of numbers such as [001-003,7]")
-        found += [str(value).zfill(len(first)) for value in range(int(first), int(last) + 1)]
-    return found
+        numbers += [str(value).zfill(len(first)) for value in range(int(first), int(last) + 1)]
+    return numbers
 
 
 def tasks_per_node(written: str) -> list[int]:
-    """`2(x3),1` is 2, 2, 2, 1. Raises UserError if it is something else."""
+    """Returns 2, 2, 2, 1 for `2(x3),1`. Raises UserError if the text is not of this form."""
     counts: list[int] = []
     for item in written.split(","):
         matched = _TASKS.fullmatch(item)

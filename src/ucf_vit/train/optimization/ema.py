@@ -1,4 +1,4 @@
-"""An exponential moving average of the weights."""
+"""Exponential moving average of the weights."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from torch import Tensor, nn
 
 
 class Ema:
-    """A float32 copy of a task's trainable parameters that follows them slowly, by name.
+    """Exponential moving average of a task's trainable parameters, in float32, by name.
 
-    After update n = 0, 1, ... it is d w_ema + (1 - d) w with d = min(decay, (1 + n) / (10 + n)); the second
-    term, so that the average soon forgets the initial weights, is that of TensorFlow's
-    `tf.train.ExponentialMovingAverage`. Buffers are not averaged: those of our networks are constants, there
-    is no batch norm. Every process averages what it holds of a parameter, all of it or a shard.
+    Update n = 0, 1, ... computes w_ema = d w_ema + (1 - d) w with d = min(decay, (1 + n) / (10 + n)). The
+    second term, as in TensorFlow's `tf.train.ExponentialMovingAverage`, makes the average forget the initial
+    weights soon. Buffers are not averaged: they are constants, since no network has batch norm. Each process
+    averages the shard of a parameter that it holds.
     """
 
     def __init__(self, task: nn.Module, decay: float) -> None:
@@ -30,7 +30,7 @@ class Ema:
 
     @torch.no_grad()
     def update(self, task: nn.Module) -> None:
-        """Take in the weights that an optimizer step has just made."""
+        """Updates the average with the current weights, after an optimizer step."""
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
         current = [parameter.float() for parameter in self._parameters(task)]
         torch._foreach_lerp_(_local(self.weights.values()), current, 1 - decay)
@@ -38,7 +38,7 @@ class Ema:
 
     @contextmanager
     def averaged(self, task: nn.Module) -> Iterator[None]:
-        """A context in which `task` has the averaged weights; afterwards its own again, whatever happens."""
+        """Context in which `task` has the averaged weights; its own weights are restored at the end."""
         with torch.no_grad():
             parameters = self._parameters(task)
             own = [parameter.clone() for parameter in parameters]
@@ -51,13 +51,13 @@ class Ema:
                 torch._foreach_copy_(parameters, own)
 
     def state_dict(self) -> dict[str, Any]:
-        """All but the weights, as plain values."""
+        """Returns the state except for the weights, as plain values."""
         return {"updates": self.updates}
 
     def load_state_dict(self, saved: Mapping[str, Any], weights: Mapping[str, Tensor]) -> None:
-        """Continue from what `state_dict` returned and from the averaged `weights`, by name.
+        """Restores the values that `state_dict` returned, and the averaged `weights` by name.
 
-        A parameter without one among them keeps the average that it has.
+        A parameter that is not among them keeps its current average.
         """
         self.updates = saved["updates"]
         for name, average in self.weights.items():
@@ -70,5 +70,5 @@ class Ema:
 
 
 def _local(tensors: Iterable[Tensor]) -> list[Tensor]:
-    """Returns the local part of each tensor, in the same memory: of a DTensor its shard."""
+    """Returns the local tensors, in the same memory: the shard of a DTensor, a plain tensor itself."""
     return [tensor.to_local() if hasattr(tensor, "to_local") else tensor.detach() for tensor in tensors]

@@ -1,4 +1,4 @@
-"""Scale of the loss in float16."""
+"""Loss scaling in float16."""
 
 from __future__ import annotations
 
@@ -10,16 +10,15 @@ import torch
 from torch import Tensor, nn
 
 LOWEST, LARGEST = 1.0, 2.0**24
-"""At 1 nothing is scaled: a gradient that is not finite there is not so for want of a smaller scale."""
+"""At 1 nothing is scaled, so a smaller scale cannot help if a gradient is not finite."""
 
 
 class LossScale:
-    """Factor of the loss, so that small gradients do not vanish in float16.
+    """Dynamic loss scale (Micikevicius et al. 2018), so that small gradients do not underflow in float16.
 
-    Dynamic scaling (Micikevicius et al. 2018): halved when a gradient is not finite, doubled after `patience`
-    steps in which all are. The decision follows from the global gradient norm, which all processes have, so
-    that they agree whatever part of a gradient each holds; torch's GradScaler looks at each part by itself.
-    The scale stays between `LOWEST` and `LARGEST`.
+    It is halved if a gradient is not finite, and doubled after `patience` steps with finite gradients, within
+    `LOWEST` and `LARGEST`. It depends on the global gradient norm, so all ranks agree on it even if each
+    holds a shard of the gradients; torch's GradScaler decides by the local gradients of each rank.
     """
 
     def __init__(self, enabled: bool, start: float = 2.0**16, patience: int = 2000) -> None:
@@ -30,16 +29,16 @@ class LossScale:
 
     @property
     def can_shrink(self) -> bool:
-        """Whether a smaller scale may help where a gradient is not finite."""
+        """Whether a smaller scale may help against a gradient that is not finite."""
         return self.value > LOWEST
 
     def scale(self, loss: Tensor) -> Tensor:
-        """The loss to go backward from."""
+        """Returns the scaled loss, for the backward pass."""
         return loss * self.value if self.enabled else loss
 
     @torch.no_grad()
     def unscale(self, parameters: Iterable[nn.Parameter]) -> None:
-        """Divide the gradients, of a DTensor the part that this process holds."""
+        """Divides the gradients by the scale, in place; of a DTensor the local shard."""
         if not self.enabled:
             return
         grads = [parameter.grad for parameter in parameters if parameter.grad is not None]
@@ -47,7 +46,7 @@ class LossScale:
         torch._foreach_mul_(local, 1 / self.value)
 
     def update(self, norm: float) -> None:
-        """Take in the global norm of the gradients of a step."""
+        """Updates the scale after a step with the global gradient norm `norm`."""
         if not self.enabled:
             return
         if not math.isfinite(norm):
@@ -58,10 +57,10 @@ class LossScale:
             self.value, self.good = min(self.value * 2, LARGEST), 0
 
     def state_dict(self) -> dict[str, Any]:
-        """Scale and good steps, as plain values; empty where nothing is scaled."""
+        """Returns the scale and the number of good steps as plain values; empty if disabled."""
         return {"scale": self.value, "good": self.good} if self.enabled else {}
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
-        """Continue from what `state_dict` returned."""
+        """Restores the values that `state_dict` returned."""
         if self.enabled and saved:
             self.value, self.good = max(saved["scale"], LOWEST), saved["good"]

@@ -1,4 +1,4 @@
-"""AdamW, with weight decay where it belongs."""
+"""AdamW optimizer and its state in checkpoints."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from ucf_vit.nn.embedding.conditions import LabelTable
 from ucf_vit.nn.embedding.embed import ClassToken, MaskToken, Positions
 from ucf_vit.nn.embedding.variable_tokens import VariableTokens
 
-KEPT = ("exp_avg", "exp_avg_sq", "step")
+MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 """State of AdamW for a parameter."""
 
 
 def adamw(
     task: nn.Module, *, lr: float, betas: tuple[float, float], weight_decay: float
 ) -> torch.optim.AdamW:
-    """AdamW (Loshchilov and Hutter 2019) that decays only matrices and kernels.
+    """Returns AdamW (Loshchilov and Hutter 2019) with weight decay on matrices and kernels only.
 
     Norms, biases, positions, learned tokens and embeddings of variables and labels are not decayed.
     """
     decayed: list[nn.Parameter] = []
-    kept: list[nn.Parameter] = []
+    others: list[nn.Parameter] = []
     for module in task.modules():
         for parameter in module.parameters(recurse=False):
             if parameter.requires_grad:
-                (kept if _is_kept(module, parameter) else decayed).append(parameter)
-    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": kept, "weight_decay": 0.0}]
+                (decayed if _is_decayed(module, parameter) else others).append(parameter)
+    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
     return torch.optim.AdamW([group for group in groups if group["params"]], lr=lr, betas=betas, fused=True)
 
 
@@ -43,9 +43,9 @@ def optimizer_moments(task: nn.Module, optimizer: torch.optim.Optimizer) -> dict
 
 
 def load_moments(task: nn.Module, optimizer: torch.optim.Optimizer, shards: Shards) -> None:
-    """Continue from saved `optimizer_moments`; rates, decay and betas stay the optimizer's own.
+    """Loads saved `optimizer_moments` into `optimizer`; its learning rate, decay and betas do not change.
 
-    Raises CheckpointError where those of a parameter are others than AdamW keeps.
+    Raises CheckpointError if the saved state of a parameter is not that of AdamW.
     """
     keys: dict[str, list[str]] = {}
     for full in shards.shapes:
@@ -59,18 +59,17 @@ def load_moments(task: nn.Module, optimizer: torch.optim.Optimizer, shards: Shar
         for key in keys.get(names[parameter], ()):
             name = f"{names[parameter]}.{key}"
             shape = () if key == "step" else tuple(parameter.shape)
-            if key not in KEPT or shards.shapes[name] != shape or not shards.types[name].is_floating_point:
-                raise CheckpointError(f"{shards.file_of(name)}: {name} is no moment that AdamW keeps")
+            if key not in MOMENTS or shards.shapes[name] != shape or not shards.types[name].is_floating_point:
+                raise CheckpointError(f"{shards.file_of(name)}: {name} is not a moment of AdamW")
             value = shards.parts({name: parameter})[name] if shape else shards.read(name, (), ())
             state.setdefault(number, {})[key] = value
-        if len(state.get(number, KEPT)) != len(KEPT):
+        if len(state.get(number, MOMENTS)) != len(MOMENTS):
             raise CheckpointError(f"{shards.file_of(name)}: not all moments of {names[parameter]} are there")
     optimizer.load_state_dict({"state": state, "param_groups": groups})
 
 
-def _is_kept(module: nn.Module, parameter: nn.Parameter) -> bool:
+def _is_decayed(module: nn.Module, parameter: nn.Parameter) -> bool:
     if isinstance(module, VariableTokens):
-        return parameter is module.embedding
-    return parameter.ndim < 2 or isinstance(
-        module, ClassToken | LabelTable | MaskToken | Positions | RowTable
-    )
+        return parameter is not module.embedding
+    tables = ClassToken | LabelTable | MaskToken | Positions | RowTable
+    return parameter.ndim >= 2 and not isinstance(module, tables)

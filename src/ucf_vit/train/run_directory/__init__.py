@@ -1,4 +1,4 @@
-"""The directory of a run: who trains there, which files are the run's own, and how it is opened."""
+"""Directory of a run: its lock, the list of the run's own files, and its config."""
 
 from ucf_vit.train.run_directory.lock import locked
 from ucf_vit.train.run_directory.opening import described, open_directory, write_config

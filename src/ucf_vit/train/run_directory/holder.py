@@ -1,4 +1,4 @@
-"""Who holds the lock of a directory, and whether that process still lives."""
+"""Process that holds the lock of a directory."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _TOKEN = re.compile(r"[0-9a-f]{32}")
 class Holder:
     """A process that trains in a directory.
 
-    `machine` is the same for processes that see one another, by `pid`; `started` tells a process from a later
-    one of the same number. `job` and `restarts` are those of SLURM. `inode` is the directory's, which a copy
-    of it does not have.
+    `machine` is equal for processes that can see each other by `pid`. `started` distinguishes a process from
+    a later one with the same `pid`. `job` and `restarts` are those of SLURM. `inode` is the directory's,
+    so that a copy of the directory has another one.
     """
 
     token: str
@@ -36,7 +36,7 @@ class Holder:
 
     @classmethod
     def me(cls, directory: Path) -> Holder:
-        """This process, in `directory`."""
+        """Returns the holder for this process, in `directory`."""
         job, cluster = os.environ.get("SLURM_JOB_ID", ""), os.environ.get("SLURM_CLUSTER_NAME", "")
         restarts = os.environ.get("SLURM_RESTART_COUNT", "0")
         return cls(
@@ -53,7 +53,7 @@ class Holder:
 
     @classmethod
     def read(cls, place: Path) -> Holder | None:
-        """The holder of the lock at `place`; None where there is none, ValueError where that is damaged."""
+        """Returns the holder of the lock at `place`, None without one. Raises ValueError if it is damaged."""
         try:
             content = json.loads((place / FILE).read_text(encoding="utf-8"))
         except FileNotFoundError:
@@ -62,23 +62,23 @@ class Holder:
         if not isinstance(content, dict) or {n: type(v).__name__ for n, v in content.items()} != types:
             raise ValueError(f"expected an object with {', '.join(types)}")
         if not _TOKEN.fullmatch(content["token"]):
-            raise ValueError("the token is none")
+            raise ValueError("the token is not 32 hexadecimal digits")
         return cls(**content)
 
     def write(self, place: Path) -> None:
-        """Write this to the directory `place`."""
+        """Writes the holder to the lock at `place`."""
         (place / FILE).write_text(json.dumps(asdict(self), indent=1), encoding="utf-8")
 
     def is_gone(self, me: Holder) -> bool | None:
-        """Whether this process has ended, as far as `me` can tell; None where it cannot."""
+        """Returns whether the holder's process has ended, None if `me` cannot tell."""
         if self.job and self.job == me.job and self.restarts < me.restarts:
             return True
         if not self.machine or self.machine != me.machine:
             return None
-        lives = _lives(self.pid, self.started)
-        if lives is False:
+        alive = _is_alive(self.pid, self.started)
+        if alive is False:
             return True
-        return False if lives and self.inode == me.inode else None
+        return False if alive and self.inode == me.inode else None
 
     def __str__(self) -> str:
         job = f" (job {self.job.rpartition(':')[2]})" if self.job else ""
@@ -86,7 +86,7 @@ class Holder:
 
 
 def _machine() -> str:
-    """This boot of this machine and the processes of it that see one another; "" where that is unknown."""
+    """Returns an identifier of this boot and PID namespace, "" if it is unknown."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         seen = Path("/proc/self").readlink().name == str(os.getpid())
@@ -95,8 +95,8 @@ def _machine() -> str:
         return ""
 
 
-def _lives(pid: int, started: str) -> bool | None:
-    """Whether there is a process `pid` that began at `started`; None where the system does not tell."""
+def _is_alive(pid: int, started: str) -> bool | None:
+    """Returns whether process `pid`, started at `started`, still runs; None if the system does not tell."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -108,7 +108,7 @@ def _lives(pid: int, started: str) -> bool | None:
 
 
 def _started(pid: int) -> str | None:
-    """When a process began, in clock ticks since the start of the machine; "" where it has ended."""
+    """Returns the start time of a process in clock ticks since boot; "" if it has ended, None if unknown."""
     try:
         after_name = Path(f"/proc/{pid}/stat").read_text(encoding="latin-1").rpartition(")")[2].split()
     except OSError:

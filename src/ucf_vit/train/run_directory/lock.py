@@ -1,9 +1,9 @@
-"""One training at a time in a directory, also from several nodes, and on file systems that lock nothing.
+"""Lock of a run directory: one training at a time, also across nodes and on file systems without locks.
 
-The lock is a directory that is renamed into its place, which the file system lets one process do. Its holder
-shows that it lives by a number that it counts up. Whether a holder is gone is known at once where its process
-can be seen, or where SLURM has started its job anew; elsewhere the number is watched, so that no clock of two
-machines is compared.
+The lock is a directory that is renamed into place, which only one process can do. Its holder increments a
+number in it (heartbeat). Another process knows at once whether the holder is gone if it can see the holder's
+process, or if SLURM has restarted the holder's job. Otherwise it watches the heartbeat; it never compares the
+clocks of two machines.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from ucf_vit.train.run_directory.holder import Holder
 log = logging.getLogger(__name__)
 NAME, BEAT = ".run.lock", "beat"
 PERIOD = 5.0
-"""Seconds between two signs of life."""
+"""Seconds between two heartbeats."""
 PATIENCE = 60.0
-"""Seconds without one, after which a holder that cannot be seen is gone."""
+"""Seconds without a heartbeat after which a holder whose process cannot be seen counts as gone."""
 TRIES = 100
 
 
 @contextmanager
 def locked(directory: Path, world: World) -> Iterator[Callable[[], None]]:
-    """A context in which the first process of `world` is the only one to train in `directory` (collective).
+    """Context in which the main process of `world` holds the lock of `directory` (collective).
 
-    Gives what checks that this is still so, see `Lock.check`. Raises UserError with who trains there.
+    Yields `Lock.check`. Raises UserError naming the process that holds the lock already.
     """
     lock = Lock(directory)
     world.on_main(lock.acquire)
@@ -45,7 +45,7 @@ def locked(directory: Path, world: World) -> Iterator[Callable[[], None]]:
 
 
 class Lock:
-    """The lock of one directory."""
+    """Lock of one directory."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -54,7 +54,7 @@ class Lock:
         self._end = threading.Event()
 
     def acquire(self) -> None:
-        """Take the lock, from a holder that is gone too. UserError where somebody has it."""
+        """Takes the lock, even of a holder that is gone. Raises UserError if another process holds it."""
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
             self.me = Holder.me(self.directory)
@@ -62,10 +62,10 @@ class Lock:
         except OSError as cause:
             self.me = None
             raise UserError(f"{self.directory}: cannot be written ({cause})") from None
-        threading.Thread(target=self._beat, args=(self.me,), name="sign of life", daemon=True).start()
+        threading.Thread(target=self._beat, args=(self.me,), name="heartbeat", daemon=True).start()
 
     def check(self) -> None:
-        """UserError where another process has taken the lock, having seen no sign of life of this one."""
+        """Raises UserError if another process has taken the lock over because it saw no heartbeat."""
         if self.me is None:
             return
         holder = self._holder()
@@ -75,7 +75,7 @@ class Lock:
             raise UserError(f"{self.directory} was taken over by {holder}; nothing more is written there")
 
     def release(self) -> None:
-        """Give the lock back."""
+        """Releases the lock."""
         self._end.set()
         if self.me is None:
             return
@@ -101,11 +101,12 @@ class Lock:
                     f"{self.directory} is in use: {holder} trains there. Wait for it or end it, or name "
                     "another trainer.checkpoint_path"
                 )
-            # Who comes second finds this in the way, and cannot move the lock of who came first.
+            # Move the dead lock aside, under a name that only this holder gives: a process that comes second
+            # finds that name taken, so it cannot move the lock that the first process has just installed.
             after = self._aside(holder)
             if self._move(self.place, after) and Holder.read(after) != holder:
                 self._move(after, self.place)
-        raise self._unreadable("it names nobody")
+        raise self._unreadable("it names no process")
 
     def _install(self, me: Holder) -> bool:
         own = self.directory / f"{NAME}.{me.token}"
@@ -121,15 +122,15 @@ class Lock:
         gone = holder.is_gone(me)
         if gone is not None:
             return gone
-        log.warning("%s: looking for %.0f s whether %s still lives", self.directory, PATIENCE, holder)
-        before, until = self._pulse(), time.monotonic() + PATIENCE
+        log.warning("%s: checking for %.0f s whether %s is still alive", self.directory, PATIENCE, holder)
+        before, until = self._last_beat(), time.monotonic() + PATIENCE
         while time.monotonic() < until:
             time.sleep(PERIOD / 10)
-            if self._pulse() != before:
+            if self._last_beat() != before:
                 return False
         return True
 
-    def _pulse(self) -> str:
+    def _last_beat(self) -> str:
         try:
             return (self.place / BEAT).read_text()
         except OSError as cause:
@@ -155,11 +156,11 @@ class Lock:
         )
 
     def _aside(self, holder: Holder) -> Path:
-        """Where the lock of a holder goes when it ends."""
+        """Returns the path to which the lock of an ended holder is moved."""
         return self.directory / f"{NAME}-{holder.token}"
 
     def _move(self, source: Path, target: Path) -> bool:
-        """Whether the rename could be done; not where `target` is there or `source` is not."""
+        """Renames `source`; returns False if `target` exists already or `source` does not."""
         try:
             source.rename(target)
         except OSError as error:
@@ -168,13 +169,13 @@ class Lock:
             raise
         return True
 
-    def _clean_up(self, me: Holder, kept: Path | None = None) -> None:
-        """Remove locks of before, but `kept`, and those that were killed before they could take it."""
-        for left in self.directory.glob(f"{NAME}-*"):
-            if left != kept:
-                shutil.rmtree(left, ignore_errors=True)
-        for left in self.directory.glob(f"{NAME}.*"):
+    def _clean_up(self, me: Holder, except_for: Path | None = None) -> None:
+        """Removes former locks, and those of processes that were killed before they could install them."""
+        for former in self.directory.glob(f"{NAME}-*"):
+            if former != except_for:
+                shutil.rmtree(former, ignore_errors=True)
+        for prepared in self.directory.glob(f"{NAME}.*"):
             with suppress(OSError, ValueError):
-                holder = Holder.read(left)
+                holder = Holder.read(prepared)
                 if holder is not None and holder.is_gone(me):
-                    shutil.rmtree(left, ignore_errors=True)
+                    shutil.rmtree(prepared, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Opening the directory of a run: for a new run, or for one that goes on."""
+"""Opens the directory of a run, for a new run or for one that is resumed."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ CONFIG = "config.yaml"
 
 
 def open_directory(run: Run, world: World) -> tuple[checkpoint.Checkpoint | None, list[str]]:
-    """Make the run's directory ready, with the config of what is trained in it.
+    """Prepares the run's directory and writes the config to it (collective).
 
-    Returns the checkpoint to continue from, or None for none, and what the user should know about the choice.
-    Collective. Raises UserError when the directory holds another run that would be lost, and
-    CheckpointError when there are checkpoints to resume from and none is valid.
+    Returns the checkpoint to resume from, None for a new run, and notes for the user about this choice.
+    Raises UserError if the directory holds another run that would be lost, CheckpointError if there are
+    checkpoints to resume from and none is valid.
     """
     directory = Path(run.trainer.checkpoint_path)
 
@@ -33,7 +33,7 @@ def open_directory(run: Run, world: World) -> tuple[checkpoint.Checkpoint | None
 
     names = (run.trainer.checkpoint_filename, checkpoint.BEST)
     _on_main(world, directory, lambda: (Owned.read(directory) or Owned(directory)).clean_up())
-    newest, notes = _to_resume(directory, run, world) if run.trainer.resume_from_checkpoint else (None, [])
+    newest, notes = _read_resumed(directory, run, world) if run.trainer.resume_from_checkpoint else (None, [])
     _on_main(world, directory, begin if newest is None else lambda: adopt(directory, names))
     return newest, notes
 
@@ -48,8 +48,8 @@ def _on_main(world: World, directory: Path, work: Callable[[], None]) -> None:
     world.on_main(guarded)
 
 
-def _to_resume(directory: Path, run: Run, world: World) -> tuple[checkpoint.Checkpoint | None, list[str]]:
-    """The checkpoint that is named, else the newest of all: a kill may have left `best` and no slot yet."""
+def _read_resumed(directory: Path, run: Run, world: World) -> tuple[checkpoint.Checkpoint | None, list[str]]:
+    """Reads the named checkpoint, or the newest of all: a killed run may have `best` and no slot yet."""
     wanted, name = run.trainer.checkpoint_filename_for_loading, run.trainer.checkpoint_filename
     candidates = world.on_main(
         lambda: checkpoint.find(directory, wanted) if wanted else checkpoint.find_all(directory, name)
@@ -66,16 +66,16 @@ def _to_resume(directory: Path, run: Run, world: World) -> tuple[checkpoint.Chec
 
 def _make_room(directory: Path, run: Run, names: Sequence[str], start: Path | None) -> None:
     own = Owned.read(directory)
-    found = (own or Owned(directory, checkpoints=frozenset(names))).found()
+    existing = (own or Owned(directory, checkpoints=frozenset(names))).existing_checkpoints()
     if own is None:
-        found = [one for one in found if (one / checkpoint.META).exists()]
-    if found and (own is None or not run.trainer.overwrite):
+        existing = [one for one in existing if (one / checkpoint.META).exists()]
+    if existing and (own is None or not run.trainer.overwrite):
         way = "replace it with trainer.overwrite=true, " if own is not None else ""
         raise UserError(
             f"trainer.checkpoint_path {directory} holds a run already. Continue it with "
             f"trainer.resume_from_checkpoint=true, {way}or name another directory"
         )
-    if start is not None and start.absolute() in [one.absolute() for one in found]:
+    if start is not None and start.absolute() in [one.absolute() for one in existing]:
         raise UserError(
             f"trainer.start_from {start} belongs to the run that trainer.overwrite=true would remove; "
             "name another trainer.checkpoint_path"
@@ -85,11 +85,11 @@ def _make_room(directory: Path, run: Run, names: Sequence[str], start: Path | No
 
 
 def write_config(directory: Path, run: Run, world: World) -> None:
-    """Write what `run` says to the directory of the run (collective)."""
+    """Writes the config to the directory of the run (collective)."""
     _on_main(world, directory, lambda: write_atomic(directory / CONFIG, described(run)))
 
 
 def described(run: Run) -> str:
-    """Returns the config as a run keeps it; given again, it replaces no other run."""
+    """Returns the YAML text of the config, with `trainer.overwrite` off: a second use replaces no run."""
     trainer = run.trainer.model_copy(update={"overwrite": False})
     return dump(run.model_copy(update={"trainer": trainer}))

@@ -1,7 +1,4 @@
-"""Which files in a directory a run has written itself: it replaces no others.
-
-`run.json` lists them. Nothing but a run writes that file.
-"""
+"""List of the files that a run has written itself, in its `run.json`; a run replaces no other files."""
 
 from __future__ import annotations
 
@@ -25,9 +22,9 @@ OUTPUTS = ("config.yaml", "metrics.jsonl", "log.txt", "report.html", "report.jso
 
 @dataclass(frozen=True)
 class Owned:
-    """Files that a run has written in `directory`: `files`, by their paths in it, and `checkpoints`, by name.
+    """Files of a run: `files` are paths relative to `directory`, `checkpoints` names of checkpoints.
 
-    `leaving` is set while all of it is being removed for another run.
+    `leaving` is True while all of them are being removed for another run.
     """
 
     directory: Path
@@ -53,11 +50,11 @@ class Owned:
         except (TypeError, LookupError):
             good = False
         if not good:
-            raise UserError(f"{path}: not what a run writes; name another trainer.checkpoint_path")
+            raise UserError(f"{path}: no run has written this; name another trainer.checkpoint_path")
         return cls(directory, frozenset(files), frozenset(names), leaving)
 
     def write(self) -> None:
-        """Put this into the directory."""
+        """Writes the list to the directory."""
         content = {
             "format": FORMAT,
             "files": sorted(self.files),
@@ -67,21 +64,21 @@ class Owned:
         write_atomic(self.directory / FILE, json.dumps(content, indent=1) + "\n")
 
     def clean_up(self) -> None:
-        """Finish what a kill left undone; only who trains there may call it."""
+        """Finishes what a killed process left undone; only the holder of the directory's lock may call it."""
         if self.leaving:
             self.remove()
         for name in (FILE, *self.files):
             clean_up(self.directory / name)
         checkpoint.clean_up(self.directory, *self.checkpoints)
 
-    def found(self) -> list[Path]:
-        """The checkpoints that are there."""
+    def existing_checkpoints(self) -> list[Path]:
+        """Returns the directories of the checkpoints that exist."""
         return _checkpoints(self.directory, self.checkpoints)
 
     def remove(self) -> None:
-        """Remove all of it, so that a kill leaves nothing that could be taken for a run."""
+        """Removes all files of the run; a kill in between leaves nothing that could be taken for a run."""
         Owned(self.directory, self.files, self.checkpoints, leaving=True).write()
-        for one in self.found():
+        for one in self.existing_checkpoints():
             remove(one)
         for name in self.files:
             path = self.directory / name
@@ -97,14 +94,14 @@ class Owned:
 
 
 def claim(directory: Path, *files: str, checkpoints: Iterable[str] = ()) -> None:
-    """Say that what is called so from now on is of the run in `directory`.
+    """Adds files and checkpoints to the list of the run in `directory`, before they are written.
 
-    UserError, naming them, where some are there already and are not.
+    Raises UserError naming those that exist already without being on the list.
     """
     known = Owned.read(directory)
     own = known or Owned(directory)
     new, names = set(files) - own.files, set(checkpoints) - own.checkpoints
-    taken = [name for name in sorted({*new, *(() if known else (PICTURES,))}) if _is_there(directory / name)]
+    taken = [name for name in sorted({*new, *(() if known else (PICTURES,))}) if _exists(directory / name)]
     taken += [path.name for path in _checkpoints(directory, names)]
     if taken:
         shown = ", ".join(taken)
@@ -117,7 +114,7 @@ def claim(directory: Path, *files: str, checkpoints: Iterable[str] = ()) -> None
 
 
 def adopt(directory: Path, checkpoints: Iterable[str]) -> None:
-    """Take over a run that goes on; of one without a list, all that has the names of outputs is its own."""
+    """Adds `checkpoints` to the list of a resumed run; without a list, makes one of all its outputs."""
     if Owned.read(directory) is None:
         pictures = (f"{PICTURES}/{path.name}" for path in (directory / PICTURES).glob("*.png"))
         files = frozenset(filter(_is_output, (*OUTPUTS, *pictures)))
@@ -126,15 +123,15 @@ def adopt(directory: Path, checkpoints: Iterable[str]) -> None:
 
 
 def _checkpoints(directory: Path, names: Iterable[str]) -> list[Path]:
-    """Directories that checkpoints of these names have."""
-    found: list[Path] = []
+    """Returns the existing directories of checkpoints with these names."""
+    paths: list[Path] = []
     for name in names:
-        found += [directory / name] if name == checkpoint.BEST else checkpoint.slots(directory, name)
-        found += checkpoint.kept(directory, name)
-    return [path for path in found if path.is_dir()]
+        paths += [directory / name] if name == checkpoint.BEST else checkpoint.slots(directory, name)
+        paths += checkpoint.kept(directory, name)
+    return [path for path in paths if path.is_dir()]
 
 
-def _is_there(path: Path) -> bool:
+def _exists(path: Path) -> bool:
     return path.exists() or path.is_symlink()
 
 

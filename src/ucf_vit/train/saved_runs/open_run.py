@@ -1,4 +1,4 @@
-"""A run that was trained: which one a path means, and what one of its checkpoints holds."""
+"""Finds a trained run by a path, and reads one of its checkpoints."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class FoundRun:
-    """A run, its directory, and which checkpoint is meant; None: the best one, or else the newest."""
+    """A run, its directory, and the name of the requested checkpoint; None: the best one, else the newest."""
 
     run: Run
     directory: Path
@@ -29,10 +29,10 @@ class FoundRun:
 
 
 def find_run(path: Path, overrides: Sequence[str] = (), task: str | None = None) -> FoundRun:
-    """The run of a config, of a directory, or of a checkpoint, RUN/best or RUN/last.
+    """Returns the run of a config file, a run's directory, or a checkpoint such as RUN/best or RUN/last.
 
-    It is what the config.yaml of its directory says, with `overrides`; without such a file what its newest
-    checkpoint says. Raises ConfigError, and CheckpointError where there is nothing of a run.
+    Its config is the config.yaml of the directory, or else that of its newest checkpoint, with `overrides`.
+    Raises ConfigError for a wrong config, CheckpointError if there is no run at `path`.
     """
     place = path.absolute()
     if (path / checkpoint.META).is_file() or checkpoint.newest_slot(place.parent, place.name):
@@ -48,11 +48,11 @@ def find_run(path: Path, overrides: Sequence[str] = (), task: str | None = None)
     if described != directory:
         run = load(described, overrides, task=task)
     else:
-        found = checkpoint.find(directory, name) if name else checkpoint.find_all(directory, "last")
-        if not found:
+        checkpoints = checkpoint.find(directory, name) if name else checkpoint.find_all(directory, "last")
+        if not checkpoints:
             raise CheckpointError(f"{path}: no checkpoint in it, and no config.yaml")
-        values = checkpoint.read_config(found[0])
-        run = from_dict(values, overrides, task=task, name=str(found[0] / checkpoint.META))
+        values = checkpoint.read_config(checkpoints[0])
+        run = from_dict(values, overrides, task=task, name=str(checkpoints[0] / checkpoint.META))
     trainer = run.trainer.model_copy(update={"checkpoint_path": str(directory)})
     return FoundRun(run.model_copy(update={"trainer": trainer}), directory, name)
 
@@ -60,9 +60,9 @@ def find_run(path: Path, overrides: Sequence[str] = (), task: str | None = None)
 def read_checkpoint(
     directory: Path, name: str | None, world: World = checkpoint.ALONE
 ) -> checkpoint.Checkpoint:
-    """The checkpoint `name` of a run; without a name the best one, or the newest where there is no best.
+    """Reads the checkpoint `name` of a run; without a name the best one, or the newest if there is no best.
 
-    Collective. Raises CheckpointError where there is none.
+    Collective. Raises CheckpointError if there is none.
     """
     read, problems = checkpoint.load_newest(directory, name or checkpoint.BEST, world)
     if read is None and name is None:
@@ -84,15 +84,15 @@ def read_checkpoint(
 
 
 def record_of(read: checkpoint.Checkpoint, run: Run) -> Record:
-    """Returns the record of a checkpoint's data; for one without a record, that of the training data now.
+    """Returns the record of a checkpoint; for one without a record, that of the training data as it is now.
 
-    Raises DataError where that is not there.
+    Raises DataError if that data cannot be read.
     """
     if data_record.KEY in read.meta:
         return Record.load(read.meta, read.directory)
     log.warning(
-        "%s is of an earlier version, which kept no names of classes and no normalisation: they are those of "
-        "the training data as it is now",
+        "%s is of an earlier version, which saved no class names and no normalization: taking those of the "
+        "training data as it is now",
         read.directory,
     )
     return Record.of(build_datasets(run, Scratch()))

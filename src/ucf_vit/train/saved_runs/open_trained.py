@@ -1,4 +1,4 @@
-"""Opening a trained run: its task with the weights of a checkpoint."""
+"""Opens a trained run: its task with the weights of a checkpoint."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ucf_vit import checkpoint
 from ucf_vit.config import Run
 from ucf_vit.parallel.ranks.world import World
 from ucf_vit.tasks.task import Task
-from ucf_vit.train.build import build_task, distributed
+from ucf_vit.train.build import build_task, distribute_task
 from ucf_vit.train.data_record import Record
 from ucf_vit.train.launch import pick_device
 from ucf_vit.train.saved_runs.open_run import find_run, read_checkpoint, record_of
@@ -26,9 +26,9 @@ TaskT = TypeVar("TaskT", bound=Task)
 class Trained(Generic[TaskT]):
     """A task with the weights of a checkpoint, on its device, in evaluation mode; unpacks to `task, run`.
 
-    `run` is the config, `record` what the checkpoint keeps of its data, `directory` the checkpoint and `step`
-    its optimizer step. `averaged` says whether the weights are the moving average. `differences` are what the
-    network is or sees by `run` otherwise than it was trained with, see `ucf_vit.config.differences`.
+    `run` is the config, `record` the checkpoint's facts about its data, `directory` the checkpoint and `step`
+    its optimizer step. `averaged` is True if the weights are the moving average. `differences` lists how the
+    network and its input in `run` differ from training, see `ucf_vit.config.differences`.
     """
 
     task: TaskT
@@ -46,15 +46,15 @@ class Trained(Generic[TaskT]):
 
 
 def open_trained(path: Path, overrides: Sequence[str] = (), *, device: str | None = None) -> Trained[Task]:
-    """Returns the task of the run or checkpoint at `path`, with its weights: averaged ones if it has some.
+    """Returns the task of the run or checkpoint at `path`, with its weights; averaged ones if there are any.
 
-    Of the directory of a run it is the best checkpoint, or the newest if there is no best. The run is what
-    its config.yaml says, with `overrides`; names of classes and the range of values are those that the
-    checkpoint keeps, so that no data is looked at. `device` is as `trainer.device`, which is the default.
-    Raises CheckpointError and ConfigError.
+    In the directory of a run it takes the best checkpoint, or the newest if there is no best. The config is
+    the config.yaml of the run with `overrides`. Class names and normalization come from the checkpoint, so
+    no data is read. `device` is a value of `trainer.device`, which is the default. Raises CheckpointError and
+    ConfigError.
     """
-    found = find_run(path, overrides)
-    run, read = found.run, read_checkpoint(found.directory, found.name)
+    trained = find_run(path, overrides)
+    run, read = trained.run, read_checkpoint(trained.directory, trained.name)
     record = record_of(read, run)
     world = World(0, 1, pick_device(device or run.trainer.device, 1))
     return load_into(build_task(run, record), run, world, read, record)
@@ -63,11 +63,11 @@ def open_trained(path: Path, overrides: Sequence[str] = (), *, device: str | Non
 def load_into(
     task: TaskT, run: Run, world: World, read: checkpoint.Checkpoint, record: Record
 ) -> Trained[TaskT]:
-    """Returns `task`, spread over the ranks of `world` as `run` says, with the weights of a checkpoint.
+    """Distributes `task` over the ranks of `world` and loads the weights of a checkpoint (collective).
 
-    Collective. Raises CheckpointError if they are those of another network.
+    Raises CheckpointError if they are those of another network.
     """
-    distributed(task, run, world)
+    distribute_task(task, run, world)
     differences = load_for_inference(task, run, read)
     return Trained(
         task=task.eval(),

@@ -1,4 +1,4 @@
-"""Starting from a network that was trained before."""
+"""Initial weights of a run from a network that was trained before."""
 
 from __future__ import annotations
 
@@ -27,28 +27,28 @@ from ucf_vit.train.saved_runs.restore import OtherNetworkError, load_for_inferen
 log = logging.getLogger(__name__)
 PREFIX = "model."
 CLASSIFIER = "head"
-"""The module whose weights go by the number of a class of whole images."""
+"""Module whose weights are ordered by the class numbers of whole images."""
 
 
 def first_classes_of(run: Run, world: World) -> tuple[str, ...]:
-    """Names of the classes that the weights in `trainer.start_from` give the first numbers (collective).
+    """Returns the class names of the weights in `trainer.start_from`, to be numbered first (collective).
 
-    None where `trainer.start_without` leaves out what goes by these numbers.
+    Empty if `trainer.start_without` excludes the classifier.
     """
 
     def names() -> tuple[str, ...]:
         path = find_start(run)
         return Record.load(checkpoint.read_meta(path), path).class_names if path.is_dir() else ()
 
-    kept = run.trainer.start_from and CLASSIFIER not in run.trainer.start_without
-    return world.on_main(names) if kept else ()
+    has_classifier = run.trainer.start_from and CLASSIFIER not in run.trainer.start_without
+    return world.on_main(names) if has_classifier else ()
 
 
 def start_from(task: Task, run: Run, world: World) -> dict[Use, Rows]:
-    """Begin with the weights in `trainer.start_from`, averaged ones where a checkpoint has some (collective).
+    """Loads the weights in `trainer.start_from`, averaged ones if a checkpoint has them (collective).
 
-    Every process reads the part that it holds. Modules in `trainer.start_without` keep their initial values.
-    Returns which items the weights were trained on, as far as is known. Raises CheckpointError when they are
+    Each process reads the part that it holds. Modules in `trainer.start_without` keep their initial values.
+    Returns the items that the weights were trained on, if known. Raises CheckpointError if the weights are
     those of another network.
     """
     path = world.on_main(lambda: find_start(run))
@@ -74,7 +74,10 @@ def start_from(task: Task, run: Run, world: World) -> dict[Use, Rows]:
 
 
 def _modules(task: Task, run: Run) -> list[str]:
-    """Names within `task` of the modules in `trainer.start_without`. ConfigError for one that is none."""
+    """Returns the names, in `task`, of the modules in `trainer.start_without`.
+
+    Raises ConfigError for a name that is not a module with weights.
+    """
     known = {name for name, one in task.model.named_modules() if name and any(True for _ in one.parameters())}
     for name in run.trainer.start_without:
         if name not in known:
@@ -84,8 +87,8 @@ def _modules(task: Task, run: Run) -> list[str]:
 
 
 def _take_conditions(task: Task, record: Record) -> None:
-    """Number the values of conditions as they were where they are the same; say where they are others."""
-    own, before = (kept.get("conditions", {}) for kept in (task.kept(), record.task))
+    """Takes over the numbering of the values of each condition; warns if the values themselves differ."""
+    own, before = (values.get("conditions", {}) for values in (task.kept(), record.task))
     for name, values in own.items():
         was = before.get(name, values)
         if sorted(was) == sorted(values):
@@ -95,10 +98,10 @@ def _take_conditions(task: Task, record: Record) -> None:
 
 
 def start_from_mae(task: Task, run: Run) -> dict[Use, Rows]:
-    """Copy the encoder of the MAE in `trainer.mae_checkpoint_path` into the model; say what was taken.
+    """Copies the encoder of the MAE in `trainer.mae_checkpoint_path` into the model and logs what it copied.
 
-    Returns which items it was trained on, as far as is known. Raises CheckpointError when there is no such
-    checkpoint, UserError when nothing of it fits.
+    Returns the items that the MAE was trained on, if known. Raises CheckpointError if there is no such
+    checkpoint, UserError if none of its weights fits.
     """
     directory, name = Path(run.trainer.mae_checkpoint_path), run.trainer.mae_checkpoint_filename
     name = name or run.trainer.checkpoint_filename

@@ -1,4 +1,4 @@
-"""Checkpoints into networks: for inference, and to go on with a run."""
+"""Loads checkpoints: weights for inference, and the whole state to resume a run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ucf_vit.core.errors import CheckpointError, brief
 from ucf_vit.tasks.task import Task
 from ucf_vit.train.optimization.ema import Ema
 from ucf_vit.train.optimization.optimizer import load_moments
-from ucf_vit.train.optimization.schedule import jump
+from ucf_vit.train.optimization.schedule import describe_jump
 from ucf_vit.train.run_directory import write_config
 from ucf_vit.train.state import State
 
@@ -28,9 +28,9 @@ STATE_FILE = "state.pt"
 def load_for_inference(
     task: Task, run: Run, read: checkpoint.Checkpoint, without: Sequence[str] = ()
 ) -> list[str]:
-    """As `load_weights`, with the averaged weights where the checkpoint has some.
+    """Loads a checkpoint's weights into `task` as `load_weights` does, averaged ones if there are any.
 
-    Modules named in `without` keep the weights that they have.
+    Modules named in `without` keep their current weights.
     """
     if read.has_average:
         log.info("%s: using the averaged weights", read.directory)
@@ -38,10 +38,10 @@ def load_for_inference(
 
 
 def load_weights(task: Task, run: Run, read: checkpoint.Checkpoint) -> list[str]:
-    """Put a checkpoint's weights into `task`, which `run` describes; see `differences` for what is returned.
+    """Loads a checkpoint's weights into `task`, which `run` describes.
 
-    A warning names what the network is or sees otherwise than when it was trained. CheckpointError when the
-    weights are those of another network.
+    Returns how the network and its input in `run` differ from training, see `ucf_vit.config.differences`, and
+    logs them as a warning. Raises CheckpointError if the weights are those of another network.
     """
     return _load(task, run, read, (checkpoint.WEIGHTS,))
 
@@ -61,14 +61,14 @@ def _load(
             how.reshaped,
         ) from None
     if differing:
-        log.warning("%s was trained otherwise: %s", read.directory, "; ".join(differing))
+        log.warning("%s was trained with other settings: %s", read.directory, "; ".join(differing))
     return differing
 
 
 class OtherNetworkError(CheckpointError):
-    """Weights are those of another network; the message says how they differ.
+    """Error for weights of another network.
 
-    Modules are `reshaped` whose weights only have other shapes, where nothing else differs.
+    `reshaped` names the modules whose weights have other shapes, if nothing else differs.
     """
 
     def __init__(self, message: str, reshaped: Sequence[str] = ()) -> None:
@@ -77,29 +77,29 @@ class OtherNetworkError(CheckpointError):
 
 
 def load_tensors(task: Task, sources: Sequence[Shards], without: Sequence[str] = ()) -> None:
-    """Put tensors by name into `task`, of several sources the last; a rank reads what it holds of each.
+    """Loads tensors into `task` by name; the last of `sources` takes precedence. A rank reads its own shards.
 
-    Those of modules named in `without` stay as they are. Raises OtherNetworkError where names or shapes are
-    not those of `task`.
+    Modules named in `without` do not change. Raises OtherNetworkError if names or shapes are not those of
+    `task`.
     """
-    left = tuple(f"{name}." for name in without)
-    own = {name: tensor for name, tensor in task.state_dict().items() if not name.startswith(left)}
+    excluded = tuple(f"{name}." for name in without)
+    own = {name: tensor for name, tensor in task.state_dict().items() if not name.startswith(excluded)}
     shapes = {
         name: shape
         for source in sources
         for name, shape in source.shapes.items()
-        if not name.startswith(left)
+        if not name.startswith(excluded)
     }
     if how := mismatch(own, shapes):
         raise OtherNetworkError(how, reshaped(own, shapes))
-    found: dict[str, Tensor] = {}
+    tensors: dict[str, Tensor] = {}
     for source in sources:
-        found |= source.parts(own)
-    task.load_state_dict(found, strict=not without)
+        tensors |= source.parts(own)
+    task.load_state_dict(tensors, strict=not without)
 
 
 def resume(state: State, run: Run, read: checkpoint.Checkpoint) -> None:
-    """Continue from a checkpoint, from now on with the config of `run`."""
+    """Restores `state` from a checkpoint and writes the config of `run`, which holds from now on."""
     directory = read.directory
     state.world.on_main(lambda: _check(read))
     load_weights(state.task, run, read)
@@ -112,27 +112,27 @@ def resume(state: State, run: Run, read: checkpoint.Checkpoint) -> None:
     log.info("resumed from %s: step %d of %d", directory, state.step, state.total_steps)
     if read.state.get("held_out", state.held_out) != state.held_out:
         log.warning(
-            "other items validate than before: the best result so far is not one on these, and is dropped"
+            "the validation items changed: the best result so far was measured on other items and is dropped"
         )
     if changes := _changes(state, read.state):
-        log.info("the steps are others from here on: %s", changes)
-    _tell_jump(state, run, read)
+        log.info("steps differ from here on: %s", changes)
+    _warn_of_jump(state, run, read)
     if state.step >= state.total_steps:
         log.warning("nothing left to do: raise trainer.max_epochs or trainer.max_steps to train further")
 
 
-def _tell_jump(state: State, run: Run, read: checkpoint.Checkpoint) -> None:
-    """Say where the learning rate does not go on as it was, such as in a run that was made longer."""
+def _warn_of_jump(state: State, run: Run, read: checkpoint.Checkpoint) -> None:
+    """Warns if the learning rate jumps, for example in a run that was made longer."""
     steps_before = read.state.get("total_steps")
     if steps_before is None or state.step >= state.total_steps or not state.world.is_main:
         return
     before = read.config.get("optimizer", {})
-    if told := jump(before, steps_before, run.optimizer, state.total_steps, state.step):
-        log.warning(told)
+    if message := describe_jump(before, steps_before, run.optimizer, state.total_steps, state.step):
+        log.warning(message)
 
 
 def _check(read: checkpoint.Checkpoint) -> None:
-    """CheckpointError where a checkpoint is not of a run that can go on."""
+    """Raises CheckpointError if the checkpoint holds no state to resume from."""
     path = read.directory / STATE_FILE
     checkpoint.check_state(read.state, path)
     if read.state["step"] != read.meta["step"]:
@@ -144,11 +144,11 @@ def _load_state(state: State, read: checkpoint.Checkpoint) -> None:
         state.load_state_dict(read.state)
     except (LookupError, TypeError, ValueError, ArithmeticError) as cause:
         path = read.directory / STATE_FILE
-        raise CheckpointError(f"{path}: no run can go on from it ({brief(cause)})") from None
+        raise CheckpointError(f"{path}: cannot be resumed from ({brief(cause)})") from None
 
 
 def _slot_before(directory: Path, name: str) -> str:
-    """The slot that the next save leaves as it is: that of the checkpoint resumed from, or the newest."""
+    """Returns the slot that the next save must not overwrite: the one resumed from, or the newest."""
     if directory in checkpoint.slots(directory.parent, name):
         return directory.name
     slot = checkpoint.newest_slot(directory.parent, name)
@@ -156,15 +156,15 @@ def _slot_before(directory: Path, name: str) -> str:
 
 
 def _changes(state: State, saved: Mapping[str, Any]) -> str:
-    """Returns the reason why steps of this run differ from those of the checkpoint, or nothing."""
+    """Returns why steps of this run differ from those of the checkpoint; empty if they do not."""
     now, then = state.stream.state_dict(), saved["stream"]
     values = {
         "ranks": (then.get("ranks", now["ranks"]), now["ranks"]),
         "global batch": (then["global_batch"], now["global_batch"]),
         "steps per epoch": (saved["steps_per_epoch"], state.steps_per_epoch),
     }
-    told = [f"{name} {new} (was {old})" for name, (old, new) in values.items() if new != old]
-    return ", ".join([*told, f"{state.stream.left} batches left of this epoch"]) if told else ""
+    changes = [f"{name} {new} (was {old})" for name, (old, new) in values.items() if new != old]
+    return ", ".join([*changes, f"{state.stream.left} batches left in this epoch"]) if changes else ""
 
 
 def _resume_average(state: State, decay: float, read: checkpoint.Checkpoint) -> None:
@@ -175,7 +175,7 @@ def _resume_average(state: State, decay: float, read: checkpoint.Checkpoint) -> 
         if how := mismatch(state.ema.weights, shards.shapes):
             raise CheckpointError(f"{read.directory}: the averaged weights are of another network: {how}")
         if not read.state.get("ema"):
-            raise CheckpointError(f"{read.directory / STATE_FILE}: says nothing of the averaged weights")
+            raise CheckpointError(f"{read.directory / STATE_FILE}: has no state of the averaged weights")
         state.ema.load_state_dict(read.state["ema"], shards.parts(state.ema.weights))
     elif state.ema is not None:
         log.info("trainer.ema_decay: %s has no averaged weights; they start from its weights", read.directory)

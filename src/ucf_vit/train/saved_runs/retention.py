@@ -1,4 +1,4 @@
-"""Which checkpoints a run writes, and which it keeps."""
+"""Retention of checkpoints: which ones a run writes, keeps and removes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 def save_slot(state: State, run: Run, saver: Saver) -> None:
-    """Write the slot that was not written last; keep `trainer.checkpoint_keep_last`, the slots included."""
+    """Writes the older of the two slots and keeps the newest `trainer.checkpoint_keep_last` checkpoints."""
     directory, name = Path(run.trainer.checkpoint_path), run.trainer.checkpoint_filename
     even, odd = (slot.name for slot in checkpoint.slots(directory, name))
     more = run.trainer.checkpoint_keep_last - len(checkpoint.SLOTS)
@@ -37,9 +37,10 @@ def save_slot(state: State, run: Run, saver: Saver) -> None:
 
 
 def save_if_good(state: State, run: Run, saver: Saver, metrics: dict[str, float]) -> None:
-    """Count a validation, and write `best` where it is that; one without a finite value counts as neither.
+    """Writes the checkpoint `best` if the validation is the best so far, and counts it as stale if not.
 
-    The `trainer.checkpoint_keep_best` - 1 next best are kept as `best_step_<step>`.
+    The `trainer.checkpoint_keep_best` - 1 next best are kept as `best_step_<step>`. A validation whose value
+    is not finite is ignored.
     """
     name, direction = best_by(state.task, metrics)
     key, sign = f"validation/{name}", 1 if direction == "max" else -1
@@ -59,16 +60,16 @@ def save_if_good(state: State, run: Run, saver: Saver, metrics: dict[str, float]
         _remove(ranked()[more:], "trainer.checkpoint_keep_best")
 
     def is_next_best() -> bool:
-        kept = ranked()
-        return len(kept) < more or sign * value > goodness(kept[more - 1])
+        others = ranked()
+        return len(others) < more or sign * value > goodness(others[more - 1])
 
     if not math.isfinite(value):
-        _tell(state, key, metrics)
+        _warn_not_finite(state, key, metrics)
         return
     if state.best is None and name != state.task.best[0] and state.world.is_main:
         log.warning(
-            "no held-out item has anything that counts for %s: the best checkpoint is chosen by %s. To have "
-            "it otherwise, hold out other items (data.validation, data.dict_end_idx)",
+            "%s has no value on the validation items: the best checkpoint is chosen by %s. To choose it by "
+            "the former, hold out other items (data.validation, data.dict_end_idx)",
             *(state.task.best[0], name),
         )
     state.unjudged = False
@@ -85,19 +86,19 @@ def save_if_good(state: State, run: Run, saver: Saver, metrics: dict[str, float]
 
 
 def best_by(task: Task, metrics: Mapping[str, float]) -> tuple[str, Direction]:
-    """See `Task.best_by`; `metrics` are those of a validation, "validation/loss" and so on."""
+    """Returns `Task.best_by` for metrics with the names of a validation, such as "validation/loss"."""
     return task.best_by({name.removeprefix("validation/"): value for name, value in metrics.items()})
 
 
-def _tell(state: State, key: str, metrics: Mapping[str, float]) -> None:
-    """Say once, until it changes, that a validation could not be judged."""
+def _warn_not_finite(state: State, key: str, metrics: Mapping[str, float]) -> None:
+    """Warns that a validation has no finite value; once, until one has."""
     if state.unjudged or not state.world.is_main:
         return
     state.unjudged = True
     log.warning(
-        "%s is %s at step %d, since what the network says of held-out data is not finite: look at these "
-        "files, or lower optimizer.lr. Until it is a number, no checkpoint becomes best and "
-        "trainer.early_stop_epochs counts nothing",
+        "%s is %s at step %d, since predictions on held-out data are not finite: look at these files, or "
+        "lower optimizer.lr. Until it is a number, no checkpoint becomes best and trainer.early_stop_epochs "
+        "counts nothing",
         *(key, metrics[key], state.step),
     )
 
