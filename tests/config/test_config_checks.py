@@ -87,9 +87,9 @@ def test_a_linear_decoder_has_no_heads():
     ("change", "expected"),
     [
         ({"model__twoD": False}, "model.twoD = false: tile_size [32, 32] has 2 entries, which is 2D"),
-        ({"model__default_vars": ["a", "a"]}, "model.default_vars = ['a', 'a']: a variable is there twice"),
+        ({"model__default_vars": ["a", "a"]}, "model.default_vars = ['a', 'a']: a variable occurs twice"),
         ({"model__max_steps": 10, "model__warmup_steps": 10}, "model.warmup_steps = 10: expected less than model.max_steps = 10"),
-        ({"model__conditions": ["dataset", "dataset"]}, "model.conditions = ['dataset', 'dataset']: a condition is there twice"),
+        ({"model__conditions": ["dataset", "dataset"]}, "model.conditions = ['dataset', 'dataset']: a condition occurs twice"),
         ({"trainer__task": "diffusion", "model__num_time_steps": 24}, "model.num_time_steps = 24: expected 25 or more for noise_schedule linear"),
         ({"model__eta_min": 1.0}, "model.eta_min = 1.0: expected at most optimizer.lr = 0.0001"),
         ({"model__num_classes": 1}, "data.num_classes = 1: expected 2 or more for task segmentation"),
@@ -99,7 +99,7 @@ def test_a_linear_decoder_has_no_heads():
         ({"data__dict_end_idx": {"one": 1}}, "data.dict_end_idx = {'one': 1.0}: no entry for 'two', which data.dict_root_dirs has"),
         ({"data__dict_buffer_sizes": {"one": 1, "tow": 1}}, "data.dict_buffer_sizes.tow = 1: no dataset of this name in data.dict_root_dirs (did you mean 'two'?)"),
         ({"data__dict_in_variables": {"one": ["a", "b"], "two": ["a", "c"]}}, "data.dict_in_variables.two = ['a', 'c']: 'c' is not in model.default_vars, which has 'a', 'b'"),
-        ({"data__dict_in_variables": {"one": ["a", "b"], "two": ["a", "a"]}}, "data.dict_in_variables.two = ['a', 'a']: a variable is there twice"),
+        ({"data__dict_in_variables": {"one": ["a", "b"], "two": ["a", "a"]}}, "data.dict_in_variables.two = ['a', 'a']: a variable occurs twice"),
         ({"data__dict_in_variables": {"one": ["a", "b"], "two": ["a"]}}, "expected all of model.default_vars in the same order"),
         ({"data__dict_in_variables": {"one": ["a", "b"], "two": ["b", "a"]}}, "expected all of model.default_vars in the same order"),
         ({"data__num_channels_used": {"one": 2, "two": 1}}, "data.num_channels_used.two = 1: expected 2, one for each of"),
@@ -108,9 +108,9 @@ def test_a_linear_decoder_has_no_heads():
         ({"data__dataset": "my/file.py:"}, "expected path/to/file.py:ClassName"),
         ({"data__dict_label_mapping": {"one": {5: 3}, "two": {}}}, "data.dict_label_mapping.one.5 = 3: expected a class from 0 to data.num_classes - 1 = 2"),
         ({"data__dict_label_mapping": {"one": {">4": 7}, "two": {}}, "data__ignore_label": 8}, "data.dict_label_mapping.one.>4 = 7: expected a class from 0 to data.num_classes - 1 = 2, or data.ignore_label"),
-        ({"data__dict_label_mapping": {"one": {">4": 1, "2..5": 2}, "two": {}}}, "data.dict_label_mapping.one.>4: there are values that '2..5' has, too; each has one class"),
-        ({"data__dict_label_mapping": {"one": {5: 0, "5": 1}, "two": {}}}, "data.dict_label_mapping.one: the label 5 is there twice, as 5 and '5'; keep one"),
-        ({"data__dict_label_mapping": {"one": {".NaN": 0, "nan": 0}, "two": {}}}, "the label nan is there twice, as '.NaN' and 'nan'; keep one"),
+        ({"data__dict_label_mapping": {"one": {">4": 1, "2..5": 2}, "two": {}}}, "data.dict_label_mapping.one.>4: overlaps with '2..5'; each value has one class"),
+        ({"data__dict_label_mapping": {"one": {5: 0, "5": 1}, "two": {}}}, "data.dict_label_mapping.one: the label 5 occurs twice, as 5 and '5'; keep one"),
+        ({"data__dict_label_mapping": {"one": {".NaN": 0, "nan": 0}, "two": {}}}, "the label nan occurs twice, as '.NaN' and 'nan'; keep one"),
         ({"data__dict_label_mapping": {"one": {5: True}, "two": {}}}, "expected a whole number, found true"),
         ({"data__ignore_label": True}, "data.ignore_label: expected a whole number, found true"),
         ({"data__ignore_label": 3, "trainer__task": "masked"}, "data.ignore_label = 3: only segmentation ignores voxels, not task masked; leave it out"),
@@ -118,8 +118,8 @@ def test_a_linear_decoder_has_no_heads():
         ({"data__dict_nan": {"one": float("nan"), "two": None}}, "data.dict_nan.one = nan: expected a number"),
         ({"data__tile_overlap": 1.0}, "data.tile_overlap = 1.0: expected a number >= 0 and < 1 (fraction)"),
         ({"trainer__sliding_window_overlap": 1}, "trainer.sliding_window_overlap = 1: expected a number >= 0 and < 1"),
-        ({"parallelism__simple_ddp_size": 0}, "parallelism.simple_ddp_size = 0: expected 1 or more, or -1 for what is left"),
-        ({"parallelism__fsdp_size": -1}, "parallelism.fsdp_size = -1: only one size can be what is left"),
+        ({"parallelism__simple_ddp_size": 0}, "parallelism.simple_ddp_size = 0: expected 1 or more, or -1 for the remaining ranks"),
+        ({"parallelism__fsdp_size": -1}, "parallelism.fsdp_size = -1: only one size can be -1"),
         ({"load_balancing__auto_load_balancing": False}, "load_balancing.batches_per_rank_epoch = {}: no entry for 'one', 'two'"),
         ({"dataset_options__fields_fill_value": {"one": 0, "tow": 1}}, "dataset_options.fields_fill_value.tow = 1"),
         ({"dataset_options__imagenet_resize": {"one": [1, 2], "tow": [1, 2]}}, "dataset_options.imagenet_resize.tow = [1, 2]: no dataset of this name"),
@@ -133,7 +133,7 @@ def test_a_linear_decoder_has_no_heads():
             for key in ("checkpoint_filename", "checkpoint_filename_for_loading", "mae_checkpoint_filename")
         ),
         ({"trainer__checkpoint_path": "s3://bucket/run"}, "trainer.checkpoint_path: s3://bucket/run: a URL; expected a path on a file system"),
-        ({"data__dict_root_dirs": {"../up": "x"}}, "is to be the name of files and folders too"),
+        ({"data__dict_root_dirs": {"../up": "x"}}, "names files and folders too"),
     ],
 )  # fmt: skip
 def test_keys_that_do_not_fit_together(change, expected):
@@ -402,14 +402,14 @@ def test_tasks(small, spoil):
     assert load(small, ["trainer.task=classification"]).task == "classification"
     with pytest.raises(
         ConfigError,
-        match=r"override trainer.task=masked: trainer.task = 'masked': but segmentation was asked for",
+        match=r"override trainer.task=masked: trainer.task = 'masked': but segmentation was requested",
     ):
         load(small, ["trainer.task=masked"], task="segmentation")
     assert load(spoil("feature_size: 8", "mask_ratio: 0.6")).task == "masked"
     assert load(spoil("feature_size: 8", "mask_ratio: 0.6"), ["model.feature_size=8"]).task == "segmentation"
     assert load(spoil("  feature_size: 8\n", "")).task == "classification"
     nothing = spoil("  feature_size: 8\n", "").read_text().replace("  num_classes: 3\n", "")
-    with pytest.raises(ConfigError, match=r"trainer\.task: what is to be trained"):
+    with pytest.raises(ConfigError, match=r"trainer\.task: which task"):
         from_text(nothing)
 
 

@@ -79,7 +79,7 @@ def test_a_diffusion_model_whose_sizes_imply_the_mode(caplog):
     run = load(DIFFUSION)
     assert run.task == "diffusion" and run.parallelism.mode == "fsdp"
     assert f"{DIFFUSION}:11: parallelism.mode is fsdp, because of fsdp_size" in caplog.messages
-    with pytest.raises(ConfigError, match="mode simple spreads only the data"):
+    with pytest.raises(ConfigError, match="mode simple divides only the data"):
         load(DIFFUSION, ["parallelism.mode=simple"])
 
 
@@ -151,14 +151,14 @@ def test_nothing_that_tells_the_task(small, write):
     text = small.read_text().replace("  feature_size: 8\n", "").replace("  num_classes: 3\n", "")
     with pytest.raises(
         ConfigError,
-        match="what is to be trained: masked, segmentation, token_segmentation, classification or diff",
+        match="which task: masked, segmentation, token_segmentation, classification or diff",
     ):
         load(write(text))
 
 
 def test_two_that_say_different_tasks(small):
     with pytest.raises(
-        ConfigError, match="'segmentation': but masked was asked for, by the script or by --task"
+        ConfigError, match="'segmentation': but masked was requested, by the script or by --task"
     ):
         load(small, ["trainer.task=unetr"], task="masked")
 
@@ -218,7 +218,7 @@ def spoiled(tmp_path, old, new):
     [
         ("    init_args:", "    init_arg:", "net.init_arg = .*: unknown key .did you mean 'init_args'."),
         ("  net:", "  nett:", "model.nett = .*: unknown key"),
-        ("  lr: 2e-4", "  lr: 2e-4\n  depth: 8", "model.net.init_args.depth = 12: is there twice"),
+        ("  lr: 2e-4", "  lr: 2e-4\n  depth: 8", "model.net.init_args.depth = 12: occurs twice"),
         (
             "      depth: 12",
             "      depht: 12",

@@ -88,7 +88,7 @@ def test_a_key_in_two_places_is_an_error(write, section):
     )
     path = write(NEW.replace("model: {embed_dim: 48, num_heads: 4, num_classes: 3, feature_size: 8}", old))
     text = message(path)
-    assert "model.tile_size = [8, 8]: is there twice (also as input.tile_size); remove one" in text
+    assert "model.tile_size = [8, 8]: occurs twice (also as input.tile_size); remove one" in text
     assert text.startswith(f"{path}:{1 if 'net' in section else 2}: ")
 
 

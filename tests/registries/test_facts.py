@@ -75,7 +75,7 @@ def test_names_that_are_not_there_or_do_not_fit(tmp_path):
     config = runs.write_config(tmp_path / "c.yaml", "masked", tmp_path)
     with pytest.raises(
         ConfigError,
-        match=re.escape("its result is voxel logits, but task masked learns from masked patches; take mae"),
+        match=re.escape("its output is voxel logits, but task masked needs masked patches; take mae"),
     ):
         load(config, ["model.name=unetr"])
     with pytest.raises(
@@ -90,7 +90,7 @@ def test_names_that_are_not_there_or_do_not_fit(tmp_path):
 
 def test_an_option_without_a_value_is_refused(tmp_path):
     config = runs.write_config(tmp_path / "c.yaml", "masked", tmp_path)
-    with pytest.raises(ConfigError, match=r"model\.options: width has nothing behind it"):
+    with pytest.raises(ConfigError, match=r"model\.options: width has no value"):
         load(config, ["model.options={width: null}"])
 
 

@@ -1,4 +1,4 @@
-"""One YAML file holds a run: schema, loading, overrides, checks, explanations."""
+"""Config of a run, in one YAML file: schema, loading, overrides, checks and explanations."""
 
 from ucf_vit.config.checks.memory import parameters
 from ucf_vit.config.describe.explain import explain

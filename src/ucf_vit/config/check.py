@@ -1,4 +1,4 @@
-"""Checks of keys against each other. Every check is a function from a run to its problems."""
+"""Checks of keys against each other. A check is a function that yields the problems of a run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ucf_vit.config.run import Run
 Check = Callable[[Run], Iterator[Problem]]
 
 BEFORE_DEFAULTS: tuple[Check, ...] = (data.dataset_names, across_sections.class_counts)
-"""Checks of what is written; defaults can be filled in when these pass."""
+"""Checks of the keys as given; default values are filled in after them."""
 
 CHECKS: tuple[Check, ...] = (
     across_sections.sizes,

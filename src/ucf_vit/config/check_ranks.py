@@ -1,4 +1,4 @@
-"""Whether a run can be divided over that many ranks."""
+"""Check of a run against its number of ranks."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from ucf_vit.config.run import Run
 
 
 def check_ranks(run: Run, world_size: int) -> dict[str, int]:
-    """Returns the four sizes of `parallelism` on `world_size` ranks, with -1 replaced by what is left.
+    """Returns the four sizes of `parallelism` on `world_size` ranks, with -1 replaced by the remaining ranks.
 
-    Raises ConfigError if their product is not the number of ranks, if tensor ranks can't share the layers
-    evenly or others the tokens, or if the ranks of `load_balancing.dataset_group_list`, where it is in
-    use, are not all data ranks.
+    Raises ConfigError if their product is not the number of ranks, if layers or tokens cannot be divided over
+    them, or if `load_balancing.dataset_group_list`, if in use, names another number of data ranks.
     """
     try:
         degrees = run.parallelism.degrees(world_size)

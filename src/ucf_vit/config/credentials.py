@@ -1,4 +1,4 @@
-"""Credentials in URLs are refused wherever they stand, before anything else is said of a config."""
+"""Refusal of credentials in URLs, before any other check, so that no message shows them."""
 
 from __future__ import annotations
 
@@ -14,12 +14,15 @@ from ucf_vit.core.files.urls import begins_as_url, refuse_credentials
 _ASSIGNED = re.compile(r"(?P<name>[\w.-]+)=(?P<value>.*)", re.DOTALL)
 
 
-def carriers(value: Any) -> Iterator[tuple[KeyPath, str]]:
-    """Where a text in `value`, or a key, has credentials, and what to say of it; a list is looked at once."""
-    yield from _carriers(value, (), set())
+def find_credentials(value: Any) -> Iterator[tuple[KeyPath, str]]:
+    """Yields the path of each text or key in `value` that has credentials, with a message.
+
+    A list or dictionary that occurs several times is searched once.
+    """
+    yield from _find_credentials(value, (), set())
 
 
-def _carriers(value: Any, path: KeyPath, seen: set[int]) -> Iterator[tuple[KeyPath, str]]:
+def _find_credentials(value: Any, path: KeyPath, seen: set[int]) -> Iterator[tuple[KeyPath, str]]:
     if isinstance(value, str):
         try:
             refuse_credentials(value)
@@ -29,16 +32,16 @@ def _carriers(value: Any, path: KeyPath, seen: set[int]) -> Iterator[tuple[KeyPa
         seen.add(id(value))
         pairs = value.items() if isinstance(value, Mapping) else enumerate(value)
         for name, inner in pairs:
-            yield from _carriers(name, path, seen)
-            yield from _carriers(inner, (*path, name), seen)
+            yield from _find_credentials(name, path, seen)
+            yield from _find_credentials(inner, (*path, name), seen)
 
 
 def refuse_in_argument(text: str) -> None:
-    """ConfigError where an argument such as `s3://bucket`, `--out=DIR` or `model.depth=6` has credentials."""
-    found = _ASSIGNED.fullmatch(text)
-    value: Any = text if found is None else found["value"]
-    if found is not None and not begins_as_url(value):
+    """Raises ConfigError if an argument such as `s3://bucket` or `data.cache_dir=DIR` has credentials."""
+    match = _ASSIGNED.fullmatch(text)
+    value: Any = text if match is None else match["value"]
+    if match is not None and not begins_as_url(value):
         with suppress(NotYamlError):
             value = parse(value)
-    for _, message in carriers(value):
-        raise ConfigError(message if found is None else f"{found['name']}: {message}")
+    for _, message in find_credentials(value):
+        raise ConfigError(message if match is None else f"{match['name']}: {message}")

@@ -1,4 +1,4 @@
-"""Differences between a config and the one that a network was trained with."""
+"""Differences between a config and that of a trained network."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ucf_vit.config.sections.variables import Variables
 from ucf_vit.registries.tasks import task_name
 
 OF_TRAINING = ("drop_rate", "drop_path", "attention", "min_snr", "condition_dropout")
-"""Keys of the network's sections that say how to train or compute, not what the network is or sees."""
+"""Keys of the network's sections that affect training or speed only, not the network or its input."""
 OF_DATA = (
     "data.dataset",
     "data.single_channel",
@@ -33,19 +33,19 @@ OF_DATA = (
     "dataset_options.imagenet_resize",
     "dataset_options.fields_fill_value",
 )
-"""Keys that say how files become what the network sees."""
+"""Keys that determine how files become the network's input."""
 
 
 def differences(before: Mapping[str, Mapping[str, Any]], run: Run) -> list[str]:
-    """Returns differences of the network or its input from `before`, a dumped config: `KEY was OLD, is NEW`.
+    """Returns how the network and its input differ from `before`, a dumped config, as `KEY was OLD, is NEW`.
 
-    Of what is said for each data set, only data sets of both count: others are other data. Keys that `before`
-    does not know, being of an earlier version, do not count either.
+    Entries per data set are compared only for data sets that both configs have. Keys that `before` lacks,
+    since an earlier version wrote it, are ignored.
     """
     old, new = {**before}, yaml.safe_load(dump(run))
     old["trainer"] = {**old["trainer"], "task": task_name(old["trainer"]["task"])}
     shared = old["data"]["dict_root_dirs"].keys() & new["data"]["dict_root_dirs"].keys()
-    found = []
+    differing = []
     trees = bool(old.get("adaptive", {}).get("adaptive_patching") and run.adaptive.adaptive_patching)
     variables = bool(old.get("variables", {}).get("use_varemb") and run.variables.use_varemb)
     for key in _keys(trees, variables):
@@ -53,8 +53,8 @@ def differences(before: Mapping[str, Mapping[str, Any]], run: Run) -> list[str]:
         if name in old.get(section, {}) and name in new[section]:
             was, now = (_of(values[section][name], shared) for values in (old, new))
             if was != now:
-                found.append(f"{key} was {show(was)}, is {show(now)}")
-    return found
+                differing.append(f"{key} was {show(was)}, is {show(now)}")
+    return differing
 
 
 def _keys(trees: bool, variables: bool) -> Iterator[str]:
@@ -72,5 +72,5 @@ def _keys(trees: bool, variables: bool) -> Iterator[str]:
 
 
 def _of(value: Any, datasets: set[str]) -> Any:
-    """A dictionary without what it says for other data sets."""
+    """Returns `value`; of a dictionary only the entries of `datasets`."""
     return {k: v for k, v in value.items() if k in datasets} if isinstance(value, Mapping) else value

@@ -1,4 +1,4 @@
-"""Old places of keys, in `model` or `model.net.init_args`, and keys that have no use here."""
+"""Former places of keys, in `model` or `model.net.init_args`, and keys without use."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ MOVED: dict[str, str] = {
     }.items()
     for name in names.split()
 }
-"""Section of each key that may also stand in section `model`, where all of them once were."""
+"""Section of each key that is also accepted in section `model`, its former place."""
 UNUSED: dict[KeyPath, str] = {
     ("model", "net", "class_path"): "the network follows from the task",
     ("model", "use_grad_scaler"): "float16 always uses a gradient scaler",
     ("trainer", "gpu_type"): "the kind of GPU is found by itself; see model.attention",
 }
-"""Keys of established files that are read over, and why."""
+"""Keys of established files that are ignored, with the reason."""
 
 
 def without_net(path: KeyPath) -> KeyPath:
@@ -42,7 +42,7 @@ def without_net(path: KeyPath) -> KeyPath:
 
 
 def canonical(path: KeyPath) -> KeyPath:
-    """Returns the place of a key today: `input.tile_size` for `model.tile_size`."""
+    """Returns the current place of a key: `input.tile_size` for `model.tile_size`."""
     path = without_net(path)
     if len(path) > 1 and path[0] == "model" and path[1] in MOVED:
         return (MOVED[str(path[1])], *path[1:])
@@ -50,12 +50,12 @@ def canonical(path: KeyPath) -> KeyPath:
 
 
 def in_sections(dumped: Mapping[Any, Any]) -> dict[Any, Any]:
-    """Returns a dumped config, perhaps of an earlier version, with every key in its section of today."""
+    """Returns a dumped config, perhaps of an earlier version, with every key in its current section."""
     return flatten(dumped, Origins("config"))
 
 
 def flatten(values: Mapping[Any, Any], origins: Origins) -> dict[Any, Any]:
-    """Returns the same config with every key in its section of today, without `model.net` and unused keys.
+    """Returns the config with every key in its current section, without `model.net` and unused keys.
 
     Raises ConfigError if `model.net` or `model.net.init_args` is not a dictionary, or if a key is given in
     two places.
@@ -73,14 +73,14 @@ def flatten(values: Mapping[Any, Any], origins: Origins) -> dict[Any, Any]:
 
 
 def _in_sections(flat: dict[Any, Any], origins: Origins) -> dict[Any, Any]:
-    """Moves the keys of section `model` that have sections of their own."""
+    """Moves the keys of section `model` that belong to other sections now."""
     model = flat.get("model")
     moved = {name: model[name] for name in MOVED if name in model} if isinstance(model, dict) else {}
     problems = []
     for name, value in moved.items():
         place, section = f"{MOVED[name]}.{name}", flat.get(MOVED[name], {})
         if isinstance(section, dict) and name in section:
-            message = f"is there twice (also as {place}); remove one"
+            message = f"occurs twice (also as {place}); remove one"
             problems.append(Problem(("model", name), message, value))
         elif isinstance(section, dict):
             flat[MOVED[name]] = {**section, name: value}
@@ -104,7 +104,7 @@ def _without_net(model: dict[Any, Any], origins: Origins) -> dict[Any, Any]:
     ]
     inner = _dictionary(net.get("init_args"), NET, origins)
     problems += [
-        Problem((*NET, name), f"is there twice (also as model.{name}); remove one", inner[name])
+        Problem((*NET, name), f"occurs twice (also as model.{name}); remove one", inner[name])
         for name in inner
         if name in remainder
     ]

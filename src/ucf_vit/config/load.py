@@ -1,4 +1,4 @@
-"""From a file and overrides to a checked run, and back to YAML."""
+"""Loads and checks a config, and writes it as YAML."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from ucf_vit.config.check import BEFORE_DEFAULTS, CHECKS, Check
-from ucf_vit.config.credentials import carriers
+from ucf_vit.config.credentials import find_credentials
 from ucf_vit.config.legacy_layout import flatten
 from ucf_vit.config.origins import Origins
 from ucf_vit.config.overrides import override
@@ -26,16 +26,15 @@ from ucf_vit.core.files.paths import local_path
 
 
 def load(path: str | Path, overrides: Sequence[str] = (), *, task: str | None = None) -> Run:
-    """The run that the YAML file at `path` describes, with `overrides` such as `model.depth=6` put in.
+    """Returns the run that the YAML file at `path` describes, with `overrides` such as `model.depth=6`.
 
-    Text is a path as users write it, with `~` and `$NAME`; a Path is taken as it is. It may be the directory
-    of a run, which has a config.yaml. A run that was renamed or copied is where its config.yaml is, whatever
-    trainer.checkpoint_path says there.
+    In a `path` given as text, `~` and `$NAME` are expanded; a Path is used as it is. It may be the directory
+    of a run with its config.yaml. The directory of a run that was renamed or copied is the one that holds its
+    config.yaml, whatever trainer.checkpoint_path says.
 
-    `task` is what the caller trains; a file that says otherwise in trainer.task is refused. Where neither
-    says it, the model's keys and the folder that the file is in have to agree on one. No data is looked at.
-    Raises ConfigError whose message names file and line (or override), key, value and what was expected, for
-    every wrong key.
+    `task` is the task that the caller trains, which trainer.task in the file must not contradict. If neither
+    is given, the task follows from the keys and the file's folder. No data is read. Raises ConfigError that
+    names file and line (or override), key, value and what was expected, for every wrong key.
     """
     path = config_of(Path(local_path(path)) if isinstance(path, str) else path)
     document = read(path)
@@ -52,12 +51,12 @@ def from_dict(
     task: str | None = None,
     name: str = "config",
 ) -> Run:
-    """The same for values that are in memory already; errors say `name` instead of file and line."""
+    """Returns the run that `values` describe, as `load` does; errors name `name` instead of file and line."""
     return _build(values, overrides, task, Origins(name))
 
 
 def dump(run: Run) -> str:
-    """YAML with every default filled in; loads again to an equal run."""
+    """Returns the config as YAML with all defaults filled in; loading it gives an equal run."""
     values = run.model_dump(exclude_none=True)
     return yaml.dump(values, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=110)
 
@@ -69,7 +68,7 @@ def _build(
     origins: Origins,
     folder: str = "",
 ) -> Run:
-    if problems := [Problem(path, message) for path, message in carriers(values)]:
+    if problems := [Problem(path, message) for path, message in find_credentials(values)]:
         raise report(problems, origins)
     run = validate(override(flatten(values, origins), overrides, origins), origins)
     run._origins = origins
@@ -80,6 +79,6 @@ def _build(
 
 
 def _check(run: Run, *checks: Check) -> None:
-    found = (problem for check in checks for problem in check(run))
-    if problems := list(islice(found, MOST + 1)):
+    problems = list(islice((problem for check in checks for problem in check(run)), MOST + 1))
+    if problems:
         raise report(problems, run._origins)

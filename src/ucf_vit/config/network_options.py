@@ -1,4 +1,4 @@
-"""From a run to the options of its network."""
+"""Options of a network from the config of a run."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from ucf_vit.options import DecoderOptions, EncoderOptions, InputOptions, Variab
 
 
 def input_options(run: Run) -> InputOptions:
-    """Returns channels, tile and patches of the network of `run`."""
+    """Returns the options of the network's input: channels, tile and patches."""
     seen = {"in_channels": run.in_channels, "tile_size": run.spatial_tile, "variables": _variables(run)}
     return pick(InputOptions, run.input.model_dump() | run.adaptive.model_dump() | seen)
 
@@ -25,12 +25,12 @@ def _variables(run: Run) -> VariableOptions | None:
 
 
 def encoder_options(run: Run) -> EncoderOptions:
-    """Returns width, depth and blocks of the encoder of `run`."""
+    """Returns the options of the encoder: width, depth and blocks."""
     return pick(EncoderOptions, run.model.model_dump())
 
 
 def decoder_options(run: Run) -> DecoderOptions:
-    """Returns width and depth of a second transformer, for networks that have one."""
+    """Returns the options of the transformer decoder, for networks that have one."""
     model = run.model
     return DecoderOptions(
         embed_dim=model.decoder_embed_dim,

@@ -1,4 +1,4 @@
-"""Where each value of a run came from: a line of the file, or an override."""
+"""Origins of the values of a run: lines of a file, and overrides."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from ucf_vit.config.yaml.lines import KeyPath
 
 @dataclass
 class Origins:
-    """Places by path, such as `("model", "depth")` -> `run.yaml:12` or `override model.depth=6`."""
+    """Origins by path, such as `("model", "depth")` -> `run.yaml:12` or `override model.depth=6`."""
 
     name: str
     places: dict[KeyPath, str] = field(default_factory=dict)
     overrides: set[KeyPath] = field(default_factory=set)
     names: dict[KeyPath, KeyPath] = field(default_factory=dict)
-    """Keys that were given in an old place, such as `("input", "tile_size")` -> `("model", "tile_size")`."""
+    """Keys given in a former place, such as `("input", "tile_size")` -> `("model", "tile_size")`."""
 
     def where(self, path: KeyPath) -> str:
-        """The place of a value, else of something in it, else of what it is in, else the file."""
+        """Returns the place of the value at `path`, or of an entry in it, its container, or the file."""
         if path in self.places:
             return self.places[path]
         if path:
@@ -32,17 +32,17 @@ class Origins:
         """Returns the path by which the user gave the value at `path`."""
         return (*self.names.get(path[:2], path[:2]), *path[2:])
 
-    def overridden(self, path: KeyPath, text: str) -> None:
-        """Records that the value at `path`, and everything in it, comes from the override `text`."""
+    def record_override(self, path: KeyPath, text: str) -> None:
+        """Records that the value at `path`, with its entries, comes from the override `text`."""
         self.places = {known: place for known, place in self.places.items() if known[: len(path)] != path}
         self.places[path] = f"override {text}"
         self.overrides.add(path)
 
     def from_override(self, path: KeyPath) -> bool:
-        """Whether the value at `path` comes from an override, of it or of what it is in."""
+        """Returns whether the value at `path`, or something that contains it, was overridden."""
         return any(path[:length] in self.overrides for length in range(1, len(path) + 1))
 
 
 def dotted(path: Iterable[Any]) -> str:
-    """`model.depth` for `("model", "depth")`."""
+    """Returns `model.depth` for `("model", "depth")`."""
     return ".".join(map(str, path))

@@ -1,4 +1,4 @@
-"""Values given on the command line: `model.depth=6`, `data.dict_root_dirs.ct1=/data/ct`."""
+"""Overrides on the command line, such as `model.depth=6` or `data.dict_root_dirs.ct1=/data/ct`."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ CLASS_COUNTS: tuple[KeyPath, KeyPath] = (("model", "num_classes"), ("data", "num
 
 
 def override(values: dict[Any, Any], overrides: Iterable[str], origins: Origins) -> dict[Any, Any]:
-    """`values` with each `section.key=value` put in, the last one winning. Values are YAML.
+    """Returns `values` with each override `section.key=value` applied; values are YAML, the last one wins.
 
-    Raises ConfigError, with the text of the override, if it can't be read.
+    Raises ConfigError with the text of an override that cannot be read.
     """
     for text in overrides:
         refuse_in_argument(text)
         written, value = _split(text)
         path = canonical(written)
         values = _put(values, path, value, text, written)
-        origins.overridden(path, text)
+        origins.record_override(path, text)
         origins.names[path[:2]] = written[:2]
     return _one_class_count(values, origins)
 
@@ -65,7 +65,7 @@ def _put(values: dict[Any, Any], path: KeyPath, value: Any, text: str, written: 
 
 
 def _one_class_count(values: dict[Any, Any], origins: Origins) -> dict[Any, Any]:
-    """The number of classes has two keys: an override of one replaces the file's other."""
+    """Removes the file's number of classes if the other key for it was overridden: there are two keys."""
     for (name, key), other in (CLASS_COUNTS, CLASS_COUNTS[::-1]):
         section = values.get(name)
         if (

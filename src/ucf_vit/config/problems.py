@@ -1,4 +1,4 @@
-"""Problems of a config, as one message."""
+"""Problems of a config, reported in one message."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from ucf_vit.core.files.urls import without_credentials
 
 NO_VALUE = object()
 MOST = 20
-"""Problems that are shown at once. Finding the hints for thousands takes long."""
+"""Largest number of problems shown at once; finding hints for thousands would take long."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """`message` says what was expected, or what to do, for the `value` at `path`."""
+    """Problem of the `value` at `path`; `message` says what was expected or what to do."""
 
     path: KeyPath
     message: str
@@ -27,7 +27,7 @@ class Problem:
 
 
 def report(problems: Sequence[Problem], origins: Origins) -> ConfigError:
-    """The error for `problems`, each with its place, key and value: one line, or a list of up to MOST."""
+    """Returns the error for `problems`, each with place, key and value: one line, or a list of up to MOST."""
     lines = [without_credentials(_line(problem, origins)) for problem in problems[:MOST]]
     if len(lines) == 1:
         return ConfigError(lines[0])
@@ -44,7 +44,7 @@ def _line(problem: Problem, origins: Origins) -> str:
 
 
 def show(value: Any) -> str:
-    """A value in one short line, however large it is."""
+    """Returns a value as one short line, however large it is."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     value = without_credentials(value) if isinstance(value, str) else value

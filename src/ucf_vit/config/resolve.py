@@ -1,4 +1,4 @@
-"""Defaults that depend on other keys."""
+"""Default values that depend on other keys."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FIXED_LENGTH = {2: 196, 3: 512}
 
 
 def resolve(run: Run, task: str, name: str) -> Run:
-    """The run with every default filled in; `name` is the config's, for the output directory."""
+    """Returns the run with all defaults filled in; `name` is the config's, for the output directory."""
     num_classes = run.model.num_classes if run.data.num_classes is None else run.data.num_classes
     network, facts = _network(run, task)
     fixed = facts.positions == "sincos" or run.trainer.use_pretrained_mae_model
@@ -50,7 +50,7 @@ def _trainer(trainer: Trainer, task: str, name: str) -> Trainer:
 
 
 def _network(run: Run, task: str) -> tuple[str, NetworkFacts]:
-    """Name of the network and the facts about it; ConfigError where there is none, or it cannot be loaded."""
+    """Returns the network's name and facts. Raises ConfigError if it is not named or cannot be loaded."""
     name = run.model.name or task_facts(task).network
     if not name:
         known = f"{', '.join(NETWORKS)}, or path/to/file.py:Class"
@@ -62,7 +62,7 @@ def _network(run: Run, task: str) -> tuple[str, NetworkFacts]:
 
 
 def _parallelism(run: Run) -> Parallelism:
-    """With a mode: files of the established framework name none, their scripts do."""
+    """Returns the section with a mode; established files name none, their scripts do."""
     parallelism = run.parallelism
     if parallelism.mode is not None:
         return parallelism
@@ -73,7 +73,7 @@ def _parallelism(run: Run) -> Parallelism:
 
 
 def _input(seen: Input, fixed: bool) -> Input:
-    """Fills in dimensions and positions; `fixed`: sines and cosines unless the config names positions."""
+    """Fills in dimensions and positions; with `fixed`, the default of positions is sines and cosines."""
     filled: dict[str, Any] = {"twoD": len(seen.tile_size) == 2 if seen.twoD is None else seen.twoD}
     if seen.pos_embed == "auto":
         filled["pos_embed"] = "sincos" if fixed else "learned"
@@ -91,7 +91,7 @@ def _adaptive(adaptive: Adaptive, seen: Input) -> Adaptive:
 
 
 def _length(space: tuple[int, ...], min_leaf: int) -> int:
-    """The most tokens up to what is usual; a tile that has none of these is for the checks."""
+    """Returns the largest possible number of tokens up to the usual one; the checks refuse a wrong tile."""
     usual = FIXED_LENGTH[len(space)]
     try:
         return Forest(space, min_leaf).reachable(usual)
@@ -113,9 +113,9 @@ def _data(data: Data, default_vars: list[str]) -> Data:
 
 
 def _ranges(data: Data, names: list[str]) -> dict[str, dict[str, Any]]:
-    """Returns the ranges of files: those that train come first, then validation, then test.
+    """Returns the ranges of files: first training, then validation, then test.
 
-    A data set with a root for validation has no validation files of its own, and the same for test.
+    A data set with its own root for validation takes no validation files from its list; the same for test.
     """
     nothing, everything = dict.fromkeys(names, 0.0), dict.fromkeys(names, 1.0)
     end = data.dict_end_idx or everything

@@ -1,4 +1,4 @@
-"""A whole run: the sections together, and what follows from them."""
+"""Config of a run: all sections, and values derived from them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from ucf_vit.registries.tasks import TASKS, LabelKind, TaskFacts, task_facts
 
 
 class Run(Section):
-    """Everything that a config says; `load` checks it and fills every default in."""
+    """Config of a run; `load` checks it and fills in all defaults."""
 
     trainer: Trainer = Trainer()
     parallelism: Parallelism = Parallelism()
@@ -42,24 +42,24 @@ class Run(Section):
     _origins: Origins = PrivateAttr(default_factory=lambda: Origins("config"))
 
     def __eq__(self, other: object) -> bool:
-        """Whether both say the same, wherever it was said."""
+        """Returns whether all values are equal, whatever their origins."""
         return isinstance(other, Run) and self.model_dump() == other.model_dump()
 
     @property
     def source_path(self) -> Path:
-        """The file that the run was loaded from."""
+        """File that the run was loaded from."""
         return Path(self._origins.name)
 
     @property
     def task(self) -> str:
-        """The task to train, as `load` has filled it in."""
+        """Name of the task. Raises ConfigError if it is missing."""
         if self.trainer.task is None:
             raise self.error("trainer.task", f"missing; expected one of {', '.join(TASKS)}")
         return self.trainer.task
 
     @property
     def network(self) -> str:
-        """Name of the network, as `load` has filled it in."""
+        """Name of the network."""
         return self.model.name or self.task_facts.network
 
     @property
@@ -74,7 +74,7 @@ class Run(Section):
 
     @property
     def num_classes(self) -> int:
-        """Number of classes; ConfigError if it is not given."""
+        """Number of classes. Raises ConfigError if it is missing."""
         if self.model.num_classes is None:
             raise self.error("model.num_classes", f"missing; task {self.task} needs the number of classes")
         return self.model.num_classes
@@ -86,30 +86,30 @@ class Run(Section):
 
     @property
     def learns_labels(self) -> bool:
-        """Whether training needs the labels of its data: in a diffusion model as a condition."""
+        """Whether training needs labels; a diffusion model may need them as a condition."""
         return self.label_kind != "none"
 
     @property
     def fixed_length(self) -> int:
-        """Tokens per tree with adaptive patching, as `load` has filled it in."""
+        """Number of tokens per tree with adaptive patching. Raises ConfigError if it is missing."""
         if self.adaptive.fixed_length is None:
             raise self.error("adaptive.fixed_length", "missing; adaptive patching needs the tokens per tree")
         return self.adaptive.fixed_length
 
     @property
     def in_channels(self) -> int:
-        """Channels that the network knows; with use_varemb a batch may have less."""
+        """Number of channels of the network; with use_varemb a batch may have fewer."""
         single = self.data.single_channel and not self.variables.use_varemb
         return 1 if single else len(self.input.default_vars)
 
     @property
     def spatial_tile(self) -> tuple[int, ...]:
-        """Sides of the tile that the network sees: 2 entries for 2D, 3 for 3D."""
+        """Sides of the network's input tile: 2 entries for 2D, 3 for 3D."""
         return tuple(self.input.tile_size[:2] if self.input.twoD else self.input.tile_size)
 
     @property
     def grid(self) -> tuple[int, ...]:
-        """Patches of a tile along each of its axes; adaptive ones, which have no grid, all in a row."""
+        """Number of patches of a tile along each axis; one number of all for adaptive patches."""
         if self.adaptive.adaptive_patching:
             trees = self.in_channels if self.adaptive.separate_channels else 1
             return (trees * self.fixed_length,)
@@ -117,25 +117,25 @@ class Run(Section):
 
     @property
     def datasets(self) -> tuple[str, ...]:
-        """Names of the datasets, in the order of the file."""
+        """Names of the data sets, in the order of the file."""
         return tuple(self.data.dict_root_dirs)
 
     def having(self, split: Split) -> tuple[str, ...]:
-        """Those of `datasets` that have files for `split`."""
+        """Returns the names of the data sets that have files for `split`."""
         parts = {name: self.data.part(name, split) for name in self.datasets}
         return tuple(name for name, (_, start, end) in parts.items() if start < end)
 
     def stats_file(self, dataset: str) -> Path:
-        """Where the statistics of a dataset are, or are to be."""
+        """Returns the path of a data set's statistics file."""
         default = Path(self.trainer.checkpoint_path or "") / "stats" / f"{dataset}.json"
         return Path(self.data.dict_stats.get(dataset, default))
 
     def where(self, key: str) -> str:
-        """`run.yaml:12`, the override, or the file's name if the key has its default."""
+        """Returns the origin of a key: `run.yaml:12`, an override, or the file if the key has its default."""
         return self._origins.where(tuple(key.split(".")))
 
     def from_override(self, key: str) -> bool:
-        """Whether the value of `key` comes from an override."""
+        """Returns whether the value of `key` comes from an override."""
         return self._origins.from_override(tuple(key.split(".")))
 
     def written(self, *keys: str) -> str:
@@ -159,13 +159,13 @@ class Run(Section):
         return type(getattr(self, section)).model_fields[name].get_default()
 
     def name_of(self, key: str) -> str:
-        """Returns the name by which the user gave `key`: files may have keys in their old places."""
+        """Returns the name by which the user gave `key`: files may have keys in their former places."""
         return dotted(self._origins.name_of(tuple(key.split("."))))
 
     def error(self, key: str, message: str, value: object = NO_VALUE) -> ConfigError:
-        """The error that `key` can't be used, with place and value; `message` says what was expected."""
+        """Returns the error for the `value` of `key`, with its origin; `message` says what was expected."""
         return report([Problem(tuple(key.split(".")), message, value)], self._origins)
 
     def report(self, problems: Sequence[Problem]) -> ConfigError:
-        """The error that tells all of `problems`, each with its place."""
+        """Returns one error for all `problems`, each with its origin."""
         return report(problems, self._origins)

@@ -1,4 +1,4 @@
-"""The task of a config that does not name it, from its keys and the folder it is in."""
+"""Task of a config that does not name it, from its keys and its folder."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from ucf_vit.registries.tasks import BUILT_IN, OLD_NAMES, TASKS, task_facts, tas
 
 log = logging.getLogger(__name__)
 FOLDERS = {**OLD_NAMES, **{name: name for name in BUILT_IN}}
-"""Folders such as `configs/basic_ct/mae`, whose name says what their files train."""
-ASKED = {name: facts.telling_keys for name, facts in BUILT_IN.items() if facts.telling_keys}
+"""Names of folders that name a task, such as `configs/basic_ct/mae`."""
+TELLING_KEYS = {name: facts.telling_keys for name, facts in BUILT_IN.items() if facts.telling_keys}
 TELLING = ("mask_ratio", "feature_size", "num_classes", "adaptive_patching", "num_time_steps")
 
 
 def find_task(run: Run, wanted: str | None, folder: str) -> str:
-    """Returns the task to train: by the config, else by the caller, else what keys and `folder` agree on.
+    """Returns the task: that of the config, else the caller's, else the one that keys and folder agree on.
 
-    A folder that has no task's name has no say. Raises ConfigError if the caller wants something else than
-    the config says, if keys and folder leave more than one task or none, or if the task cannot be loaded.
+    A folder without the name of a task is ignored. Raises ConfigError if the caller and the config name
+    different tasks, if keys and folder leave several tasks or none, or if the task cannot be loaded.
     """
     given, wanted = run.trainer.task, _checked(wanted)
     if wanted and given and wanted != given:
-        message = f"but {wanted} was asked for, by the script or by --task; start that for {given}, or "
+        message = f"but {wanted} was requested, by the script or by --task; start that for {given}, or "
         raise run.error("trainer.task", message + "leave the key out", given)
-    task = given or wanted or _agreed(run, FOLDERS.get(folder.lower()), folder)
+    task = given or wanted or _infer_task(run, FOLDERS.get(folder.lower()), folder)
     try:
         task_facts(task)
     except UserError as error:
@@ -35,7 +35,7 @@ def find_task(run: Run, wanted: str | None, folder: str) -> str:
 
 
 def _checked(wanted: str | None) -> str | None:
-    """The name of today for the task that the caller wants. Raises ConfigError if there is no such task."""
+    """Returns the current name of the requested task. Raises ConfigError if there is no such task."""
     if wanted is None:
         return None
     name = task_name(wanted)
@@ -46,9 +46,9 @@ def _checked(wanted: str | None) -> str | None:
     return name
 
 
-def _agreed(run: Run, named: str | None, folder: str) -> str:
+def _infer_task(run: Run, named: str | None, folder: str) -> str:
     given = _given(run)
-    fitting = [task for task, telling in ASKED.items() if telling.fit(given)]
+    fitting = [task for task, telling in TELLING_KEYS.items() if telling.fit(given)]
     agreed = [task for task in fitting if named in (None, task)]
     if len(agreed) == 1:
         where = f" and the folder {folder}" if named else ""
@@ -58,7 +58,7 @@ def _agreed(run: Run, named: str | None, folder: str) -> str:
 
 
 def _given(run: Run) -> set[str]:
-    """Those of `TELLING` that the config gives; adaptive_patching if it is true."""
+    """Returns the keys of `TELLING` that the config gives; adaptive_patching if it is true."""
     given = run.model.model_fields_set | run.adaptive.model_fields_set | run.diffusion.model_fields_set
     keys = {key for key in TELLING if key in given}
     if run.data.num_classes is not None:
@@ -70,12 +70,12 @@ def _question(run: Run, fitting: list[str], named: str | None, folder: str) -> C
     given = _given(run)
     keys = ", ".join(key for key in TELLING if key in given)
     if not fitting:
-        asked = f"what is to be trained: {_or(list(ASKED))}? None of {', '.join(TELLING)} is given"
+        question = f"which task: {_or(list(TELLING_KEYS))}? None of {', '.join(TELLING)} is given"
     elif named:
-        asked = f"{_or([named, *fitting])}? The folder {folder} says {named}, but {keys} {_or(fitting)}"
+        question = f"{_or([named, *fitting])}? The folder {folder} says {named}, but {keys} {_or(fitting)}"
     else:
-        asked = f"{_or(fitting)}? {keys} may mean each of them"
-    return run.error("trainer.task", f"{asked}; say which: --task NAME, or trainer.task=NAME")
+        question = f"{_or(fitting)}? {keys} may mean each of them"
+    return run.error("trainer.task", f"{question}; say which: --task NAME, or trainer.task=NAME")
 
 
 def _or(words: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""From plain values to a Run: types, ranges and unknown keys, reported by place and key."""
+"""Validates values against the schema: types, ranges and unknown keys."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ucf_vit.core.did_you_mean import did_you_mean
 
 
 def validate(values: dict[Any, Any], origins: Origins) -> Run:
-    """The run that `values` describe. Raises ConfigError that lists every wrong key."""
+    """Returns the run that `values` describe. Raises ConfigError that lists every wrong key."""
     try:
         return Run.model_validate(values)
     except ValidationError as error:
@@ -44,20 +44,21 @@ def _problem(error: ErrorDetails) -> Problem:
 
 def _expected(path: KeyPath) -> str:
     known = keys().get(dotted(path))
-    what = words(at(path) or {"type": "string"})
+    kind = words(at(path) or {"type": "string"})
     if len(path) == 1:
         return f"a section (ucf-vit config explain {path[0]} lists its keys)"
     unit = f" ({known.unit})" if known and known.unit else ""
-    return what + unit
+    return kind + unit
 
 
 def _meant(path: KeyPath) -> str:
-    """The key of this name in another section, else the nearest key, else what is known here."""
-    name, here = str(path[-1]), names_in(path[:-1])
+    """Returns a hint for an unknown key: that key in another section, a similar key, or the known keys."""
+    name, siblings = str(path[-1]), names_in(path[:-1])
     elsewhere = {known.rpartition(".")[2]: known for known in keys()}
     if name in elsewhere:
         return f" here (did you mean {elsewhere[name]!r}?)"
-    return did_you_mean(name, here) or did_you_mean(name, list(keys())) or f"; known here: {', '.join(here)}"
+    hint = did_you_mean(name, siblings) or did_you_mean(name, list(keys()))
+    return hint or f"; known here: {', '.join(siblings)}"
 
 
 def _hint(path: KeyPath, value: Any) -> str:

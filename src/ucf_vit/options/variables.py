@@ -41,7 +41,7 @@ class VariableOptions:
         if not self.names:
             raise UserError("use_varemb needs default_vars, the names of the variables that the model knows")
         if len(set(self.names)) < len(self.names):
-            raise UserError(f"default_vars {list(self.names)}: a variable is there twice; remove one")
+            raise UserError(f"default_vars {list(self.names)}: a variable occurs twice; remove one")
         _check_choice("aggregation", self.aggregation, ["cross", "hierarchical"])
         _check_choice("aggregation_partial", self.partial, ["linear", "attention"])
         if self.group < 1:

@@ -1,4 +1,4 @@
-"""Checks of keys in several sections, of ranks and of classes."""
+"""Checks across sections: classes, ranks, checkpoints and plans."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from ucf_vit.config.sections.parallelism import SIZES
 from ucf_vit.core.files.names import is_file_name
 
 RESERVED = re.compile(r"best|.*_(even|odd|step_\d+)")
-"""Names that `best` and the slots of other checkpoints have."""
+"""Names of `best` and of slots, which other checkpoints must not have."""
 
 
 def class_counts(run: Run) -> Iterator[Problem]:
-    """data.num_classes and model.num_classes are one number."""
-    here, there = run.data.num_classes, run.model.num_classes
-    if here is not None and there is not None and here != there:
-        message = f"model.num_classes is {there}, but both mean the same number; give one of them"
-        yield Problem(("data", "num_classes"), message, here)
+    """Checks that data.num_classes and model.num_classes are the same number."""
+    in_data, in_model = run.data.num_classes, run.model.num_classes
+    if in_data is not None and in_model is not None and in_data != in_model:
+        message = f"model.num_classes is {in_model}, but both mean the same number; give one of them"
+        yield Problem(("data", "num_classes"), message, in_data)
 
 
 def classes_for_task(run: Run) -> Iterator[Problem]:
-    """Segmentation and classification need two classes or more."""
+    """Checks that segmentation and classification have two classes or more."""
     count = run.model.num_classes
     if not run.learns_labels or (count is not None and count > 1):
         return
@@ -36,19 +36,19 @@ def classes_for_task(run: Run) -> Iterator[Problem]:
 
 
 def sizes(run: Run) -> Iterator[Problem]:
-    """Sizes are counts; one of them may be -1, what is left."""
+    """Checks that sizes are positive; one of them may be -1, the remaining ranks."""
     sizes = run.parallelism.sizes()
     for name, size in sizes.items():
         if size < 1 and size != -1:
-            yield Problem(("parallelism", name), "expected 1 or more, or -1 for what is left", size)
+            yield Problem(("parallelism", name), "expected 1 or more, or -1 for the remaining ranks", size)
     free = [name for name in SIZES if sizes[name] == -1]
     for name in free[1:]:
-        message = f"only one size can be what is left, and parallelism.{free[0]} is -1 too; give a number"
+        message = f"only one size can be -1, and parallelism.{free[0]} is -1 too; give a number"
         yield Problem(("parallelism", name), message, -1)
 
 
 def pretrained(run: Run) -> Iterator[Problem]:
-    """A network that starts from a masked autoencoder needs to know which."""
+    """Checks the keys of a run that starts from the weights of another one."""
     if run.trainer.use_pretrained_mae_model and run.trainer.start_from:
         message = "trainer.use_pretrained_mae_model is true too; a run starts from one of them"
         yield Problem(("trainer", "start_from"), message, run.trainer.start_from)
@@ -63,26 +63,28 @@ def pretrained(run: Run) -> Iterator[Problem]:
 
 
 def checkpoint_names(run: Run) -> Iterator[Problem]:
-    """Checkpoints are directories below that of the run, with names of their own."""
+    """Checks that names of checkpoints are names of directories and not taken."""
     trainer = run.trainer
     for key in ("checkpoint_filename", "checkpoint_filename_for_loading", "mae_checkpoint_filename"):
         name = getattr(trainer, key)
         if name and not is_file_name(name):
-            yield Problem(("trainer", key), "expected the name of a checkpoint, such as last, no path", name)
+            yield Problem(
+                ("trainer", key), "expected the name of a checkpoint, such as last, not a path", name
+            )
     if RESERVED.fullmatch(trainer.checkpoint_filename):
         message = "taken by checkpoints that a run writes beside these; expected another name, such as last"
         yield Problem(("trainer", "checkpoint_filename"), message, trainer.checkpoint_filename)
 
 
 def plan(run: Run) -> Iterator[Problem]:
-    """Only ranks with data of their own follow a plan."""
+    """Checks that data.order is rank if there is a plan."""
     if run.load_balancing.plan and run.data.order == "global":
         message = "data.order is global, which follows no plan; set data.order=rank, or leave the plan out"
         yield Problem(("load_balancing", "plan"), message, run.load_balancing.plan)
 
 
 def groups(run: Run) -> Iterator[Problem]:
-    """Without automatic balancing every dataset has its data ranks and its batches."""
+    """Checks that each data set has data ranks if automatic balancing is off."""
     balancing = run.load_balancing
     if balancing.auto_load_balancing:
         return

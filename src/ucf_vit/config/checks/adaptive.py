@@ -1,4 +1,4 @@
-"""Checks of adaptive patching: trees that the tile can have, and where they see detail."""
+"""Checks of adaptive patching: trees of the tile, and detail."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ KEYS = tuple(f"adaptive.{name}" for name in Adaptive.model_fields if name != "ad
 
 
 def only_adaptive(run: Run) -> Iterator[Problem]:
-    """Some tasks and networks know adaptive patches only."""
+    """Checks that adaptive patching is on for tasks and networks that need it."""
     if run.adaptive.adaptive_patching:
         return
     if run.task_facts.adaptive_only:
@@ -33,16 +33,16 @@ def only_adaptive(run: Run) -> Iterator[Problem]:
 
 
 def unused(run: Run) -> Iterator[Problem]:
-    """Keys without effect may be there, since variants share files, but not without a word."""
+    """Warns of keys without effect; they are allowed, since variants of a config may share them."""
     if not run.adaptive.adaptive_patching:
-        say_unused(run, KEYS, f"{run.name_of('adaptive.adaptive_patching')} is false")
+        warn_unused(run, KEYS, f"{run.name_of('adaptive.adaptive_patching')} is false")
     elif run.adaptive.split_rule == "length":
         keys = ("adaptive.split_threshold", "adaptive.split_overflow")
-        say_unused(run, keys, f"{run.name_of('adaptive.split_rule')} is length")
+        warn_unused(run, keys, f"{run.name_of('adaptive.split_rule')} is length")
     yield from ()
 
 
-def say_unused(run: Run, keys: Sequence[str], cause: str) -> None:
+def warn_unused(run: Run, keys: Sequence[str], cause: str) -> None:
     """Warns that those of `keys` that differ from their defaults have no effect."""
     given = [key for key in keys if run.value(key) != run.default(key)]
     if given:
@@ -51,7 +51,7 @@ def say_unused(run: Run, keys: Sequence[str], cause: str) -> None:
 
 
 def leaves(run: Run) -> Iterator[Problem]:
-    """The tile has trees of fixed_length leaves."""
+    """Checks that the tile has trees with fixed_length leaves."""
     adaptive, length = run.adaptive, run.adaptive.fixed_length or 0
     if not adaptive.adaptive_patching:
         return
@@ -67,7 +67,7 @@ def leaves(run: Run) -> Iterator[Problem]:
 
 
 def _too_many_roots(forest: Forest, length: int) -> str:
-    """With a tile and a smallest leaf that have fewer."""
+    """Returns a message that suggests a tile and a smallest leaf with fewer roots."""
     space, step = forest.space, forest.min_leaf
     tile = space
     while Forest(tile, forest.min_leaf).num_roots > length:
@@ -93,7 +93,7 @@ def _other_lengths(forest: Forest, length: int) -> str:
 
 
 def detail(run: Run) -> Iterator[Problem]:
-    """Detail is known or a function in a file, fits the tiles, and is smoothed by odd kernels."""
+    """Checks that detail is known or a function in a file, fits the tile, and has odd blurs."""
     name, path = run.adaptive.detail, ("adaptive", "detail")
     file, _, function = name.rpartition(":")
     known = ["auto", *DETAILS]
@@ -118,7 +118,7 @@ def detail(run: Run) -> Iterator[Problem]:
 
 
 def canny(run: Run) -> Iterator[Problem]:
-    """Ranges begin before they end, and the low one ends before the high one begins."""
+    """Checks that ranges are in order, and that the low one ends before the high one begins."""
     low, high = run.adaptive.canny_low, run.adaptive.canny_high
     for name, levels in (("canny_low", low), ("canny_high", high)):
         if levels[0] > levels[-1]:
@@ -129,7 +129,7 @@ def canny(run: Run) -> Iterator[Problem]:
 
 
 def placement(run: Run) -> Iterator[Problem]:
-    """Cells of patch_size are leaves or made of whole ones; tokens numbered like cells are as many."""
+    """Checks that tokens can be placed on the grid of a decoder."""
     adaptive, name = run.adaptive, "token_placement"
     if not run.network_facts.grid_decoder or not adaptive.adaptive_patching:
         return
@@ -148,7 +148,7 @@ def placement(run: Run) -> Iterator[Problem]:
 
 
 def _cells(run: Run) -> Iterator[Problem]:
-    """A leaf lies within a cell of the decoder's grid or covers whole ones."""
+    """Checks that patch_size is the side of a leaf: then a leaf lies within a cell or covers whole cells."""
     try:
         sizes = Forest(run.spatial_tile, run.adaptive.min_leaf).sizes
     except UserError:

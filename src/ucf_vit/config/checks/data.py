@@ -17,14 +17,14 @@ from ucf_vit.core.lists import first_few
 
 log = logging.getLogger(__name__)
 SOME = ("validation", "test", "dict_options")
-"""Dictionaries that need not have an entry for every data set."""
+"""Dictionaries that may lack entries for some data sets."""
 
 
 def dataset_names(run: Run) -> Iterator[Problem]:
-    """Names of datasets can be those of files; every dictionary that is given has all of them."""
+    """Checks that names of data sets can be file names, and that given dictionaries have all of them."""
     for name in run.data.dict_root_dirs:
         if "/" in name or "\\" in name or "\0" in name or name in ("", ".", ".."):
-            message = "is to be the name of files and folders too: no slashes, not '.' or '..'"
+            message = "names files and folders too: expected no slashes, and not '.' or '..'"
             yield Problem(("data", "dict_root_dirs", name), message, name)
     for key in Data.model_fields:
         entries = getattr(run.data, key)
@@ -40,7 +40,7 @@ def dataset_names(run: Run) -> Iterator[Problem]:
 
 
 def _training(run: Run) -> list[str]:
-    """The data sets that train, as far as the file says."""
+    """Returns the data sets with training files, before defaults are filled in."""
     return [name for name in run.datasets if run.data.dict_end_idx.get(name, 1) > 0]
 
 
@@ -62,23 +62,27 @@ def _no_dataset(name: str, known: Mapping[str, object]) -> str:
 
 
 def options(run: Run) -> Iterator[Problem]:
-    """Options of only other datasets are left over from another config; beside right ones they are typos."""
+    """Checks the names in `dataset_options`.
+
+    If all names are unknown, the option was left over from another config: a warning. If only some are, they
+    are typos.
+    """
     for key in DatasetOptions.model_fields:
         yield from _option(run, ("dataset_options", key), getattr(run.dataset_options, key))
 
 
 def _option(run: Run, path: KeyPath, entries: Mapping[str, object]) -> Iterator[Problem]:
     known = run.data.dict_root_dirs
-    strange = [name for name in entries if name not in known]
-    if strange and len(strange) == len(entries):
+    unknown = [name for name in entries if name not in known]
+    if unknown and len(unknown) == len(entries):
         log.warning("%s: %s is not used: no dataset has these names", run.where(dotted(path)), dotted(path))
         return
-    for name in strange:
+    for name in unknown:
         yield Problem((*path, name), _no_dataset(name, known), entries[name])
 
 
 def source(run: Run) -> Iterator[Problem]:
-    """A source in a file is named with its class."""
+    """Checks that a source in a file is named with its class."""
     name = run.data.dataset
     file, _, attribute = name.rpartition(":")
     if name.endswith(".py") or (file.endswith(".py") and not attribute.isidentifier()):
@@ -86,24 +90,24 @@ def source(run: Run) -> Iterator[Problem]:
 
 
 def ranges(run: Run) -> Iterator[Problem]:
-    """Ranges of files begin before they end; training, validation and test files do not meet."""
+    """Checks that ranges of files are in order and do not overlap."""
     data = run.data
     for name in run.datasets:
-        found: dict[str, tuple[float, float, str]] = {}
+        own: dict[str, tuple[float, float, str]] = {}
         for split, (start_key, end_key) in RANGES.items():
             start, end = getattr(data, start_key)[name], getattr(data, end_key)[name]
             if start > end:
                 message = f"expected at least data.{start_key}.{name} = {start}"
                 yield Problem(("data", end_key, name), message, end)
             elif start < end and name not in getattr(data, split, {}):
-                found[split] = (start, end, start_key)
-        yield from _meeting(name, found)
+                own[split] = (start, end, start_key)
+        yield from _overlaps(name, own)
 
 
-def _meeting(name: str, found: Mapping[str, tuple[float, float, str]]) -> Iterator[Problem]:
-    """`found` are start, end and the key of the start, by split."""
-    for first, second in combinations(found, 2):
-        (start, end, _), (other_start, other_end, key) = found[first], found[second]
+def _overlaps(name: str, own: Mapping[str, tuple[float, float, str]]) -> Iterator[Problem]:
+    """Yields overlapping splits; `own` has start, end and the key of the start by split."""
+    for first, second in combinations(own, 2):
+        (start, end, _), (other_start, other_end, key) = own[first], own[second]
         if max(start, other_start) < min(end, other_end):
             message = (
                 f"{second} files {other_start}..{other_end} are {first} files too ({start}..{end}); end "
@@ -113,7 +117,7 @@ def _meeting(name: str, found: Mapping[str, tuple[float, float, str]]) -> Iterat
 
 
 def whole_sets(run: Run) -> Iterator[Problem]:
-    """No root is there to train and to validate or test, nor for both of these."""
+    """Checks that no root is used for two splits."""
     data = run.data
     used = {
         root: f"data.dict_root_dirs.{name}"
@@ -128,7 +132,7 @@ def whole_sets(run: Run) -> Iterator[Problem]:
 
 
 def variables(run: Run) -> Iterator[Problem]:
-    """Variables are known to the model, distinct, and all there where channels have no names."""
+    """Checks that variables are known and distinct, and complete if channels are not identified by name."""
     known, known_name = run.input.default_vars, run.name_of("input.default_vars")
     names = set(known)
     for name, used in run.data.dict_in_variables.items():
@@ -139,7 +143,7 @@ def variables(run: Run) -> Iterator[Problem]:
             message = f"{unknown[0]!r} is not in {known_name}{hint}, which has {_list(known)}"
             yield Problem(path, message, used)
         elif len(set(used)) < len(used):
-            yield Problem(path, "a variable is there twice; remove one", used)
+            yield Problem(path, "a variable occurs twice; remove one", used)
         elif not run.data.single_channel and not run.variables.use_varemb and used != known:
             message = f"expected all of {known_name} in the same order, {show(known)}, since "
             message += "channels have no names"
@@ -149,7 +153,7 @@ def variables(run: Run) -> Iterator[Problem]:
 
 
 def channels(run: Run) -> Iterator[Problem]:
-    """As many channels are used as there are variables, and no more than the files have."""
+    """Checks that the number of channels is that of the variables, and not more than the files have."""
     data = run.data
     for name, used in data.num_channels_used.items():
         path, named = ("data", "num_channels_used", name), data.dict_in_variables[name]
@@ -162,7 +166,7 @@ def channels(run: Run) -> Iterator[Problem]:
 
 
 def normalizations(run: Run) -> Iterator[Problem]:
-    """The numbers that a kind of normalisation needs."""
+    """Checks the parameters of each normalization."""
     for name, one in run.data.dict_normalization.items():
         message = _normalization(one, run.data.num_channels_used[name])
         if message:
@@ -185,7 +189,7 @@ def _normalization(one: NormalizationOptions, channels: int) -> str:
 
 
 def labels(run: Run) -> Iterator[Problem]:
-    """Labels are mapped to classes that there are, or are ignored, and each to one."""
+    """Checks that labels are mapped to existing classes or ignored, and each to only one."""
     count, ignore = run.model.num_classes, run.data.ignore_label
     for name, mapping in run.data.dict_label_mapping.items():
         path: KeyPath = ("data", "dict_label_mapping", name)
@@ -197,7 +201,7 @@ def labels(run: Run) -> Iterator[Problem]:
         ranges = {key: Interval.parse(key) for key in mapping if isinstance(key, str) and key != NAN}
         for one, other in pairwise(sorted(ranges, key=lambda key: (ranges[key].low, ranges[key].open_low))):
             if ranges[one].meets(ranges[other]):
-                yield Problem((*path, other), f"there are values that {one!r} has, too; each has one class")
+                yield Problem((*path, other), f"overlaps with {one!r}; each value has one class")
     if ignore is not None and run.label_kind != "voxel":
         message = f"only segmentation ignores voxels, not task {run.task}; leave it out"
         yield Problem(("data", "ignore_label"), message, ignore)

@@ -1,4 +1,4 @@
-"""Checks of diffusion."""
+"""Checks of section `diffusion`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ucf_vit.options.noise import MIN_STEPS
 
 
 def steps(run: Run) -> Iterator[Problem]:
-    """The linear schedule would add all noise in the first few of too few steps."""
+    """Checks the number of steps: with too few, the linear schedule adds all noise in the first ones."""
     kind, steps = run.diffusion.noise_schedule, run.diffusion.num_time_steps
     if run.task_facts.network_output == "denoised image" and steps < MIN_STEPS[kind]:
         message = f"expected {MIN_STEPS[kind]} or more for noise_schedule {kind}; cosine takes any number"
@@ -18,7 +18,7 @@ def steps(run: Run) -> Iterator[Problem]:
 
 
 def conditions(run: Run) -> Iterator[Problem]:
-    """Each condition once."""
+    """Checks that each condition occurs once."""
     given = run.diffusion.conditions
     if len(set(given)) < len(given):
-        yield Problem(("diffusion", "conditions"), "a condition is there twice; remove one", given)
+        yield Problem(("diffusion", "conditions"), "a condition occurs twice; remove one", given)

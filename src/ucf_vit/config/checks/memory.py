@@ -1,4 +1,4 @@
-"""Checks of sizes: each may be right, but their product is a network or a batch that no machine holds."""
+"""Checks that the network and a batch are not larger than any machine's memory."""
 
 from __future__ import annotations
 
@@ -10,17 +10,16 @@ from rich.filesize import decimal
 from ucf_vit.config.problems import Problem
 from ucf_vit.config.run import Run
 
-NUMBER = 4
-"""Bytes of a number in float32."""
+FLOAT_BYTES = 4
 MOST_WEIGHTS = 2**50
-"""Bytes of all weights of a network: 1 PiB, a thousand times what any network has."""
+"""Largest size of all weights in bytes: 1 PiB, a thousand times that of any network."""
 MOST_BATCH = 2**43
-"""Bytes of one rank's batch: 8 TiB, more than the memory of a machine."""
+"""Largest size of one rank's batch in bytes: 8 TiB, more than the memory of a machine."""
 
 
 def weights(run: Run) -> Iterator[Problem]:
-    """The weights have room in some machine."""
-    size = NUMBER * parameters(run)
+    """Checks the size of all weights."""
+    size = FLOAT_BYTES * parameters(run)
     if size > MOST_WEIGHTS:
         has_decoder = run.network_facts.token_decoder
         decoder = ("model.decoder_embed_dim", "model.decoder_depth") if has_decoder else ()
@@ -30,8 +29,8 @@ def weights(run: Run) -> Iterator[Problem]:
 
 
 def batch(run: Run) -> Iterator[Problem]:
-    """One rank's batch has room in some machine."""
-    size = NUMBER * run.data.batch_size * numbers_per_sample(run)
+    """Checks the size of one rank's batch."""
+    size = FLOAT_BYTES * run.data.batch_size * numbers_per_sample(run)
     if size > MOST_BATCH:
         names = ("input.tile_size", "model.embed_dim", "adaptive.fixed_length", "model.num_classes")
         message = f"no machine holds {decimal(size)} for samples and tokens, or more ({_values(run, names)})"
@@ -39,27 +38,27 @@ def batch(run: Run) -> Iterator[Problem]:
 
 
 def parameters(run: Run) -> int:
-    """The least number of weights: those of blocks, embedding and linear head; 0 for other networks."""
+    """Returns a lower bound of the number of weights; 0 for networks without the package's encoder."""
     net, facts = run.model, run.network_facts
     if not facts.encoder:
         return 0
     patch = run.input.patch_size ** len(run.spatial_tile)
-    found = _blocks(net.depth, net.embed_dim, net.mlp_ratio) + run.in_channels * patch * net.embed_dim
+    count = _block_weights(net.depth, net.embed_dim, net.mlp_ratio) + run.in_channels * patch * net.embed_dim
     if facts.token_decoder and not net.linear_decoder:
-        found += _blocks(net.decoder_depth, net.decoder_embed_dim, net.mlp_ratio_decoder)
-        found += run.in_channels * patch * net.decoder_embed_dim
+        count += _block_weights(net.decoder_depth, net.decoder_embed_dim, net.mlp_ratio_decoder)
+        count += run.in_channels * patch * net.decoder_embed_dim
     if facts.output == "class logits":
-        found += (net.num_classes or 0) * net.embed_dim
-    return found
+        count += (net.num_classes or 0) * net.embed_dim
+    return count
 
 
-def _blocks(depth: int, width: int, mlp_ratio: float) -> int:
-    """Attention has four matrices of the width, an MLP two that are `mlp_ratio` times as wide."""
+def _block_weights(depth: int, width: int, mlp_ratio: float) -> int:
+    """Returns the weights of blocks: 4 width^2 in attention, 2 mlp_ratio width^2 in the MLP."""
     return depth * (4 * width**2 + 2 * width * int(width * mlp_ratio))
 
 
 def numbers_per_sample(run: Run) -> int:
-    """The numbers in a tile, its tokens, and what is computed for each of its pixels."""
+    """Returns the number of floats of a sample: the tile, its tokens, and the logits of each pixel."""
     voxels, net = prod(run.spatial_tile), run.model
     classes = (net.num_classes or 0) if run.label_kind == "voxel" else 0
     return voxels * (run.in_channels + classes) + prod(run.grid) * net.embed_dim

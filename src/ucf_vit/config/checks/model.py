@@ -11,19 +11,19 @@ from ucf_vit.registries.networks import BUILT_IN
 
 
 def network(run: Run) -> Iterator[Problem]:
-    """The network returns what the task learns from, where both say what that is."""
+    """Checks that the network's output is the one that the task needs, if both declare it."""
     needed, output = run.task_facts.network_output, run.network_facts.output
     if needed and output and output != needed:
         fitting = [name for name, facts in BUILT_IN.items() if facts.output == needed]
         message = (
-            f"its result is {output}, but task {run.task} learns from {needed}; take {' or '.join(fitting)}, "
-            "a network of your own, or another task"
+            f"its output is {output}, but task {run.task} needs {needed}; take {' or '.join(fitting)}, a "
+            "network of your own, or another task"
         )
         yield Problem(("model", "name"), message, run.network)
 
 
 def dimensions(run: Run) -> Iterator[Problem]:
-    """Two sides make 2D tiles; names of variables are distinct."""
+    """Checks that a tile of two sides is 2D, and that names of variables are distinct."""
     seen = run.input
     if len(seen.tile_size) == 2 and not seen.twoD:
         message = (
@@ -31,11 +31,11 @@ def dimensions(run: Run) -> Iterator[Problem]:
         )
         yield Problem(("input", "twoD"), message, seen.twoD)
     if len(set(seen.default_vars)) < len(seen.default_vars):
-        yield Problem(("input", "default_vars"), "a variable is there twice; remove one", seen.default_vars)
+        yield Problem(("input", "default_vars"), "a variable occurs twice; remove one", seen.default_vars)
 
 
 def patches(run: Run) -> Iterator[Problem]:
-    """The patch divides every side of the tile that the network sees, where that has a grid."""
+    """Checks that the patch divides every side of the tile, for networks with a grid of patches."""
     facts = run.network_facts
     if not facts.encoder or (run.adaptive.adaptive_patching and not facts.grid_decoder):
         return
@@ -48,7 +48,7 @@ def patches(run: Run) -> Iterator[Problem]:
 
 
 def heads(run: Run) -> Iterator[Problem]:
-    """The heads divide the width, in the encoder and in the decoder."""
+    """Checks that the number of heads divides the width, in the encoder and in the decoder."""
     model = run.model
     if not run.network_facts.encoder:
         return
@@ -66,23 +66,23 @@ def heads(run: Run) -> Iterator[Problem]:
 
 
 def divisors(number: int) -> list[int]:
-    """The divisors of `number` up to some thousands."""
+    """Returns the divisors of `number` up to 4096."""
     return [d for d in range(1, min(number, 4096) + 1) if number % d == 0]
 
 
 def nearest_divisors(numbers: list[int], wanted: int) -> int:
-    """That of `numbers` nearest to `wanted`."""
+    """Returns the number in `numbers` that is nearest to `wanted`."""
     return min(numbers, key=lambda number: abs(number - wanted))
 
 
 def pair(run: Run, key: str, other: str, message: str) -> Problem:
-    """Returns a problem of two keys, shown at the one that was overridden or else written."""
+    """Returns a problem of two keys, reported at the one that was overridden, or else given in the file."""
     shown = run.written(key, other)
     return Problem(tuple(shown.split(".")), message, run.value(shown))
 
 
 def schedule(run: Run) -> Iterator[Problem]:
-    """The warm-up ends before the schedule does, and the cosine goes down."""
+    """Checks that the warm-up ends before the schedule, and that the final rate is not above the first."""
     schedule, end = run.optimizer, run.optimizer.max_steps
     if end is not None and schedule.warmup_steps >= end:
         message = f"expected less than {run.name_of('optimizer.max_steps')} = {end}, "

@@ -1,10 +1,10 @@
-"""Checks of variable aggregation."""
+"""Checks of section `variables`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ucf_vit.config.checks.adaptive import say_unused
+from ucf_vit.config.checks.adaptive import warn_unused
 from ucf_vit.config.problems import Problem
 from ucf_vit.config.run import Run
 
@@ -13,12 +13,12 @@ KEYS = ("variables.aggregation", "variables.aggregation_group", "variables.aggre
 
 
 def unused(run: Run) -> Iterator[Problem]:
-    """Keys without effect may be there, but not without a word."""
+    """Warns of keys without effect."""
     if not run.variables.use_varemb:
-        say_unused(run, KEYS, f"{run.name_of('variables.use_varemb')} is false")
+        warn_unused(run, KEYS, f"{run.name_of('variables.use_varemb')} is false")
     elif run.adaptive.adaptive_patching and run.adaptive.separate_channels:
         separate = run.name_of("adaptive.separate_channels")
-        say_unused(run, KEYS, f"with {separate} every token is of one variable")
+        warn_unused(run, KEYS, f"with {separate} every token is of one variable")
     elif run.variables.aggregation == "cross":
-        say_unused(run, KEYS[1:], f"{run.name_of('variables.aggregation')} is cross")
+        warn_unused(run, KEYS[1:], f"{run.name_of('variables.aggregation')} is cross")
     yield from ()

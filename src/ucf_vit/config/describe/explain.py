@@ -1,4 +1,4 @@
-"""Meaning of a key, as text for the terminal."""
+"""Explains keys of a config, as text for the terminal."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ WIDTH = 100
 
 
 def explain(key: str, width: int = 0) -> str:
-    """Returns description, type, unit and default of a key such as `model.depth`; of a section, all its keys.
+    """Returns description, type, unit and default of a key such as `model.depth`, or all keys of a section.
 
-    `depth` is enough, and old places such as `model.tile_size` are found too. The keys of a section have a
-    line each, or are wrapped to `width`. Raises ConfigError for an unknown key, with the nearest known one.
+    The short name `depth` and former places such as `model.tile_size` work too. Each key of a section is one
+    line, wrapped to `width` if that is not 0. Raises ConfigError for an unknown key, with a similar one.
     """
     name = dotted(canonical(tuple(key.strip().split("."))))
     if name in sections():
         return _section(name, width)
-    found = [known for path, known in keys().items() if _fits(name, path)]
-    if found:
-        return "\n\n".join(_key(known) for known in found)
+    matches = [known for path, known in keys().items() if _fits(name, path)]
+    if matches:
+        return "\n\n".join(_key(known) for known in matches)
     known = [*keys(), *sections(), *(f"model.{moved}" for moved in MOVED)]
     hint = did_you_mean(name, known) or f"; sections: {', '.join(sections())}"
     raise ConfigError(f"no key {key!r} in a config{hint}")
 
 
 def _fits(name: str, path: str) -> bool:
-    """Whether `name` is a key's full or short name, any word standing for a dataset."""
+    """Returns whether `name` is a key's full or short name; any word matches the name of a data set."""
     given, known = name.split("."), path.split(".")
     same = len(given) == len(known) and all(b in (a, PLACE) for a, b in zip(given, known, strict=True))
     return same or given == known[-1:] == [name]

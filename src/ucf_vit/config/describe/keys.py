@@ -1,4 +1,4 @@
-"""Every key of a config with its type, unit, default and description, as the schema states them."""
+"""All keys of a config with type, unit, default and description, from the schema."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PLACE = "<dataset>"
 
 @dataclass(frozen=True)
 class Key:
-    """One key: `name` like model.depth, `kind` like "whole number >= 1", `default` as YAML or in words."""
+    """A key: `name` such as model.depth, `kind` such as "whole number >= 1", `default` as YAML or words."""
 
     name: str
     description: str
@@ -27,18 +27,18 @@ class Key:
 
     @property
     def section(self) -> str:
-        """The section that the key is in."""
+        """Section of the key."""
         return self.name.partition(".")[0]
 
 
 @functools.cache
 def schema() -> Schema:
-    """The JSON schema of a run."""
+    """Returns the JSON schema of a run."""
     return Run.model_json_schema()
 
 
 def resolve(part: Schema) -> Schema:
-    """A schema without its reference and without its "or null"."""
+    """Returns a schema with its reference resolved and without its alternative null."""
     for option in (*part.get("anyOf", ()), *part.get("allOf", ())):
         if option.get("type") != "null":
             part = {**part, **option}
@@ -46,7 +46,7 @@ def resolve(part: Schema) -> Schema:
 
 
 def at(path: KeyPath) -> Schema | None:
-    """The schema of the value at `path`, None if no such key can be."""
+    """Returns the schema of the value at `path`, None if there is no such key."""
     part = resolve(schema())
     for step in path:
         if "properties" in part:
@@ -62,12 +62,12 @@ def at(path: KeyPath) -> Schema | None:
 
 
 def names_in(path: KeyPath) -> list[str]:
-    """The keys that the section or dictionary at `path` knows; none if their names are free."""
+    """Returns the keys of the section or dictionary at `path`; empty if any names are allowed."""
     return list((at(path) or {}).get("properties", {}))
 
 
 def sections() -> dict[str, str]:
-    """Each section's name and description."""
+    """Returns the descriptions of the sections by name."""
     return {
         name: " ".join(resolve(part)["description"].split()) for name, part in schema()["properties"].items()
     }
@@ -75,19 +75,19 @@ def sections() -> dict[str, str]:
 
 @functools.cache
 def keys() -> dict[str, Key]:
-    """All keys by name, in the order of the schema."""
-    found: dict[str, Key] = {}
+    """Returns all keys by name, in the order of the schema."""
+    collected: dict[str, Key] = {}
     for section in schema()["properties"]:
-        _collect((section,), found)
-    return found
+        _collect((section,), collected)
+    return collected
 
 
-def _collect(path: KeyPath, found: dict[str, Key]) -> None:
+def _collect(path: KeyPath, collected: dict[str, Key]) -> None:
     part = at(path) or {}
     for name, child in part["properties"].items():
         full = ".".join(map(str, (*path, name)))
         whole = resolve(child)
-        found[full] = Key(
+        collected[full] = Key(
             full,
             " ".join(child["description"].split()),
             words(whole).removeprefix("a "),
@@ -96,7 +96,7 @@ def _collect(path: KeyPath, found: dict[str, Key]) -> None:
         )
         entries = whole.get("additionalProperties")
         if isinstance(entries, Mapping) and "properties" in resolve(entries):
-            _collect((*path, name, PLACE), found)
+            _collect((*path, name, PLACE), collected)
 
 
 def _default(child: Schema, required: bool) -> str:

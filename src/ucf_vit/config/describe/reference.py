@@ -1,4 +1,4 @@
-"""The reference page of all keys, in Markdown."""
+"""Reference page of all keys, in Markdown."""
 
 from __future__ import annotations
 
@@ -32,29 +32,29 @@ data:
   batch_size: 2
   num_workers: 4
 """
-"""A complete config, shown on the page."""
+"""Complete config, shown on the page."""
 
 PAGE = """\
 # Configuration
 
 <!-- Written by utils/write_config_reference.py from the schema in src/ucf_vit/config; do not edit. -->
 
-One YAML file holds a run. This is a whole one; every other key has a default:
+A run is configured by one YAML file. This is a complete one; every other key has a default:
 
 ```yaml
 {example}```
 
-- `ucf-vit config explain adaptive.fixed_length` prints what a key means, `ucf-vit config check FILE` says
-  whether a file can be used, and `ucf-vit config show FILE` prints it with every default filled in.
+- `ucf-vit config explain adaptive.fixed_length` explains a key, `ucf-vit config check FILE` checks a file,
+  and `ucf-vit config show FILE` prints it with all defaults filled in.
 - Values are overridden on the command line: `ucf-vit train FILE model.depth=6 data.batch_size=4`. They are
   read as YAML: `input.tile_size=[64,64]`, `trainer.max_steps=null`.
-- A path may begin with `~` and hold variables of the environment, `$SCRATCH/runs` or `${{USER}}_runs`; `$$`
-  is a dollar sign. A variable that is not there is an error. URLs carry no credentials: docs/storage.md.
-- To get a key's default, leave the key out; a key with nothing behind it is an error.
+- A path may begin with `~` and contain environment variables, `$SCRATCH/runs` or `${{USER}}_runs`; `$$` is a
+  dollar sign. An undefined variable is an error. URLs must not contain credentials: docs/storage.md.
+- To get a key's default, leave the key out; a key without a value is an error.
 - Files with the keys of `input`, `adaptive`, `variables`, `diffusion` and `optimizer` in section `model`, or
   with all of these under `model.net.init_args`, load unchanged; overrides and `config explain` know both.
-- A `dict_*` has one entry for each name in `data.dict_root_dirs`. It may be left out where it has a default,
-  but not in part.
+- A `dict_*` has one entry for each name in `data.dict_root_dirs`. If it has a default it may be left out, but
+  only as a whole.
 - Unknown keys, wrong values and keys that contradict each other are errors, reported together with file, line
   and what was expected, before anything is loaded. The exit status is 2.
 
@@ -64,7 +64,7 @@ HEAD = "| key | type | unit | default | meaning |\n|---|---|---|---|---|\n"
 
 
 def reference() -> str:
-    """The page, as docs/configuration.md holds it."""
+    """Returns the page that docs/configuration.md holds."""
     return PAGE.format(example=EXAMPLE, sections="\n".join(_section(name) for name in sections()))
 
 

@@ -37,15 +37,15 @@ class Adaptive(Section):
     )
     split_overflow: Literal["coarsen", "drop"] = key(
         "coarsen",
-        "Split rule threshold, where it would make too many leaves: coarsen: split only those with most "
-        "detail; drop: leave out random leaves, and with them parts of the tile.",
+        "Split rule threshold, if it makes too many leaves: coarsen: split only those with most detail; "
+        "drop: leave out random leaves, and with them parts of the tile.",
     )
     separate_channels: bool = key(
         False,
         "Adaptive patching: one tree per channel, each of fixed_length tokens, rather than one for all.",
     )
     use_adaptive_pos_emb: bool = key(
-        True, "Adaptive patching: embed centre and size of each patch; without, its place in the sequence."
+        True, "Adaptive patching: embed centre and size of each patch; else its index in the sequence."
     )
     detail: str = key(
         "auto",
@@ -79,6 +79,6 @@ class Adaptive(Section):
     )
     token_placement: Literal["boxes", "square"] = key(
         "boxes",
-        "UNETR with adaptive patching: how tokens come back to the grid: boxes: each to the cells that its "
-        "leaf covers; square: the token's number is the cell's, wherever its leaf lies.",
+        "UNETR with adaptive patching: how tokens are placed on the decoder's grid: boxes: in the cells that "
+        "the leaf covers; square: in the cell with the token's index, wherever the leaf is.",
     )

@@ -1,4 +1,4 @@
-"""Sections `data` and `dataset_options`: which files, which of them, and how they become batches."""
+"""Sections `data` and `dataset_options`: files, splits, reading and batches."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from ucf_vit.config.sections.fields import (
 from ucf_vit.core.intervals import NAN, Interval
 
 Split = Literal["training", "validation", "test"]
-"""Uses of files: training, choice of a checkpoint, and one look in the end."""
+"""Uses of files: training, choice of a checkpoint, and the final evaluation."""
 RANGES: dict[Split, tuple[str, str]] = {
     "training": ("dict_start_idx", "dict_end_idx"),
     "validation": ("dict_val_start_idx", "dict_val_end_idx"),
     "test": ("dict_test_start_idx", "dict_test_end_idx"),
 }
-"""The keys that say where the files of a split begin and end."""
+"""Keys of the start and the end of each split."""
 
 
 def _no_truth(value: Any) -> Any:
@@ -42,7 +42,7 @@ Label = Annotated[int, BeforeValidator(_no_truth), Strict(False), Field(ge=-LARG
 
 
 def _read_label(value: Any) -> int | str:
-    """A stored label, `nan`, or a range of labels in words."""
+    """Returns a stored label, `nan`, or a range of labels as text."""
     with suppress(ValueError, TypeError):
         if not isinstance(value, bool) and abs(int(value)) <= LARGEST:
             return int(value)
@@ -55,7 +55,7 @@ def _read_label(value: Any) -> int | str:
 
 
 def _each_label_once(mapping: Any) -> Any:
-    """One label may be written in several ways, as 5 and '5'; only one of them may be there."""
+    """Refuses a label that is given twice, in different forms such as 5 and '5'."""
     seen: dict[int | str, Any] = {}
     for written in mapping if isinstance(mapping, dict) else ():
         try:
@@ -64,7 +64,7 @@ def _each_label_once(mapping: Any) -> Any:
             continue  # refused by its own key
         if label in seen:
             both = f"{seen[label]!r} and {written!r}"
-            raise ValueError(f"the label {label} is there twice, as {both}; keep one")
+            raise ValueError(f"the label {label} occurs twice, as {both}; keep one")
         seen[label] = written
     return mapping
 
@@ -99,9 +99,9 @@ class NormalizationOptions(Section):
 
 
 class Data(Section):
-    """Where the data is, which part trains and which validates, and how it becomes batches.
+    """The data: files, splits, reading and batches.
 
-    A `dict_*` has one entry per dataset, under the names of `dict_root_dirs`; `validation` and `test` may
+    A `dict_*` has one entry per data set, under the names of `dict_root_dirs`; `validation` and `test` may
     have fewer.
     """
 
@@ -273,7 +273,7 @@ class Data(Section):
     max_errors: Whole = key(10, "With on_error skip: abort after this number of them.", "files", ge=0)
 
     def part(self, dataset: str, split: Split) -> tuple[str, float, float]:
-        """Root of a data set, and start and end of those of its files that are for `split`, as fractions."""
+        """Returns the root of a data set, and start and end of its files for `split`, as fractions."""
         whole = {} if split == "training" else getattr(self, split)
         if dataset in whole:
             return whole[dataset], 0.0, 1.0

@@ -35,8 +35,8 @@ class Diffusion(Section):
     )
     conditions: list[Literal["class", "dataset"]] = key(
         [],
-        "Diffusion: labels that the network is given beside the step, so that samples can be asked for by "
-        "them.",
+        "Diffusion: labels that condition the network in addition to the step; samples can be drawn for "
+        "given ones.",
     )
     condition_dropout: Number = key(
         0.1,

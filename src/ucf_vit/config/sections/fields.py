@@ -1,4 +1,4 @@
-"""Building blocks of sections: strict values, and keys that carry their own documentation."""
+"""Building blocks of sections: strict values, and keys with documentation."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ REQUIRED = ...
 
 
 class Section(BaseModel):
-    """A group of keys: unknown keys and values of another type are errors; nothing changes after loading."""
+    """Section of a config: unknown keys and values of another type are errors; values are constant."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 def key(default: Any, description: str, unit: str = "", *, derived: str = "", **limits: Any) -> Any:
-    """A documented key of a section.
+    """Returns a documented key of a section.
 
-    `unit` is the unit of its value; `derived` says in words what a default of None or {} becomes when the
-    file is loaded; `limits` are pydantic's (ge, gt, le, lt, min_length, max_length).
+    `unit` is the unit of its value; `derived` describes the default that replaces None or {} when the file is
+    loaded; `limits` are those of pydantic (ge, gt, le, lt, min_length, max_length).
     """
     return Field(
         default,
@@ -44,7 +44,7 @@ def key(default: Any, description: str, unit: str = "", *, derived: str = "", **
 
 
 def _read_number(value: Any) -> Any:
-    """A number in quotes is a number: `lr: '1e-5'`."""
+    """Accepts a number in quotes: `lr: '1e-5'`."""
     if isinstance(value, str):
         try:
             return float(value)
@@ -54,12 +54,12 @@ def _read_number(value: Any) -> Any:
 
 
 def _read_whole(value: Any) -> Any:
-    """A whole number may be written `1e5`."""
+    """Accepts a whole number written as `1e5`."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _place(read: Callable[[str], str]) -> AfterValidator:
-    """Makes of a value the path or URL that it stands for; an empty one, which is none, stays as it is."""
+    """Expands a path or URL with `read`; an empty text, which means none, does not change."""
 
     def convert(text: str) -> str:
         try:
@@ -71,7 +71,7 @@ def _place(read: Callable[[str], str]) -> AfterValidator:
 
 
 def known_to(registry: Registry[Any]) -> AfterValidator:
-    """Refuses a name that the registry does not know; nothing is imported."""
+    """Refuses a name that the registry does not have; nothing is imported."""
 
     def check(name: str) -> str:
         try:
@@ -83,13 +83,13 @@ def known_to(registry: Registry[Any]) -> AfterValidator:
     return AfterValidator(check)
 
 
-def _without_nothing(options: dict[str, Any]) -> dict[str, Any]:
-    """Refuses null, which the config as it is written out would not have."""
+def _refuse_null(options: dict[str, Any]) -> dict[str, Any]:
+    """Refuses null, which the dumped config would not have."""
     for name, value in options.items():
         if value is None:
-            raise ValueError(f"{name} has nothing behind it; leave it out to get its default")
+            raise ValueError(f"{name} has no value; leave it out to get its default")
         if isinstance(value, dict):
-            _without_nothing(value)
+            _refuse_null(value)
     return options
 
 
@@ -100,7 +100,7 @@ Level = Annotated[Number, Field(ge=0), WithJsonSchema({"type": "number", "limits
 Index = Annotated[Number, Field(ge=0, le=1), WithJsonSchema({"type": "number", "limits": {"ge": 0, "le": 1}})]
 Name = Annotated[str, WithJsonSchema({"type": "string", "format": "name, or path/to/file.py:Class"})]
 Options = Annotated[
-    dict[str, Any], AfterValidator(_without_nothing), WithJsonSchema({"type": "object", "format": "options"})
+    dict[str, Any], AfterValidator(_refuse_null), WithJsonSchema({"type": "object", "format": "options"})
 ]
 _Escaped = PlainSerializer(paths.escaped)
 PathOrUrl = Annotated[

@@ -1,4 +1,4 @@
-"""Section `input`: the channels, tile and patches that a network sees."""
+"""Section `input`: channels, tile and patches of the network's input."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from ucf_vit.config.sections.fields import REQUIRED, Count, Section, Whole, key
 
 
 class Input(Section):
-    """Channels, tile and patches that the network sees."""
+    """The network's input: channels, tile and patches."""
 
     default_vars: list[str] = key(
-        REQUIRED, "Names of the variables (channels, modalities) that the network knows.", min_length=1
+        REQUIRED, "Names of the network's variables (channels, modalities).", min_length=1
     )
     tile_size: list[Count] = key(
         REQUIRED,

@@ -1,4 +1,4 @@
-"""Section `load_balancing`: how ranks are shared out among datasets."""
+"""Section `load_balancing`: distribution of ranks over data sets."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ Seconds = Annotated[Number, Field(gt=0), WithJsonSchema({"type": "number", "limi
 
 
 class LoadBalancing(Section):
-    """How ranks are shared out among datasets."""
+    """Distribution of ranks over data sets."""
 
     auto_load_balancing: bool = key(
         True,
-        "Shares of the ranks are worked out, the two keys below not read. false: data.order is rank, with "
-        "these two keys.",
+        "Compute the number of ranks of each data set, and ignore the two keys below. false: data.order is "
+        "rank, with these two keys.",
     )
     batches_per_rank_epoch: dict[str, Count] = key(
         {},
-        "Batches per rank and epoch of each dataset; ranks of all take as many as the largest says.",
+        "Batches per rank and epoch of each dataset; all ranks take the largest of these numbers.",
         "batches",
     )
     dataset_group_list: str = key(
@@ -29,12 +29,12 @@ class LoadBalancing(Section):
     )
     plan: LocalPath = key(
         "",
-        "data.order rank: directory of a plan by `ucf-vit plan`, which has to fit; empty: plan at the start, "
-        "to plan in trainer.checkpoint_path.",
+        "data.order rank: directory of a plan by `ucf-vit plan`, which has to fit; empty: make a plan at the "
+        "start, in folder plan of trainer.checkpoint_path.",
     )
     tile_seconds: dict[str, Seconds] = key(
         {},
-        "Planning: measured time of a tile of each dataset, where tiles of some take longer.",
+        "Planning: measured time per tile of each dataset, if tiles of some take longer.",
         "seconds",
         derived="tokens of a tile",
     )
@@ -44,5 +44,8 @@ class LoadBalancing(Section):
     )
 
     def groups(self) -> list[int]:
-        """The data ranks of each dataset. ValueError if the text is not numbers with colons between."""
+        """Returns the number of data ranks of each data set.
+
+        Raises ValueError if `dataset_group_list` is not numbers separated by colons.
+        """
         return [int(part) for part in self.dataset_group_list.split(":")]

@@ -1,4 +1,4 @@
-"""Section `model`: the network: its encoder, decoder and head."""
+"""Section `model`: encoder, decoder and head of the network."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ NetworkName = Annotated[Name, known_to(NETWORKS)]
 
 
 class Model(Section):
-    """The network: its encoder, its decoder and what it predicts."""
+    """The network: encoder, decoder and head."""
 
     name: NetworkName | None = key(
         None,
-        "The network: vit, mae, unetr, sap, diffusion, the name of one that a package offers, or one of your "
-        "own. It is built from those keys of the config that its constructor takes.",
-        derived="that of the task",
+        "The network: vit, mae, unetr, sap, diffusion, a name that another package registers, or a class of "
+        "your own. It is built from the keys of the config that its constructor has as parameters.",
+        derived="the task's network",
     )
     options: Options = key({}, "Further options for the constructor of a network of your own, by name.")
     embed_dim: Whole = key(768, "Width of the encoder's tokens.", "features", ge=1)
@@ -31,7 +31,7 @@ class Model(Section):
     )
     attention: Literal["auto", "flash", "efficient", "cudnn", "math", "xformers", "xformers_ck"] = key(
         "auto",
-        "Attention kernel; auto lets torch choose, the others force one and fail where it cannot serve.",
+        "Attention kernel; auto lets torch choose, the others force one and fail if it is not available.",
     )
     norm_eps: Number | None = key(
         None, "Epsilon of layer norms.", gt=0, derived="as published: 1e-5 in a UNETR, else 1e-6"
@@ -62,7 +62,7 @@ class Model(Section):
         4.0, "Masked autoencoder, diffusion: hidden width of the decoder's MLPs over decoder_embed_dim.", gt=0
     )
     mask_ratio: Number = key(
-        0.75, "Masked autoencoder: share of patches that is hidden.", "fraction", gt=0, lt=1
+        0.75, "Masked autoencoder: fraction of patches that is masked.", "fraction", gt=0, lt=1
     )
     loss_fn: Literal["maskMSE", "MSE"] = key(
         "maskMSE", "Loss of the masked autoencoder: over the masked patches, or over all."

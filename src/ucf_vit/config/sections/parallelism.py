@@ -1,4 +1,4 @@
-"""Section `parallelism`: how the ranks of a run divide the work."""
+"""Section `parallelism`: division of the work over ranks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ SIZES = ("simple_ddp_size", "fsdp_size", "seq_par_size", "tensor_par_size")
 
 
 class Parallelism(Section):
-    """How ranks divide the work; the product of the sizes is the number of ranks, -1 takes what is left."""
+    """Division of the work. The product of the sizes is the number of ranks; -1 is the remaining ranks."""
 
     mode: Literal["simple", "fsdp"] | None = key(
         None,
@@ -19,14 +19,14 @@ class Parallelism(Section):
         derived="fsdp if a size other than simple_ddp_size is not 1, or with cpu_offloading; else simple",
     )
     simple_ddp_size: Whole = key(
-        -1, "Groups that hold a copy of the model each and see different data.", "ranks"
+        -1, "Groups of ranks; each holds a copy of the model and sees different data.", "ranks"
     )
-    fsdp_size: Whole = key(1, "Ranks that share out the weights and see different data.", "ranks")
-    tensor_par_size: Whole = key(1, "Ranks that split each layer and see the same data.", "ranks")
+    fsdp_size: Whole = key(1, "Ranks over which weights are sharded; they see different data.", "ranks")
+    tensor_par_size: Whole = key(1, "Ranks over which each layer is split; they see the same data.", "ranks")
     seq_par_size: Whole = key(
         1,
-        "Ranks that split the tokens of each sample within encoders, for sequences that do not fit one "
-        "device; they see the same data and share out the weights.",
+        "Ranks over which the tokens of each sample are split within encoders, for sequences that do not fit "
+        "one device; they see the same data, and weights are sharded over them too.",
         "ranks",
     )
     seq_par_attention: Literal["auto", "ulysses", "ring"] = key(
@@ -55,30 +55,30 @@ class Parallelism(Section):
     )
 
     def sizes(self) -> dict[str, int]:
-        """The four sizes by name, as written (-1: what is left)."""
+        """Returns the four sizes by name, as given (-1: the remaining ranks)."""
         return {name: getattr(self, name) for name in SIZES}
 
     def needs_fsdp(self) -> str:
-        """The first key that only mode fsdp can follow, empty if there is none."""
+        """Returns the first key that needs mode fsdp, empty if there is none."""
         split = [name for name in SIZES[1:] if getattr(self, name) != 1]
         return [*split, *(["cpu_offloading"] if self.cpu_offloading else []), ""][0]
 
     def degrees(self, world_size: int) -> dict[str, int]:
-        """The four sizes on `world_size` ranks, -1 replaced by what is left.
+        """Returns the four sizes on `world_size` ranks, with -1 replaced by the remaining ranks.
 
         Raises ValueError with the reason if their product is not `world_size`.
         """
         sizes = self.sizes()
         fixed = prod(size for size in sizes.values() if size != -1)
-        rest = [name for name, size in sizes.items() if size == -1]
+        free = [name for name, size in sizes.items() if size == -1]
         written = " x ".join(f"{name} {size}" for name, size in sizes.items() if size != -1)
-        if rest and world_size % fixed:
+        if free and world_size % fixed:
             raise ValueError(
                 f"{world_size} ranks do not divide by {fixed} ({written}); start a multiple of {fixed} ranks"
             )
-        if not rest and fixed != world_size:
+        if not free and fixed != world_size:
             raise ValueError(
                 f"the sizes make {fixed} ranks ({written}), but this run has {world_size}; start {fixed} "
-                "ranks (ucf-vit train --nproc, torchrun), or set parallelism.simple_ddp_size=-1: what is left"
+                "ranks (ucf-vit train --nproc, torchrun), or set parallelism.simple_ddp_size=-1 (all others)"
             )
         return {name: world_size // fixed if size == -1 else size for name, size in sizes.items()}

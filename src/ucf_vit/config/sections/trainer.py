@@ -1,4 +1,4 @@
-"""Section `trainer`: how long, how precise, where to, and what is looked at on the way."""
+"""Section `trainer`: length, precision, output, validation and checkpoints."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ HookName = Annotated[Name, known_to(HOOKS)]
 
 
 class Trainer(Section):
-    """How long to train, in which precision, where results go, and how often to validate and save."""
+    """Length and precision of the training, output, validation and checkpoints."""
 
     task: TaskName | None = key(
         None,
         "The task: masked (a masked autoencoder), segmentation, token_segmentation (segmentation of "
-        "adaptive patches), classification, diffusion, the name of a task that a package offers, or a task "
-        "of your own. If it is not given, the training script or --task decides; else what the file gives "
-        "of feature_size (segmentation), mask_ratio (masked), num_time_steps (diffusion), num_classes "
-        "(classification; token_segmentation too with adaptive_patching) and the folder that it is in, if "
-        "that has a task's name, have to leave one. Older names: mae, unetr, sap, vit.",
+        "adaptive patches), classification, diffusion, a name that another package registers, or a "
+        "class of your own. If it is not given, the training script or --task decides, or else the keys in "
+        "the file: feature_size (segmentation), mask_ratio (masked), num_time_steps (diffusion), num_classes "
+        "(classification; with adaptive_patching also token_segmentation), together with the name of the "
+        "file's folder if that is a task's; they have to leave one task. Older names: mae, unetr, sap, vit.",
         derived="by the script, --task, or the file's keys and folder",
     )
     max_epochs: Whole = key(100, "Passes over the training data.", "epochs", ge=1)
@@ -36,12 +36,12 @@ class Trainer(Section):
     )
     activation_checkpointing: Literal["none", "block", "selective"] = key(
         "none",
-        "Activations that are computed again in the backward pass instead of being kept: nothing, all of "
-        "every block, or only attention.",
+        "Activations to recompute in the backward pass instead of storing them: none, those of every block, "
+        "or only those of attention.",
     )
     compile: bool = key(False, "Compile every transformer block (torch.compile).")
     device: Literal["auto", "cpu", "cuda", "mps"] = key(
-        "auto", "Where to compute; auto takes CUDA or ROCm, then MPS, then the CPU. ROCm is called cuda."
+        "auto", "Device; auto takes CUDA or ROCm, else MPS, else the CPU. ROCm is called cuda."
     )
     seed: Whole = key(0, "Seed of all randomness of the run.", ge=0)
     checkpoint_path: LocalPath = key(
@@ -61,14 +61,14 @@ class Trainer(Section):
     )
     start_from: LocalPath = key(
         "",
-        "Checkpoint (RUN/best, RUN/last) or .safetensors file of the same network, whose weights a new run "
-        "starts from, averaged ones where a checkpoint has some. A run that resumes has its own.",
+        "Checkpoint (RUN/best, RUN/last) or .safetensors file of the same network, whose weights (averaged "
+        "ones if it has them) a new run starts from. A resumed run ignores it.",
     )
     start_without: list[str] = key(
         [],
-        "Names of the network's modules whose weights are not taken from start_from and keep their initial "
-        "values, such as head where there are other classes.",
-        derived="all are taken",
+        "Names of the network's modules that keep their initial values instead of those in start_from, such "
+        "as head if the classes differ.",
+        derived="all weights are loaded",
     )
     use_pretrained_mae_model: bool = key(False, "Start the encoder from that of a masked autoencoder.")
     mae_checkpoint_path: LocalPath = key("", "Output directory of the masked autoencoder's run.")
@@ -81,30 +81,30 @@ class Trainer(Section):
     )
     checkpoint_async: bool = key(
         False,
-        "Write checkpoints beside the training, from copies in host memory; it waits only for those copies.",
+        "Write checkpoints in the background from copies in host memory; training waits only for the copies.",
     )
     checkpoint_keep_last: Whole = key(
         2,
-        "Newest checkpoints to keep: _even, _odd and, of those before, _step_N; more are removed at the "
-        "next save.",
+        "Newest checkpoints to keep: _even, _odd, and older ones as _step_N; others are removed at the next "
+        "save.",
         "checkpoints",
         ge=2,
     )
     checkpoint_keep_best: Whole = key(
-        1, "Best checkpoints to keep: best and, of the next best, best_step_N.", "checkpoints", ge=1
+        1, "Best checkpoints to keep: best, and the next best as best_step_N.", "checkpoints", ge=1
     )
     early_stop_epochs: Whole = key(
         0,
-        "Validations without improvement before the run stops; 0: never. One without a value does not count.",
+        "Validations without improvement before the run stops; 0: never. Those without a value do not count.",
         "validations",
         ge=0,
     )
     gradient_clip: Number = key(1.0, "Largest norm of the gradient; 0: no clipping.", ge=0)
     ema_decay: Number = key(
         0.0,
-        "Share of a moving average of the weights that stays at an optimizer step, such as 0.999; less in "
-        "the first steps. Validation, pictures, the checkpoint best, evaluation and runs that start from "
-        "this one use the average. 0: none is kept.",
+        "Decay of a moving average of the weights, such as 0.999; lower in the first steps. Validation, "
+        "pictures, the checkpoint best, evaluation and runs that start from this one use the average. "
+        "0: no average.",
         "fraction",
         ge=0,
         lt=1,
@@ -113,18 +113,18 @@ class Trainer(Section):
     log_steps: Whole = key(10, "Optimizer steps between lines of metrics.", "optimizer steps", ge=1)
     max_bad_losses: Whole = key(
         5,
-        "Abort after that many steps in a row whose loss or gradient is NaN or infinite; in float16 those "
-        "count once the scale of the loss has fallen to 1.",
+        "Abort after that many steps in a row whose loss or gradient is NaN or infinite; in float16 only "
+        "those at a loss scale of 1 count.",
         "steps",
         ge=1,
     )
     pictures: bool = key(True, "Draw pictures at each validation.")
     hooks: list[HookName] = key(
-        [], "Hooks that the run calls beside its own: names of registered ones, or of your own in a file."
+        [], "Hooks in addition to the built-in ones: registered names, or path/to/file.py:Class."
     )
     sliding_window_overlap: Number = key(
         0.5,
-        "Share of a tile that neighbouring tiles have in common when whole volumes are evaluated.",
+        "Fraction of a tile that neighbouring tiles have in common when whole volumes are evaluated.",
         "fraction",
         ge=0,
         lt=1,

@@ -1,4 +1,4 @@
-"""Section `variables`: channels that the network knows by name."""
+"""Section `variables`: channels with embeddings of their own."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ucf_vit.config.sections.fields import Section, Whole, key
 
 
 class Variables(Section):
-    """Variables with embeddings of their own, and how their tokens become one."""
+    """Variables with embeddings of their own, and the aggregation of their tokens."""
 
     use_varemb: bool = key(
         False,

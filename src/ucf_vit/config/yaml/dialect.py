@@ -1,4 +1,4 @@
-"""The YAML that configs are written in: YAML 1.1 with the numbers of YAML 1.2."""
+"""YAML dialect of configs: YAML 1.1 with the numbers of YAML 1.2."""
 
 from __future__ import annotations
 
@@ -19,48 +19,48 @@ SCALARS = {
     "null": (r"~|null|Null|NULL|", ["~", "n", "N", ""]),
     "merge": (r"<<", "<"),
 }
-"""Plain scalars and their first characters. Unlike YAML 1.1: 1e-5 is a number, 1:1:1 and dates are text."""
+"""Plain scalars and their first characters. Unlike YAML 1.1, 1e-5 is a number, 1:1:1 and dates are text."""
 
 
 DEEPEST = 50
-"""Levels of nesting. Each costs PyYAML time for every token in it: a line of brackets would take for ever."""
+"""Largest number of nested levels; PyYAML's time per token grows with the depth."""
 
 
 class Loader(yaml.SafeLoader):
-    """PyYAML's safe loader with numbers as in YAML 1.2, bounded nesting, and a place in every error."""
+    """PyYAML's safe loader with numbers as in YAML 1.2, limited nesting, and a line in every error."""
 
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012
 
     def fetch_flow_collection_start(self, token: Any) -> None:
-        """Called by PyYAML at each `[` and `{`."""
-        self._one_deeper(self.flow_level)
+        """Checks the nesting; PyYAML calls this at each `[` and `{`."""
+        self._check_depth(self.flow_level)
         super().fetch_flow_collection_start(token)
 
     def add_indent(self, column: int) -> bool:
-        """Called by PyYAML where a line may begin a mapping or list."""
-        self._one_deeper(len(self.indents))
+        """Checks the nesting; PyYAML calls this where a line may begin a mapping or a list."""
+        self._check_depth(len(self.indents))
         return super().add_indent(column)
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
-        """The value of a node. Raises ConstructorError with its place where it does not fit its tag."""
+        """Returns the value of a node. Raises ConstructorError with its line if it does not fit its tag."""
         try:
             return super().construct_object(node, deep)
         except (ValueError, KeyError, IndexError, AttributeError, TypeError) as error:
             message = f"a value does not fit its tag, or is too long ({error})"
             raise yaml.constructor.ConstructorError(None, None, message, node.start_mark) from None
 
-    def _one_deeper(self, level: int) -> None:
+    def _check_depth(self, level: int) -> None:
         if level >= DEEPEST:
             raise yaml.scanner.ScannerError(None, None, "nested too deeply", self.get_mark())
 
 
 class Dumper(yaml.SafeDumper):
-    """Writes what Loader reads: quotes what Loader would not take for text."""
+    """Writes YAML that Loader reads to the same values: quotes texts that Loader would take for numbers."""
 
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012
 
     def ignore_aliases(self, data: Any) -> bool:
-        """Write a value that occurs twice twice."""
+        """Returns True: a value that occurs twice is written twice, without an alias."""
         return True
 
 
@@ -69,7 +69,7 @@ def _in_one_line(dumper: yaml.SafeDumper, values: list[Any]) -> yaml.Node:
 
 
 def _escaped(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
-    """Unusual line breaks, which PyYAML would write as they are and read as spaces, are escaped."""
+    """Escapes unusual line breaks, which PyYAML would write unchanged and read as spaces."""
     return dumper.represent_scalar(TAG + "str", text, style=None if text.isprintable() else '"')
 
 

@@ -1,4 +1,4 @@
-"""YAML whose values know their lines."""
+"""Reads YAML with the line of each value."""
 
 from __future__ import annotations
 
@@ -10,56 +10,62 @@ from typing import Any
 import yaml
 
 from ucf_vit.config.yaml.dialect import TAG, Loader
-from ucf_vit.config.yaml.syntax import NotYamlError, located
+from ucf_vit.config.yaml.syntax import NotYamlError, with_line
 from ucf_vit.core.errors import ConfigError
 from ucf_vit.core.files.urls import without_credentials
 from ucf_vit.core.text import decoded_text
 
 KeyPath = tuple[str | int, ...]
 LARGEST = 2**20
-"""Bytes of a config; more is another file that was named by mistake."""
+"""Largest size of a config in bytes; a larger file was named by mistake."""
 MOST_MERGED = 100_000
-"""Keys that are copied by merging mappings."""
+"""Largest number of keys copied by merges (`<<`)."""
 _FROM_BYTES = {0xDC80 + byte: 0x10FC80 + byte for byte in range(128)}
-"""Python's letters for bytes that are no UTF-8, to letters of nobody that YAML allows."""
-_TO_BYTES = {there: here for here, there in _FROM_BYTES.items()}
+"""Python's surrogates for bytes that are not UTF-8, to private characters that YAML allows."""
+_TO_BYTES = {private: surrogate for surrogate, private in _FROM_BYTES.items()}
 
 
 @dataclass(frozen=True)
 class Document:
-    """A file's values, and the line (from 1) of each by its path, e.g. `("model", "depth")`."""
+    """Values of a file, and their lines (from 1) by path, such as `("model", "depth")`."""
 
     values: dict[Any, Any]
     lines: dict[KeyPath, int]
 
 
 def read(path: Path) -> Document:
-    """The mapping in a YAML file. Raises ConfigError if the file can't be read or holds anything else."""
+    """Reads the mapping in a YAML file. Raises ConfigError if it cannot be read or holds anything else."""
     text = _text(path)
     try:
         node = _compose(text)
         values = None if node is None else _construct(node)
     except NotYamlError as error:
         place = path if error.line is None else f"{path}:{error.line}"
-        told: object = error
+        message: object = error
         if without_credentials(text) != text:
-            told = "not valid YAML, of which no more is shown: a URL in the file seems to carry credentials"
-        raise ConfigError(f"{place}: {told}") from None
+            message = (
+                "not valid YAML, of which no more is shown: a URL in the file seems to carry credentials"
+            )
+        raise ConfigError(f"{place}: {message}") from None
     if not isinstance(values, dict):
-        found = "is empty" if values is None else f"holds a {'list' if isinstance(values, list) else 'value'}"
-        raise ConfigError(f"{path}: {found}; expected sections such as model: and data: with keys below them")
+        content = (
+            "is empty" if values is None else f"holds a {'list' if isinstance(values, list) else 'value'}"
+        )
+        raise ConfigError(
+            f"{path}: {content}; expected sections such as model: and data: with keys below them"
+        )
     return Document(values, dict(_lines(node, (), set())))
 
 
 def _text(path: Path) -> str:
     try:
         with path.open("rb") as file:
-            found = file.read(LARGEST + 1)
-        if len(found) > LARGEST:
+            content = file.read(LARGEST + 1)
+        if len(content) > LARGEST:
             raise ConfigError(
                 f"{path}: larger than {LARGEST >> 20} MiB; give the path of the run's YAML file"
             )
-        return decoded_text(found)
+        return decoded_text(content)
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file; give the path of the run's YAML file") from None
     except IsADirectoryError:
@@ -73,7 +79,7 @@ def _text(path: Path) -> str:
 
 
 def parse_argument(text: str) -> Any:
-    """As `parse`, of text that may hold names of files that are no UTF-8, which YAML does not know."""
+    """Parses text that may hold file names that are not UTF-8, which YAML does not allow."""
 
     def back(value: Any) -> Any:
         if isinstance(value, str):
@@ -89,7 +95,7 @@ def parse_argument(text: str) -> Any:
 
 
 def parse(text: str) -> Any:
-    """The value that YAML text stands for; None for no text. Raises NotYamlError."""
+    """Returns the value of a YAML text, None for an empty text. Raises NotYamlError."""
     node = _compose(text)
     return None if node is None else _construct(node)
 
@@ -98,7 +104,7 @@ def _compose(text: str) -> yaml.Node | None:
     try:
         return Loader(text).get_single_node()
     except yaml.MarkedYAMLError as error:
-        raise located(error, text) from None
+        raise with_line(error, text) from None
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise NotYamlError(
@@ -114,13 +120,16 @@ def _construct(node: yaml.Node) -> Any:
         _refuse_many_merges(node)
         return Loader("").construct_document(node)
     except yaml.constructor.ConstructorError as error:
-        raise located(error, "") from None
+        raise with_line(error, "") from None
     except RecursionError:
         raise NotYamlError("nested too deeply") from None
 
 
 def _refuse_bad_keys(node: yaml.Node, seen: set[int]) -> None:
-    """Keys must be text or whole numbers, and occur once. Each node is visited once, aliases or not."""
+    """Raises NotYamlError for a key that is not text or a whole number, or that occurs twice.
+
+    Each node is visited once, however many aliases it has.
+    """
     if id(node) in seen or isinstance(node, yaml.ScalarNode):
         return
     seen.add(id(node))
@@ -135,43 +144,43 @@ def _refuse_bad_keys(node: yaml.Node, seen: set[int]) -> None:
             shown = repr(key.value) if isinstance(key, yaml.ScalarNode) else "a list or dictionary"
             raise NotYamlError(f"{shown} as a key is not text; put it in quotes", line)
         if before := first.get((key.tag, key.value)):
-            raise NotYamlError(f"key {key.value!r} is there twice (first in line {before}); remove one", line)
+            raise NotYamlError(f"key {key.value!r} occurs twice (first in line {before}); remove one", line)
         first[key.tag, key.value] = line
         _refuse_bad_keys(value, seen)
 
 
 def _refuse_many_merges(root: yaml.Node) -> None:
-    """Merged mappings (`<<`) are copied: lines that merge one another stand for any number of keys."""
+    """Raises NotYamlError if merges copy too many keys: a few lines that merge each other make any number."""
     sizes: dict[int, int] = {}
-    left = MOST_MERGED
+    remaining = MOST_MERGED
 
     def size(node: yaml.Node) -> int:
-        nonlocal left
+        nonlocal remaining
         if isinstance(node, yaml.ScalarNode):
             return 0
         if id(node) in sizes:
             return sizes[id(node)]
         sizes[id(node)] = 0
         if isinstance(node, yaml.SequenceNode):
-            found = sum(map(size, node.value))
+            keys = sum(map(size, node.value))
         else:
             merged = sum(size(value) for key, value in node.value if key.tag == TAG + "merge")
             for _, value in node.value:
                 size(value)
-            left -= merged
-            found = merged + len(node.value)
-            if left < 0:
+            remaining -= merged
+            keys = merged + len(node.value)
+            if remaining < 0:
                 raise NotYamlError(
                     f"merges (<<) copy more than {MOST_MERGED:,} keys", node.start_mark.line + 1
                 )
-        sizes[id(node)] = found
-        return found
+        sizes[id(node)] = keys
+        return keys
 
     size(root)
 
 
 def _lines(node: yaml.Node | None, path: KeyPath, seen: set[int]) -> Iterator[tuple[KeyPath, int]]:
-    """Lines of the values in `node`; what stands below an alias has only the line of the alias."""
+    """Yields paths and lines of the values in `node`; values below an alias have only the alias's line."""
     if node is None or id(node) in seen or isinstance(node, yaml.ScalarNode):
         return
     seen.add(id(node))

@@ -1,4 +1,4 @@
-"""Where text is no YAML, and what is probably meant."""
+"""Messages for text that is not valid YAML."""
 
 from __future__ import annotations
 
@@ -8,36 +8,37 @@ import textwrap
 import yaml
 
 LONGEST = 300
-"""Characters of a message, which may hold words of the file."""
+"""Largest number of characters of a message, which may quote the file."""
 
 
 class NotYamlError(Exception):
-    """Text that is not YAML as it is understood here; `line` counts from 1, None if it is not known."""
+    """Error for text that is not valid YAML; `line` counts from 1, None if it is unknown."""
 
     def __init__(self, message: str, line: int | None = None) -> None:
         super().__init__(message if len(message) <= LONGEST else f"{message[:LONGEST]} ...")
         self.line = line
 
 
-def located(error: yaml.MarkedYAMLError, text: str) -> NotYamlError:
-    """PyYAML's error about `text` with the line that is to be mended, which may be above the error."""
+def with_line(error: yaml.MarkedYAMLError, text: str) -> NotYamlError:
+    """Returns PyYAML's error about `text` with the line to correct, which may be above that of the error."""
     mark, begun = error.problem_mark or error.context_mark, error.context_mark
     if mark is None:
         return NotYamlError(f"not valid YAML: {error.problem}")
     lines = text.splitlines()
     if (number := _without_colon(error, lines)) is not None:
-        found = textwrap.shorten(lines[number], 60)
-        message = f"expected 'key: value', with a colon and a space after the key, found {found!r}"
+        shown = textwrap.shorten(lines[number], 60)
+        message = f"expected 'key: value', with a colon and a space after the key, found {shown!r}"
         return NotYamlError(message, number + 1)
-    what = " ".join(filter(None, (error.context, error.problem)))
+    cause = " ".join(filter(None, (error.context, error.problem)))
     where = f" (begun in line {begun.line + 1})" if begun and begun.line != mark.line else ""
-    return NotYamlError(f"not valid YAML: {what}{where}", mark.line + 1)
+    return NotYamlError(f"not valid YAML: {cause}{where}", mark.line + 1)
 
 
 def _without_colon(error: yaml.MarkedYAMLError, lines: list[str]) -> int | None:
-    """The line whose colon is missing, from 0, if that is what the error is about.
+    """Returns the line (from 0) whose colon is missing, None if the error has another cause.
 
-    A key without one is the beginning of a text, which goes on in the next line up to the colon there.
+    YAML takes a key without a colon for the beginning of a text that continues in the next line, so PyYAML
+    reports the colon there.
     """
     if error.problem == "could not find expected ':'" and error.context_mark:
         return _begins(error.context_mark.line, lines)
@@ -50,7 +51,7 @@ def _without_colon(error: yaml.MarkedYAMLError, lines: list[str]) -> int | None:
 
 
 def _begins(number: int, lines: list[str]) -> int:
-    """Of a line that closes a list that of its beginning: the next line above as far left."""
+    """Returns the line in which a list or mapping begins that line `number` closes; else `number`."""
     indent = len(lines[number]) - len(lines[number].lstrip())
     if lines[number][indent : indent + 1] not in ("]", "}"):
         return number
