@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from ucf_vit.core.errors import DataError
 from ucf_vit.data.formats import nifti, npy
-from ucf_vit.data.formats.pictures import read_stored, suffixes
+from ucf_vit.data.formats.picture_values import read_image
+from ucf_vit.data.formats.pictures import suffixes
 from ucf_vit.data.limits import check_plain, memory
 from ucf_vit.data.reading import reading
 from ucf_vit.data.storage.scratch import Scratch
@@ -35,7 +36,7 @@ def read_file(path: Path) -> NDArray[Any]:
         raise DataError(f"{path}: no such file")
     with reading(str(path)):
         if name.endswith(suffixes()):
-            array = read_stored(path, memory())
+            array = read_image(path, None, memory())
         elif name.endswith(".npy"):
             array = _array(path)
         else:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from io import BytesIO
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,9 +45,9 @@ def suffixes() -> tuple[str, ...]:
 
 def size_of(file: Path | BytesIO) -> tuple[int, int]:
     """Returns height and width of the upright image, from its header."""
-    with _opened(file) as image:
+    with opened(file) as image:
         late = image.format == "PNG" and "exif" not in image.info
-        turn = _late_orientation(file) if late else _orientation(image)
+        turn = _late_orientation(file) if late else orientation_of(image)
         width, height = image.size
         if image.format == "TIFF":  # which some releases of Pillow turn when it is opened, others later
             width, height = (int(image.tag_v2[tag]) for tag in _TIFF_SIZE)  # type: ignore[attr-defined]
@@ -60,9 +60,9 @@ def read_rgb(file: Path, size: tuple[int, int] | None, limit: int) -> NDArray[np
     `size` (H, W) resizes by a triangle filter as wide as the reduction. Raises DataError where the header
     announces more than `limit` bytes.
     """
-    with _opened(file) as image:
-        _check_single(image)
-        sideways = image.format == "JPEG" and _orientation(image) >= _FIRST_SIDE_WAYS
+    with opened(file) as image:
+        check_single(image)
+        sideways = image.format == "JPEG" and orientation_of(image) >= _FIRST_SIDE_WAYS
         if size is not None:
             height, width = size[::-1] if sideways else size
             image.draft(None, (2 * width, 2 * height))
@@ -76,7 +76,7 @@ def read_rgb(file: Path, size: tuple[int, int] | None, limit: int) -> NDArray[np
             picture = image.convert("RGBA").convert("RGB")
         else:
             picture = image.convert("RGB")
-        picture = _turned(picture, _orientation(image))
+        picture = _turned(picture, orientation_of(image))
         if size is not None and picture.size != (size[1], size[0]):
             picture = picture.resize((size[1], size[0]), Image.Resampling.BILINEAR)
         pixels = np.asarray(picture, np.float32)
@@ -84,34 +84,28 @@ def read_rgb(file: Path, size: tuple[int, int] | None, limit: int) -> NDArray[np
     return np.repeat(pixels[..., None], 3, axis=-1) if pixels.ndim == 2 else pixels
 
 
-def read_stored(file: Path, limit: int) -> NDArray[Any]:
-    """Returns `[C, H, W]`, grey or RGB (alpha is dropped), in the stored type."""
-    with _opened(file) as image:
-        _check_single(image)
-        check_size(str(file), image.width * image.height * 4, limit)
-        grey = image.mode in ("L", "F") or image.mode.startswith("I")
-        picture = image if grey else image.convert("RGB")
-        pixels = np.asarray(_turned(picture, _orientation(image)))
-    return pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
-
-
 @contextmanager
-def _opened(file: Path | BytesIO) -> Iterator[Image.Image]:
+def opened(file: Path | BytesIO) -> Iterator[Image.Image]:
+    """Context with an image whose pixels are not decoded yet. Raises ValueError for no format of pixels."""
     Image.MAX_IMAGE_PIXELS = None  # Pillow refuses images of more than 179 million pixels
-    with Image.open(file) as image:
+    with ExitStack() as stack:
+        # Pillow maps files that it knows by name, and mixes up rows and columns of turned grey TIFF images
+        stream = file if isinstance(file, BytesIO) else stack.enter_context(file.open("rb"))
+        image = stack.enter_context(Image.open(stream))
         if image.format in _NO_PICTURES:
             raise ValueError(f"{image.format} is not a pixel format")
         yield image
 
 
-def _check_single(image: Image.Image) -> None:
+def check_single(image: Image.Image) -> None:
     """Raises ValueError for an animation or a stack of images."""
     count = getattr(image, "n_frames", 1)
     if count > 1 and image.format not in _WITH_PREVIEWS:
         raise ValueError(f"it holds {count} images; expected one")
 
 
-def _orientation(image: Image.Image) -> int:
+def orientation_of(image: Image.Image) -> int:
+    """Returns the orientation in the Exif data, 1 (upright) to 8."""
     value = image.getexif().get(_ORIENTATION, 1)
     return value if value in _TURNS else 1
 

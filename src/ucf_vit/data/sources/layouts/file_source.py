@@ -15,6 +15,8 @@ from ucf_vit.data.sources.layouts.reader import FileHeader, Reader
 from ucf_vit.data.sources.source import Item, Source
 from ucf_vit.data.values.normalization import Normalization
 
+UNLABELLED_TEST = "test images without a label"
+
 
 class FileSource(Source):
     """Base of sources whose files one `Reader` reads: shapes, geometry, checks and voxels.
@@ -46,22 +48,27 @@ class FileSource(Source):
         )
         self._elsewhere: list[str] = []
 
+    def places(self, item: Item) -> Sequence[tuple[str, int]]:
+        """Returns the file of each variable, and the number of the variable's channel in it."""
+        if item.channel_files:
+            return [(path, 0) for path in (item.image, *item.channel_files)]
+        return [(item.image, channel) for channel in self.stored_channels]
+
     def shape(self, item: Item) -> tuple[int, ...]:
         """Returns `(C, *S)` from the headers of all files of the item."""
-        first, channels = self.reader.header(item.image), 1 + len(item.channel_files)
-        if item.channel_files:
-            for path in item.channel_files:
-                self._check_same(path, "channel", self.reader.header(path), first)
-        else:
-            channels = first.channels
-        needed = len(self.variables) if item.channel_files else max(self.stored_channels) + 1
-        if channels < needed:
-            raise DataError(
-                f"{item.image}: has {channels} channel(s), expected {needed}: {', '.join(self.variables)}"
-            )
+        first = self.reader.header(item.image)
+        if not item.channel_files:
+            needed = 1 + max(channel for _, channel in self.places(item))
+            if first.channels < needed:
+                raise DataError(
+                    f"{item.image}: has {first.channels} channel(s), expected {needed}: "
+                    + ", ".join(self.variables)
+                )
+        for path in item.channel_files:
+            self._check_same(path, "channel", self.reader.header(path), first)
         if item.label is not None:
             self._check_same(item.label, "label", self.reader.header(item.label, label=True), first)
-        return (channels, *first.shape)
+        return (1 + len(item.channel_files) if item.channel_files else first.channels, *first.shape)
 
     def geometry(self, item: Item) -> Geometry | None:
         """Returns the grid of the first file of the item."""
@@ -80,11 +87,11 @@ class FileSource(Source):
         """Returns `[C, *region]` and `[*region]`: views where one file has all channels."""
         region = region or (slice(None),) * self.spatial_dims
         chosen = range(len(self.variables)) if channels is None else channels
-        if item.channel_files:
-            paths = [item.image, *item.channel_files]
-            image = np.concatenate([self.reader.image(paths[c], (0,), region) for c in chosen])
-        else:
-            image = self.reader.image(item.image, [self.stored_channels[c] for c in chosen], region)
+        by_file: dict[str, list[int]] = {}
+        for path, channel in map(self.places(item).__getitem__, chosen):
+            by_file.setdefault(path, []).append(channel)
+        parts = [self.reader.image(path, stored, region) for path, stored in by_file.items()]
+        image = parts[0] if len(parts) == 1 else np.concatenate(parts)
         label = None if item.label is None else self.reader.label(item.label, region)
         return Sample(image, label, tuple(self.variables[c] for c in chosen), item.image)
 
