@@ -15,6 +15,7 @@ def save_series(
     gap: float = 2.5,
     name: str = "",
     suffix: str = ".dcm",
+    patient: str = "P7",
 ) -> None:
     """`volume` `[X, Y, Z]` int16, one file per slice; file i holds slice `order[i]`, `gap` mm apart."""
     from pydicom.dataset import Dataset, FileMetaDataset
@@ -30,6 +31,7 @@ def save_series(
         one.file_meta.MediaStorageSOPClassUID = one.SOPClassUID = CTImageStorage
         one.file_meta.MediaStorageSOPInstanceUID = one.SOPInstanceUID = generate_uid()
         one.SeriesInstanceUID, one.StudyInstanceUID, one.Modality = series, study, "CT"
+        one.PatientID = patient
         one.Columns, one.Rows = volume.shape[:2]
         one.BitsAllocated = one.BitsStored = 16
         one.HighBit, one.PixelRepresentation, one.SamplesPerPixel = 15, 1, 1

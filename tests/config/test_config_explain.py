@@ -31,6 +31,8 @@ load_balancing.dataset_group_list
 
 DIMENSIONLESS = {
     "trainer.seed",
+    "data.split.seed",
+    "data.split.fold",
     "trainer.gradient_clip",
     "optimizer.lr",
     "optimizer.beta_1",

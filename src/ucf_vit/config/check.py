@@ -12,6 +12,7 @@ from ucf_vit.config.checks import (
     memory,
     model,
     parallel,
+    splits,
     variables,
 )
 from ucf_vit.config.problems import Problem
@@ -50,8 +51,11 @@ CHECKS: tuple[Check, ...] = (
     diffusion.conditions,
     data.options,
     data.source,
-    data.ranges,
-    data.whole_sets,
+    splits.ranges,
+    splits.whole_sets,
+    splits.own_ranges,
+    splits.split,
+    splits.groups,
     data.variables,
     data.channels,
     data.normalizations,

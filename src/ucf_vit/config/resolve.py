@@ -11,6 +11,7 @@ from ucf_vit.config.sections.adaptive import Adaptive
 from ucf_vit.config.sections.data import Data
 from ucf_vit.config.sections.input import Input
 from ucf_vit.config.sections.parallelism import Parallelism
+from ucf_vit.config.sections.split import SplitOptions
 from ucf_vit.config.sections.trainer import Trainer
 from ucf_vit.core.errors import UserError
 from ucf_vit.patching.tree.forest import Forest
@@ -109,19 +110,28 @@ def _data(data: Data, default_vars: list[str]) -> Data:
         "num_channels_used": {name: len(variables[name]) for name in names},
         "dict_label_mapping": {name: {} for name in names},
     }
-    return data.model_copy(update={key: getattr(data, key) or value for key, value in defaults.items()})
+    update = {key: getattr(data, key) or value for key, value in defaults.items()}
+    return data.model_copy(update={**update, "split": data.split and _split(data.split, data)})
+
+
+def _split(split: SplitOptions, data: Data) -> SplitOptions:
+    """With the fraction that validates: none where folds, a file or whole data sets do."""
+    others = split.kind == "given" or split.folds is not None or data.validation
+    own = (0.0 if others else 0.2) if split.validation is None else split.validation
+    return split.model_copy(update={"validation": own})
 
 
 def _ranges(data: Data, names: list[str]) -> dict[str, dict[str, Any]]:
     """Returns the ranges of files: first training, then validation, then test.
 
-    A data set with its own root for validation takes no validation files from its list; the same for test.
+    A data set with its own root for validation takes none from its list unless the config says which.
     """
     nothing, everything = dict.fromkeys(names, 0.0), dict.fromkeys(names, 1.0)
     end = data.dict_end_idx or everything
     test = data.dict_test_start_idx or everything
     start = data.dict_val_start_idx or end
-    own = {name: start[name] if name in data.validation else test[name] for name in names}
+    whole = {} if data.dict_val_start_idx else data.validation
+    own = {name: start[name] if name in whole else test[name] for name in names}
     return {
         "dict_start_idx": nothing,
         "dict_end_idx": end,

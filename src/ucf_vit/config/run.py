@@ -121,7 +121,7 @@ class Run(Section):
         return tuple(self.data.dict_root_dirs)
 
     def having(self, split: Split) -> tuple[str, ...]:
-        """Returns the names of the data sets that have files for `split`."""
+        """Returns the names of the data sets that have files for `split`, or may have with `data.split`."""
         parts = {name: self.data.part(name, split) for name in self.datasets}
         return tuple(name for name, (_, start, end) in parts.items() if start < end)
 

@@ -43,6 +43,7 @@ def build_dataset(
     tile_size: Sequence[int],
     start: float = 0.0,
     end: float = 1.0,
+    arrange: Callable[[Sequence[Item]], Sequence[Item]] = lambda items: items,
     variables: Sequence[str] | None = None,
     channels_used: int | None = None,
     channels_available: int | None = None,
@@ -64,6 +65,7 @@ def build_dataset(
 ) -> Dataset:
     """Returns the data set of items `part_of(n, start)` to `part_of(n, end)` of each stratum of a source.
 
+    Before, `arrange` picks among all items and may complete them, as with their groups.
     `variables` names the channels of the files (default: the source's own names); the first `channels_used`
     of them are used. A `tile_size` `[H, W]` cuts volumes into 2D slices along their last axis. With `labels`
     every item needs a label (with `on_error` "skip" items without one are left out); without, labels are not
@@ -76,15 +78,12 @@ def build_dataset(
     """
     scratch = scratch or Scratch()
     files = files or Files(Cache(scratch))
-    offered = {"root": checked(str(root)), "scratch": scratch, "files": files, "tile_dims": len(tile_size)}
-    if variables is not None:
-        offered["variables"] = tuple(variables)
-    made, origin = _make(source, options or {}, offered)
+    made, origin = make_source(source, root, tile_size, variables, options, scratch, files)
     channels = _channels(name, made, variables, channels_used)
     with reading(str(root)):
         everything = made.items()
     listed = describe(made, everything)
-    items, bare = _labelled(name, select(everything, start, end), labels, on_error, listed)
+    items, bare = _labelled(name, select(arrange(everything), start, end), labels, on_error, listed)
     check_classes(name, made, num_classes if labels else None)
     check_arrays(name, made, tile_size)
     shapes, unreadable = _shapes(made, items, on_error, read_shapes, files.max_item_bytes)
@@ -129,11 +128,20 @@ def select(items: Sequence[Item], start: float, end: float) -> list[Item]:
     return [i for s in strata.values() for i in s[part_of(len(s), start) : part_of(len(s), end)]]
 
 
-def _make(
-    source: str, options: Mapping[str, Any], offered: Mapping[str, Any]
+def make_source(
+    source: str,
+    root: str | Path,
+    tile_size: Sequence[int],
+    variables: Sequence[str] | None,
+    options: Mapping[str, Any] | None,
+    scratch: Scratch,
+    files: Files,
 ) -> tuple[Source, tuple[str, Mapping[str, Any]]]:
     """Returns the source, and the name and arguments that make it again in a worker process."""
-    arguments = SOURCES.arguments(source, options, offered)
+    offered = {"root": checked(str(root)), "scratch": scratch, "files": files, "tile_dims": len(tile_size)}
+    if variables is not None:
+        offered["variables"] = tuple(variables)
+    arguments = SOURCES.arguments(source, options or {}, offered)
     with reading(str(arguments.get("root", source))):
         return SOURCES[source](**arguments), (source, arguments)
 

@@ -48,7 +48,7 @@ def fingerprints(dataset: Dataset, stopped: Callable[[], bool] = lambda: False) 
         content = known[item.image]
         row[PLACE] = _hash(to_bytes(real_place(item.image, folders)), step)
         row[CONTENTS] = _hash(content, step) if content else 0
-        row[NAME] = _hash(to_bytes(item.key))
+        row[NAME] = name_hash(item.key)
     return rows
 
 
@@ -115,6 +115,11 @@ def _hash(*parts: bytes) -> int:
     """Returns a hash of 8 bytes that is never 0."""
     digest = hashlib.blake2b(b"\0".join(parts), digest_size=8).digest()
     return int.from_bytes(digest, "little", signed=True) or 1
+
+
+def name_hash(name: str) -> int:
+    """Returns a hash of 8 bytes of the name of an item."""
+    return _hash(to_bytes(name))
 
 
 def among(rows: NDArray[np.int64], others: NDArray[np.int64], column: int) -> NDArray[np.bool_]:

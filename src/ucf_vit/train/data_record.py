@@ -7,16 +7,21 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from ucf_vit.core.errors import CheckpointError, DataError
 from ucf_vit.data.class_names import class_order
 from ucf_vit.data.dataset import Dataset
+from ucf_vit.data.splits.assignment import Assignment
 from ucf_vit.data.values.normalization import Normalization
 from ucf_vit.tasks.task import Task
 
 KEY = "record"
 """Key of the record in the `meta.json` of a checkpoint."""
+SPLITS = "splits"
+"""Key of the splits in the state of a checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +52,16 @@ class Normalized:
 
 @dataclass(frozen=True)
 class Record:
-    """Class names in the order of their numbers, normalization by data set, and the task's own values."""
+    """Class names in the order of their numbers, normalization by data set, and the task's own values.
+
+    `splits` are the splits of items by `data.split`, None without it. A checkpoint keeps them in its state,
+    since there may be many items; everything else is in its `meta.json`.
+    """
 
     class_names: tuple[str, ...] = ()
     normalized: Mapping[str, Normalized] = field(default_factory=dict)
     task: Mapping[str, Any] = field(default_factory=dict)
+    splits: Assignment | None = None
 
     @classmethod
     def of(cls, datasets: Sequence[Dataset], first_classes: Sequence[str] = ()) -> Record:
@@ -89,20 +99,48 @@ class Record:
             task.settle({name: one.how for name, one in self.normalized.items()})
 
     def dump(self) -> dict[str, Any]:
-        """Returns the record as JSON values."""
-        return asdict(self)
+        """Returns the record as JSON values, without the splits."""
+        normalized = {name: asdict(one) for name, one in self.normalized.items()}
+        return {"class_names": self.class_names, "normalized": normalized, "task": dict(self.task)}
 
     @classmethod
-    def load(cls, meta: Mapping[str, Any], directory: Path) -> Record:
+    def load(cls, meta: Mapping[str, Any], directory: Path, state: Mapping[str, Any] | None = None) -> Record:
         """Returns the record in the `meta` of checkpoint `directory`; empty if an earlier version wrote it.
 
-        Raises CheckpointError if it is damaged.
+        Splits are read from the `state` of the checkpoint. Raises CheckpointError if it is damaged.
         """
         try:
-            return _SCHEMA.validate_python(meta.get(KEY, {}))
-        except (ValidationError, DataError) as cause:
+            kept = _SCHEMA.validate_python(meta.get(KEY, {}))
+            splits = _splits((state or {}).get(SPLITS))
+        except (ValidationError, DataError, AttributeError, LookupError, TypeError, ValueError) as cause:
             text = " ".join(str(cause).split())
             raise CheckpointError(f"{directory}: its record of the data is damaged ({text})") from None
+        return cls(kept.class_names, kept.normalized, kept.task, splits)
 
 
-_SCHEMA = TypeAdapter(Record)
+class _Kept(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    class_names: tuple[str, ...] = ()
+    normalized: Mapping[str, Normalized] = {}
+    task: Mapping[str, Any] = {}
+
+
+_SCHEMA = TypeAdapter(_Kept)
+
+
+def splits_state(splits: Assignment | None) -> dict[str, Any]:
+    """Returns splits as tensors, for the state of a checkpoint; empty without `data.split`."""
+    if splits is None:
+        return {}
+    arrays = {name: torch.from_numpy(rows) for name, rows in splits.rows.items()}
+    return {"about": splits.about, "datasets": arrays}
+
+
+def _splits(kept: Mapping[str, Any] | None) -> Assignment | None:
+    if not kept:
+        return None
+    arrays = {name: rows.numpy() for name, rows in kept["datasets"].items()}
+    if any(rows.dtype != np.int64 or rows.ndim != 2 or rows.shape[1] != 2 for rows in arrays.values()):
+        raise ValueError("the splits are no pairs of numbers")
+    return Assignment(arrays, str(kept["about"]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -23,6 +24,7 @@ from ucf_vit.train.data_record import Record
 from ucf_vit.train.hooks.hook import Hook
 from ucf_vit.train.inputs.plan_files import prepare_plan
 from ucf_vit.train.inputs.run_data import RunData, build_data
+from ucf_vit.train.inputs.splits import begin_splits
 from ucf_vit.train.inputs.used_items import UsedItems, used_items
 from ucf_vit.train.loop import Loop, fit
 from ucf_vit.train.optimization.ema import Ema
@@ -57,9 +59,10 @@ def train_task(task: Task, run: Run, world: World, hooks: Sequence[Hook] = ()) -
 def _train(
     task: Task, run: Run, world: World, more: Sequence[Hook], newest: Checkpoint | None, saver: Saver
 ) -> bool:
-    record = None if newest is None else Record.load(newest.meta, newest.directory)
+    record = Record() if newest is None else Record.load(newest.meta, newest.directory, newest.state)
+    record = replace(record, splits=world.on_main(lambda: begin_splits(run, record.splits)))
     first_classes = first_classes_of(run, world) if newest is None else ()
-    data = build_data(run, world, task, prepare_plan(run, world), record, first_classes)
+    data = build_data(run, world, task, prepare_plan(run, world, record), record, first_classes)
     for title, text in data.in_words().items() if world.is_main else ():
         log.info("%s: %s", title.lower(), text)
     with saver, closing(data):

@@ -15,6 +15,7 @@ from ucf_vit.config.sections.trainer import Trainer
 from ucf_vit.data.loader.stream import Stream
 from ucf_vit.parallel.ranks.world import World
 from ucf_vit.tasks.task import Task
+from ucf_vit.train import data_record
 from ucf_vit.train.data_record import Record
 from ucf_vit.train.inputs import used_items
 from ucf_vit.train.inputs.used_items import UsedItems
@@ -97,6 +98,7 @@ class State:
             "stale": self.stale,
             "held_out": self.held_out,
             "ema": self.ema and self.ema.state_dict(),
+            data_record.SPLITS: data_record.splits_state(self.record.splits),
             used_items.KEY: {} if self.items is None else self.items.state_dict(),
         }
 

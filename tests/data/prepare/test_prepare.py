@@ -122,7 +122,9 @@ def check_equal(one, other):
         assert getattr(one, name) == getattr(other, name)
     rng = np.random.default_rng(0)
     for a, b in zip(one.items(), other.items(), strict=True):
-        assert (a.key, a.stratum, a.class_index) == (b.key, b.stratum, b.class_index)
+        assert (a.key, a.stratum, a.class_index, a.group, a.split) == (
+            *(b.key, b.stratum, b.class_index, b.group, b.split),
+        )
         assert (a.label is None) == (b.label is None)
         shape = one.shape(a)
         assert shape == other.shape(b)

@@ -46,6 +46,12 @@ def test_an_oblique_series_and_two_in_one_directory(tmp_path, scratch):
     assert {int((v[:, :, ::-1] - VOLUME).max()) for v in volumes} == {0, 1}
 
 
+def test_the_group_of_a_series_is_its_patient(tmp_path, scratch):
+    for folder, patient in (("a", "P7"), ("b", " P8 "), ("c", "")):
+        save_series(tmp_path / folder, VOLUME, patient=patient)
+    assert [item.group for item in Dicom(tmp_path, scratch=scratch).items()] == ["P7", "P8", ""]
+
+
 def test_files_without_suffix(tmp_path, scratch):
     save_series(tmp_path, VOLUME, suffix="")
     source = Dicom(tmp_path, scratch=scratch)

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterator, Mapping
-from itertools import combinations, islice, pairwise
+from itertools import islice, pairwise
 
 from ucf_vit.config.origins import dotted
 from ucf_vit.config.problems import MOST, Problem, show
 from ucf_vit.config.run import Run
-from ucf_vit.config.sections.data import RANGES, Data, DatasetOptions, NormalizationOptions
+from ucf_vit.config.sections.data import Data, DatasetOptions, NormalizationOptions
 from ucf_vit.config.yaml.lines import KeyPath
 from ucf_vit.core.did_you_mean import did_you_mean
 from ucf_vit.core.intervals import NAN, Interval
 from ucf_vit.core.lists import first_few
 
 log = logging.getLogger(__name__)
-SOME = ("validation", "test", "dict_options")
+SOME = ("validation", "test", "dict_options", "groups")
 """Dictionaries that may lack entries for some data sets."""
 
 
@@ -87,48 +87,6 @@ def source(run: Run) -> Iterator[Problem]:
     file, _, attribute = name.rpartition(":")
     if name.endswith(".py") or (file.endswith(".py") and not attribute.isidentifier()):
         yield Problem(("data", "dataset"), "expected path/to/file.py:ClassName, or a registered name", name)
-
-
-def ranges(run: Run) -> Iterator[Problem]:
-    """Checks that ranges of files are in order and do not overlap."""
-    data = run.data
-    for name in run.datasets:
-        own: dict[str, tuple[float, float, str]] = {}
-        for split, (start_key, end_key) in RANGES.items():
-            start, end = getattr(data, start_key)[name], getattr(data, end_key)[name]
-            if start > end:
-                message = f"expected at least data.{start_key}.{name} = {start}"
-                yield Problem(("data", end_key, name), message, end)
-            elif start < end and name not in getattr(data, split, {}):
-                own[split] = (start, end, start_key)
-        yield from _overlaps(name, own)
-
-
-def _overlaps(name: str, own: Mapping[str, tuple[float, float, str]]) -> Iterator[Problem]:
-    """Yields overlapping splits; `own` has start, end and the key of the start by split."""
-    for first, second in combinations(own, 2):
-        (start, end, _), (other_start, other_end, key) = own[first], own[second]
-        if max(start, other_start) < min(end, other_end):
-            message = (
-                f"{second} files {other_start}..{other_end} are {first} files too ({start}..{end}); end "
-                f"those at {other_start}, or begin these at {end}"
-            )
-            yield Problem(("data", key, name), message, other_start)
-
-
-def whole_sets(run: Run) -> Iterator[Problem]:
-    """Checks that no root is used for two splits."""
-    data = run.data
-    used = {
-        root: f"data.dict_root_dirs.{name}"
-        for name, root in data.dict_root_dirs.items()
-        if data.dict_start_idx[name] < data.dict_end_idx[name]
-    }
-    for key in ("validation", "test"):
-        for name, root in getattr(data, key).items():
-            if root in used:
-                yield Problem(("data", key, name), f"is {used[root]} too; name another", root)
-        used |= {root: f"data.{key}.{name}" for name, root in getattr(data, key).items()}
 
 
 def variables(run: Run) -> Iterator[Problem]:

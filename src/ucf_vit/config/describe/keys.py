@@ -94,6 +94,8 @@ def _collect(path: KeyPath, collected: dict[str, Key]) -> None:
             child.get("unit", ""),
             _default(child, name in part.get("required", ())),
         )
+        if "properties" in whole:
+            _collect((*path, name), collected)
         entries = whole.get("additionalProperties")
         if isinstance(entries, Mapping) and "properties" in resolve(entries):
             _collect((*path, name, PLACE), collected)

@@ -20,6 +20,7 @@ from ucf_vit.config.sections.fields import (
     Whole,
     key,
 )
+from ucf_vit.config.sections.split import SplitOptions
 from ucf_vit.core.intervals import NAN, Interval
 
 Split = Literal["training", "validation", "test"]
@@ -101,8 +102,8 @@ class NormalizationOptions(Section):
 class Data(Section):
     """The data: files, splits, reading and batches.
 
-    A `dict_*` has one entry per data set, under the names of `dict_root_dirs`; `validation` and `test` may
-    have fewer.
+    A `dict_*` has one entry per data set, under the names of `dict_root_dirs`; `validation`, `test`,
+    `dict_options` and `groups` may have fewer.
     """
 
     dataset: str = key(
@@ -160,6 +161,18 @@ class Data(Section):
         "Options of the source of each dataset, such as {brain: {fold: 0}} of nnunet_raw; docs/sources.md "
         "lists those of each source.",
         derived="none",
+    )
+    split: SplitOptions | None = key(
+        None,
+        "Which items train, validate and test: drawn from a seed, or given; in place of dict_*_idx.",
+        derived="ranges of the sorted list: dict_start_idx, dict_end_idx, ...",
+    )
+    groups: dict[str, Annotated[str, Field(min_length=1)]] = key(
+        {},
+        "Patient or subject of the items of a dataset, whose items stay in one split: a regular expression "
+        "with one group, searched in the path below the root and then in the item's key (`sub-(\\w+)`), or a "
+        ".csv with the columns item and group.",
+        derived="as the layout of the data set says (DICOM: PatientID), else each item is one",
     )
     dict_buffer_sizes: dict[str, Count] = key({}, "Size of the shuffle buffer.", "tiles", derived="100")
     num_channels_available: dict[str, Count] = key(
@@ -272,11 +285,18 @@ class Data(Section):
     )
     max_errors: Whole = key(10, "With on_error skip: abort after this number of them.", "files", ge=0)
 
+    def root(self, dataset: str, split: Split) -> str | None:
+        """Returns the root of the whole data set that is for `split`; None where there is none."""
+        return None if split == "training" else getattr(self, split).get(dataset)
+
     def part(self, dataset: str, split: Split) -> tuple[str, float, float]:
-        """Returns the root of a data set, and start and end of its files for `split`, as fractions."""
-        whole = {} if split == "training" else getattr(self, split)
-        if dataset in whole:
-            return whole[dataset], 0.0, 1.0
+        """Returns the root of a data set, and start and end of its files for `split`, as fractions.
+
+        With `data.split` they are among all files.
+        """
+        whole = self.root(dataset, split)
+        if whole is not None or self.split is not None:
+            return whole or self.dict_root_dirs[dataset], 0.0, 1.0
         start, end = (getattr(self, key)[dataset] for key in RANGES[split])
         return self.dict_root_dirs[dataset], start, end
 

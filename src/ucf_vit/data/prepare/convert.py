@@ -162,6 +162,8 @@ def _manifest(origin: Origin, source: Source, plan: Conversion, done: Sequence[D
         ),
         classes=tuple(i.class_index for i in items) if any(i.class_index is not None for i in items) else (),
         packs=tuple(_renumbered(pack, place) for pack in packs),
+        groups=tuple(i.group for i in items) if any(i.group for i in items) else (),
+        splits=tuple(i.split for i in items) if any(i.split for i in items) else (),
         skipped=(*plan.skipped, *((plan.items[n].image, cause) for n, cause in failed.items())),
     )
 

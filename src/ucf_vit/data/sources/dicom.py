@@ -29,7 +29,7 @@ class Dicom(Source):
 
     Values are float32 with rescale slope and intercept applied slice by slice. There are no labels. Gaps,
     duplicates, shifted slices or slices of different sizes are errors. An item is named by its directory,
-    with the UID of the series where a directory contains several.
+    with the UID of the series where a directory contains several; its group is the PatientID.
     """
 
     spatial_dims = 3
@@ -56,7 +56,9 @@ class Dicom(Source):
         listing = Listing(self.root, files)
         self.passed_over = listing.passed_over
         self._series = _grouped(_headers(listing, self._limit))
-        self._items = [Item(key, _first(parts)) for key, parts in sorted(self._series.items())]
+        self._items = [
+            Item(key, _first(parts), group=_patient(parts)) for key, parts in sorted(self._series.items())
+        ]
 
     def items(self) -> Sequence[Item]:
         """Returns one item per series, sorted by directory."""
@@ -146,3 +148,7 @@ def _grouped(headers: Mapping[str, Slice | DataError]) -> Mapping[str, Sequence[
 
 def _first(parts: Sequence[Slice | DataError]) -> str:
     return next((one.path for one in parts if isinstance(one, Slice)), str(parts[0]).partition(": ")[0])
+
+
+def _patient(parts: Sequence[Slice | DataError]) -> str:
+    return next((one.patient for one in parts if isinstance(one, Slice)), "")

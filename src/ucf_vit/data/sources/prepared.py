@@ -23,9 +23,10 @@ class Prepared(Source):
     """Items of another source, bit for bit, in chunks: reading a tile reads and checks only the chunks it
     touches.
 
-    Names, strata, classes and normalization are those of the other source. `variables` are some of the
-    prepared ones, in any order (default: all). Options of the other source may be repeated, and have to be
-    those that it was prepared with. An item's file is the first of its shards, `step` its row there.
+    Names, strata, classes, groups, splits and normalization are those of the other source. `variables` are
+    some of the prepared ones, in any order (default: all). Options of the other source may be repeated, and
+    have to be those that it was prepared with. An item's file is the first of its shards, `step` its row
+    there.
     """
 
     by_name = True
@@ -134,6 +135,8 @@ class Prepared(Source):
                     about.strata[about.stratum[number]],
                     about.classes[number] if about.classes else None,
                     row,
+                    about.groups[number] if about.groups else "",
+                    about.splits[number] if about.splits else "",
                 )
         if None in items:
             raise DataError(

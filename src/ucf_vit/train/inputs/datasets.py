@@ -5,19 +5,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
-from typing import Any
 
 from ucf_vit.config import Run, Split
 from ucf_vit.core.errors import DataError
-from ucf_vit.core.signatures import Signature
 from ucf_vit.data.build_dataset import ReadShapes, build_dataset
 from ucf_vit.data.class_names import in_words, numbered
 from ucf_vit.data.dataset import Dataset
 from ucf_vit.data.sources import SOURCES
-from ucf_vit.data.storage import Cache, Files
+from ucf_vit.data.splits.assignment import Assignment
+from ucf_vit.data.storage import Files
 from ucf_vit.data.storage.scratch import Scratch
 from ucf_vit.train.data_record import Record
+from ucf_vit.train.inputs.source_options import remote_files, source_options
+from ucf_vit.train.inputs.splits import arrangement, assigned
 from ucf_vit.train.inputs.statistics_files import with_statistics
 
 log = logging.getLogger(__name__)
@@ -37,12 +37,16 @@ OWN_KEYS = {
 
 @dataclass(frozen=True)
 class Part:
-    """Range of the files at `root`, from fraction `start` to `end`, to be read as the data set `name`."""
+    """Range of the files at `root`, from fraction `start` to `end`, to be read as the data set `name`.
+
+    `split` is the split that the files are in; None: all files, whatever split they are in.
+    """
 
     name: str
     root: str
     start: float = 0.0
     end: float = 1.0
+    split: Split | None = None
 
 
 def build_datasets(
@@ -58,26 +62,41 @@ def build_datasets(
 ) -> list[Dataset]:
     """Returns the data sets of a run that have files for `split`, or those in `parts`.
 
-    With the `record` of a checkpoint, class numbers and normalization are those of the record. Without one,
-    each source numbers its classes, and normalization `stats` reads the run's statistics file; without
-    `statistics` it is left open, for data sets whose statistics are to be measured. `read_shapes` returns,
-    for the name of a data set, the function that reads its shapes (default: reads every header). `files`
-    opens files (default: with the cache that the config describes).
+    With the `record` of a checkpoint, class numbers, normalization and, with `data.split`, the items of a
+    split are those of the record. Without one, each source numbers its classes, and normalization `stats`
+    reads the run's statistics file; without `statistics` it is left open, for data sets whose statistics are
+    to be measured. `read_shapes` returns, for the name of a data set, the function that reads its shapes
+    (default: reads every header). `files` opens files (default: with the cache that the config describes).
     """
     files = files or remote_files(run, scratch)
     _check_source(run)
+    assignment = None
     if parts is None:
-        parts = [Part(name, *run.data.part(name, split)) for name in run.having(split)]
+        assignment = assigned(run, scratch, files, None if record is None else record.splits)
+        parts = _parts(run, split, assignment)
     datasets = []
     for part in parts:
         shapes = None if read_shapes is None else read_shapes(part.name)
-        one = _build(run, part, split, scratch, files, shapes)
+        one = _build(run, part, split, scratch, files, shapes, assignment)
         datasets.append(_as_recorded(one, run, split, record) if statistics else one)
     return datasets
 
 
+def _parts(run: Run, split: Split, assignment: Assignment | None) -> list[Part]:
+    parts = [Part(name, *run.data.part(name, split), split) for name in run.having(split)]
+    if assignment is None:
+        return parts
+    return [one for one in parts if run.data.root(one.name, split) or assignment.has(one.name, split)]
+
+
 def _build(
-    run: Run, part: Part, split: Split, scratch: Scratch, files: Files, read_shapes: ReadShapes | None
+    run: Run,
+    part: Part,
+    split: Split,
+    scratch: Scratch,
+    files: Files,
+    read_shapes: ReadShapes | None,
+    assignment: Assignment | None,
 ) -> Dataset:
     data, name = run.data, part.name
     given = data.dict_normalization.get(name)
@@ -88,6 +107,7 @@ def _build(
         tile_size=run.spatial_tile,
         start=part.start,
         end=part.end,
+        arrange=arrangement(run, part.name, part.split, assignment, part.root),
         variables=data.dict_in_variables[name],
         channels_used=data.num_channels_used.get(name),
         channels_available=data.num_channels_available.get(name),
@@ -123,35 +143,6 @@ def _as_recorded(dataset: Dataset, run: Run, split: Split, record: Record | None
     return with_statistics(dataset, run, split != "training")
 
 
-def source_options(run: Run, name: str) -> dict[str, Any]:
-    """Returns the options that the config gives to a data set's source: `data.dict_options`, and others.
-
-    Section `dataset_options` may name options of several sources; those that this source lacks are ignored
-    with a warning.
-    """
-    given = {
-        "resize": run.dataset_options.imagenet_resize.get(name),
-        "fill_value": run.dataset_options.fields_fill_value.get(name),
-    }
-    keys = {"resize": "dataset_options.imagenet_resize", "fill_value": "dataset_options.fields_fill_value"}
-    taken = Signature.of(SOURCES[run.data.dataset])
-    options: dict[str, Any] = {}
-    for option, value in given.items():
-        if value is not None and taken.takes(option):
-            options[option] = value
-        elif value is not None:
-            _warn_unused(f"{run.where(keys[option])}: {keys[option]}", run.data.dataset, option)
-    if run.data.label_geometry != "refuse":
-        options["label_geometry"] = run.data.label_geometry
-    return {**options, **run.data.dict_options.get(name, {})}
-
-
-@cache
-def _warn_unused(key: str, source: str, option: str) -> None:
-    """Logs a warning; only once, however often data sets are built."""
-    log.warning("%s is not used: data source %s takes no option %r", key, source, option)
-
-
 def _check_source(run: Run) -> None:
     """Raises ConfigError if there is no such source, or if it lacks an option that the config gives."""
     source, geometry = run.data.dataset, run.data.label_geometry
@@ -172,12 +163,6 @@ def _check_source(run: Run) -> None:
             SOURCES.arguments(source, options, {"root": ""})
         except DataError as refused:
             raise run.error(key, str(refused), options) from None
-
-
-def remote_files(run: Run, scratch: Scratch) -> Files:
-    """Returns the reader of paths and URLs, with the cache and the size limit of the config."""
-    cache = Cache.at(run.data.cache_dir, run.data.cache_size, scratch)
-    return Files(cache, max_item_bytes=run.data.max_item_bytes)
 
 
 def check_classes(run: Run, datasets: Sequence[Dataset], names: Sequence[str], first: Sequence[str]) -> None:

@@ -23,9 +23,11 @@ from ucf_vit.planning.inventory import Inventory, describe_changes
 from ucf_vit.planning.make_plan import make_plan
 from ucf_vit.planning.plan import Plan
 from ucf_vit.planning.shape_reader import ShapeReader
+from ucf_vit.train.data_record import Record
 from ucf_vit.train.hooks.jsonl import METRICS, read_metrics
-from ucf_vit.train.inputs.datasets import build_datasets, remote_files
+from ucf_vit.train.inputs.datasets import build_datasets
 from ucf_vit.train.inputs.plan_table import table
+from ucf_vit.train.inputs.source_options import remote_files
 from ucf_vit.train.meter import TILE_SECONDS
 from ucf_vit.train.same_on_all_ranks import check_same
 
@@ -59,11 +61,11 @@ def plan_directory(run: Run) -> Path:
     return Path(run.trainer.checkpoint_path) / "plan"
 
 
-def prepare_plan(run: Run, world: World) -> Planned | None:
+def prepare_plan(run: Run, world: World, record: Record | None = None) -> Planned | None:
     """Returns the plan that `run` follows, None with `data.order: global` (collective).
 
     Rank 0 makes the plan, or checks that the one in `load_balancing.plan` fits; then all ranks read the file.
-    Raises UserError with the differences.
+    Items are split as in `record`. Raises UserError with the differences.
     """
     if run.data.order == "global":
         return None
@@ -72,9 +74,9 @@ def prepare_plan(run: Run, world: World) -> Planned | None:
 
     def prepare() -> None:
         if given:
-            check_plan(run, world.size, directory)
+            check_plan(run, world.size, directory, record)
         else:
-            plan_run(run, world.size, directory, overwrite=True)
+            plan_run(run, world.size, directory, overwrite=True, record=record)
 
     world.on_main(prepare)
     plan = Plan.load(directory / FILE)
@@ -108,7 +110,9 @@ def measured(run: Run, directory: Path) -> Run:
     return run.model_copy(update={"load_balancing": balancing})
 
 
-def plan_run(run: Run, gpus: int, directory: Path, *, overwrite: bool = False) -> Outcome:
+def plan_run(
+    run: Run, gpus: int, directory: Path, *, overwrite: bool = False, record: Record | None = None
+) -> Outcome:
     """Plans `run` on `gpus` ranks; writes the plan and an inventory of each data set to `directory`.
 
     Raises ConfigError if the config is not for that many ranks, DataError naming a file that cannot be read,
@@ -118,7 +122,7 @@ def plan_run(run: Run, gpus: int, directory: Path, *, overwrite: bool = False) -
     before = Plan.load(file) if file.exists() else None
     if before is None and picture.exists():
         raise UserError(f"{picture} exists already, of no plan; name another directory")
-    planned, readers = _plan(run, gpus, directory)
+    planned, readers = _plan(run, gpus, directory, record)
     if before is not None and not overwrite and (differing := before.describe_differences(planned.plan)):
         raise UserError(
             f"{file} is another plan; replace it with --overwrite, or name another directory with --out\n  "
@@ -136,10 +140,10 @@ def draft(run: Run, gpus: int) -> Outcome:
     return _plan(run, gpus, plan_directory(run))[0]
 
 
-def check_plan(run: Run, gpus: int, directory: Path) -> Outcome:
+def check_plan(run: Run, gpus: int, directory: Path, record: Record | None = None) -> Outcome:
     """Returns the plan in `directory`. Raises UserError if `run` on `gpus` ranks has another plan by now."""
     given = Plan.load(directory / FILE)
-    planned, readers = _plan(run, gpus, directory)
+    planned, readers = _plan(run, gpus, directory, record)
     wrong = given.describe_differences(planned.plan)
     for part in given.parts:
         reader = readers.get(part.name)
@@ -151,7 +155,9 @@ def check_plan(run: Run, gpus: int, directory: Path) -> Outcome:
     return planned
 
 
-def _plan(run: Run, gpus: int, directory: Path) -> tuple[Outcome, dict[str, ShapeReader]]:
+def _plan(
+    run: Run, gpus: int, directory: Path, record: Record | None = None
+) -> tuple[Outcome, dict[str, ShapeReader]]:
     degrees = check_ranks(run, gpus)
     scratch = Scratch()
     files = remote_files(run, scratch)
@@ -162,7 +168,9 @@ def _plan(run: Run, gpus: int, directory: Path) -> tuple[Outcome, dict[str, Shap
     def shapes_of(name: str) -> ReadShapes:
         return readers[name].shapes
 
-    datasets = build_datasets(run, scratch, statistics=False, read_shapes=shapes_of, files=files)
+    datasets = build_datasets(
+        run, scratch, record=record, statistics=False, read_shapes=shapes_of, files=files
+    )
     seconds, balancing = run.load_balancing.tile_seconds, run.load_balancing
     auto = balancing.auto_load_balancing
     works = [

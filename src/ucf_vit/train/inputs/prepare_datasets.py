@@ -9,7 +9,7 @@ from pathlib import Path
 from ucf_vit.config import Run
 from ucf_vit.data.prepare.conversion import Origin, StorageOptions
 from ucf_vit.data.storage.scratch import Scratch
-from ucf_vit.train.inputs.datasets import remote_files, source_options
+from ucf_vit.train.inputs.source_options import remote_files, source_options
 
 
 def origins(

@@ -17,8 +17,10 @@ from ucf_vit.data.storage.scratch import Scratch
 from ucf_vit.parallel.ranks.world import World
 from ucf_vit.tasks import Task
 from ucf_vit.train.data_record import Record
-from ucf_vit.train.inputs.datasets import build_datasets, check_classes, remote_files
+from ucf_vit.train.inputs.datasets import build_datasets, check_classes
 from ucf_vit.train.inputs.plan_files import Planned
+from ucf_vit.train.inputs.source_options import remote_files
+from ucf_vit.train.inputs.splits import check_groups
 from ucf_vit.train.inputs.used_items import check_apart
 from ucf_vit.train.same_on_all_ranks import check_data
 
@@ -79,7 +81,8 @@ def build_data(
 ) -> RunData:
     """Returns training and held-out data of this process; with a plan, each rank trains on its own tiles.
 
-    A resumed run has the classes and the normalization of `record`; a new one numbers `first_classes` first.
+    A resumed run has the classes, the normalization and the splits of `record`; a new one numbers
+    `first_classes` first.
     Raises DataError naming the file or directory.
     """
     scratch = Scratch()
@@ -94,6 +97,8 @@ def build_data(
     held_out = [one for one in held_out if len(one.items)]
     check_data([*training, *held_out], world)
     check_apart(training, held_out)
+    if world.is_main:
+        check_groups(training, held_out)
     train = Stream(
         training,
         augmentation=task.facts.augmentation or None if run.data.augmentation else None,
@@ -161,7 +166,8 @@ def _recorded(
     """Returns the record of training on these data sets, and restores it in `task`; see `build_data`."""
     record = Record.of(training, first_classes)
     if before is not None:
-        record = replace(record, class_names=before.class_names or record.class_names, task=before.task)
+        class_names = before.class_names or record.class_names
+        record = replace(record, class_names=class_names, task=before.task, splits=before.splits)
     check_classes(run, training, record.class_names, first_classes)
     record.restore(task)
     return record

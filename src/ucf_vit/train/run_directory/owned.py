@@ -17,7 +17,7 @@ from ucf_vit.train.evaluation_files import read_evaluation
 
 FILE, FORMAT = "run.json", 1
 PICTURES = "pictures"
-OUTPUTS = ("config.yaml", "metrics.jsonl", "log.txt", "report.html", "report.json")
+OUTPUTS = ("config.yaml", "metrics.jsonl", "log.txt", "report.html", "report.json", "splits.json")
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,7 @@ def record_of(read: checkpoint.Checkpoint, run: Run) -> Record:
     Raises DataError if that data cannot be read.
     """
     if data_record.KEY in read.meta:
-        return Record.load(read.meta, read.directory)
+        return Record.load(read.meta, read.directory, read.state)
     log.warning(
         "%s is of an earlier version, which saved no class names and no normalization: taking those of the "
         "training data as it is now",

@@ -15,7 +15,7 @@ from ucf_vit.data.reading import reading
 
 PLACED = ("PixelSpacing", "ImagePositionPatient", "ImageOrientationPatient")
 TAGS = ("SeriesInstanceUID", "Rows", "Columns", *PLACED, "SamplesPerPixel", "NumberOfFrames")
-ALSO = ("SliceThickness", "SOPClassUID", "Modality")
+ALSO = ("SliceThickness", "SOPClassUID", "Modality", "PatientID")
 _IMAGES = "Image Storage"
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
 _START = 2**12
@@ -28,7 +28,7 @@ class Slice:
     """File of a series: properties that all files must share, and the position of its first pixel, in mm.
 
     `place` is measured along its rows, its columns, and their normal; `spacing` is that of columns and rows.
-    `thickness` is 0 where the file has none.
+    `thickness` is 0 where the file has none, `patient` is the PatientID, "" where it has none.
     """
 
     path: str
@@ -39,6 +39,7 @@ class Slice:
     orientation: tuple[float, ...]
     place: tuple[float, float, float]
     thickness: float = 0.0
+    patient: str = ""
 
 
 def read_slice(path: str, limit: int) -> Slice | DataError | str:
@@ -93,6 +94,7 @@ def _read(path: str, limit: int) -> Slice | str:
         orientation=tuple(across.ravel().tolist()),
         place=(float(place[0]), float(place[1]), float(place[2])),
         thickness=float(header.get("SliceThickness") or 0),
+        patient=str(header.get("PatientID") or "").strip(),
     )
 
 

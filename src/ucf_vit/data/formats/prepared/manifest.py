@@ -55,7 +55,8 @@ class Manifest:
     """Description of a prepared data set, without its values.
 
     `source` and `options` are those that it was made from. `keys`, `stratum` (an index into `strata`) and
-    `classes` (empty where items have none) have one entry per item, in the order of the source.
+    `classes`, `groups` and `splits` (empty where items have none) have one entry per item, in the order of
+    the source.
     """
 
     source: str
@@ -72,6 +73,8 @@ class Manifest:
     classes: tuple[int | None, ...]
     packs: tuple[Pack, ...]
     skipped: tuple[tuple[str, str], ...] = field(default=())
+    groups: tuple[str, ...] = ()
+    splits: tuple[str, ...] = ()
 
     @property
     def size(self) -> int:

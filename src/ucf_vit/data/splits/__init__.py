@@ -1,0 +1,1 @@
+"""Which items train, validate and test: groups of items, splits made from a seed, and given splits."""
