@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from ucf_vit import checkpoint
-from ucf_vit.config import Run
 from ucf_vit.core.errors import CheckpointError
 
 EXPECTED = "a checkpoint of a run, such as RUN/best or RUN/last"
@@ -38,9 +37,9 @@ def _step(directory: Path) -> str:
         return "damaged"
 
 
-def find_start(run: Run) -> Path:
-    """The checkpoint or file in `trainer.start_from`. Raises CheckpointError where it is neither."""
-    path = Path(run.trainer.start_from)
+def find_start(start_from: str) -> Path:
+    """Returns the checkpoint or file in `trainer.start_from`. Raises CheckpointError where it is neither."""
+    path = Path(start_from)
     if path.is_file():
         return path
     try:

@@ -49,7 +49,7 @@ def plan(
     if profile is not None:
         run = measured(run, profile)
         typer.echo(f"load_balancing.tile_seconds={json.dumps(run.load_balancing.tile_seconds)}")
-    directory = out or plan_directory(run)
+    directory = out or plan_directory(run.trainer.checkpoint_path)
     if check:
         planned = check_plan(run, gpus, directory)
     else:

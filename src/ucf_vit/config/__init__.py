@@ -11,6 +11,7 @@ from ucf_vit.config.run import Run
 from ucf_vit.config.sections.data import Data, DatasetOptions, NormalizationOptions, Split
 from ucf_vit.config.sections.load_balancing import LoadBalancing
 from ucf_vit.config.sections.model import Model
+from ucf_vit.config.sections.optimizer import Optimizer
 from ucf_vit.config.sections.parallelism import Parallelism
 from ucf_vit.config.sections.trainer import Trainer
 
@@ -20,6 +21,7 @@ __all__ = [
     "LoadBalancing",
     "Model",
     "NormalizationOptions",
+    "Optimizer",
     "Parallelism",
     "Run",
     "Split",

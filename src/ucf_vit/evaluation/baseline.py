@@ -19,10 +19,10 @@ from ucf_vit.train.data_record import Record
 from ucf_vit.train.inputs.datasets import build_datasets
 
 
-def check_segmentation(task: Task, run: Run) -> None:
+def check_segmentation(task: Task, name: str) -> None:
     """UserError where there is nothing to compare thresholds with."""
     if not isinstance(task, Segmentation):
-        raise UserError(f"--threshold compares segmentations; task {run.task} has none")
+        raise UserError(f"--threshold compares segmentations; task {name} has none")
 
 
 def threshold_totals(run: Run, record: Record, datasets: Sequence[Dataset]) -> Tensor:

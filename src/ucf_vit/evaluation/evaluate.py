@@ -83,7 +83,7 @@ def _evaluate(
     record: Record,
 ) -> None:
     if wanted.threshold:
-        check_segmentation(task, run)
+        check_segmentation(task, run.task)
     datasets = wanted.datasets(run, record)
     task.settle({one.name: one.normalization for one in datasets})
     check_data(datasets, world)
@@ -91,7 +91,7 @@ def _evaluate(
         say(f"{one.name}: {one.listed}")
     overlap = world.on_main(lambda: _overlap(datasets, read, wanted))
     trained = load_into(task, run, world, read, record)
-    with closing(HeldOut(run, world, task, datasets)) as data:
+    with closing(HeldOut(run.data, run.trainer.seed, world, task, datasets)) as data:
         totals = evaluate_totals(task, data.batches(), world, getattr(torch, run.trainer.data_type))
         skipped = {one.file: one for found in world.gather(data.skipped) for one in found}
     if not world.is_main:

@@ -61,7 +61,7 @@ def _train(
 ) -> bool:
     record = Record() if newest is None else Record.load(newest.meta, newest.directory, newest.state)
     record = replace(record, splits=world.on_main(lambda: begin_splits(run, record.splits)))
-    first_classes = first_classes_of(run, world) if newest is None else ()
+    first_classes = first_classes_of(run.trainer, world) if newest is None else ()
     data = build_data(run, world, task, prepare_plan(run, world, record), record, first_classes)
     for title, text in data.in_words().items() if world.is_main else ():
         log.info("%s: %s", title.lower(), text)

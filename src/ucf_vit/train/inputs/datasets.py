@@ -68,7 +68,7 @@ def build_datasets(
     to be measured. `read_shapes` returns, for the name of a data set, the function that reads its shapes
     (default: reads every header). `files` opens files (default: with the cache that the config describes).
     """
-    files = files or remote_files(run, scratch)
+    files = files or remote_files(run.data, scratch)
     _check_source(run)
     assignment = None
     if parts is None:

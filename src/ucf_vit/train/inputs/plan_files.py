@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from ucf_vit.config import Run
+from ucf_vit.config import Data, Run
 from ucf_vit.config.check_ranks import check_ranks
 from ucf_vit.core.errors import UserError
 from ucf_vit.data.build_dataset import ReadShapes
@@ -56,9 +56,9 @@ class Planned:
     shapes_of: Callable[[Files, str], ReadShapes]
 
 
-def plan_directory(run: Run) -> Path:
+def plan_directory(checkpoint_path: str) -> Path:
     """Returns the default directory of the plan and the inventories of a run."""
-    return Path(run.trainer.checkpoint_path) / "plan"
+    return Path(checkpoint_path) / "plan"
 
 
 def prepare_plan(run: Run, world: World, record: Record | None = None) -> Planned | None:
@@ -70,7 +70,7 @@ def prepare_plan(run: Run, world: World, record: Record | None = None) -> Planne
     if run.data.order == "global":
         return None
     given = run.load_balancing.plan
-    directory = Path(given) if given else plan_directory(run)
+    directory = Path(given) if given else plan_directory(run.trainer.checkpoint_path)
 
     def prepare() -> None:
         if given:
@@ -137,7 +137,7 @@ def plan_run(
 
 def draft(run: Run, gpus: int) -> Outcome:
     """Plans `run` on `gpus` ranks as `plan_run` does, without writing anything."""
-    return _plan(run, gpus, plan_directory(run))[0]
+    return _plan(run, gpus, plan_directory(run.trainer.checkpoint_path))[0]
 
 
 def check_plan(run: Run, gpus: int, directory: Path, record: Record | None = None) -> Outcome:
@@ -160,7 +160,7 @@ def _plan(
 ) -> tuple[Outcome, dict[str, ShapeReader]]:
     degrees = check_ranks(run, gpus)
     scratch = Scratch()
-    files = remote_files(run, scratch)
+    files = remote_files(run.data, scratch)
     readers = {
         name: ShapeReader(_file(directory, name), _source(run, name), files.stamp) for name in run.datasets
     }
@@ -190,18 +190,17 @@ def _plan(
         groups=None if auto else balancing.groups(),
         steps=None if auto else max(balancing.batches_per_rank_epoch.values()),
         digests={name: reader.inventory.digest for name, reader in readers.items() if reader.inventory},
-        layout=_layout(run),
+        layout=_layout(run.data, run.spatial_tile),
     )
     read = sum(reader.read for reader in readers.values())
     listed = {one.name: one.listed for one in datasets}
     return Outcome(plan, read, sum(len(one.skipped) for one in datasets), listed), readers
 
 
-def _layout(run: Run) -> dict[str, Any]:
+def _layout(data: Data, tile_size: Sequence[int]) -> dict[str, Any]:
     """Returns the options that tiles depend on, by their names in plan files."""
-    data = run.data
     return {
-        "model.tile_size": list(run.spatial_tile),
+        "model.tile_size": list(tile_size),
         "data.tile_overlap": data.tile_overlap,
         "data.use_all_data": data.use_all_data,
         "data.single_channel": data.single_channel,

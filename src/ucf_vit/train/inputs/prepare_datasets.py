@@ -25,7 +25,7 @@ def origins(
     if data.on_error == "skip":
         settings = replace(settings, on_error="skip", max_errors=data.max_errors)
     scratch = Scratch()
-    given = {"scratch": scratch, "files": remote_files(run, scratch), "tile_dims": len(run.spatial_tile)}
+    given = {"scratch": scratch, "files": remote_files(run.data, scratch), "tile_dims": len(run.spatial_tile)}
     for key, end in (("dict_root_dirs", ""), ("validation", "_validation"), ("test", "_test")):
         for name, root in getattr(data, key).items():
             if end and name + end in run.datasets:

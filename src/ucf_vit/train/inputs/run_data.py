@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from ucf_vit.config import Run
+from ucf_vit.config import Data, Run
 from ucf_vit.data.batch import Batch, Skipped
 from ucf_vit.data.class_names import in_words, numbered
 from ucf_vit.data.dataset import Dataset
@@ -86,7 +86,7 @@ def build_data(
     Raises DataError naming the file or directory.
     """
     scratch = Scratch()
-    files = remote_files(run, scratch)
+    files = remote_files(run.data, scratch)
     known = None if planned is None else partial(planned.shapes_of, files)
     training = build_datasets(run, scratch, record=record, read_shapes=known, files=files)
     if not training:
@@ -104,23 +104,24 @@ def build_data(
         augmentation=task.facts.augmentation or None if run.data.augmentation else None,
         keep_orientation=run.data.keep_orientation,
         plan=None if planned is None else planned.plan,
-        **_of_streams(run, world, task),
+        **_of_streams(run.data, run.trainer.seed, world, task),
     )
     tiles = partial(examples, training, run.data.single_channel)
-    return RunData(training, record, train, HeldOut(run, world, task, held_out), tiles)
+    return RunData(training, record, train, HeldOut(run.data, run.trainer.seed, world, task, held_out), tiles)
 
 
 class HeldOut:
     """This rank's held-out data as `task.evaluate` takes it: whole items, or batches of tiles."""
 
-    def __init__(self, run: Run, world: World, task: Task, datasets: Sequence[Dataset]) -> None:
+    def __init__(self, data: Data, seed: int, world: World, task: Task, datasets: Sequence[Dataset]) -> None:
         self.datasets = datasets
         self._skipped: dict[str, Skipped] = {}
         self._stream: Stream | None = None
         self._whole: dict[str, Any] = {"rank": world.data_rank, "ranks": world.data_size}
-        self._whole |= {"single_channel": run.data.single_channel, "on_error": run.data.on_error}
+        self._whole |= {"single_channel": data.single_channel, "on_error": data.on_error}
         if datasets and not task.facts.whole_items:
-            self._stream = Stream(datasets, shuffle=False, draw_trees=False, **_of_streams(run, world, task))
+            options = _of_streams(data, seed, world, task)
+            self._stream = Stream(datasets, shuffle=False, draw_trees=False, **options)
 
     def batches(self) -> Iterator[Batch]:
         """Returns the batches, from the start at every call."""
@@ -143,12 +144,11 @@ class HeldOut:
         self._skipped[one.file] = one
 
 
-def _of_streams(run: Run, world: World, task: Task) -> dict[str, Any]:
+def _of_streams(data: Data, seed: int, world: World, task: Task) -> dict[str, Any]:
     """Returns the options that all streams of this process have in common."""
-    data = run.data
     return {
         "batch_size": data.batch_size,
-        "seed": run.trainer.seed,
+        "seed": seed,
         "single_channel": data.single_channel,
         "num_workers": data.num_workers,
         "pin_memory": data.pin_memory,

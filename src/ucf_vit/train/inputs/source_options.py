@@ -6,7 +6,7 @@ import logging
 from functools import cache
 from typing import Any
 
-from ucf_vit.config import Run
+from ucf_vit.config import Data, Run
 from ucf_vit.core.signatures import Signature
 from ucf_vit.data.sources import SOURCES
 from ucf_vit.data.storage import Cache, Files
@@ -44,7 +44,7 @@ def _warn_unused(key: str, source: str, option: str) -> None:
     log.warning("%s is not used: data source %s takes no option %r", key, source, option)
 
 
-def remote_files(run: Run, scratch: Scratch) -> Files:
+def remote_files(data: Data, scratch: Scratch) -> Files:
     """Returns the reader of paths and URLs, with the cache and the size limit of the config."""
-    cache = Cache.at(run.data.cache_dir, run.data.cache_size, scratch)
-    return Files(cache, max_item_bytes=run.data.max_item_bytes)
+    cache = Cache.at(data.cache_dir, data.cache_size, scratch)
+    return Files(cache, max_item_bytes=data.max_item_bytes)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from ucf_vit.config import Run
 from ucf_vit.core.errors import DataError, UserError
@@ -81,7 +82,7 @@ def find_statistics(
         )
     wanted = [name for name in dataset.variables if name not in known.variables]
     measured = nothing
-    for measured in _steps(dataset, file, wanted, run) if wanted else ():
+    for measured in _steps(dataset, file, wanted, run.data.on_error) if wanted else ():
         on_item(measured.done, total)
     merged = replace(
         known,
@@ -94,7 +95,9 @@ def find_statistics(
     return merged
 
 
-def _steps(dataset: Dataset, file: Path, wanted: list[str], run: Run) -> Iterator[Statistics]:
+def _steps(
+    dataset: Dataset, file: Path, wanted: list[str], on_error: Literal["fail", "skip"]
+) -> Iterator[Statistics]:
     """Yields the statistics after each item, starting with those of an earlier call; saves them regularly."""
     start = Statistics.of(dataset, names=wanted)
     aside = _partial(file)
@@ -107,7 +110,7 @@ def _steps(dataset: Dataset, file: Path, wanted: list[str], run: Run) -> Iterato
     _write(aside, start)
     yield start
     saved = time.monotonic()
-    for statistics in measure(dataset, start, run.data.on_error):
+    for statistics in measure(dataset, start, on_error):
         if time.monotonic() - saved >= SAVE_SECONDS:
             _write(aside, statistics)
             saved = time.monotonic()

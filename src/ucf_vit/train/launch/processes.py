@@ -42,9 +42,10 @@ def start(run: Run) -> Iterator[World]:
     chosen = pick_device(run.trainer.device, place.size)
     check_memory(run, place, chosen)
     if place.size == 1:
-        yield _complete(run, World(0, 1, chosen), layout, _patience(run))
+        yield _complete(run, World(0, 1, chosen), layout, _patience(run.parallelism.timeout))
         return
-    timeout, patience = run.parallelism.timeout, _patience(run)
+    timeout = run.parallelism.timeout
+    patience = _patience(timeout)
     store = join(place, chosen, patience)
     monitor = LivenessMonitor(store, place.rank, place.size, timeout, partial(_give_up, place.rank))
     with _leaving_group(monitor):
@@ -67,7 +68,7 @@ def world_of(run: Run, device: torch.device | None = None) -> World:
     nodes = world.gather(socket.gethostname())
     place = Place(rank, size, nodes[:rank].count(nodes[rank]), nodes.count(nodes[rank]), "", 0, "its caller")
     check_memory(run, place, chosen)
-    return _complete(run, world, layout, _patience(run))
+    return _complete(run, world, layout, _patience(run.parallelism.timeout))
 
 
 def _own_device(name: str, size: int) -> torch.device:
@@ -89,9 +90,9 @@ def _complete(run: Run, world: World, layout: MeshLayout, patience: timedelta) -
     return world
 
 
-def _patience(run: Run) -> timedelta:
+def _patience(timeout: float) -> timedelta:
     """Returns the timeout of collectives. It is longer than the monitor's, which names the lost rank."""
-    return timedelta(seconds=1.2 * run.parallelism.timeout + 10)
+    return timedelta(seconds=1.2 * timeout + 10)
 
 
 @contextmanager

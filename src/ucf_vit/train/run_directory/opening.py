@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ucf_vit import checkpoint
 from ucf_vit.checkpoint.locate import find_start
-from ucf_vit.config import Run, dump
+from ucf_vit.config import Run, Trainer, dump
 from ucf_vit.core.errors import CheckpointError, UserError
 from ucf_vit.core.files.atomic_files import write_atomic
 from ucf_vit.parallel.ranks.world import World
@@ -23,17 +23,17 @@ def open_directory(run: Run, world: World) -> tuple[checkpoint.Checkpoint | None
     Raises UserError if the directory holds another run that would be lost, CheckpointError if there are
     checkpoints to resume from and none is valid.
     """
-    directory = Path(run.trainer.checkpoint_path)
+    trainer, directory = run.trainer, Path(run.trainer.checkpoint_path)
 
     def begin() -> None:
-        start = find_start(run) if run.trainer.start_from else None
-        _make_room(directory, run, names, start)
+        start = find_start(trainer.start_from) if trainer.start_from else None
+        _make_room(directory, trainer.overwrite, names, start)
         claim(directory, *OUTPUTS, checkpoints=names)
         write_atomic(directory / CONFIG, described(run))
 
-    names = (run.trainer.checkpoint_filename, checkpoint.BEST)
+    names = (trainer.checkpoint_filename, checkpoint.BEST)
     _on_main(world, directory, lambda: (Owned.read(directory) or Owned(directory)).clean_up())
-    newest, notes = _read_resumed(directory, run, world) if run.trainer.resume_from_checkpoint else (None, [])
+    newest, notes = _read_resumed(directory, trainer, world) if trainer.resume_from_checkpoint else (None, [])
     _on_main(world, directory, begin if newest is None else lambda: adopt(directory, names))
     return newest, notes
 
@@ -48,9 +48,11 @@ def _on_main(world: World, directory: Path, work: Callable[[], None]) -> None:
     world.on_main(guarded)
 
 
-def _read_resumed(directory: Path, run: Run, world: World) -> tuple[checkpoint.Checkpoint | None, list[str]]:
+def _read_resumed(
+    directory: Path, trainer: Trainer, world: World
+) -> tuple[checkpoint.Checkpoint | None, list[str]]:
     """Reads the named checkpoint, or the newest of all: a killed run may have `best` and no slot yet."""
-    wanted, name = run.trainer.checkpoint_filename_for_loading, run.trainer.checkpoint_filename
+    wanted, name = trainer.checkpoint_filename_for_loading, trainer.checkpoint_filename
     candidates = world.on_main(
         lambda: checkpoint.find(directory, wanted) if wanted else checkpoint.find_all(directory, name)
     )
@@ -64,12 +66,12 @@ def _read_resumed(directory: Path, run: Run, world: World) -> tuple[checkpoint.C
     return None, [f"{directory}: no checkpoint to resume from; starting anew"]
 
 
-def _make_room(directory: Path, run: Run, names: Sequence[str], start: Path | None) -> None:
+def _make_room(directory: Path, overwrite: bool, names: Sequence[str], start: Path | None) -> None:
     own = Owned.read(directory)
     existing = (own or Owned(directory, checkpoints=frozenset(names))).existing_checkpoints()
     if own is None:
         existing = [one for one in existing if (one / checkpoint.META).exists()]
-    if existing and (own is None or not run.trainer.overwrite):
+    if existing and (own is None or not overwrite):
         way = "replace it with trainer.overwrite=true, " if own is not None else ""
         raise UserError(
             f"trainer.checkpoint_path {directory} holds a run already. Continue it with "

@@ -10,7 +10,7 @@ import torch
 from ucf_vit import checkpoint
 from ucf_vit.checkpoint.locate import find_start
 from ucf_vit.checkpoint.shards import Shards
-from ucf_vit.config import Run
+from ucf_vit.config import Run, Trainer
 from ucf_vit.core.did_you_mean import did_you_mean
 from ucf_vit.core.errors import CheckpointError
 from ucf_vit.data.fingerprints import joined
@@ -30,17 +30,17 @@ CLASSIFIER = "head"
 """Module whose weights are ordered by the class numbers of whole images."""
 
 
-def first_classes_of(run: Run, world: World) -> tuple[str, ...]:
+def first_classes_of(trainer: Trainer, world: World) -> tuple[str, ...]:
     """Returns the class names of the weights in `trainer.start_from`, to be numbered first (collective).
 
     Empty if `trainer.start_without` excludes the classifier.
     """
 
     def names() -> tuple[str, ...]:
-        path = find_start(run)
+        path = find_start(trainer.start_from)
         return Record.load(checkpoint.read_meta(path), path).class_names if path.is_dir() else ()
 
-    has_classifier = run.trainer.start_from and CLASSIFIER not in run.trainer.start_without
+    has_classifier = trainer.start_from and CLASSIFIER not in trainer.start_without
     return world.on_main(names) if has_classifier else ()
 
 
@@ -51,7 +51,7 @@ def start_from(task: Task, run: Run, world: World) -> dict[Use, Rows]:
     Returns the items that the weights were trained on, if known. Raises CheckpointError if the weights are
     those of another network.
     """
-    path = world.on_main(lambda: find_start(run))
+    path = world.on_main(lambda: find_start(run.trainer.start_from))
     without = _modules(task, run)
     before: dict[Use, Rows] = {}
     try:

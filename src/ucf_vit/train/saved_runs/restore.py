@@ -12,7 +12,7 @@ from torch import Tensor
 from ucf_vit import checkpoint
 from ucf_vit.checkpoint.mismatch import mismatch, reshaped
 from ucf_vit.checkpoint.shards import Shards
-from ucf_vit.config import Run, differences
+from ucf_vit.config import Optimizer, Run, differences
 from ucf_vit.core.errors import CheckpointError, brief
 from ucf_vit.tasks.task import Task
 from ucf_vit.train.optimization.ema import Ema
@@ -116,18 +116,18 @@ def resume(state: State, run: Run, read: checkpoint.Checkpoint) -> None:
         )
     if changes := _changes(state, read.state):
         log.info("steps differ from here on: %s", changes)
-    _warn_of_jump(state, run, read)
+    _warn_of_jump(state, run.optimizer, read)
     if state.step >= state.total_steps:
         log.warning("nothing left to do: raise trainer.max_epochs or trainer.max_steps to train further")
 
 
-def _warn_of_jump(state: State, run: Run, read: checkpoint.Checkpoint) -> None:
+def _warn_of_jump(state: State, optimizer: Optimizer, read: checkpoint.Checkpoint) -> None:
     """Warns if the learning rate jumps, for example in a run that was made longer."""
     steps_before = read.state.get("total_steps")
     if steps_before is None or state.step >= state.total_steps or not state.world.is_main:
         return
     before = read.config.get("optimizer", {})
-    if message := describe_jump(before, steps_before, run.optimizer, state.total_steps, state.step):
+    if message := describe_jump(before, steps_before, optimizer, state.total_steps, state.step):
         log.warning(message)
 
 
