@@ -5,8 +5,9 @@ READY := $(VENV)/.ready
 RUN := $(VENV)/bin
 DEMO := demo
 PROCESSES ?= 2
+SIDE_BY_SIDE := --numprocesses $(PROCESSES) --dist loadfile
 
-.PHONY: demo test test-floors lint format docs clean
+.PHONY: demo test test-deep test-floors lint format docs clean
 .DEFAULT_GOAL := test
 
 $(READY): pyproject.toml setup.py
@@ -19,7 +20,10 @@ $(READY): pyproject.toml setup.py
 	@touch $@
 
 test: $(READY)
-	OMP_NUM_THREADS=1 $(RUN)/python -m pytest --numprocesses $(PROCESSES) --dist loadfile
+	OMP_NUM_THREADS=1 $(RUN)/python -m pytest $(SIDE_BY_SIDE) -m 'not deep'
+
+test-deep: $(READY)
+	OMP_NUM_THREADS=1 $(RUN)/python -m pytest $(SIDE_BY_SIDE) -m deep
 
 test-floors: $(READY)
 	PROCESSES=$(PROCESSES) .ci/floors
