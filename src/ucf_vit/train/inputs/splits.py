@@ -82,7 +82,7 @@ def _of_directory(run: Run) -> Assignment | None:
 def begin_splits(run: Run, recorded: Assignment | None) -> Assignment | None:
     """Returns the splits that a run trains with; those of a new run are written to its `splits.json`."""
     scratch = Scratch()
-    files = remote_files(run, scratch)
+    files = remote_files(run.data, scratch)
     if recorded is not None or run.data.split is None:
         return assigned(run, scratch, files, recorded)
     listed = split_items(run, scratch, files)
