@@ -11,6 +11,8 @@ import cv2
 import pytest
 import torch
 
+pytestmark = pytest.mark.deep
+
 ROOT = Path(__file__).parents[2]
 
 

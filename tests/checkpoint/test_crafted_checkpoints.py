@@ -33,6 +33,8 @@ from ucf_vit.train.run import build_state
 from ucf_vit.train.saved_runs.pretrained import start_from, start_from_mae
 from ucf_vit.train.saved_runs.restore import load_for_inference, resume
 
+pytestmark = pytest.mark.deep
+
 WEIGHTS_FILE, STATE_FILE = "model.safetensors", "state.pt"
 SEEDS = range(8)
 

@@ -17,6 +17,8 @@ import runs
 from ucf_vit import checkpoint
 from ucf_vit.checkpoint.saver import Saver
 
+pytestmark = pytest.mark.deep
+
 writing = importlib.import_module("ucf_vit.checkpoint.write")
 """The package has a function of that name too."""
 

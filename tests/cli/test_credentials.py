@@ -18,6 +18,8 @@ import runs
 from ucf_vit.cli.main import app, guarded
 from ucf_vit.core.files.urls import bare, without_credentials
 
+pytestmark = pytest.mark.deep
+
 SECRETS = ("hunter2", "Tr0ub4dor")
 ODD = st.text(" '\"/@:%?#&=+$~\\{}[](),;!<>|*^`.é\n\tab1", max_size=4)
 

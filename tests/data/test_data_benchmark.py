@@ -7,6 +7,8 @@ from types import ModuleType
 
 import pytest
 
+pytestmark = pytest.mark.deep
+
 
 @pytest.fixture
 def benchmark() -> ModuleType:

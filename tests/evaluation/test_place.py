@@ -18,6 +18,8 @@ from ucf_vit.core.errors import UserError
 from ucf_vit.data.storage.scratch import Scratch
 from ucf_vit.evaluation.output_place import Place
 
+pytestmark = pytest.mark.deep
+
 DROP_FROM_BOUNDING_SET, MAY_WRITE_ANYWHERE = 24, 1
 """Of prctl(2) and capabilities(7): without it the superuser is held to the modes of files too."""
 

@@ -10,6 +10,8 @@ import pytest
 
 import runs
 
+pytestmark = pytest.mark.deep
+
 
 @pytest.mark.skipif(shutil.which("mpirun") is None, reason="needs mpirun (apt-get install openmpi-bin)")
 def test_mpirun_trains_as_one_process_does(on_two: Path, uninterrupted: dict[int, float]) -> None:

@@ -10,6 +10,8 @@ import runs
 from ucf_vit.config import load
 from ucf_vit.train.launch import find_place
 
+pytestmark = pytest.mark.deep
+
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = sorted(path.relative_to(ROOT) for path in ROOT.glob("launch/*/train_*.sh"))
 BARE = {

@@ -11,6 +11,8 @@ import pytest
 
 import runs
 
+pytestmark = pytest.mark.deep
+
 AGAIN = ["trainer.resume_from_checkpoint=true", "trainer.checkpoint_steps=20"]
 
 

@@ -26,6 +26,8 @@ from ucf_vit.train.optimization.ema import Ema
 from ucf_vit.train.optimization.optimizer import adamw, load_moments, optimizer_moments
 from ucf_vit.train.saved_runs.restore import load_tensors
 
+pytestmark = pytest.mark.deep
+
 CASE = parity.Case("mae", {"tile_size": (8, 4, 12), "patch_size": 4, "class_token": True})
 WAY = [
     MeshLayout(fsdp=2, tensor=2),

@@ -7,6 +7,7 @@ from multiprocessing.context import BaseContext
 import numpy as np
 import parity
 import pytest
+from _pytest.mark import ParameterSet
 from numpy.typing import ArrayLike
 from parity import Case, Outcome
 from rank_group import RankGroup
@@ -58,11 +59,19 @@ SHORT = (
     "adaptive, variables in groups",
 )
 """Options that meet the first two layouts alone: what is new in them lies outside what tensor ranks split."""
-RUNS = [
-    (name, layout)
-    for name in CASES
-    for layout in (list(LAYOUTS)[:2] if name.partition(", ")[2] in SHORT else LAYOUTS)
-]
+FIRST = ("vit", "unetr")
+"""Networks that meet every layout in `make test`; the others meet the first two there."""
+
+
+def runs() -> Iterator[ParameterSet]:
+    """Each case with its layouts."""
+    for name in CASES:
+        model, _, options = name.partition(", ")
+        for number, layout in enumerate(LAYOUTS):
+            if number >= 2 and options in SHORT:
+                break
+            marks = [pytest.mark.deep] if number >= 2 and model not in FIRST else []
+            yield pytest.param(name, layout, marks=marks)
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +86,7 @@ def alone(name: str) -> Outcome:
     return parity.steps(CASES[name], None)
 
 
-@pytest.mark.parametrize(("name", "layout"), RUNS)
+@pytest.mark.parametrize(("name", "layout"), list(runs()))
 def test_a_layout_equals_one_process(
     group: RankGroup, name: str, layout: str, worst: dict[tuple[str, str], float]
 ) -> None:

@@ -13,6 +13,8 @@ import runs
 from ucf_vit import checkpoint
 from ucf_vit.checkpoint.saver import Saver
 
+pytestmark = pytest.mark.deep
+
 RESUME = "trainer.resume_from_checkpoint=true"
 SETTINGS = {"checkpoint_steps": 2, "checkpoint_keep_best": 2, "checkpoint_keep_last": 3, "max_epochs": 3}
 EVENTS = (("step", "loss"), ("validation", "validation/loss"))

@@ -13,6 +13,8 @@ import pytest
 import runs
 from ports import free_port
 
+pytestmark = pytest.mark.deep
+
 TIMEOUT = 6
 LONG = {"max_epochs": 10_000, "validation_epochs": 0, "log_steps": 5}
 MODES = {"simple": {}, "fsdp": {"mode": "fsdp", "simple_ddp_size": 1, "fsdp_size": 2}}

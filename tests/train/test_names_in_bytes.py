@@ -13,6 +13,8 @@ import runs
 from ucf_vit.cli.main import app, guarded
 from ucf_vit.train.hooks.jsonl import read_metrics
 
+pytestmark = pytest.mark.deep
+
 ODD = os.fsdecode(b"M\xfcller")
 
 

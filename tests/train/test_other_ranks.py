@@ -24,6 +24,8 @@ from ucf_vit.train.hooks.jsonl import read_metrics
 from ucf_vit.train.launch import start
 from ucf_vit.train.run import train_task
 
+pytestmark = pytest.mark.deep
+
 TILES, EPOCHS = 24, 3
 
 

@@ -27,6 +27,8 @@ from ucf_vit.data.sources import Dicom, Fields, ImageNet, NpyPairs, Tiff
 from ucf_vit.data.storage import Cache, Files
 from ucf_vit.data.storage.scratch import Scratch
 
+pytestmark = pytest.mark.deep
+
 MIB = 2**20
 LIMIT = 4 * MIB
 MOST = 40 * 1024

@@ -17,6 +17,8 @@ from ucf_vit.data.sources import SOURCES
 from ucf_vit.data.storage import Cache, Files
 from ucf_vit.data.storage.scratch import Scratch
 
+pytestmark = pytest.mark.deep
+
 LIMIT = 2**20
 GROWTH = 200 * 2**20
 """Bytes: what libraries allocate at their first use, not what a header says."""

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.deep
+
 
 def test_benchmark() -> None:
     pytest.importorskip("zarr", reason="needs the extra zarr")

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from nifti_files import save_nifti
 
+pytestmark = pytest.mark.deep
+
 SCRIPT = """
 import sys
 import ucf_vit.data.loader.stream as stream
