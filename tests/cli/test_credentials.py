@@ -165,6 +165,7 @@ FORMS = ["a: {}\nb: [", "a: {x: {}}\n", "a: {}\n", "- {} x: 1", "a: '{}'\n", "{}
 
 
 @settings(max_examples=60)
+@example(url="s3://user: hunter2\nTr0ub4dor@bucket/folder", form="{}")
 @given(url=urls(), form=st.sampled_from(FORMS))
 def test_in_a_config_that_is_no_yaml_or_means_something_else(url: str, form: str) -> None:
     with workplace() as folder:

@@ -26,8 +26,9 @@ def with_line(error: yaml.MarkedYAMLError, text: str) -> NotYamlError:
         return NotYamlError(f"not valid YAML: {error.problem}")
     lines = text.splitlines()
     if (number := _without_colon(error, lines)) is not None:
-        shown = textwrap.shorten(lines[number], 60)
-        message = f"expected 'key: value', with a colon and a space after the key, found {shown!r}"
+        message = "expected 'key: value', with a colon and a space after the key"
+        if not any("@" in line for line in lines[number:]):  # the password of a URL may go on in this line
+            message += f", found {textwrap.shorten(lines[number], 60)!r}"
         return NotYamlError(message, number + 1)
     cause = " ".join(filter(None, (error.context, error.problem)))
     where = f" (begun in line {begun.line + 1})" if begun and begun.line != mark.line else ""
