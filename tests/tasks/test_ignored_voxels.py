@@ -23,7 +23,7 @@ from ucf_vit.patching.tree.forest import Forest
 from ucf_vit.patching.tree.grow import grow_trees
 from ucf_vit.tasks import Segmentation, TokenSegmentation, dice
 from ucf_vit.tasks.segmentation import segmentation_loss
-from ucf_vit.tasks.threshold import fit_threshold
+from ucf_vit.tasks.threshold_baseline import fit_threshold
 
 CLASSES = 3
 

@@ -14,7 +14,7 @@ from ucf_vit.data.loader.whole_items import volumes
 from ucf_vit.data.storage.scratch import Scratch
 from ucf_vit.tasks.segmentation import Segmentation
 from ucf_vit.tasks.task import Task
-from ucf_vit.tasks.threshold import fit_threshold
+from ucf_vit.tasks.threshold_baseline import fit_threshold
 from ucf_vit.train.data_record import Record
 from ucf_vit.train.inputs.datasets import build_datasets
 

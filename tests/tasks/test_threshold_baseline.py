@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from ucf_vit.core.errors import DataError
 from ucf_vit.data.batch import Sample
 from ucf_vit.synthetic import make_volume
-from ucf_vit.tasks.threshold import IntensityInterval, ThresholdBaseline, fit_threshold
+from ucf_vit.tasks.threshold_baseline import IntensityInterval, ThresholdBaseline, fit_threshold
 
 
 def sample(image, label, name="volume"):
