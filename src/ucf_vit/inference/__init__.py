@@ -1,0 +1,1 @@
+"""Trained networks applied to images of any size."""

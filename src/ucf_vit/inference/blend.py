@@ -1,0 +1,126 @@
+"""Prediction of an image in overlapping windows, cell by cell, without the logits of the whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ucf_vit.inference.cell_sums import CellSums
+from ucf_vit.inference.windows import Region, Windows, gaussian_weights
+
+MEMORY = 2**30
+"""Bytes of sums that stay in memory unless another limit is given."""
+
+
+def predict_cells(
+    predict: Callable[[Tensor], Tensor],
+    image: Tensor,
+    window: Sequence[int],
+    *,
+    overlap: float = 0.5,
+    at_once: int = 4,
+    memory: int = MEMORY,
+    directory: Path | None = None,
+) -> Iterator[tuple[Region, Tensor]]:
+    """Yields each part of an image once, with its predictions `[B, K, *P]` float32.
+
+    `predict` maps windows `[N, C, *W]` of `image` `[B, C, *S]` to `[N, K, *W]`; `at_once` windows go through
+    it together. Overlapping windows are blended with Gaussian weights: the predictions are those of MONAI's
+    `sliding_window_inference` with mode "gaussian". Sides shorter than a window are padded with 0 at their
+    end. At most `memory` bytes of sums are in memory at a time, the rest is in a temporary file in
+    `directory`; neither grows with the length of the first axis.
+    """
+    windows = _Blend(predict, image, window, overlap, at_once)
+    with CellSums(memory, directory) as sums:
+        for region, total in windows.totals(sums):
+            yield region, total[:, :-1].div_(total[:, -1:])
+
+
+def predict_labels(
+    predict: Callable[[Tensor], Tensor],
+    image: Tensor,
+    window: Sequence[int],
+    *,
+    overlap: float = 0.5,
+    at_once: int = 4,
+    memory: int = MEMORY,
+    directory: Path | None = None,
+) -> Tensor:
+    """Returns the class `[B, *S]` uint8, or int16 for more than 256 classes; see `predict_cells`."""
+    labels: Tensor | None = None
+    windows = _Blend(predict, image, window, overlap, at_once)
+    with CellSums(memory, directory) as sums:
+        for region, total in windows.totals(sums):
+            if labels is None:
+                kind = torch.uint8 if total.shape[1] <= 257 else torch.int16
+                labels = torch.empty((len(image), *image.shape[2:]), dtype=kind, device=image.device)
+            # The weights are the same for all classes: the largest sum is the largest mean.
+            labels[(slice(None), *region)] = total[:, :-1].argmax(1).to(labels.dtype)
+    assert labels is not None
+    return labels
+
+
+class _Blend:
+    """Windows over an image, and what `predict` says of them."""
+
+    def __init__(
+        self,
+        predict: Callable[[Tensor], Tensor],
+        image: Tensor,
+        window: Sequence[int],
+        overlap: float,
+        at_once: int,
+    ) -> None:
+        self.predict, self.space = predict, image.shape[2:]
+        self.at_once = max(at_once // len(image), 1)
+        missing = [max(w - n, 0) for w, n in zip(window, self.space, strict=True)]
+        self.image = F.pad(image, [pad for side in reversed(missing) for pad in (0, side)])
+        self.windows = Windows(self.image.shape[2:], window, overlap)
+        self.weights = gaussian_weights(window, image.device)
+
+    def totals(self, sums: CellSums) -> Iterator[tuple[Region, Tensor]]:
+        """Yields the sums `[B, K + 1, *P]` of each part of the image, once they are complete."""
+        windows = self.windows
+        for number, prediction in self._predictions():
+            for cell in windows.cells(number):
+                region = windows.cell_region(cell)
+                part = _within(region, windows.region(number))
+                total = _add(sums.take(cell), prediction[(..., *part)], self.weights[part])
+                following = windows.next_window(cell, number)
+                if following is not None:
+                    sums.put(cell, total, following)
+                    continue
+                kept = tuple(slice(p.start, min(p.stop, n)) for p, n in zip(region, self.space, strict=True))
+                if all(p.start < p.stop for p in kept):
+                    yield kept, total[(..., *_within(kept, region))]
+
+    def _predictions(self) -> Iterator[tuple[int, Tensor]]:
+        """Yields the predictions `[B, K, *W]` of each window."""
+        for first in range(0, len(self.windows), self.at_once):
+            numbers = range(first, min(first + self.at_once, len(self.windows)))
+            tiles = torch.cat([self.image[(..., *self.windows.region(number))] for number in numbers])
+            with torch.no_grad():
+                predictions = self.predict(tiles).to(self.image.device)
+            yield from zip(numbers, predictions.split(len(self.image)), strict=True)
+
+
+def _add(sums: Tensor | None, prediction: Tensor, weights: Tensor) -> Tensor:
+    """Returns `sums` with the weighted predictions `[B, K, *P]` and the weights `[*P]` added."""
+    if sums is None:
+        batch, channels, *space = prediction.shape
+        sums = torch.empty(batch, channels + 1, *space, device=prediction.device)
+        torch.mul(prediction, weights, out=sums[:, :-1])
+        sums[:, -1] = weights
+        return sums
+    sums[:, :-1].addcmul_(prediction.to(sums.dtype), weights)
+    sums[:, -1] += weights
+    return sums
+
+
+def _within(inner: Region, outer: Region) -> Region:
+    """Returns the place of `inner` within `outer`."""
+    return tuple(slice(i.start - o.start, i.stop - o.start) for i, o in zip(inner, outer, strict=True))
