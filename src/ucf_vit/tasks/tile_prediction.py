@@ -1,16 +1,14 @@
-"""Prediction of images of any size, tile by tile.
-
-MONAI is imported where it is used: that takes seconds, and training does without.
-"""
+"""Prediction of images of any size, tile by tile."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ucf_vit.patching.sliding_window.blend import predict_cells
 from ucf_vit.patching.tiles import Tiling
 
 
@@ -32,12 +30,15 @@ def predict_in_tiles(
         stacked = image.movedim(-1, 1).flatten(0, 1)
         slices = predict_in_tiles(predict, stacked, tile_size, overlap=overlap, at_once=at_once)
         return slices.unflatten(0, (len(image), image.shape[-1])).movedim(1, -1)
-    from monai.inferers import sliding_window_inference
-
-    space = image.shape[2:]
-    padded = _padded(image, tile_size)
-    found = sliding_window_inference(padded, tile_size, at_once, predict, overlap=overlap, mode="gaussian")
-    return torch.as_tensor(found)[(..., *(slice(0, side) for side in space))].float()
+    cells = predict_cells(predict, image, tile_size, overlap=overlap, at_once=at_once, memory=math.inf)
+    whole: Tensor | None = None
+    for region, values in cells:
+        if whole is None:
+            whole = values.new_empty((len(image), values.shape[1], *image.shape[2:]))
+        whole[(..., *region)] = values
+    if whole is None:
+        raise ValueError(f"an image of shape {tuple(image.shape)} has no voxels")
+    return whole
 
 
 def tiles_of(image: Tensor, tile_size: Sequence[int], overlap: float) -> Iterator[Tensor]:

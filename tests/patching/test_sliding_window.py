@@ -10,9 +10,9 @@ from monai.inferers import sliding_window_inference
 from torch.nn import functional as F
 
 from ucf_vit.core.errors import UserError
-from ucf_vit.inference.blend import predict_cells, predict_labels
-from ucf_vit.inference.cell_sums import CellSums
-from ucf_vit.inference.windows import Windows
+from ucf_vit.patching.sliding_window.blend import predict_cells, predict_labels
+from ucf_vit.patching.sliding_window.cell_sums import CellSums
+from ucf_vit.patching.sliding_window.windows import Windows
 
 SIDES = st.integers(2, 3).flatmap(
     lambda axes: st.tuples(

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ucf_vit.inference.windows import Cell
+from ucf_vit.patching.sliding_window.windows import Cell
 
 
 class CellSums:
@@ -22,7 +22,7 @@ class CellSums:
     written to a temporary file in `directory`: sums wait there that are not needed for the longest time.
     """
 
-    def __init__(self, limit: int, directory: Path | None = None) -> None:
+    def __init__(self, limit: float, directory: Path | None = None) -> None:
         self._limit = limit
         self._directory = directory
         self._sums: dict[Cell, Tensor] = {}

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ucf_vit.inference.cell_sums import CellSums
-from ucf_vit.inference.windows import Region, Windows, gaussian_weights
+from ucf_vit.patching.sliding_window.cell_sums import CellSums
+from ucf_vit.patching.sliding_window.windows import Region, Windows, gaussian_weights
 
 MEMORY = 2**30
 """Bytes of sums that stay in memory unless another limit is given."""
@@ -23,7 +23,7 @@ def predict_cells(
     *,
     overlap: float = 0.5,
     at_once: int = 4,
-    memory: int = MEMORY,
+    memory: float = MEMORY,
     directory: Path | None = None,
 ) -> Iterator[tuple[Region, Tensor]]:
     """Yields each part of an image once, with its predictions `[B, K, *P]` float32.
@@ -47,7 +47,7 @@ def predict_labels(
     *,
     overlap: float = 0.5,
     at_once: int = 4,
-    memory: int = MEMORY,
+    memory: float = MEMORY,
     directory: Path | None = None,
 ) -> Tensor:
     """Returns the class `[B, *S]` uint8, or int16 for more than 256 classes; see `predict_cells`."""
@@ -76,7 +76,7 @@ class _Blend:
         at_once: int,
     ) -> None:
         self.predict, self.space = predict, image.shape[2:]
-        self.at_once = max(at_once // len(image), 1)
+        self.at_once = at_once
         missing = [max(w - n, 0) for w, n in zip(window, self.space, strict=True)]
         self.image = F.pad(image, [pad for side in reversed(missing) for pad in (0, side)])
         self.windows = Windows(self.image.shape[2:], window, overlap)
@@ -100,11 +100,13 @@ class _Blend:
 
     def _predictions(self) -> Iterator[tuple[int, Tensor]]:
         """Yields the predictions `[B, K, *W]` of each window."""
-        for first in range(0, len(self.windows), self.at_once):
-            numbers = range(first, min(first + self.at_once, len(self.windows)))
+        step = max(self.at_once // len(self.image), 1)
+        for first in range(0, len(self.windows), step):
+            numbers = range(first, min(first + step, len(self.windows)))
             tiles = torch.cat([self.image[(..., *self.windows.region(number))] for number in numbers])
             with torch.no_grad():
-                predictions = self.predict(tiles).to(self.image.device)
+                parts = [self.predict(part).to(self.image.device) for part in tiles.split(self.at_once)]
+            predictions = parts[0] if len(parts) == 1 else torch.cat(parts)
             yield from zip(numbers, predictions.split(len(self.image)), strict=True)
 
 

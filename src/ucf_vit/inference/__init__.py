@@ -1,1 +1,0 @@
-"""Trained networks applied to images of any size."""

@@ -1,0 +1,1 @@
+"""Predictions of an image in overlapping windows, blended in bounded memory."""
