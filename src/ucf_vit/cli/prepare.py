@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from enum import StrEnum
@@ -26,6 +26,17 @@ if TYPE_CHECKING:
     from ucf_vit.data.prepare.conversion import Origin, StorageOptions
 
 MIB = 2**20
+RECIPE = "Changes of shape and values"
+Triple = tuple[float, float, float]
+Sides = tuple[int, int, int]
+Pair = tuple[float, float]
+
+
+class Format(StrEnum):
+    """Format of prepared data."""
+
+    prepared = "prepared"
+    npy_pairs = "npy_pairs"
 
 
 class OnError(StrEnum):
@@ -37,7 +48,10 @@ class OnError(StrEnum):
 
 def prepare(
     source: Annotated[
-        str, typer.Argument(metavar="SRC|CONFIG", help="Root of a data set; or YAML file of a run.")
+        str,
+        typer.Argument(
+            metavar="SRC|CONFIG|msd|kits", help="Root of a data set; YAML file of a run; or a known data set."
+        ),
     ],
     destination: Annotated[
         Path | None,
@@ -46,6 +60,10 @@ def prepare(
     overrides: Overrides = None,
     dataset: Annotated[
         str | None, typer.Option(help="What SRC is, as in data.dataset: basic_ct, npy_pairs, ...")
+    ] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="Of the source, as in data.dict_options; can be repeated."),
     ] = None,
     variables: Annotated[
         str | None, typer.Option(help="Of SRC: the names of its channels, separated by commas.")
@@ -65,31 +83,96 @@ def prepare(
         bool,
         typer.Option("--verify", help="Write nothing: compare all files of a prepared SRC to their hashes."),
     ] = False,
+    form: Annotated[
+        Format, typer.Option("--format", help="npy_pairs: a .npy file for each image and label, no chunks.")
+    ] = Format.prepared,
+    source_dir: Annotated[
+        str | None, typer.Option(metavar="SRC", help="Of msd and kits: the root.", rich_help_panel=RECIPE)
+    ] = None,
+    target_dir: Annotated[
+        Path | None,
+        typer.Option(metavar="DST", help="The same as DST.", parser=to_path, rich_help_panel=RECIPE),
+    ] = None,
+    small: Annotated[
+        bool,
+        typer.Option("--small", help="kits: 32 x 32 x 32 voxels, as .npy pairs.", rich_help_panel=RECIPE),
+    ] = False,
+    spacing: Annotated[
+        Triple | None, typer.Option(help="Resample to voxels of this size in mm.", rich_help_panel=RECIPE)
+    ] = None,
+    reshape: Annotated[
+        Sides | None, typer.Option(help="Resample to this number of voxels.", rich_help_panel=RECIPE)
+    ] = None,
+    clip: Annotated[
+        Pair | None, typer.Option(help="Limit values to LOW HIGH.", rich_help_panel=RECIPE)
+    ] = None,
+    mean_std: Annotated[
+        Pair | None,
+        typer.Option(help="Subtract the mean and divide by the deviation.", rich_help_panel=RECIPE),
+    ] = None,
+    standardise: Annotated[
+        bool,
+        typer.Option("--standardise", help="Mean 0, deviation 1 per channel.", rich_help_panel=RECIPE),
+    ] = False,
+    pad: Annotated[
+        Sides | None, typer.Option(help="Pad smaller items to this shape.", rich_help_panel=RECIPE)
+    ] = None,
+    binary: Annotated[
+        bool, typer.Option("--binary", help="Labels above 0 become 1.", rich_help_panel=RECIPE)
+    ] = False,
+    split: Annotated[
+        Triple | None,
+        typer.Option(help="Fractions that train, validate and test; groups whole.", rich_help_panel=RECIPE),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of --split.", rich_help_panel=RECIPE)] = 0,
 ) -> None:
     """Convert data sets so that reading a tile touches only the chunks of the tile, and is checked.
 
-    After a kill the same command goes on. Training then says data.dataset: prepared.
+    After a kill the same command goes on. Training then says data.dataset: prepared. Known data sets, msd
+    and kits, are resampled and scaled as usual; options say otherwise.
     """
     threads = workers or len(os.sched_getaffinity(0))
     if check:
         _verify(to_path(source), threads)
         return
+    destination = destination or target_dir
     if destination is None:
         raise UserError("ucf-vit prepare SRC DST: DST is missing, the directory to write to")
+    from ucf_vit.cli.prepare_recipe import changed, known_data_set, options_of
     from ucf_vit.data.prepare.conversion import StorageOptions
 
+    source, dataset, recipe = known_data_set(source, source_dir, dataset, small)
+    given_steps = {
+        "spacing": spacing,
+        "shape": reshape,
+        "clip": clip,
+        "mean_std": mean_std,
+        "standardise": standardise or None,
+        "pad": pad,
+        "binary": binary or None,
+        "split": split,
+    }
+    recipe = changed(recipe, {**given_steps, "seed": seed or None})
     settings = StorageOptions(
-        chunk=None if chunk is None else _sides(chunk), shard_bytes=shard_size * MIB, workers=threads
+        chunk=None if chunk is None else _sides(chunk),
+        shard_bytes=shard_size * MIB,
+        workers=threads,
+        format="npy_pairs" if small else form.value,
     )
     given: dict[str, Any] = {} if on_error is None else {"on_error": on_error.value}
     roots: dict[str, dict[str, Path]] = {}
-    found = _origins(source, destination, overrides, dataset, variables, settings)
+    found = _origins(source, destination, overrides, dataset, variables, settings, options_of(option))
     for key, name, origin, place, used in found:
-        roots.setdefault(key, {})[name] = _one(place.name, origin, place, replace(used, **given))
-    typer.echo("data:\n  dataset: prepared")
+        roots.setdefault(key, {})[name] = _one(
+            place.name, replace(origin, recipe=recipe), place, replace(used, **given)
+        )
+    typer.echo(f"data:\n  dataset: {settings.format}")
     for key, places in roots.items():
         shown = ", ".join(f"{name}: {place}" for name, place in places.items())
         typer.echo(f"  {key}: {{{shown}}}")
+    if split:
+        file = f", file: {destination / 'splits.json'}" if settings.format == "npy_pairs" else ""
+        typer.echo(f"  split: {{kind: given{file}}}")
 
 
 def _origins(
@@ -99,11 +182,14 @@ def _origins(
     dataset: str | None,
     variables: str | None,
     settings: StorageOptions,
+    options: Mapping[str, Any],
 ) -> list[tuple[str, str, Origin, Path, StorageOptions]]:
     """Key, name, origin, directory and settings of each data set."""
     if source.endswith((".yaml", ".yml")):
-        if dataset or variables:
-            raise UserError(f"{source}: a config says what the data is; leave --dataset and --variables out")
+        if dataset or variables or options:
+            raise UserError(
+                f"{source}: a config says what the data is; leave --dataset, --variables and --option out"
+            )
         run = load(source, overrides or [])
         from ucf_vit.train.inputs.prepare_datasets import origins
 
@@ -119,7 +205,7 @@ def _origins(
         )
     offered = {} if settings.chunk is None else {"tile_dims": len(settings.chunk)}
     names = None if variables is None else [name.strip() for name in variables.split(",")]
-    origin = Origin.of(dataset, path_or_url(source), names, offered=offered)
+    origin = Origin.of(dataset, path_or_url(source), names, options, offered)
     return [("dict_root_dirs", destination.name, origin, destination, settings)]
 
 

@@ -96,7 +96,73 @@ def some_series(root: Path) -> dict:
     return {}
 
 
+def some_cases(root: Path, images: str, labels: str, channels: tuple[int, ...] = ()) -> None:
+    for number in range(3):
+        noise = np.random.default_rng(number)
+        image = noise.integers(0, 99, (16, 9, 11, *channels)).astype(np.int16)
+        save_nifti(root / images.format(number), image)
+        if labels:
+            label = noise.integers(0, 3, (16, 9, 11)).astype(np.uint8)
+            save_nifti(root / labels.format(number), label)
+
+
+def some_nnunet(root: Path) -> dict:
+    for channel in range(2):
+        some_cases(root, f"imagesTr/c{{}}_000{channel}.nii.gz", "labelsTr/c{}.nii.gz")
+    about = {"channel_names": {"0": "a", "1": "b"}, "labels": {"background": 0}, "file_ending": ".nii.gz"}
+    (root / "dataset.json").write_text(json.dumps(about))
+    folds = [{"train": ["c0", "c2"], "val": ["c1"]}]
+    (root / "splits_final.json").write_text(json.dumps(folds))
+    return {"variables": ("b", "a"), "fold": 0}
+
+
+def some_decathlon(root: Path) -> dict:
+    some_cases(root, "imagesTr/c{}.nii.gz", "labelsTr/c{}.nii.gz", (3,))
+    cases = [{kind: f"./{kind}sTr/c{number}.nii.gz" for kind in ("image", "label")} for number in range(3)]
+    about = {"modality": {"0": "a", "1": "b", "2": "c"}, "labels": {}, "training": cases}
+    (root / "dataset.json").write_text(json.dumps(about))
+    return {"variables": ("c", "a")}
+
+
+def some_kits(root: Path) -> dict:
+    some_cases(root, "case_0000{}/imaging.nii.gz", "case_0000{}/segmentation.nii.gz")
+    return {}
+
+
+def some_bids(root: Path) -> dict:
+    pytest.importorskip("bids", reason="needs the extra bids")
+    some_cases(root, "sub-{0}/anat/sub-{0}_T1w.nii.gz", "derivatives/m/sub-{0}/anat/sub-{0}_mask.nii.gz")
+    about = {"Name": "m", "BIDSVersion": "1.8.0"}
+    (root / "dataset_description.json").write_text(json.dumps(about))
+    about |= {"DatasetType": "derivative", "GeneratedBy": [{"Name": "m"}]}
+    (root / "derivatives/m/dataset_description.json").write_text(json.dumps(about))
+    return {}
+
+
+def some_table(root: Path) -> dict:
+    some_cases(root, "{}.nii.gz", "label{}.nii.gz")
+    some_cases(root, "other{}.nii.gz", "")
+    rows = "".join(f"{n}.nii.gz;other{n}.nii.gz,label{n}.nii.gz,p{n},test\n" for n in range(3))
+    (root / "cases.csv").write_text(f"image,label,group,split\n{rows}")
+    return {"root": "cases.csv", "variables": ("a", "b")}
+
+
+def some_masks(root: Path) -> dict:
+    for folder, shape in (("images", (12, 16, 3)), ("masks", (12, 16))):
+        (root / folder).mkdir(parents=True)
+        for number in range(3):
+            noise = np.random.default_rng(number).integers(0, 4, shape, np.uint8)
+            Image.fromarray(noise).save(root / folder / f"{number}.png")
+    return {"variables": ("red", "green", "blue")}
+
+
 DATA = {
+    "nnunet_raw": some_nnunet,
+    "msd": some_decathlon,
+    "kits": some_kits,
+    "bids": some_bids,
+    "csv": some_table,
+    "pairs": some_masks,
     "dicom": some_series,
     "tiff": some_tiffs,
     "basic_ct": some_volumes,
@@ -113,6 +179,7 @@ def test_every_source_is_prepared_here():
 
 def origin_of(kind: str, root: Path) -> Origin:
     options = DATA[kind](root)
+    root = root / options.pop("root", "")
     return Origin.of(kind, str(root), options.pop("variables", None), options)
 
 
@@ -144,6 +211,7 @@ def check_same(x, y):
             assert np.ascontiguousarray(left).tobytes() == np.ascontiguousarray(right).tobytes()
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:bids", "ignore::UserWarning:bids")
 @pytest.mark.parametrize("kind", DATA)
 @pytest.mark.parametrize("small", [False, True])
 def test_any_source_is_equal_to_itself_prepared(tmp_path, kind, small):

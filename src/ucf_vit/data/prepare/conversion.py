@@ -6,14 +6,16 @@ import hashlib
 import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ucf_vit.core.errors import DataError
 from ucf_vit.core.files.urls import checked
 from ucf_vit.core.threads import map_in_threads
 from ucf_vit.data.formats.prepared import manifest
+from ucf_vit.data.prepare import npy_pairs
 from ucf_vit.data.prepare.grid import check_sides, chunk_of, chunk_sides, rows_and_depth
+from ucf_vit.data.prepare.recipe import Processed, Recipe
 from ucf_vit.data.prepare.write import Job
 from ucf_vit.data.read_item import shape_of
 from ucf_vit.data.reading import reading
@@ -27,10 +29,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Origin:
-    """Source of the kind `kind` (a name as in data.dataset), and the arguments of its constructor."""
+    """Source of the kind `kind` (a name as in data.dataset), and the arguments of its constructor.
+
+    Items are prepared as `recipe` says.
+    """
 
     kind: str
     given: Mapping[str, Any]
+    recipe: Recipe = field(default_factory=Recipe)
 
     @classmethod
     def of(
@@ -54,17 +60,22 @@ class Origin:
     def make(self) -> Source:
         """Returns a new source; each thread needs its own, since sources keep files open."""
         with reading(str(self.given["root"])):
-            return SOURCES[self.kind](**self.given)
+            source = SOURCES[self.kind](**self.given)
+        return source if self.recipe == Recipe() else Processed(source, self.recipe)
 
     @property
     def options(self) -> dict[str, Any]:
         """Options that change the values of the source."""
-        return value_options(self.given)
+        recipe = self.recipe.options
+        return {**value_options(self.given), **({"recipe": recipe} if recipe else {})}
 
 
 @dataclass(frozen=True)
 class StorageOptions:
-    """Storage of a data set: shape of a chunk, or of a tile that chunks are made for; size of a shard."""
+    """Storage of a data set: shape of a chunk, or of a tile that chunks are made for; size of a shard.
+
+    Format "npy_pairs" is a .npy file for each image and label, without chunks.
+    """
 
     chunk: tuple[int, ...] | None = None
     tile: tuple[int, ...] | None = None
@@ -72,6 +83,17 @@ class StorageOptions:
     workers: int = 1
     on_error: Literal["fail", "skip"] = "fail"
     max_errors: int = 10
+    format: Literal["prepared", "npy_pairs"] = "prepared"
+
+    @property
+    def folder(self) -> str:
+        """Folder of the packs below that of the data set."""
+        return manifest.PACKS if self.format == "prepared" else ""
+
+    @property
+    def owned(self) -> tuple[str, ...]:
+        """Folders that only a conversion writes to."""
+        return (manifest.PACKS,) if self.format == "prepared" else npy_pairs.FOLDERS
 
 
 @dataclass(frozen=True)
@@ -107,12 +129,16 @@ class Conversion:
         sides = (
             chunk_sides(dims, settings.tile) if settings.chunk is None else check_sides(settings.chunk, dims)
         )
-        jobs = list(_jobs(items, shapes, len(source.variables), sides, settings.shard_bytes))
+        if settings.format == "npy_pairs":
+            jobs = list(_single_jobs(items, shapes))
+        else:
+            jobs = list(_jobs(items, shapes, len(source.variables), sides, settings.shard_bytes))
         parts = [(i.image, i.label, *_others(source, i)) for i in items]
         paths = list(dict.fromkeys(path for some in parts for path in some if path))
         states = dict(zip(paths, map_in_threads(files.state, paths), strict=True))
         about = (
             *(manifest.VERSION, origin.kind, origin.options, source.variables, sides, settings.shard_bytes),
+            *([settings.format] if settings.format != "prepared" else []),
             [
                 (i.key, i.stratum, i.class_index, i.step, *(path and states[path] for path in some))
                 for i, some in zip(items, parts, strict=True)
@@ -145,6 +171,16 @@ def _shapes(
         raise DataError(skipped[0][1])
     good = [(i, one) for i, one in zip(everything, results, strict=True) if not isinstance(one, DataError)]
     return [item for item, _ in good], [one for _, one in good], skipped
+
+
+def _single_jobs(items: Sequence[Item], shapes: Sequence[tuple[int, ...]]) -> Iterator[Job]:
+    """Yields a job per item. Raises DataError where two would have files of one name."""
+    names: dict[str, str] = {}
+    for number, (item, shape) in enumerate(zip(items, shapes, strict=True)):
+        other = names.setdefault(npy_pairs.file_name(item.key), item.key)
+        if other != item.key:
+            raise DataError(f"{item.key} and {other} would have one file name; rename one of them")
+        yield Job(f"{number:06d}", (number,), (item,), shape, shape, shape[1])
 
 
 def _jobs(

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
+from typing import Any
 
 from ucf_vit.core.errors import DataError, UserError
 from ucf_vit.core.files.atomic_files import write_atomic
@@ -16,8 +17,10 @@ from ucf_vit.data.formats.prepared import manifest
 from ucf_vit.data.formats.prepared.manifest import Manifest, Pack
 from ucf_vit.data.prepare.conversion import Conversion, Origin, StorageOptions
 from ucf_vit.data.prepare.journal import Journal, locked_journal
+from ucf_vit.data.prepare.npy_pairs import write_pair
 from ucf_vit.data.prepare.write import Done, Job, check_installed, write_job
 from ucf_vit.data.sources import Source
+from ucf_vit.data.splits.assignment import FILE, Listed
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +39,8 @@ def prepare(
     read (with `on_error` "skip" it is left out), and UserError where `destination` contains something else or
     can't be written.
     """
-    check_installed()
+    if settings.format == "prepared":
+        check_installed()
     root = str(origin.given["root"])
     if not is_remote(root) and destination.resolve() == Path(root).resolve():
         raise UserError(f"{destination} is the source of the data; name another directory")
@@ -71,22 +75,34 @@ def _prepare(
             )
         on_items(len(plan.items), len(plan.items))
         return written
-    _open_folder(destination)
+    folder = destination / settings.folder
+    owned = [destination / name for name in settings.owned]
+    _open_folder(destination, owned)
     with locked_journal(destination):
-        journal = Journal(destination, plan.digest)
-        _run(plan.jobs, origin, destination / manifest.PACKS, settings, journal, plan, on_items)
-        written = _manifest(origin, source, plan, [journal.done[job.name] for job in plan.jobs])
+        journal = Journal(destination, plan.digest, folder, owned)
+        _run(plan.jobs, origin, folder, settings, journal, plan, on_items)
+        written = _manifest(origin, source, plan, [journal.done[job.name] for job in plan.jobs], settings)
         if not written.keys:
             raise DataError(f"{origin.given['root']}: no item can be read ({written.skipped[0][1]})")
+        _write_splits(destination, origin.kind, written, origin.options)
         write_atomic(file, written.dump())
         journal.path.unlink()
     return written
 
 
-def _open_folder(destination: Path) -> None:
-    """Creates the directory. Raises UserError where it contains files that are not of a conversion."""
-    (destination / manifest.PACKS).mkdir(parents=True, exist_ok=True)
-    known = (manifest.PACKS, manifest.UNFINISHED)
+def _write_splits(destination: Path, kind: str, written: Manifest, about: Mapping[str, Any]) -> None:
+    """Writes `splits.json` where items have splits, as `data.split.file` reads it."""
+    if written.splits:
+        groups = dict(zip(written.keys, written.groups or written.keys, strict=True))
+        splits = dict(zip(written.keys, written.splits, strict=True))
+        write_atomic(destination / FILE, Listed({kind: splits}, {kind: groups}, about).dump())
+
+
+def _open_folder(destination: Path, owned: Sequence[Path]) -> None:
+    """Creates the directories. Raises UserError where there are files that are not of a conversion."""
+    for folder in owned:
+        folder.mkdir(parents=True, exist_ok=True)
+    known = (*(folder.name for folder in owned), manifest.UNFINISHED, FILE)
     strange = sorted(p.name for p in destination.iterdir() if p.name not in known and p.name[0] != ".")
     if strange:
         raise UserError(f"{destination} is not empty (it has {strange[0]}); name another directory")
@@ -109,7 +125,8 @@ def _run(
     def work(job: Job) -> Done:
         if not hasattr(own, "source"):
             own.source = origin.make()
-        return write_job(job, own.source, folder, settings.on_error == "skip")
+        write = write_pair if settings.format == "npy_pairs" else write_job
+        return write(job, own.source, folder, settings.on_error == "skip")
 
     done = sum(len(job.items) for job in jobs if job.name in journal.done)
     on_items(done, len(plan.items))
@@ -139,7 +156,9 @@ def _check_errors(plan: Conversion, journal: Journal, settings: StorageOptions) 
         raise DataError(f"more than {settings.max_errors} files can't be read, the last: {causes[-1]}")
 
 
-def _manifest(origin: Origin, source: Source, plan: Conversion, done: Sequence[Done]) -> Manifest:
+def _manifest(
+    origin: Origin, source: Source, plan: Conversion, done: Sequence[Done], settings: StorageOptions
+) -> Manifest:
     failed = {number: cause for one in done for number, cause in one.failed}
     kept = [number for number in range(len(plan.items)) if number not in failed]
     place = {number: position for position, number in enumerate(kept)}
@@ -162,6 +181,7 @@ def _manifest(origin: Origin, source: Source, plan: Conversion, done: Sequence[D
         ),
         classes=tuple(i.class_index for i in items) if any(i.class_index is not None for i in items) else (),
         packs=tuple(_renumbered(pack, place) for pack in packs),
+        folder=settings.folder,
         groups=tuple(i.group for i in items) if any(i.group for i in items) else (),
         splits=tuple(i.split for i in items) if any(i.split for i in items) else (),
         skipped=(*plan.skipped, *((plan.items[n].image, cause) for n, cause in failed.items())),

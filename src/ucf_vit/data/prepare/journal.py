@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import fcntl
 import json
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from ucf_vit.core.errors import UserError
 from ucf_vit.core.files.atomic_files import flush, write_atomic
-from ucf_vit.data.formats.prepared.manifest import PACKS, UNFINISHED, Pack
+from ucf_vit.data.formats.prepared.manifest import UNFINISHED, Pack
 from ucf_vit.data.prepare.write import Done
 
 LOCK = ".prepare.lock"
@@ -22,11 +21,13 @@ LOCK = ".prepare.lock"
 class Journal:
     """File with one line per job, written when all its files are on disk; the first line identifies the plan.
 
-    A job without a complete line, or whose files are missing or have other sizes, is done again.
+    Packs are below `packs`, in the folders `owned`. A job without a complete line, or whose files are missing
+    or have other sizes, is done again; files of no job are removed.
     """
 
-    def __init__(self, folder: Path, plan: str) -> None:
+    def __init__(self, folder: Path, plan: str, packs: Path, owned: Sequence[Path]) -> None:
         self.path = folder / UNFINISHED
+        self._packs, self._owned = packs, owned
         self.done: dict[str, Done] = {}
         try:
             self._begin(folder, plan)
@@ -39,10 +40,11 @@ class Journal:
 
     def _begin(self, folder: Path, plan: str) -> None:
         lines = self._lines()
-        strange = [] if lines else sorted(path.name for path in (folder / PACKS).iterdir())
+        strange = [] if lines else sorted(path for owned in self._owned for path in owned.iterdir())
         if strange:
             raise UserError(
-                f"{folder / PACKS} is not from a conversion (it has {strange[0]}); name another directory"
+                f"{strange[0].parent} is not from a conversion (it has {strange[0].name}); name another "
+                "directory"
             )
         if lines and lines[0] != {"plan": plan}:
             raise UserError(
@@ -51,12 +53,12 @@ class Journal:
             )
         for line in lines[1:]:
             one = Done(tuple(map(Pack.of, line["packs"])), tuple((n, cause) for n, cause in line["failed"]))
-            if all(_is_there(folder / PACKS, pack) for pack in one.packs):
+            if all(_is_there(self._packs, pack) for pack in one.packs):
                 self.done[line["job"]] = one
-        kept = {pack.name for one in self.done.values() for pack in one.packs}
-        for path in (folder / PACKS).iterdir():
-            if path.name not in kept:
-                shutil.rmtree(path)
+        packs = [pack for one in self.done.values() for pack in one.packs]
+        kept = {self._packs / pack.name / name for pack in packs for name in pack.files}
+        for owned in self._owned:
+            _remove_others(owned, kept)
         text = [json.dumps({"plan": plan}), *(_line(job, one) for job, one in self.done.items())]
         write_atomic(self.path, "".join(f"{line}\n" for line in text).encode())
 
@@ -86,6 +88,16 @@ def locked_journal(folder: Path) -> Iterator[None]:
             raise UserError(f"{folder}: another ucf-vit prepare is writing there") from None
         yield
         (folder / LOCK).unlink(missing_ok=True)
+
+
+def _remove_others(folder: Path, kept: Collection[Path]) -> None:
+    """Removes the files below a folder that are not kept, and folders that become empty."""
+    for path in sorted(folder.rglob("*"), reverse=True):
+        if path.is_dir():
+            with suppress(OSError):  # not empty
+                path.rmdir()
+        elif path not in kept:
+            path.unlink()
 
 
 def _line(job: str, one: Done) -> str:

@@ -10,7 +10,7 @@ from ucf_vit.core.errors import DataError
 from ucf_vit.core.files.digests import file_digest
 from ucf_vit.core.lists import first_and_rest
 from ucf_vit.data.formats.prepared import manifest
-from ucf_vit.data.formats.prepared.manifest import PACKS, Manifest, Pack
+from ucf_vit.data.formats.prepared.manifest import Manifest, Pack
 from ucf_vit.data.sources.prepared import load
 
 SHOWN = 10
@@ -45,7 +45,7 @@ def verify(
 def _problem(root: Path, written: Manifest, pack: Pack, name: str) -> str | None:
     """Returns the problem of a file, if any."""
     size, digest = pack.files[name]
-    path = root / PACKS / pack.name / name
+    path = root / written.folder / pack.name / name
     try:
         if path.stat().st_size == size and file_digest(path) == digest:
             return None

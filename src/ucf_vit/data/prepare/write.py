@@ -58,7 +58,7 @@ def write_job(job: Job, source: Source, folder: Path, skip: bool) -> Done:
     failed = []
     for number, item in zip(job.numbers, job.items, strict=True):
         try:
-            sample = _read(source, item, None, job.shape)
+            sample = read_checked(source, item, None, job.shape)
         except DataError as error:
             if not skip:
                 raise
@@ -81,7 +81,7 @@ def _write_slabs(job: Job, source: Source, folder: Path, skip: bool) -> Done:
         for first in range(0, job.shape[1], job.depth):
             last = min(first + job.depth, job.shape[1])
             region = (slice(first, last), *(slice(0, size) for size in job.shape[2:]))
-            sample = _read(source, item, region, (job.shape[0], last - first, *job.shape[2:]))
+            sample = read_checked(source, item, region, (job.shape[0], last - first, *job.shape[2:]))
             types = types or _types(sample)
             if _types(sample) != types:
                 raise DataError(f"{item.image}: the type of its values changes within it")
@@ -148,7 +148,9 @@ def _create(
     )
 
 
-def _read(source: Source, item: Item, region: tuple[slice, ...] | None, shape: tuple[int, ...]) -> Sample:
+def read_checked(
+    source: Source, item: Item, region: tuple[slice, ...] | None, shape: tuple[int, ...]
+) -> Sample:
     """Returns a sample of real numbers with the shape of its header, and a label where there is one per
     voxel.
     """

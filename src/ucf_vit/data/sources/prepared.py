@@ -44,6 +44,8 @@ class Prepared(Source):
         files = files or Files()
         self.manifest = load(self.root, files)
         about = self.manifest
+        if about.folder != PACKS:
+            raise DataError(f"{self.root}: was prepared as .npy files; set data.dataset: npy_pairs")
         for name, given in {"resize": resize, "fill_value": fill_value, **value_options(options)}.items():
             _check_option(self.root, name, given, about)
         self.variables = tuple(variables) or about.variables

@@ -54,6 +54,7 @@ class Pack:
 class Manifest:
     """Description of a prepared data set, without its values.
 
+    `folder` is that of the packs, below the manifest; empty where items are .npy files, as for npy_pairs.
     `source` and `options` are those that it was made from. `keys`, `stratum` (an index into `strata`) and
     `classes`, `groups` and `splits` (empty where items have none) have one entry per item, in the order of
     the source.
@@ -75,6 +76,7 @@ class Manifest:
     skipped: tuple[tuple[str, str], ...] = field(default=())
     groups: tuple[str, ...] = ()
     splits: tuple[str, ...] = ()
+    folder: str = PACKS
 
     @property
     def size(self) -> int:
