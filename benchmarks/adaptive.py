@@ -120,7 +120,7 @@ def plain_loop(image: Tensor, patcher: AdaptivePatcher) -> list[tuple[list[Leaf]
     results = []
     for sample, detail in zip(image.numpy(), details, strict=True):
         leaves = greedy_leaves(detail, patcher.forest, patcher.length)
-        results.append((leaves, tokens_of(sample, leaves, patcher.patch_size)))
+        results.append((leaves, tokens_of(sample, leaves, patcher.patch_size[0])))
     return results
 
 
@@ -129,14 +129,15 @@ def greedy_leaves(detail: Array, forest: Forest, length: int) -> list[Leaf]:
 
     Along each axis the first is that nearest to the end where more of the smallest nodes hold detail.
     """
-    signs = [1 if end else -1 for end in last_ends(detail, 2 * forest.min_leaf)]
+    root, smallest = forest.root[0], forest.leaf[0]
+    signs = [1 if end else -1 for end in last_ends(detail, 2 * smallest)]
 
     def leaf(start: tuple[int, ...], side: int) -> Leaf:
-        total = detail[region(start, side)].sum() if side > forest.min_leaf else -1
+        total = detail[region(start, side)].sum() if side > smallest else -1
         return (float(total), side, *(s * f for s, f in zip(signs, start, strict=True))), start, side
 
-    starts = product(*(range(0, side, forest.root) for side in forest.space))
-    leaves = [leaf(start, forest.root) for start in starts]
+    starts = product(*(range(0, side, root) for side in forest.space))
+    leaves = [leaf(start, root) for start in starts]
     while len(leaves) + forest.branches - 1 <= length:
         best = max(leaves, key=lambda leaf: leaf[0])
         leaves.remove(best)
@@ -182,7 +183,7 @@ def interpolated(image: Array, leaves: list[Leaf], patch: int) -> Array:
 def check(patches: Patches, theirs: list[tuple[list[Leaf], Array]], patch: int) -> None:
     """Refuse other leaves, and other tokens where both resize alike: in 2D, or no more than halved."""
     for row, (leaves, tokens) in enumerate(theirs):
-        starts, sizes = patches.leaves.start[row].tolist(), patches.size[row].tolist()
+        starts, sizes = patches.leaves.start[row].tolist(), patches.sides[row, :, 0].tolist()
         numbers = {(tuple(s), n): i for i, (s, n) in enumerate(zip(starts, sizes, strict=True)) if n}
         if numbers.keys() != {leaf[1:] for leaf in leaves}:
             raise SystemExit("the leaves differ")
@@ -204,7 +205,7 @@ def seconds(call: Callable[[], object], at_least: float = 0.1) -> float:
 def compare(case: Case, rounds: int | None) -> str:
     """A line of the table: medians over rounds of both sides' milliseconds per image, and of the ratio."""
     image, patcher = case.images(), case.patcher()
-    check(patcher(image), plain_loop(image, patcher), patcher.patch_size)
+    check(patcher(image), plain_loop(image, patcher), patcher.patch_size[0])
     pairs = []
     for turn in range(rounds or case.rounds):
         sides = [lambda: patcher(image), lambda: plain_loop(image, patcher)]

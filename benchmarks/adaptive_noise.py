@@ -89,7 +89,7 @@ def held(patcher: AdaptivePatcher, seen: Tensor, clean: Tensor) -> tuple[float, 
     """PSNR in dB of `clean` as tokens along the trees of `seen` hold it, both `[1, H, W]`; leaves by side."""
     leaves = patcher.grow(seen[None])
     back = paste(patcher.cut(clean[None], leaves).values, leaves)[0]
-    sides, counts = leaves.size.unique(return_counts=True)
+    sides, counts = leaves.sides[..., 0].unique(return_counts=True)
     error = float((back - clean).square().mean())
     return 10 * math.log10(255**2 / error), dict(zip(sides.tolist(), counts.tolist(), strict=True))
 

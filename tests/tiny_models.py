@@ -7,6 +7,7 @@ or in place of it.
 import inspect
 import itertools
 from dataclasses import fields, replace
+from math import gcd
 
 import torch
 from torch import Tensor, nn
@@ -41,6 +42,8 @@ SHAPES = [
     {"tile_size": (3, 4), "patch_size": 1},
     {"tile_size": (16, 32), "patch_size": 16, "in_channels": 1},
     {"tile_size": (8, 4, 12), "patch_size": 4},
+    {"tile_size": (12, 8), "patch_size": (6, 2)},
+    {"tile_size": (8, 16, 4), "patch_size": (4, 8, 2)},
     {"tile_size": (6, 2, 4), "patch_size": 2, "in_channels": 1},
     {"tile_size": (16, 16, 32), "patch_size": 16, "in_channels": 1},
 ]
@@ -73,12 +76,19 @@ CASES = [(name, DEFAULTS | shape) for name, shape in itertools.product(MODELS, S
 
 ADAPTIVE_IMAGE = {"adaptive_patching": True, "tile_size": (16, 24), "patch_size": 4, "fixed_length": 23}
 ADAPTIVE_VOLUME = {"adaptive_patching": True, "tile_size": (8, 8, 16), "patch_size": 4, "fixed_length": 24}
+ADAPTIVE_SLAB = {
+    "adaptive_patching": True,
+    "tile_size": (8, 16, 4),
+    "patch_size": (4, 4, 2),
+    "fixed_length": 30,
+}
+"""Leaves have the shape of a patch."""
 ADAPTIVE = [
     DEFAULTS | shape | {"separate_channels": separate, "use_adaptive_pos_emb": boxes}
     for shape, separate, boxes in itertools.product(
         (ADAPTIVE_IMAGE, ADAPTIVE_VOLUME), (False, True), (True, False)
     )
-]
+] + [DEFAULTS | ADAPTIVE_IMAGE | {"patch_size": (2, 4)}, DEFAULTS | ADAPTIVE_SLAB]
 ADAPTIVE_CASES = list(itertools.product(MODELS, ADAPTIVE)) + [
     (name, ADAPTIVE[number] | options)
     for name, number, options in itertools.product(
@@ -172,7 +182,8 @@ def patches_for(model: nn.Module, image: Tensor, threshold: float | None = None)
         return None
     trees, space = image.shape[1] if model.input.separate_channels else 1, image.shape[2:]
     detail = image.abs().unflatten(1, (trees, -1)).mean(2).flatten(0, 1).float()
-    leaves = replace(grow_trees(detail, Forest(tuple(space), 1), model.input.length, threshold), trees=trees)
+    forest = Forest(tuple(space), [side // gcd(*model.input.patch_size) for side in model.input.patch_size])
+    leaves = replace(grow_trees(detail, forest, model.input.length, threshold), trees=trees)
     return Patches(cut(image, leaves, model.input.patch_size), leaves)
 
 

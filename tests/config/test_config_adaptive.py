@@ -16,7 +16,9 @@ from ucf_vit.config.checks.adaptive import DETAILS
 from ucf_vit.config.sections.adaptive import Adaptive
 from ucf_vit.config.sections.input import Input
 from ucf_vit.core.errors import ConfigError
+from ucf_vit.core.per_axis import per_axis
 from ucf_vit.patching.tree.patcher import AdaptivePatcher
+from ucf_vit.train.build import build_patcher
 
 sides = st.lists(st.integers(1, 300), min_size=2, max_size=3)
 
@@ -141,6 +143,57 @@ def test_cells_that_leaves_are_placed_on_have_the_side_of_a_leaf():
         model__fixed_length=8,
         model__min_leaf=24,
     )
+
+
+@pytest.mark.parametrize(
+    ("patch", "given", "leaf"),
+    [
+        (8, 2, 2),
+        ([8, 8, 8], [2, 2, 2], 2),
+        ([16, 16, 8], 2, [4, 4, 2]),
+        ([12, 12, 8], 2, [3, 3, 2]),
+        ([16, 16, 8], [2, 2, 2], 2),
+        ([16, 16, 8], [8, 8, 2], [8, 8, 2]),
+    ],
+)
+def test_leaves_have_the_shape_of_a_patch_unless_their_sides_are_given(patch, given, leaf):
+    change = adaptive(tile_size=[48, 48, 32], patch_size=patch, min_leaf=given)
+    run = good(**change)
+    assert run.adaptive.min_leaf == leaf
+    assert from_dict(run.model_dump(exclude_none=True)) == run
+    patcher = build_patcher(run)
+    assert patcher.patch_size == run.patch and patcher.forest.leaf == per_axis(leaf, 3, "")
+    assert good(**change | {"model__adaptive_patching": False, "trainer__task": "masked"}).patch == run.patch
+
+
+def test_leaves_of_slices_have_two_sides():
+    change = adaptive(tile_size=[48, 96, 7], twoD=True, patch_size=[4, 8, 3], min_leaf=[2, 4, 9])
+    assert good(**change).adaptive.min_leaf == [2, 4]
+
+
+def test_sides_of_leaves_that_are_no_whole_pixels_are_refused_with_others():
+    text = message(**adaptive(tile_size=[48, 48, 32], patch_size=[12, 12, 8], min_leaf=3))
+    assert "model.min_leaf = 3: min_leaf 3: leaves in the ratio of patch_size [12, 12, 8] would have" in text
+    better = json.loads(text.split("such as ")[1])
+    good(**adaptive(tile_size=[48, 48, 32], patch_size=[12, 12, 8], min_leaf=better))
+
+
+def test_cells_of_different_sides():
+    change = adaptive(tile_size=[48, 48, 32], min_leaf=[3, 3, 2]) | {"trainer__task": "segmentation"}
+    for patch in ([3, 3, 2], [6, 6, 4], [12, 12, 8]):
+        good(**change, model__patch_size=patch)
+    assert "expected one of their sides: [3, 3, 2], [6, 6, 4], [12, 12, 8]" in message(
+        **change, model__patch_size=[8, 8, 8]
+    )
+
+
+def test_too_many_roots_of_different_sides():
+    text = message(**adaptive(tile_size=[196, 196, 98], patch_size=[4, 4, 2], fixed_length=512))
+    assert "has 117649 roots of side [4, 4, 2] (min_leaf [4, 4, 2], doubled" in text
+    tile = json.loads(text.split("take the tile ")[1].split("]")[0] + "]")
+    leaf = json.loads(text.split("], min_leaf ")[1].split("]")[0] + "]")
+    good(**adaptive(tile_size=tile, patch_size=[4, 4, 2]))
+    good(**adaptive(tile_size=[196, 196, 98], patch_size=[4, 4, 2], min_leaf=leaf))
 
 
 def test_tokens_in_a_square():

@@ -47,23 +47,51 @@ def good(**changes):
     return from_dict(values(**changes))
 
 
-@given(st.lists(st.integers(1, 200), min_size=2, max_size=3), st.integers(1, 40), st.booleans())
+@given(
+    st.lists(st.integers(1, 200), min_size=2, max_size=3),
+    st.integers(1, 40) | st.lists(st.integers(1, 40), min_size=3, max_size=3),
+    st.booleans(),
+)
 def test_the_patch_divides_the_tile(tile, patch, two):
+    """As one number, or along each axis; for slices of volumes the third side is not used."""
     assume(two or len(tile) == 3)
     used = tile[:2] if two else tile
+    patch = patch[: len(tile)] if isinstance(patch, list) else patch
+    sides = patch[: len(used)] if isinstance(patch, list) else [patch] * len(used)
+    short = sides[0] if len(set(sides)) == 1 else sides
     change = {"model__tile_size": tile, "model__patch_size": patch, "model__twoD": two}
-    if all(side % patch == 0 for side in used):
-        assert good(**change).grid == tuple(side // patch for side in used)
+    if divides(sides, used):
+        run = good(**change)
+        assert run.grid == tuple(side // p for side, p in zip(used, sides, strict=True))
+        assert run.input.patch_size == short and run.patch == tuple(sides)
+        assert from_dict(run.model_dump(exclude_none=True)) == run
     else:
         text = message(**change)
-        assert (
-            f"model.patch_size = {patch}: patch_size {patch} does not divide every side of the tile {used}"
-            in text
+        assert f"patch_size {short} does not divide every side of the tile {used}" in text
+        better = json.loads(text.split("take patch_size ")[1].split(" or the tile")[0])
+        assert divides(better if isinstance(better, list) else [better] * len(used), used)
+        assert divides(sides, json.loads(text.split("or the tile ")[1]))
+
+
+def divides(sides, tile):
+    return all(side % p == 0 for side, p in zip(tile, sides, strict=True))
+
+
+@given(
+    st.lists(st.integers(1, 8), min_size=1, max_size=5),
+    st.booleans(),
+    st.sampled_from(["patch_size", "min_leaf"]),
+)
+def test_there_are_as_many_sides_as_axes(sides, two, key):
+    change = {f"model__{key}": sides, "model__tile_size": [840, 840, 840], "model__twoD": two}
+    if len(sides) == 3 or (two and len(sides) == 2):
+        good(**change)
+    else:
+        axes = 2 if two else 3
+        text = (
+            f"model.{key} = {sides}: {len(sides)} sides for a tile of {axes} axes, [840, 840, 840]; give one"
         )
-        better = int(text.split("take patch_size ")[1].split()[0])
-        assert all(side % better == 0 for side in used)
-        wider = json.loads(text.split("or the tile ")[1])
-        assert all(side % patch == 0 for side in wider)
+        assert text in message(**change)
 
 
 @given(st.integers(1, 2000), st.integers(1, 64), st.booleans())

@@ -128,7 +128,7 @@ def test_trees_that_are_the_uniform_grid_give_what_the_uniform_network_gives(nam
     for key, value in adaptive.state_dict().items():
         if key.endswith("positions.size.table"):
             value.zero_()
-    cells = patches.center[0].sub(0.5).long() // patch
+    cells = patches.center[0].sub(0.5).long() // torch.tensor(patch)
     order = torch.from_numpy(np.ravel_multi_index(cells.numpy().T, uniform.input.grid.shape))
     if name == "mae":
         noise = torch.rand(2, forest.num_cells)
@@ -216,11 +216,11 @@ def test_what_a_leaf_holds_arrives_where_the_leaf_lies():
     patches = patches_for(model, image)
     tokens = torch.randn(1, 23, 12)
     before = model._on_grid(tokens, patches)
-    leaf = int(patches.size[0].argmax())
+    leaf = int(patches.sides[0, :, 0].argmax())
     tokens[:, leaf] += 1
     changed = (model._on_grid(tokens, patches) != before).any(-1)[0].repeat_interleave(4, 0)
     changed = changed.repeat_interleave(4, 1)
-    half = patches.size[0, leaf] / 2
+    half = patches.sides[0, leaf] / 2
     low, high = (patches.center[0, leaf] - half).long(), (patches.center[0, leaf] + half).long()
     expected = torch.zeros_like(changed)
     expected[low[0] : high[0], low[1] : high[1]] = True

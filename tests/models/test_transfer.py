@@ -3,6 +3,7 @@ import torch
 
 from tiny_models import DEFAULTS, SHAPES, VAREMB, build, image_for, run
 from ucf_vit.core.errors import UserError
+from ucf_vit.core.per_axis import per_axis
 from ucf_vit.models.transfer import transfer
 from ucf_vit.nn.embedding.positions import interpolate
 
@@ -10,7 +11,10 @@ VOLUME = DEFAULTS | {"tile_size": (8, 8, 8), "patch_size": 4, "pos_embed": "lear
 
 
 def grid(options):
-    return tuple(side // options["patch_size"] for side in options["tile_size"])
+    tile = options["tile_size"]
+    return tuple(
+        side // p for side, p in zip(tile, per_axis(options["patch_size"], len(tile), ""), strict=True)
+    )
 
 
 def start(target, options, source=VOLUME):

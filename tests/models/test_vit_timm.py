@@ -72,13 +72,13 @@ def test_no_bias_in_queries_keys_and_values():
     assert not any(".q.bias" in name for name in ours.state_dict())
     image = torch.randn(2, 3, 32, 32)
     torch.testing.assert_close(ours(image), theirs(image), rtol=0, atol=1e-5)
-    assert to_timm(ours.state_dict(), in_channels=3).keys() == theirs.state_dict().keys()
+    assert to_timm(ours.state_dict(), patch_size=(8, 8)).keys() == theirs.state_dict().keys()
 
 
 def test_weights_go_back_to_timm(pair):
     ours, theirs = (model.eval() for model in pair)
     shuffled = dict(sorted(ours.state_dict().items()))  # as safetensors gives them back
-    returned = to_timm(shuffled, in_channels=3)
+    returned = to_timm(shuffled, patch_size=(8, 8))
     assert returned.keys() == theirs.state_dict().keys()
     other = VisionTransformer(
         img_size=32, patch_size=8, embed_dim=24, depth=3, num_heads=2, num_classes=5

@@ -15,16 +15,9 @@ TINY = EncoderOptions(embed_dim=12, depth=1, num_heads=3)
 @pytest.mark.parametrize("patch", [4, [4, 4], (4, 4)])
 def test_a_patch_has_one_side_per_axis(patch):
     options = InputOptions(in_channels=1, tile_size=[8, 8], patch_size=patch)
-    assert options.patch_size == (4, 4) and options.patch_side == 4 and options.tile_size == (8, 8)
+    assert options.patch_size == options.patch == (4, 4) and options.tile_size == (8, 8)
     assert options == InputOptions(in_channels=1, tile_size=(8, 8), patch_size=4)
     assert VIT(options, TINY, num_classes=2)(torch.zeros(1, 1, 8, 8)).shape == (1, 2)
-
-
-def test_patches_of_different_sides_are_refused_until_networks_can_cut_them():
-    options = InputOptions(in_channels=1, tile_size=(8, 8), patch_size=(4, 2))
-    for network in (VIT, UNETR):
-        with pytest.raises(UserError, match=r"patch_size \(4, 2\): .* equal sides only"):
-            network(options, TINY, num_classes=2)
 
 
 def test_sides_that_are_not_one_per_axis_are_refused():

@@ -39,14 +39,14 @@ def tiles(draw, dims: int):
 
 
 def leaves_of(patcher: AdaptivePatcher, image: torch.Tensor, axes: tuple[int, ...] = ()) -> list[set]:
-    """Leaves of each tree, `(first pixel, side)`, mirrored along `axes`."""
+    """Leaves of each tree, `(*first pixel, *sides)`, mirrored along `axes`."""
     leaves = patcher.grow(image)
     start = leaves.start.clone()
     for axis in axes:
-        start[..., axis] = patcher.forest.space[axis] - start[..., axis] - leaves.size
+        start[..., axis] = patcher.forest.space[axis] - start[..., axis] - leaves.sides[..., axis]
     return [
-        {(*first, side) for first, side in zip(starts, sides, strict=True) if side}
-        for starts, sides in zip(start.tolist(), leaves.size.tolist(), strict=True)
+        {(*first, *side) for first, side in zip(starts, sides, strict=True) if side[0]}
+        for starts, sides in zip(start.tolist(), leaves.sides.tolist(), strict=True)
     ]
 
 

@@ -184,9 +184,9 @@ def test_leaves_follow_structure_under_noise(half_empty, detail, noise_of):
     seen = torch.from_numpy(SHEET["noisy"](half_empty[0].numpy(), *noise_of))[None].float()
     patcher = AdaptivePatcher(tile_size=(512, 512), patch_size=16, fixed_length=256, detail=detail)
     leaves = patcher.grow(seen[None])
-    size = leaves.size[0].float()
+    size = leaves.sides[0, :, 0].float()
     empty, full = (size[there].pow(3).sum() / size[there].pow(2).sum() for there in halves(leaves))
-    assert len(leaves.size.unique()) >= 3 and empty > 1.5 * full
+    assert len(size.unique()) >= 3 and empty > 1.5 * full
     even = AdaptivePatcher(tile_size=(512, 512), patch_size=16, fixed_length=256, detail="gradient")
     flat, _ = SHEET["held"](even, torch.zeros_like(seen), half_empty)
     assert SHEET["held"](patcher, seen, half_empty)[0] > flat + 1

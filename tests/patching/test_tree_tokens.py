@@ -34,32 +34,28 @@ def grown(draw):
         leaves = grow_trees(detail, forest, length, 1.0 if rule == "threshold" else None)
     leaves = type(leaves)(leaves.forest, leaves.start, leaves.level, leaves.valid, trees)
     image = torch.randn(2, channels, *forest.space, generator=rng)
-    return leaves, image, draw(st.sampled_from([1, 2, 3, 4, 8]))
+    return leaves, image, [draw(st.sampled_from([1, 2, 3, 4, 8])) for _ in range(forest.dims)]
 
 
 def one_by_one(image, leaves, patch):
     """Every leaf cropped and resized on its own."""
     dims = leaves.forest.dims
     rows = image.reshape(len(leaves.level), -1, *leaves.forest.space)
-    tokens = torch.zeros(*leaves.level.shape, rows.shape[1], *[patch] * dims)
+    tokens = torch.zeros(*leaves.level.shape, rows.shape[1], *patch)
     for tree in range(len(rows)):
         for number, leaf in enumerate(boxes(leaves, tree)):
             crop = rows[tree][(slice(None), *region(leaf))][None]
-            if leaf[1] < patch:
-                crop = F.interpolate(crop, size=[patch] * dims, mode=LINEAR[dims])
-            elif leaf[1] > patch:
-                crop = area(crop, patch)
-            tokens[tree, number] = crop[0]
+            larger = [max(pair) for pair in zip(leaf[1], patch, strict=True)]
+            tokens[tree, number] = area(F.interpolate(crop, size=larger, mode=LINEAR[dims]), patch)[0]
     return tokens.view(len(image), -1, *tokens.shape[2:])
 
 
 def area(crop, patch):
     """Exact area average, also where the patch does not divide the leaf."""
     fine = crop
-    for axis in range(2, crop.ndim):
-        fine = fine.repeat_interleave(patch, dim=axis)
-    side = crop.shape[-1]
-    return (F.avg_pool2d if crop.ndim == 4 else F.avg_pool3d)(fine, side)
+    for axis, side in enumerate(patch, start=2):
+        fine = fine.repeat_interleave(side, dim=axis)
+    return (F.avg_pool2d if crop.ndim == 4 else F.avg_pool3d)(fine, crop.shape[2:])
 
 
 @given(grown())
@@ -82,9 +78,9 @@ def test_pasted_tokens_are_the_image_where_leaves_fit_a_patch(case):
         for leaf in boxes(leaves, tree):
             here = (tree, slice(None), *region(leaf))
             covered[tree][region(leaf)] = True
-            if leaf[1] <= patch:
+            if all(side <= p for side, p in zip(leaf[1], patch, strict=True)):
                 torch.testing.assert_close(rows[here], tiles[here], atol=2e-5, rtol=0)
-            elif leaf[1] % patch == 0:
+            elif all(side % p == 0 for side, p in zip(leaf[1], patch, strict=True)):
                 mean = tuple(range(1, tiles.ndim - 1))
                 torch.testing.assert_close(rows[here].mean(mean), tiles[here].mean(mean), atol=2e-5, rtol=0)
     assert (rows.movedim(1, -1)[~covered] == 0).all()
@@ -102,12 +98,12 @@ def test_labels_by_majority_and_back(case):
         sample, number = divmod(tree, leaves.trees)
         for k, leaf in enumerate(boxes(leaves, tree)):
             crop = label[sample][region(leaf)].numpy()
-            if leaf[1] <= patch:
+            if all(side <= p for side, p in zip(leaf[1], patch, strict=True)):
                 np.testing.assert_array_equal(back[sample, number][region(leaf)], crop)
-            elif leaf[1] % patch == 0:
-                step = leaf[1] // patch
-                for corner in product(range(patch), repeat=crop.ndim):
-                    block = crop[tuple(slice(c * step, c * step + step) for c in corner)]
+            elif all(side % p == 0 for side, p in zip(leaf[1], patch, strict=True)):
+                steps = [side // p for side, p in zip(leaf[1], patch, strict=True)]
+                for corner in product(*map(range, patch)):
+                    block = crop[tuple(slice(c * n, c * n + n) for c, n in zip(corner, steps, strict=True))]
                     assert per_tree[(tree, k, *corner)] == np.bincount(block.ravel()).argmax()
 
 
@@ -119,21 +115,29 @@ def test_channels_of_a_token_stay_apart():
     torch.testing.assert_close(tokens, torch.tensor([10.0, 20.0, 30.0])[:, None, None].expand_as(tokens))
 
 
-@pytest.mark.parametrize("space", [(32, 48), (16, 16, 32)])
-def test_features_on_a_grid_are_means_over_boxes(space):
-    forest, side = Forest(space), 8
+@pytest.mark.parametrize(
+    ("space", "leaf", "box"),
+    [
+        ((32, 48), 2, (8, 8)),
+        ((16, 16, 32), 2, (8, 8, 8)),
+        ((32, 64), (2, 4), (8, 16)),
+        ((16, 32, 8), (2, 4, 1), (4, 8, 2)),
+    ],
+)
+def test_features_on_a_grid_are_means_over_boxes(space, leaf, box):
+    forest = Forest(space, leaf)
     rng = torch.Generator().manual_seed(1)
     detail = torch.rand(2 * 2, *space, generator=rng)
-    detail[..., 16:] = 0
+    detail[..., space[-1] // 2 :] = 0
     leaves = grow_trees(detail, forest, forest.reachable(60))
     leaves = type(leaves)(forest, leaves.start, leaves.level, leaves.valid, trees=2)
-    sizes = set(leaves.size.flatten().tolist())
-    assert min(sizes) < side and max(sizes) > side
+    sizes = leaves.sides[..., 0]
+    assert sizes.min() < box[0] < sizes.max()
     features = torch.randn(2, 2 * leaves.length, 5, generator=rng, requires_grad=True)
-    placed = place_on_grid(features, leaves, side)
+    placed = place_on_grid(features, leaves, box)
     pixels = paste(features.view(2, -1, 5, *[1] * forest.dims), leaves)
     pool = F.avg_pool2d if forest.dims == 2 else F.avg_pool3d
-    want = pool(pixels, side).unflatten(1, (2, 5)).mean(dim=1).movedim(1, -1)
+    want = pool(pixels, box).unflatten(1, (2, 5)).mean(dim=1).movedim(1, -1)
     torch.testing.assert_close(placed, want, atol=1e-5, rtol=0)
     weight = torch.randn(want.shape, generator=rng)
     got, expected = (
@@ -148,7 +152,7 @@ def test_boxes_without_a_leaf_are_empty():
     detail[:, :8] = 1
     leaves = grow_trees_and_drop(detail, forest, 5, 0.0)
     placed = place_on_grid(torch.ones(1, 5, 3), leaves, 8)
-    share = (leaves.size.float() ** 2).sum() / 16**2
+    share = leaves.sides.prod(dim=-1).sum() / 16**2
     assert placed.mean() == pytest.approx(float(share))
 
 

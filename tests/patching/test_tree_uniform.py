@@ -21,7 +21,7 @@ def test_the_share_is_of_the_area_in_leaves_of_an_even_tree():
     detail = torch.zeros(1, 32, 32)
     detail[0, 0, 0] = 1
     leaves = grow_trees(detail, Forest((32, 32), 2), 13)
-    assert sorted(leaves.size[0].tolist()) == [2] * 4 + [4] * 3 + [8] * 3 + [16] * 3
+    assert sorted(leaves.sides[0, :, 0].tolist()) == [2] * 4 + [4] * 3 + [8] * 3 + [16] * 3
     assert uniform_share(leaves).tolist() == [(3 * 8**2 + 3 * 16**2) / 32**2]
 
 

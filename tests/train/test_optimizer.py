@@ -14,7 +14,7 @@ def test_only_matrices_are_decayed():
         {
             "block": Block(EncoderOptions(embed_dim=8, num_heads=2, mlp_ratio=2.0)),
             "positions": Positions((2, 2), 8, "learned"),
-            "boxes": BoxPositions(8, "learned", 4, channels=2),
+            "boxes": BoxPositions(8, "learned", (4, 4), channels=2),
             "class_token": ClassToken(8),
             "mask_token": MaskToken(8),
             "variables": VariableTokens(3, 4, 8),

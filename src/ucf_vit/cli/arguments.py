@@ -9,12 +9,21 @@ from typing import Any
 from typer.core import TyperGroup
 
 from ucf_vit.config.credentials import refuse_in_argument
+from ucf_vit.core.errors import UserError
 from ucf_vit.core.files.paths import local_path
 
 
 def to_path(text: str | Path) -> Path:
     """Reads an argument that is a path, with `~` and `$NAME` in it. Raises UserError for a URL."""
     return text if isinstance(text, Path) else Path(local_path(text))
+
+
+def to_sides(option: str, text: str) -> tuple[int, ...]:
+    """Reads the sides that `option` has: `16` for all axes, or `16x16x8`. Raises UserError for others."""
+    parts = text.split("x")
+    if not all(part.isascii() and part.isdigit() and int(part) for part in parts):
+        raise UserError(f"{option} {text}: expected sides such as 64x64x64, or 256x256 for images")
+    return tuple(map(int, parts))
 
 
 def refuse_credentials(arguments: Iterable[str]) -> None:

@@ -27,8 +27,7 @@ from ucf_vit.cli import (
     visualize,
 )
 from ucf_vit.cli.arguments import Commands, refuse_credentials
-from ucf_vit.core.errors import UserError
-from ucf_vit.core.exhausted import exhausted
+from ucf_vit.core.errors import UserError, exhausted
 from ucf_vit.core.files.urls import without_credentials
 
 app = typer.Typer(

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from ucf_vit.cli.arguments import to_path
+from ucf_vit.cli.arguments import to_path, to_sides
 from ucf_vit.cli.config import Overrides
 from ucf_vit.config import load
 from ucf_vit.core.errors import DataError, UserError
@@ -154,7 +154,7 @@ def prepare(
     }
     recipe = changed(recipe, {**given_steps, "seed": seed or None})
     settings = StorageOptions(
-        chunk=None if chunk is None else _sides(chunk),
+        chunk=None if chunk is None else to_sides("--chunk", chunk),
         shard_bytes=shard_size * MIB,
         workers=threads,
         format="npy_pairs" if small else form.value,
@@ -241,10 +241,3 @@ def _bar(name: str) -> Iterator[Callable[[int, int], None]]:
     with Progress(*columns, console=Console(stderr=True)) as progress:
         bar = progress.add_task(name, total=None)
         yield lambda done, total: progress.update(bar, completed=done, total=total)
-
-
-def _sides(text: str) -> tuple[int, ...]:
-    parts = text.split("x")
-    if not all(part.isascii() and part.isdigit() for part in parts):
-        raise UserError(f"--chunk {text}: expected sides such as 64x64x64, or 256x256 for images")
-    return tuple(map(int, parts))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ucf_vit.cli.arguments import to_path
+from ucf_vit.cli.arguments import to_path, to_sides
 from ucf_vit.cli.config import Overrides, Overwrite
 from ucf_vit.config import config_of, load
 from ucf_vit.core.errors import UserError
@@ -53,10 +53,15 @@ def patches(
         ),
     ] = None,
     patch_size: Annotated[
-        int | None, typer.Option(min=1, help="Side of a token in pixels. Default: by the size, at most 16.")
+        str | None,
+        typer.Option(help="Sides of a token in pixels: 16, or 16x16x8. Default: by the size, at most 16."),
     ] = None,
     min_leaf: Annotated[
-        int | None, typer.Option(min=1, help="Side of the smallest leaf in pixels. Default: 2.")
+        str | None,
+        typer.Option(
+            help="Sides of the smallest leaf in pixels: 4x4x2, or only the shortest one, for a leaf that has "
+            "the shape of a token. Default: 2."
+        ),
     ] = None,
     detail: Annotated[
         str | None,
@@ -85,8 +90,8 @@ def patches(
 
     given = {
         "length": length,
-        "patch_size": patch_size,
-        "min_leaf": min_leaf,
+        "patch_size": None if patch_size is None else _sides("--patch-size", patch_size),
+        "min_leaf": None if min_leaf is None else _sides("--min-leaf", min_leaf),
         "detail": detail,
         "smoothing": smoothing,
         "separate_channels": separate_channels or None,
@@ -95,7 +100,7 @@ def patches(
     _check_output(output, source)
     if config_of(source).suffix.lower() in (".yaml", ".yml"):
         if options:
-            keys = " ".join(_KEYS[name].format(value) for name, value in options.items())
+            keys = " ".join(_KEYS[name].format(value).replace(", ", ",") for name, value in options.items())
             raise UserError(f"{source}: a config has keys in place of options; say {keys}")
         run = load(source, overrides or [])
         several = len(run.datasets) > 1
@@ -112,6 +117,11 @@ def patches(
     else:
         check_free([output], overwrite)
         _write(output, picture_of_file(source, **options))
+
+
+def _sides(option: str, text: str) -> int | list[int]:
+    sides = to_sides(option, text)
+    return sides[0] if len(sides) == 1 else list(sides)
 
 
 def _check_output(output: Path, source: Path) -> None:

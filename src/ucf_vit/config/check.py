@@ -20,7 +20,7 @@ from ucf_vit.config.run import Run
 
 Check = Callable[[Run], Iterator[Problem]]
 
-BEFORE_DEFAULTS: tuple[Check, ...] = (data.dataset_names, across_sections.class_counts)
+BEFORE_DEFAULTS: tuple[Check, ...] = (data.dataset_names, across_sections.class_counts, model.sides)
 """Checks of the keys as given; default values are filled in after them."""
 
 CHECKS: tuple[Check, ...] = (

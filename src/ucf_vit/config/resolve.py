@@ -14,6 +14,8 @@ from ucf_vit.config.sections.parallelism import Parallelism
 from ucf_vit.config.sections.split import SplitOptions
 from ucf_vit.config.sections.trainer import Trainer
 from ucf_vit.core.errors import UserError
+from ucf_vit.core.per_axis import compact, per_axis
+from ucf_vit.patching.tree.choose import smallest_leaf
 from ucf_vit.patching.tree.forest import Forest
 from ucf_vit.registries.networks import NETWORKS, NetworkFacts, network_facts
 from ucf_vit.registries.tasks import task_facts
@@ -28,7 +30,7 @@ def resolve(run: Run, task: str, name: str) -> Run:
     num_classes = run.model.num_classes if run.data.num_classes is None else run.data.num_classes
     network, facts = _network(run, task)
     fixed = facts.positions == "sincos" or run.trainer.use_pretrained_mae_model
-    seen = _input(run.input, fixed)
+    seen = _input(run.input, fixed, len(run.spatial_tile))
     order = run.data.order or ("global" if run.load_balancing.auto_load_balancing else "rank")
     return run.model_copy(
         update={
@@ -36,7 +38,7 @@ def resolve(run: Run, task: str, name: str) -> Run:
             "parallelism": _parallelism(run),
             "model": run.model.model_copy(update={"name": network, "num_classes": num_classes}),
             "input": seen,
-            "adaptive": _adaptive(run.adaptive, seen),
+            "adaptive": _adaptive(run.adaptive, seen, run.spatial_tile),
             "data": _data(run.data, run.input.default_vars).model_copy(
                 update={"num_classes": num_classes, "order": order}
             ),
@@ -73,25 +75,40 @@ def _parallelism(run: Run) -> Parallelism:
     return parallelism.model_copy(update={"mode": "fsdp" if cause else "simple"})
 
 
-def _input(seen: Input, fixed: bool) -> Input:
-    """Fills in dimensions and positions; with `fixed`, the default of positions is sines and cosines."""
+def _input(seen: Input, fixed: bool, dims: int) -> Input:
+    """Fills in dimensions and positions; with `fixed`, the default of positions is sines and cosines.
+
+    Sides of patches that are all equal become one number.
+    """
     filled: dict[str, Any] = {"twoD": len(seen.tile_size) == 2 if seen.twoD is None else seen.twoD}
+    if isinstance(seen.patch_size, list):
+        filled["patch_size"] = compact(seen.patch_size[:dims])
     if seen.pos_embed == "auto":
         filled["pos_embed"] = "sincos" if fixed else "learned"
     return seen.model_copy(update=filled)
 
 
-def _adaptive(adaptive: Adaptive, seen: Input) -> Adaptive:
-    filled: dict[str, Any] = {}
-    if adaptive.adaptive_patching and adaptive.fixed_length is None:
-        space = tuple(seen.tile_size[:2] if seen.twoD else seen.tile_size)
-        filled["fixed_length"] = _length(space, adaptive.min_leaf)
-    if adaptive.adaptive_patching and adaptive.detail == "auto":
+def _adaptive(adaptive: Adaptive, seen: Input, space: tuple[int, ...]) -> Adaptive:
+    if not adaptive.adaptive_patching:
+        return adaptive
+    filled: dict[str, Any] = {"min_leaf": _leaf(adaptive.min_leaf, seen.patch_size, len(space))}
+    if adaptive.fixed_length is None:
+        filled["fixed_length"] = _length(space, filled["min_leaf"])
+    if adaptive.detail == "auto":
         filled["detail"] = "canny" if seen.twoD else "gradient"
     return adaptive.model_copy(update=filled)
 
 
-def _length(space: tuple[int, ...], min_leaf: int) -> int:
+def _leaf(min_leaf: int | list[int], patch_size: int | list[int], dims: int) -> int | list[int]:
+    """Returns the sides of the smallest leaf, see `smallest_leaf`; the checks refuse what is none."""
+    given = min_leaf[:dims] if isinstance(min_leaf, list) else min_leaf
+    try:
+        return compact(smallest_leaf(given, per_axis(patch_size, dims, "patch_size")))
+    except UserError:
+        return min_leaf
+
+
+def _length(space: tuple[int, ...], min_leaf: int | list[int]) -> int:
     """Returns the largest possible number of tokens up to the usual one; the checks refuse a wrong tile."""
     usual = FIXED_LENGTH[len(space)]
     try:

@@ -21,6 +21,7 @@ from ucf_vit.config.sections.parallelism import Parallelism
 from ucf_vit.config.sections.trainer import Trainer
 from ucf_vit.config.sections.variables import Variables
 from ucf_vit.core.errors import ConfigError
+from ucf_vit.core.per_axis import per_axis
 from ucf_vit.registries.networks import NetworkFacts, network_facts
 from ucf_vit.registries.tasks import TASKS, LabelKind, TaskFacts, task_facts
 
@@ -108,12 +109,17 @@ class Run(Section):
         return tuple(self.input.tile_size[:2] if self.input.twoD else self.input.tile_size)
 
     @property
+    def patch(self) -> tuple[int, ...]:
+        """Sides of a patch, as many as of `spatial_tile`."""
+        return per_axis(self.input.patch_size, len(self.spatial_tile), "patch_size")
+
+    @property
     def grid(self) -> tuple[int, ...]:
         """Number of patches of a tile along each axis; one number of all for adaptive patches."""
         if self.adaptive.adaptive_patching:
             trees = self.in_channels if self.adaptive.separate_channels else 1
             return (trees * self.fixed_length,)
-        return tuple(side // self.input.patch_size for side in self.spatial_tile)
+        return tuple(side // patch for side, patch in zip(self.spatial_tile, self.patch, strict=True))
 
     @property
     def datasets(self) -> tuple[str, ...]:

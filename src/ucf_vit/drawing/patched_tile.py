@@ -43,7 +43,7 @@ class PatchedTile:
     @property
     def counts(self) -> list[int]:
         """Leaves of each tree."""
-        return [int(count) for count in (self.leaves.size > 0).sum(dim=1)]
+        return self.leaves.counts.tolist()
 
     @property
     def covered(self) -> float:
@@ -134,13 +134,13 @@ class View:
         return tile if self.axis is None else tile.take(self.index, axis=self.axis).T[::-1]
 
     def boxes(self, leaves: Leaves, tree: int) -> tuple[Array, Array]:
-        """First corner `[M, 2]` (right, up or down) and side `[M]` of the leaves in view, in their order."""
-        start, size = leaves.start[tree].numpy(), leaves.size[tree].numpy()
-        seen = size > 0
+        """First corner and sides `[M, 2]` (right, up or down) of the leaves in view, in their order."""
+        start, sides = leaves.start[tree].numpy(), leaves.sides[tree].numpy()
+        seen = sides[:, 0] > 0
         if self.axis is not None:
             first = start[:, self.axis]
-            seen = seen & (first <= self.index) & (self.index < first + size)
-        return start[seen][:, self.plane], size[seen]
+            seen = seen & (first <= self.index) & (self.index < first + sides[:, self.axis])
+        return start[seen][:, self.plane], sides[seen][:, self.plane]
 
 
 def views(detail: Array) -> list[View]:

@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from numpy.typing import NDArray
 
+from ucf_vit.core.per_axis import product_of
 from ucf_vit.core.text import printable
 from ucf_vit.drawing.patched_tile import PatchedTile, View, patched, views
 from ucf_vit.drawing.style import GREY, MISSING, grey_window, new_figure, render_png
@@ -154,11 +155,11 @@ def _show(
 
 def _outline(axes: Axes, tile: PatchedTile, tree: int, view: View, panel: float) -> None:
     """Two sides of every leaf and the border of the tile, so that no line is drawn twice."""
-    start, side = view.boxes(tile.leaves, tree)
-    ends = [start + side[:, None] * np.array(along) for along in ((1, 0), (0, 1))]
+    start, sides = view.boxes(tile.leaves, tree)
+    ends = [start + sides * np.array(along) for along in ((1, 0), (0, 1))]
     lines = np.concatenate([np.stack([start, end], axis=1) for end in ends])
     points = 72 * panel / view.size[0]
-    widths = np.tile(np.clip(0.05 * points * side, 0.2, 0.7), 2)
+    widths = np.tile(np.clip(0.05 * points * np.minimum(*sides.T), 0.2, 0.7), 2)
     axes.add_collection(LineCollection(lines, colors=_LINE, linewidths=widths), autolim=False)
     width, height = view.size
     axes.plot([0, width, width, 0, 0], [0, 0, height, height, 0], color=_LINE, linewidth=0.7)
@@ -166,19 +167,17 @@ def _outline(axes: Axes, tile: PatchedTile, tree: int, view: View, panel: float)
 
 def _path(axes: Axes, tile: PatchedTile, tree: int, view: View) -> None:
     """The way through the centres of an image's leaves, where there are few."""
-    start, side = view.boxes(tile.leaves, tree)
-    if view.axis is None and len(side) <= _MOST_ON_PATH:
-        x, y = (start + side[:, None] / 2).T
+    start, sides = view.boxes(tile.leaves, tree)
+    if view.axis is None and len(start) <= _MOST_ON_PATH:
+        x, y = (start + sides / 2).T
         axes.plot(x, y, color="white", linewidth=0.6, alpha=0.9)
 
 
 def _titles(tile: PatchedTile) -> list[str]:
-    sides = sorted({int(side) for side in tile.leaves.size.unique()} - {0})
-    sizes = f"{sides[0]} to {sides[-1]}" if len(sides) > 1 else f"{sides[0]}"
     psnr = tile.psnr()
     exact = "exact" if math.isinf(psnr) else f"{psnr:.1f} dB"
     return [
-        f"leaves of {sizes} pixels",
+        f"leaves of {tile.leaves.sizes_in_words()} pixels",
         f"detail: {tile.patcher.detail_name}",
         "Z-order: first dark, last bright",
         f"pasted back: {exact}",
@@ -192,10 +191,10 @@ def _facts(tile: PatchedTile) -> list[str]:
     number = f"{counts[0]:,}" if len(set(counts)) == 1 else f"{min(counts):,} to {max(counts):,}"
     number = number if min(counts) == patcher.length else f"{number} of {patcher.length:,}"
     trees = f"{len(counts)} x " if len(counts) > 1 else ""
-    size, token = (" x ".join(map(str, sides)) for sides in (forest.space, [patch] * forest.dims))
-    parts = [size, f"{trees}{number} tokens of {token}"]
-    if not any(side % patch for side in forest.space):
-        uniform = math.prod(side // patch for side in forest.space)
+    parts = [product_of(forest.space), f"{trees}{number} tokens of {product_of(patch)}"]
+    pairs = list(zip(forest.space, patch, strict=True))
+    if not any(side % p for side, p in pairs):
+        uniform = math.prod(side // p for side, p in pairs)
         parts.append(f"uniform patches of that size: {uniform:,}")
     if tile.covered < 1:
         parts.append(f"{1 - tile.covered:.0%} of the tile without a token")

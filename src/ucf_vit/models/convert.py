@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -54,16 +53,15 @@ def from_timm(state: Mapping[str, Tensor]) -> Weights:
     return weights
 
 
-def to_timm(weights: Mapping[str, Tensor], in_channels: int) -> Weights:
-    """Converts the state dict of a `VIT` for images of `in_channels` to that of a `timm` VisionTransformer.
+def to_timm(weights: Mapping[str, Tensor], patch_size: Sequence[int]) -> Weights:
+    """Converts the state dict of a `VIT` for images, with patches of sides `patch_size`, to that of `timm`.
 
-    The class token gets a position of zeros.
+    It is that of a VisionTransformer. The class token gets a position of zeros.
     """
     names = {new: old for old, new in _TIMM.items()}
     rest = dict(weights)
     flat, positions = rest.pop("embed.weight"), rest.pop("positions.table")
-    side = math.isqrt(flat.shape[1] // in_channels)
-    state: Weights = {"patch_embed.proj.weight": flat.view(-1, in_channels, side, side)}
+    state: Weights = {"patch_embed.proj.weight": flat.unflatten(1, (-1, *patch_size))}
     if "class_token.token" in rest:
         token = rest.pop("class_token.token")
         state["cls_token"] = token[None, None]

@@ -34,7 +34,7 @@ class GridInput(NetworkInput):
 
     @property
     def patch_dim(self) -> int:
-        """Values of one patch, `C * p**d`."""
+        """Values of one patch, `C * prod(P)`."""
         return self.grid.patch_dim
 
     def positions(self, dim: int, kind: str) -> Positions:
@@ -59,13 +59,13 @@ class GridInput(NetworkInput):
         return Cut(grid_for(self.grid, image, numbers).split(image))
 
     def join(self, tokens: Tensor, patches: Patches | None = None) -> Tensor:
-        """Pastes tokens `[B, L, K * p**d]` together, `[B, K, *S]`."""
+        """Pastes tokens `[B, L, K * prod(P)]` together, `[B, K, *S]`."""
         return self.grid.join(tokens)
 
 
 def grid_of(options: InputOptions) -> PatchGrid:
     """Returns the regular grid of patches over a tile."""
-    return PatchGrid(options.in_channels, options.tile, options.patch_side)
+    return PatchGrid(options.in_channels, options.tile, options.patch)
 
 
 def grid_for(grid: PatchGrid, image: Tensor, numbers: Sequence[int] | None) -> PatchGrid:

@@ -36,7 +36,7 @@ class NetworkInput(ABC):
     def __init__(self, options: InputOptions) -> None:
         self.in_channels = options.in_channels
         self.tile_size = options.tile
-        self.patch_size = options.patch_side
+        self.patch_size = options.patch
         self.variables = options.variables
 
     @property

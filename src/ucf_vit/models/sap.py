@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from torch import Tensor, nn
@@ -29,7 +30,7 @@ class SAP(nn.Module):
         num_classes: number of classes K, background included.
         feature_size: channels of the decoder at the resolution of patches; doubles with each stage below.
         skip_connection: join the pixels of a patch at the end of its decoder.
-        linear_decoder: one Linear predicts the p**d pixels of a token; no convolutions.
+        linear_decoder: one Linear predicts the pixels of a token; no convolutions.
     """
 
     facts = BUILT_IN["sap"]
@@ -53,13 +54,13 @@ class SAP(nn.Module):
         self.positions = self.input.positions(dim, input.positions("learned"))
         self.drop = nn.Dropout(encoder.drop_rate)
         self.encoder = Encoder(encoder)
-        patch, dims = self.input.patch_size, len(self.input.pixels)
+        patch = self.input.patch_size
         self.decoder: TokenDecoder | Head
         if linear_decoder:
-            self.decoder = Head(dim, num_classes * patch**dims)
+            self.decoder = Head(dim, num_classes * math.prod(patch))
         else:
             self.decoder = TokenDecoder(
-                dims, self.input.channels, dim, feature_size, patch, num_classes, skip_connection
+                self.input.channels, dim, feature_size, patch, num_classes, skip_connection
             )
         init_weights(self)
 
@@ -75,7 +76,7 @@ class SAP(nn.Module):
         tokens = self.drop(self.positions(self.embed(values, numbers), boxes=boxes))
         tokens, _ = self.encoder(tokens, valid=valid)
         if isinstance(self.decoder, Head):
-            return self.decoder(tokens).unflatten(2, (-1, *self.input.pixels))
+            return self.decoder(tokens).unflatten(2, (-1, *self.input.patch_size))
         pixels = patches.values
         if not self.input.separate_channels:
             pixels = self.input.all_channels(pixels, numbers, axis=2)

@@ -57,18 +57,13 @@ class TreeInput(NetworkInput):
         return self.in_channels // self.trees
 
     @property
-    def pixels(self) -> tuple[int, ...]:
-        """`P`, the shape of a patch in pixels."""
-        return (self.patch_size,) * len(self.tile_size)
-
-    @property
     def patch_dim(self) -> int:
-        """Values of one patch, `C / T * p**d`."""
-        return self.channels * math.prod(self.pixels)
+        """Values of one patch, `C / T * prod(P)`."""
+        return self.channels * math.prod(self.patch_size)
 
     def shape(self, channels: int) -> tuple[int, ...]:
         """Returns `(T * L, C / T, *P)`, the shape of the patches of an image with `channels`."""
-        return (self.count(channels), 1 if self.separate_channels else channels, *self.pixels)
+        return (self.count(channels), 1 if self.separate_channels else channels, *self.patch_size)
 
     @property
     def token_has_one_variable(self) -> bool:
@@ -99,10 +94,10 @@ class TreeInput(NetworkInput):
         return Cut(patches.values.flatten(2), patches, patches.valid)
 
     def join(self, tokens: Tensor, patches: Patches | None = None) -> Tensor:
-        """Pastes tokens `[B, T * L, K * p**d]` back where `patches` lie, `[B, T * K, *S]`."""
+        """Pastes tokens `[B, T * L, K * prod(P)]` back where `patches` lie, `[B, T * K, *S]`."""
         if patches is None:
             raise UserError("tokens of adaptive patching can't be put back without the patches they are of")
-        return paste(tokens.unflatten(2, (-1, *self.pixels)), patches.leaves)
+        return paste(tokens.unflatten(2, (-1, *self.patch_size)), patches.leaves)
 
     def _check(self, patches: Patches, numbers: Sequence[int] | None) -> None:
         count = self.in_channels if numbers is None else len(numbers)

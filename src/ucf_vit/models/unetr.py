@@ -28,17 +28,17 @@ class UNETR(nn.Module):
     """UNETR (Hatamizadeh et al. 2022) for images and volumes, with any depth and any patch size.
 
     With patch 16 and depth 12 it is the published network; other patch sizes have one decoder stage per prime
-    factor (see `ucf_vit.nn.unetr_decoder.stages_of`), fed from blocks spread evenly over the depth. With
-    adaptive patching, the encoder takes `Patches`, and its tokens are placed on the grid of patches for the
-    decoder.
+    factor of the longest side (see `ucf_vit.nn.unetr_decoder.stages_of`), fed from blocks spread evenly over
+    the depth. With adaptive patching, the encoder takes `Patches`, and its tokens are placed on the grid of
+    patches for the decoder.
 
     Args:
-        input: channels, tile and patches; `patch_size` divides every side of the tile.
+        input: channels, tile and patches; a side of a patch divides that of the tile.
         encoder: width, depth and blocks.
         num_classes: number of classes K, background included.
         feature_size: channels of the decoder at full resolution; doubles with each stage below.
         skip_connection: feed inner blocks and the image to the decoder; if false, only the encoder's output.
-        linear_decoder: one Linear predicts the p**d pixels of a token; no convolutions.
+        linear_decoder: one Linear predicts the pixels of a token; no convolutions.
         token_placement: adaptive patching: "boxes": a cell of the grid gets the tokens of the leaves that lie
             there; "square": the sequence fills the grid row by row, as in the published adaptive UNETR.
     """
@@ -57,7 +57,7 @@ class UNETR(nn.Module):
         token_placement: Literal["boxes", "square"] = "boxes",
     ) -> None:
         super().__init__()
-        dim, patch, dims = encoder.embed_dim, input.patch_side, len(input.tile)
+        dim = encoder.embed_dim
         self.grid = grid_of(input)
         self.input = input_for(input)
         _check_placement(token_placement, self.input, self.grid)
@@ -69,10 +69,10 @@ class UNETR(nn.Module):
         self.decoder: UnetDecoder | Head
         self.taps: list[int] = []
         if linear_decoder:
-            self.decoder = Head(dim, num_classes * patch**dims)
+            self.decoder = Head(dim, num_classes * math.prod(input.patch))
         else:
             self.decoder = UnetDecoder(
-                dims, input.in_channels, dim, feature_size, patch, num_classes, skip_connection
+                input.in_channels, dim, feature_size, input.patch, num_classes, skip_connection
             )
             self.taps = self.decoder.taps(encoder.depth)
         init_weights(self)

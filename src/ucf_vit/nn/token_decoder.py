@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -10,16 +12,16 @@ from ucf_vit.nn.unetr_decoder import Upsample, stages_of
 
 
 class Stage(nn.Module):
-    """Upsampling by `factor`: transposed convolution, norm, GELU."""
+    """Upsampling by `factors` along the axes: transposed convolution, norm, GELU."""
 
-    def __init__(self, dims: int, in_dim: int, out_dim: int, factor: int) -> None:
+    def __init__(self, in_dim: int, out_dim: int, factors: Sequence[int]) -> None:
         super().__init__()
-        self.up = Upsample(dims, in_dim, out_dim, factor)
+        self.up = Upsample(in_dim, out_dim, factors)
         self.norm = nn.LayerNorm(out_dim)
         self.act = nn.GELU()
 
     def forward(self, x: Tensor) -> Tensor:
-        """`[N, *S, C_in]` to `[N, *(f S), C_out]`."""
+        """`[N, *S, C_in]` to `[N, *(factors * S), C_out]`."""
         return self.act(self.norm(self.up(x)))
 
 
@@ -42,29 +44,28 @@ class JoinPixels(nn.Module):
 
 
 class TokenDecoder(nn.Module):
-    """Decodes a token to the `patch_size**d` pixels of its patch, independently of all other tokens.
+    """Decodes a token to the pixels of its patch, of sides `patch_size`, independently of all other tokens.
 
-    One stage per prime factor of the patch size; the last has `feature_size` channels, each stage before it
-    twice as many as the next. With `skips`, the pixels of the patch are joined at the end.
+    The stages are those of `stages_of`; the last has `feature_size` channels, each stage before it twice as
+    many as the next. With `skips`, the pixels of the patch are joined at the end.
     """
 
     def __init__(
         self,
-        dims: int,
         in_channels: int,
         embed_dim: int,
         feature_size: int,
-        patch_size: int,
+        patch_size: Sequence[int],
         out_dim: int,
         skips: bool,
     ) -> None:
         super().__init__()
-        factors = stages_of(patch_size)
-        widths = [feature_size * 2**level for level in reversed(range(len(factors)))]
+        steps = stages_of(patch_size)
+        widths = [feature_size * 2**level for level in reversed(range(len(steps)))]
         self.stages = nn.Sequential(
-            *(Stage(dims, *s) for s in zip([embed_dim, *widths[:-1]], widths, factors, strict=True))
+            *(Stage(*s) for s in zip([embed_dim, *widths[:-1]], widths, steps, strict=True))
         )
-        self.pixels = JoinPixels(dims, widths[-1], in_channels) if skips else None
+        self.pixels = JoinPixels(len(patch_size), widths[-1], in_channels) if skips else None
         self.head = nn.Linear(widths[-1], out_dim)
 
     def forward(self, tokens: Tensor, patches: Tensor) -> Tensor:

@@ -6,7 +6,9 @@ are matrix products and convolution kernels are fastest.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from itertools import zip_longest
 
 import torch
 import torch.nn.functional as F
@@ -42,60 +44,73 @@ class ResidualBlock(nn.Module):
 
 
 class Upsample(nn.Module):
-    """Transposed convolution with kernel = stride = `factor`: each cell becomes `factor**d` cells."""
+    """Transposed convolution with kernel = stride = `factors`: each cell becomes `prod(factors)` cells.
 
-    def __init__(self, dims: int, in_dim: int, out_dim: int, factor: int) -> None:
+    An axis with factor 1 keeps its size.
+    """
+
+    def __init__(self, in_dim: int, out_dim: int, factors: Sequence[int]) -> None:
         super().__init__()
-        self.kernel = (factor,) * dims
-        self.linear = nn.Linear(in_dim, out_dim * factor**dims, bias=False)
+        self.kernel = tuple(factors)
+        self.linear = nn.Linear(in_dim, out_dim * math.prod(factors), bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """`[B, *S, C_in]` to `[B, *(factor * S), C_out]`."""
+        """`[B, *S, C_in]` to `[B, *(factors * S), C_out]`."""
         return rearrange(
             self.linear(x), _FINER[len(self.kernel)], **dict(zip("pqr", self.kernel, strict=False))
         )
 
 
 class SkipPath(nn.Sequential):
-    """Skip connection: upsamples the tokens of an inner block by `factors` to the resolution of a stage."""
+    """Skip connection: upsamples the tokens of an inner block to the resolution of a stage.
 
-    def __init__(self, dims: int, in_dim: int, out_dim: int, factors: Sequence[int]) -> None:
-        first, *rest = factors
+    `steps` are the factors along each axis of one upsampling after the other.
+    """
+
+    def __init__(self, in_dim: int, out_dim: int, steps: Sequence[Sequence[int]]) -> None:
+        first, *rest = steps
         stages = [
-            [Upsample(dims, out_dim, out_dim, factor), ResidualBlock(dims, out_dim, out_dim)]
-            for factor in rest
+            [Upsample(out_dim, out_dim, factors), ResidualBlock(len(factors), out_dim, out_dim)]
+            for factors in rest
         ]
-        super().__init__(
-            Upsample(dims, in_dim, out_dim, first), *(part for stage in stages for part in stage)
-        )
+        super().__init__(Upsample(in_dim, out_dim, first), *(part for stage in stages for part in stage))
 
 
 class Merge(nn.Module):
     """Stage of the decoder: upsamples, joins a skip map of the same resolution, convolves."""
 
-    def __init__(self, dims: int, in_dim: int, out_dim: int, factor: int, skip: bool) -> None:
+    def __init__(self, in_dim: int, out_dim: int, factors: Sequence[int], skip: bool) -> None:
         super().__init__()
-        self.up = Upsample(dims, in_dim, out_dim, factor)
-        self.block = ResidualBlock(dims, out_dim * (1 + skip), out_dim)
+        self.up = Upsample(in_dim, out_dim, factors)
+        self.block = ResidualBlock(len(factors), out_dim * (1 + skip), out_dim)
 
     def forward(self, x: Tensor, skip: Tensor | None) -> Tensor:
-        """x `[B, *S, C_in]`, skip `[B, *(f S), C_out]` to `[B, *(f S), C_out]`."""
+        """x `[B, *S, C_in]`, skip `[B, *(factors * S), C_out]` to `[B, *(factors * S), C_out]`."""
         x = self.up(x)
         return self.block(x if skip is None else torch.cat([x, skip], dim=-1))
 
 
-def stages_of(patch_size: int) -> list[int]:
-    """Returns the upsampling factors from tokens to pixels: prime factors of the patch size, largest first.
+def stages_of(patch: Sequence[int]) -> list[tuple[int, ...]]:
+    """Returns the factors of each upsampling from tokens to pixels, `[stages][axis]`.
 
-    16 gives [2, 2, 2, 2], the published UNETR; 12 gives [3, 2, 2]; 1 gives [1], one stage without upsampling.
+    Along each axis they are the prime factors of the patch's side, largest first, then ones: a side that has
+    fewer factors is at its full resolution earlier and stays there. So a patch of 16 x 16 x 8 has the stages
+    (2, 2, 2), (2, 2, 2), (2, 2, 2), (2, 2, 1): the last ones, close to the pixels, upsample only the finely
+    sampled axes, as nnU-Net's decoders do for volumes of thick slices (Isensee et al. 2021). A patch of 16
+    has four stages of 2, as the published UNETR; one of side 1 has one stage without upsampling.
     """
+    return list(zip_longest(*map(_prime_factors, patch), fillvalue=1)) or [(1,) * len(patch)]
+
+
+def _prime_factors(number: int) -> list[int]:
+    """Returns the prime factors of `number`, largest first; none of 1."""
     factors, divisor = [], 2
-    while patch_size > 1:
-        while patch_size % divisor == 0:
+    while number > 1:
+        while number % divisor == 0:
             factors.append(divisor)
-            patch_size //= divisor
+            number //= divisor
         divisor += 1
-    return factors[::-1] or [1]
+    return factors[::-1]
 
 
 class UnetDecoder(nn.Module):
@@ -107,24 +122,23 @@ class UnetDecoder(nn.Module):
 
     def __init__(
         self,
-        dims: int,
         in_channels: int,
         embed_dim: int,
         feature_size: int,
-        patch_size: int,
+        patch_size: Sequence[int],
         out_dim: int,
         skips: bool,
     ) -> None:
         super().__init__()
-        factors = stages_of(patch_size)
-        widths = [feature_size * 2**level for level in reversed(range(len(factors)))]
+        steps = stages_of(patch_size)
+        widths = [feature_size * 2**level for level in reversed(range(len(steps)))]
         self.paths = nn.ModuleList(
-            SkipPath(dims, embed_dim, width, factors[: 1 + i]) for i, width in enumerate(widths[:-1]) if skips
+            SkipPath(embed_dim, width, steps[: 1 + i]) for i, width in enumerate(widths[:-1]) if skips
         )
-        self.pixels = ResidualBlock(dims, in_channels, widths[-1]) if skips else None
+        self.pixels = ResidualBlock(len(patch_size), in_channels, widths[-1]) if skips else None
         self.stages = nn.ModuleList(
-            Merge(dims, below, width, factor, skips)
-            for below, width, factor in zip([embed_dim, *widths[:-1]], widths, factors, strict=True)
+            Merge(below, width, factors, skips)
+            for below, width, factors in zip([embed_dim, *widths[:-1]], widths, steps, strict=True)
         )
         self.head = nn.Linear(widths[-1], out_dim)
 

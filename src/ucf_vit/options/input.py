@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ucf_vit.core.errors import UserError
+from ucf_vit.core.per_axis import per_axis
 from ucf_vit.options.variables import VariableOptions
 
 PositionKind = Literal["auto", "learned", "sincos"]
@@ -19,8 +20,8 @@ class InputOptions:
     Attributes:
         in_channels: channels C of an image.
         tile_size: sides of an image in pixels, 2 entries for images and 3 for volumes.
-        patch_size: sides of a patch in pixels; one number stands for all axes and becomes a tuple. Divides
-            the tile, unless patches are adaptive.
+        patch_size: side of a patch in pixels along each axis; one number stands for all axes and becomes a
+            tuple. Divides the tile, unless patches are adaptive.
         pos_embed: position embeddings, "learned" or fixed "sincos"; "auto": as published, sincos in MAE and
             DiffusionVIT and learned in all others.
         adaptive_patching: the network takes `Patches` cut along trees instead of images.
@@ -45,15 +46,9 @@ class InputOptions:
     variables: VariableOptions | None = None
 
     def __post_init__(self) -> None:
-        tile, patch = tuple(self.tile_size), self.patch_size
-        patch = (patch,) * len(tile) if isinstance(patch, int) else tuple(patch)
-        if len(patch) != len(tile):
-            raise UserError(
-                f"patch_size {list(patch)} has {len(patch)} entries for a tile of {len(tile)} axes, "
-                f"{list(tile)}; expected one number, or one for each axis"
-            )
+        tile = tuple(self.tile_size)
         object.__setattr__(self, "tile_size", tile)
-        object.__setattr__(self, "patch_size", patch)
+        object.__setattr__(self, "patch_size", per_axis(self.patch_size, len(tile), "patch_size"))
         if self.variables is not None and len(self.variables) != self.in_channels:
             raise UserError(
                 f"use_varemb: the model has {self.in_channels} channels and default_vars "
@@ -66,14 +61,9 @@ class InputOptions:
         return tuple(self.tile_size)
 
     @property
-    def patch_side(self) -> int:
-        """Side p of a patch in pixels. Raises UserError if a patch has different sides."""
-        sides = {self.patch_size} if isinstance(self.patch_size, int) else set(self.patch_size)
-        if len(sides) != 1:
-            raise UserError(
-                f"patch_size {self.patch_size}: networks cut patches with equal sides only; give one number"
-            )
-        return sides.pop()
+    def patch(self) -> tuple[int, ...]:
+        """P, `patch_size` as a tuple with a side for each axis."""
+        return per_axis(self.patch_size, len(self.tile_size), "patch_size")
 
     def positions(self, published: Literal["learned", "sincos"]) -> str:
         """Returns the kind of position embeddings: `published` if `pos_embed` is "auto"."""

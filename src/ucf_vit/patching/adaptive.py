@@ -1,7 +1,7 @@
 """Public functions of adaptive patching: images to tokens along trees, and tokens back to images.
 
 >>> patcher = AdaptivePatcher(tile_size=(256, 256), patch_size=16, fixed_length=256)
->>> patches = patcher(torch.rand(8, 3, 256, 256))  # .values [8, 256, 3, 16, 16], .center, .size, .valid
+>>> patches = patcher(torch.rand(8, 3, 256, 256))  # .values [8, 256, 3, 16, 16], .center, .sides, .valid
 >>> image = paste(patches.values, patches.leaves)  # [8, 3, 256, 256]
 """
 

@@ -48,7 +48,7 @@ class TokenSegmentation(Segmentation):
         """Mean over samples of cross-entropy + soft Dice loss over all pixels of all tokens."""
         patches = adaptive_patches(self.patcher, batch, self.training)
         logits = self.output_of(patches, variables=batch.variables).float().movedim(2, 1)
-        label = cut_labels(voxel_label(batch), patches.leaves, logits.shape[-1], self.num_classes)
+        label = cut_labels(voxel_label(batch), patches.leaves, logits.shape[3:], self.num_classes)
         counts, valid = self.counted(label), patches.valid
         if valid is not None:
             whole = valid.view(*valid.shape, *[1] * (label.ndim - 2)).expand_as(label)

@@ -114,7 +114,7 @@ def build_patcher(run: Run) -> AdaptivePatcher | None:
         return None
     return AdaptivePatcher(
         tile_size=run.spatial_tile,
-        patch_size=run.input.patch_size,
+        patch_size=run.patch,
         fixed_length=run.fixed_length,
         min_leaf=options.min_leaf,
         split_rule=options.split_rule,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +10,19 @@ import torch
 
 from ucf_vit.config import Run
 from ucf_vit.core.errors import DataError
+from ucf_vit.core.per_axis import per_axis
 from ucf_vit.data.formats.open_image import read_file
 from ucf_vit.data.formats.pictures import suffixes
 from ucf_vit.data.loader.whole_items import examples
 from ucf_vit.data.storage.scratch import Scratch
 from ucf_vit.drawing.patched_tile import patched
 from ucf_vit.drawing.patches import Picture, draw_examples, draw_patches, in_words
-from ucf_vit.patching.tree.choose import choose_length, choose_patch_size, choose_tile
+from ucf_vit.patching.tree.choose import (
+    choose_length,
+    choose_patch_size,
+    choose_tile,
+    smallest_leaf,
+)
 from ucf_vit.patching.tree.forest import Forest
 from ucf_vit.patching.tree.patcher import AdaptivePatcher
 from ucf_vit.train.build import build_patcher
@@ -27,8 +33,8 @@ def picture_of_file(
     path: Path,
     *,
     length: int | None = None,
-    patch_size: int | None = None,
-    min_leaf: int = 2,
+    patch_size: int | Sequence[int] | None = None,
+    min_leaf: int | Sequence[int] = 2,
     detail: str = "auto",
     smoothing: int | None = None,
     separate_channels: bool = False,
@@ -40,16 +46,17 @@ def picture_of_file(
     """
     image = read_file(path)
     shape = image.shape[1:]
-    tile = choose_tile(shape, min_leaf, length)
+    leaf = smallest_leaf(min_leaf, per_axis(patch_size or 1, len(shape), "patch_size"))
+    tile = choose_tile(shape, leaf, length)
     middle = (slice((side - part) // 2, (side + part) // 2) for side, part in zip(shape, tile, strict=True))
-    patch_size = patch_size or choose_patch_size(tile)
-    forest = Forest(tile, min_leaf)
+    patch_size = patch_size or choose_patch_size(tile, leaf)
+    forest = Forest(tile, leaf)
     kept = forest.reachable(length) if length else choose_length(forest, patch_size)
     patcher = AdaptivePatcher(
         tile_size=tile,
         patch_size=patch_size,
         fixed_length=kept,
-        min_leaf=min_leaf,
+        min_leaf=leaf,
         detail=detail,
         detail_smoothing=None if smoothing is None else [smoothing],
         separate_channels=separate_channels,

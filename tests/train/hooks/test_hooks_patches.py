@@ -45,24 +45,25 @@ def test_each_pixel_has_the_number_of_its_token(shape: tuple[int, ...]) -> None:
     tile = patched(image, _patcher(image, 50))
     assert tile.covered == 1
     assert tile.counts == [len(np.unique(tile.order))]
-    for number, (start, size) in enumerate(zip(tile.leaves.start[0], tile.leaves.size[0], strict=True)):
-        box = tuple(slice(int(first), int(first + size)) for first in start)
-        assert (tile.order[0][box] == number).all() or size == 0
+    for number, (start, sides) in enumerate(zip(tile.leaves.start[0], tile.leaves.sides[0], strict=True)):
+        box = tuple(slice(int(first), int(first + side)) for first, side in zip(start, sides, strict=True))
+        assert (tile.order[0][box] == number).all() or sides[0] == 0
 
 
+@pytest.mark.parametrize("leaf", [2, [1, 3, 2]])
 @pytest.mark.parametrize("axis", [0, 1, 2])
-def test_a_slice_is_tiled_by_the_leaves_in_view(axis: int) -> None:
+def test_a_slice_is_tiled_by_the_leaves_in_view(axis: int, leaf: int | list[int]) -> None:
     image = _image(1, 16, 24, 32)
-    tile = patched(image, _patcher(image, 60))
+    tile = patched(image, _patcher(image, 64, min_leaf=leaf))
     for index in (0, 7, 15):
         view = View(image.shape[1:], axis, index)
         seen = view.cut(tile.order[0])
         width, height = view.size
         assert seen.shape == (height, width)
         starts, sides = view.boxes(tile.leaves, 0)
-        assert (sides**2).sum() == seen.size
-        for (x, y), side in zip(starts, sides, strict=True):
-            assert len(np.unique(seen[height - y - side : height - y, x : x + side])) == 1, "y points up"
+        assert sides.prod(axis=1).sum() == seen.size
+        for (x, y), (right, up) in zip(starts, sides, strict=True):
+            assert len(np.unique(seen[height - y - up : height - y, x : x + right])) == 1, "y points up"
 
 
 def test_volumes_are_cut_where_there_is_most_detail() -> None:
@@ -88,7 +89,7 @@ def test_what_was_dropped_is_nowhere() -> None:
     image = _image(1, 32, 32)
     dropping = {"split_rule": "threshold", "split_threshold": 0.0, "split_overflow": "drop"}
     tile = patched(image, _patcher(image, 16, **dropping))
-    kept = int(tile.leaves.size.square().sum()) / 32**2
+    kept = int(tile.leaves.sides.prod(dim=-1).sum()) / 32**2
     assert tile.counts == [16] and 0 < kept < 1
     assert tile.covered == pytest.approx(kept)
     assert np.isnan(tile.back[0]).mean() == pytest.approx(1 - kept)

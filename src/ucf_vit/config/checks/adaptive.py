@@ -12,6 +12,8 @@ from ucf_vit.config.run import Run
 from ucf_vit.config.sections.adaptive import Adaptive
 from ucf_vit.core.did_you_mean import did_you_mean as meant
 from ucf_vit.core.errors import UserError
+from ucf_vit.core.per_axis import compact
+from ucf_vit.patching.tree.choose import smallest_leaf
 from ucf_vit.patching.tree.forest import Forest
 
 log = logging.getLogger(__name__)
@@ -56,7 +58,7 @@ def leaves(run: Run) -> Iterator[Problem]:
     if not adaptive.adaptive_patching:
         return
     try:
-        forest = Forest(run.spatial_tile, adaptive.min_leaf)
+        forest = _forest(run)
     except UserError as error:
         yield pair(run, "adaptive.min_leaf", "input.tile_size", str(error))
         return
@@ -66,25 +68,39 @@ def leaves(run: Run) -> Iterator[Problem]:
         yield Problem(("adaptive", "fixed_length"), _other_lengths(forest, length), length)
 
 
+def _forest(run: Run) -> Forest:
+    """Returns the trees of a tile. Raises UserError if the tile has none."""
+    return Forest(run.spatial_tile, smallest_leaf(run.adaptive.min_leaf, run.patch))
+
+
 def _too_many_roots(forest: Forest, length: int) -> str:
     """Returns a message that suggests a tile and a smallest leaf with fewer roots."""
-    space, step = forest.space, forest.min_leaf
+    space, step = forest.space, forest.leaf
     tile = space
-    while Forest(tile, forest.min_leaf).num_roots > length:
-        step *= 2
-        tile = tuple(step * max(1, round(side / step)) for side in space)
-    fewer = [leaf for leaf in divisors(gcd(*space)) if Forest(space, leaf).num_roots <= length]
-    leaf = f", min_leaf {nearest_divisors(fewer, forest.min_leaf)}" if fewer else ""
+    while Forest(tile, forest.leaf).num_roots > length:
+        step = tuple(2 * side for side in step)
+        tile = tuple(part * max(1, round(side / part)) for side, part in zip(space, step, strict=True))
     return (
-        f"the tile {list(space)} has {forest.num_roots} roots of side {forest.root} (min_leaf "
-        f"{forest.min_leaf}, doubled as often as all sides allow), more than fixed_length {length}; take the "
-        f"tile {list(tile)}{leaf} or fixed_length {forest.num_roots}"
+        f"the tile {list(space)} has {forest.num_roots} roots of side {compact(forest.root)} "
+        f"(min_leaf {compact(forest.leaf)}, doubled as often as all sides allow), more than fixed_length "
+        f"{length}; take the tile {list(tile)}{_larger_leaf(forest, length)} or fixed_length "
+        f"{forest.num_roots}"
     )
+
+
+def _larger_leaf(forest: Forest, length: int) -> str:
+    """Returns a smallest leaf of this shape with fewer roots, `, min_leaf 7`, or an empty text."""
+    scale = gcd(*forest.leaf)
+    shape = [side // scale for side in forest.leaf]
+    scales = divisors(gcd(*(side // part for side, part in zip(forest.space, shape, strict=True))))
+    leaves = {number: tuple(number * side for side in shape) for number in scales}
+    fewer = [number for number, leaf in leaves.items() if Forest(forest.space, leaf).num_roots <= length]
+    return f", min_leaf {compact(leaves[nearest_divisors(fewer, scale)])}" if fewer else ""
 
 
 def _other_lengths(forest: Forest, length: int) -> str:
     more, below = forest.branches - 1, forest.reachable(length)
-    roots = "1 root" if forest.num_roots == 1 else f"{forest.num_roots} roots of side {forest.root}"
+    roots = "1 root" if forest.num_roots == 1 else f"{forest.num_roots} roots of side {compact(forest.root)}"
     better = str(below) if below == forest.num_cells else f"{below} or {below + more}"
     return (
         f"expected {forest.num_roots} + {more}n tokens, up to {forest.num_cells}, since the tile "
@@ -136,7 +152,7 @@ def placement(run: Run) -> Iterator[Problem]:
     if adaptive.token_placement == "boxes":
         yield from _cells(run)
         return
-    cells = prod(side // run.input.patch_size for side in run.spatial_tile)
+    cells = prod(side // patch for side, patch in zip(run.spatial_tile, run.patch, strict=True))
     if adaptive.separate_channels:
         message = "has one token for each cell, but separate_channels gives one for each channel; take boxes"
         yield Problem(("adaptive", name), message, adaptive.token_placement)
@@ -150,10 +166,10 @@ def placement(run: Run) -> Iterator[Problem]:
 def _cells(run: Run) -> Iterator[Problem]:
     """Checks that patch_size is the side of a leaf: then a leaf lies within a cell or covers whole cells."""
     try:
-        sizes = Forest(run.spatial_tile, run.adaptive.min_leaf).sizes
+        sides = _forest(run).sides
     except UserError:
         return
-    if run.input.patch_size not in sizes:
-        known = ", ".join(map(str, sorted(sizes)))
+    if run.patch not in sides:
+        known = ", ".join(str(compact(leaf)) for leaf in reversed(sides))
         message = f"leaves can't be placed on cells of this side; expected one of their sides: {known}"
         yield Problem(("input", "patch_size"), message, run.input.patch_size)

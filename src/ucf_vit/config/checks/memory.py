@@ -42,7 +42,7 @@ def parameters(run: Run) -> int:
     net, facts = run.model, run.network_facts
     if not facts.encoder:
         return 0
-    patch = run.input.patch_size ** len(run.spatial_tile)
+    patch = prod(run.patch)
     count = _block_weights(net.depth, net.embed_dim, net.mlp_ratio) + run.in_channels * patch * net.embed_dim
     if facts.token_decoder and not net.linear_decoder:
         count += _block_weights(net.decoder_depth, net.decoder_embed_dim, net.mlp_ratio_decoder)

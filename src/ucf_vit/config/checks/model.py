@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import gcd
 
 from ucf_vit.config.problems import Problem
 from ucf_vit.config.run import Run
+from ucf_vit.core.per_axis import compact
 from ucf_vit.registries.networks import BUILT_IN
 
 
@@ -34,17 +35,36 @@ def dimensions(run: Run) -> Iterator[Problem]:
         yield Problem(("input", "default_vars"), "a variable occurs twice; remove one", seen.default_vars)
 
 
+def sides(run: Run) -> Iterator[Problem]:
+    """Lists of sides have one for each axis; for slices a third one, not used, is as good as in tile_size."""
+    fitting = {len(run.spatial_tile), len(run.input.tile_size)}
+    for section, name in (("input", "patch_size"), ("adaptive", "min_leaf")):
+        value = run.value(f"{section}.{name}")
+        if isinstance(value, list) and len(value) not in fitting:
+            message = (
+                f"{len(value)} sides for a tile of {len(run.spatial_tile)} axes, {run.input.tile_size}; "
+            )
+            yield Problem((section, name), message + "give one number, or one for each axis", value)
+
+
 def patches(run: Run) -> Iterator[Problem]:
     """Checks that the patch divides every side of the tile, for networks with a grid of patches."""
     facts = run.network_facts
     if not facts.encoder or (run.adaptive.adaptive_patching and not facts.grid_decoder):
         return
-    sides, patch = run.spatial_tile, run.input.patch_size
-    if any(side % patch for side in sides):
-        near = [max(patch, (side + patch // 2) // patch * patch) for side in sides]
-        better = f"take patch_size {nearest_divisors(divisors(gcd(*sides)), patch)} or the tile {near}"
-        message = f"patch_size {patch} does not divide every side of the tile {list(sides)}; {better}"
+    tile, patch = run.spatial_tile, run.patch
+    if any(side % p for side, p in zip(tile, patch, strict=True)):
+        near = [max(p, (side + p // 2) // p * p) for side, p in zip(tile, patch, strict=True)]
+        better = f"take patch_size {_dividing(tile, patch)} or the tile {near}"
+        message = f"patch_size {compact(patch)} does not divide every side of the tile {list(tile)}; {better}"
         yield pair(run, "input.patch_size", "input.tile_size", message)
+
+
+def _dividing(tile: Sequence[int], patch: Sequence[int]) -> int | list[int]:
+    """Returns sides near to those of `patch` that divide the tile; one number where `patch` is one."""
+    if len(set(patch)) == 1:
+        return nearest_divisors(divisors(gcd(*tile)), patch[0])
+    return [nearest_divisors(divisors(side), p) for side, p in zip(tile, patch, strict=True)]
 
 
 def heads(run: Run) -> Iterator[Problem]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from ucf_vit.config.sections.fields import Count, Level, Number, Section, Whole, key
+from ucf_vit.config.sections.fields import Count, Level, Number, Section, Sides, Whole, key
 
 
 class Adaptive(Section):
@@ -21,8 +21,11 @@ class Adaptive(Section):
         ge=1,
         derived="the most up to 196 in 2D, 512 in 3D",
     )
-    min_leaf: Whole = key(
-        2, "Adaptive patching: side of the smallest leaf; divides every side of the tile.", "pixels", ge=1
+    min_leaf: Sides = key(
+        2,
+        "Adaptive patching: sides of the smallest leaf, which divide the tile. One number is its shortest "
+        "side, and leaves have the shape of patch_size: 2 with patch_size [16, 16, 8] is [4, 4, 2].",
+        "pixels",
     )
     split_rule: Literal["length", "threshold"] = key(
         "length",

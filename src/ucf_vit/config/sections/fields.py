@@ -12,8 +12,10 @@ from pydantic import (
     ConfigDict,
     Field,
     PlainSerializer,
+    PlainValidator,
     WithJsonSchema,
 )
+from pydantic_core import PydanticCustomError
 
 from ucf_vit.core.errors import UserError
 from ucf_vit.core.files import paths
@@ -58,6 +60,16 @@ def _read_whole(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
+def _read_sides(value: Any) -> Any:
+    """A side for all axes, or a list with one for each; whether there are as many as axes is for a check."""
+    numbers = [_read_whole(side) for side in value] if isinstance(value, list) else [_read_whole(value)]
+    if not numbers or any(type(side) is not int or side < 1 for side in numbers):
+        raise PydanticCustomError("sides", "expected sides")
+    if max(numbers) > LARGEST:
+        raise PydanticCustomError("sides", "expected smaller sides", {"le": LARGEST})
+    return numbers if isinstance(value, list) else numbers[0]
+
+
 def _place(read: Callable[[str], str]) -> AfterValidator:
     """Expands a path or URL with `read`; an empty text, which means none, does not change."""
 
@@ -96,6 +108,11 @@ def _refuse_null(options: dict[str, Any]) -> dict[str, Any]:
 Number = Annotated[float, BeforeValidator(_read_number)]
 Whole = Annotated[int, BeforeValidator(_read_whole), Field(le=LARGEST)]
 Count = Annotated[Whole, Field(ge=1), WithJsonSchema({"type": "integer", "limits": {"ge": 1}})]
+Sides = Annotated[
+    int | list[int],
+    PlainValidator(_read_sides),
+    WithJsonSchema({"type": "integer", "format": "whole number >= 1, or a list with one for each axis"}),
+]
 Level = Annotated[Number, Field(ge=0), WithJsonSchema({"type": "number", "limits": {"ge": 0}})]
 Index = Annotated[Number, Field(ge=0, le=1), WithJsonSchema({"type": "number", "limits": {"ge": 0, "le": 1}})]
 Name = Annotated[str, WithJsonSchema({"type": "string", "format": "name, or path/to/file.py:Class"})]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from ucf_vit.config.sections.fields import REQUIRED, Count, Section, Whole, key
+from ucf_vit.config.sections.fields import REQUIRED, Count, Section, Sides, key
 
 
 class Input(Section):
@@ -24,13 +24,13 @@ class Input(Section):
     twoD: bool | None = key(  # noqa: N815
         None, "The network sees 2D tiles.", derived="true if tile_size has 2 entries"
     )
-    patch_size: Whole = key(
+    patch_size: Sides = key(
         16,
-        "Side of a patch; divides every side of the tile. With adaptive patching leaves of all sizes are "
-        "brought to it, so that it is free, but in a UNETR: there it is the side of a leaf, which is that of "
-        "the cells on which tokens are placed.",
+        "Side of a patch along all axes, or a list with one for each, such as [16, 16, 8] for thick slices; "
+        "divides the tile. With adaptive patching leaves of all sizes are brought to it, so that it is free, "
+        "but in a UNETR: there it has the sides of a leaf, which are those of the cells on which tokens are "
+        "placed.",
         "pixels",
-        ge=1,
     )
     pos_embed: Literal["auto", "learned", "sincos"] = key(
         "auto",

@@ -18,7 +18,7 @@ from ucf_vit.nn.init import normal_
 
 
 class PatchEmbed(nn.Linear):
-    """Patches `[B, L, C * p**d]` to tokens `[B, L, D]`.
+    """Patches `[B, L, C * prod(P)]` to tokens `[B, L, D]`.
 
     A matrix product over flattened patches, the same map as a convolution with kernel = stride = patch.
     """

@@ -3,42 +3,52 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from ucf_vit.core.errors import UserError
+from ucf_vit.core.per_axis import compact, per_axis, product_of
+
+
+def in_pixels(sides: Sequence[int]) -> str:
+    """Returns sides in words: `4 pixels a side`, or `4 x 4 x 2 pixels` where they differ."""
+    return f"{sides[0]} pixels a side" if len(set(sides)) == 1 else f"{product_of(sides)} pixels"
 
 
 @dataclass(frozen=True)
 class Forest:
-    """Square or cubic roots of equal size that cover a tile; a node is split in halves along all axes.
+    """Roots of equal size that cover a tile; a node is split in halves along all axes.
 
-    The side of a root is the largest `min_leaf * 2**depth` that divides all sides of the tile, so that a tile
-    need not be a power of two: 48 x 32 with smallest leaves of 2 has 3 x 2 roots of side 16. Cells are the
-    smallest leaves. Leaves are in Z-order (Morton 1966): roots in row-major order, and the children of a node
-    in row-major order.
+    A root has the sides `min_leaf * 2**depth`, with the largest depth for which they divide those of the tile
+    along every axis, so that a tile need not be a power of two: 48 x 32 with smallest leaves of 2 has 3 x 2
+    roots of side 16. All leaves have sides in the ratio of `min_leaf`. Cells are the smallest leaves. Leaves
+    are in Z-order (Morton 1966): roots in row-major order, and the children of a node in row-major order.
 
     Args:
         space: sides of the tile in pixels, 2 entries for images and 3 for volumes.
-        min_leaf: side of the smallest leaf in pixels; divides every side of the tile.
+        min_leaf: sides of the smallest leaf in pixels, which divide those of the tile; one number stands for
+            all axes and becomes a tuple.
 
     Raises UserError if the smallest leaf does not divide the tile.
     """
 
     space: tuple[int, ...]
-    min_leaf: int = 2
+    min_leaf: int | Sequence[int] = 2
 
     def __post_init__(self) -> None:
         if len(self.space) not in (2, 3):
             raise UserError(
                 f"a tile has 2 sides (images) or 3 (volumes), not {len(self.space)}: {self.space}"
             )
-        leaf = max(self.min_leaf, 1)
-        if self.min_leaf < 1 or any(side < 1 or side % leaf for side in self.space):
-            near = [leaf * max(1, round(side / leaf)) for side in self.space]
+        leaf = per_axis(self.min_leaf, len(self.space), "min_leaf")
+        object.__setattr__(self, "min_leaf", leaf)
+        divisors = [max(side, 1) for side in leaf]
+        if min(leaf) < 1 or any(side < 1 or side % n for side, n in zip(self.space, divisors, strict=True)):
+            near = [n * max(1, round(side / n)) for side, n in zip(self.space, divisors, strict=True)]
             raise UserError(
-                f"the smallest leaf, {self.min_leaf} pixels a side, does not divide the tile "
-                f"{list(self.space)}; take the tile {near} or another min_leaf"
+                f"the smallest leaf, {in_pixels(leaf)}, does not divide the tile {list(self.space)}; take "
+                f"the tile {near} or another min_leaf"
             )
 
     @property
@@ -51,26 +61,33 @@ class Forest:
         """Number of children of a split node, 2**d."""
         return 2**self.dims
 
+    @property
+    def leaf(self) -> tuple[int, ...]:
+        """`min_leaf` as a tuple: sides of the smallest leaf, and of a cell, in pixels."""
+        return per_axis(self.min_leaf, self.dims, "min_leaf")
+
     @cached_property
     def depth(self) -> int:
         """Number of splits from a root to the smallest leaf."""
-        cells = math.gcd(*self.space) // self.min_leaf
+        cells = math.gcd(*(side // leaf for side, leaf in zip(self.space, self.leaf, strict=True)))
         return (cells & -cells).bit_length() - 1
 
     @cached_property
-    def sizes(self) -> tuple[int, ...]:
-        """Side of a leaf in pixels by level, from a root (level 0) to the smallest leaf (level `depth`)."""
-        return tuple(self.min_leaf * 2 ** (self.depth - level) for level in range(self.depth + 1))
+    def sides(self) -> tuple[tuple[int, ...], ...]:
+        """Sides of a leaf in pixels by level, from a root (level 0) to the smallest leaf (level `depth`)."""
+        return tuple(
+            tuple(side << (self.depth - level) for side in self.leaf) for level in range(self.depth + 1)
+        )
 
     @property
-    def root(self) -> int:
-        """Side of a root in pixels."""
-        return self.sizes[0]
+    def root(self) -> tuple[int, ...]:
+        """Sides of a root in pixels."""
+        return self.sides[0]
 
     @property
     def grid(self) -> tuple[int, ...]:
         """Number of roots along each axis."""
-        return tuple(side // self.root for side in self.space)
+        return tuple(side // root for side, root in zip(self.space, self.root, strict=True))
 
     @property
     def num_roots(self) -> int:
@@ -98,9 +115,9 @@ class Forest:
         """
         if length < self.num_roots:
             raise UserError(
-                f"the tile {list(self.space)} has {self.num_roots} roots of side {self.root} (min_leaf "
-                f"{self.min_leaf}, doubled as often as all sides allow), more than {length} tokens; take "
-                "sides that can be halved more often, another min_leaf, or more tokens"
+                f"the tile {list(self.space)} has {self.num_roots} roots of side {compact(self.root)} "
+                f"(min_leaf {compact(self.leaf)}, doubled as often as all sides allow), more than {length} "
+                "tokens; take sides that can be halved more often, another min_leaf, or more tokens"
             )
         return min((length - self.num_roots) // (self.branches - 1), self.num_inner)
 

@@ -56,7 +56,7 @@ def grow_trees_and_drop(
     if leaves.length <= length:
         return _pad(leaves, length)
     selected = torch.zeros_like(leaves.level, dtype=torch.bool)
-    for row, num_leaves in enumerate((leaves.size > 0).sum(dim=1).tolist()):
+    for row, num_leaves in enumerate(leaves.counts.tolist()):
         rng = generator(0 if keys is None else int(keys[row]), "drop")
         selected[row, torch.randperm(num_leaves, generator=rng)[:length].to(selected.device)] = True
     numbers, valid = nonzero_columns(selected)
@@ -77,9 +77,9 @@ def sum_nodes(detail: Tensor, forest: Forest) -> Tensor:
     levels: list[Tensor] = []
     for _ in range(forest.depth):
         if levels:
-            levels.append(block_sums(levels[-1], 2))
+            levels.append(block_sums(levels[-1], (2,) * forest.dims))
         else:
-            levels.append(block_sums(detail, 2 * forest.min_leaf, _sum_dtype(detail)))
+            levels.append(block_sums(detail, [2 * side for side in forest.leaf], _sum_dtype(detail)))
     if not levels:
         return detail.new_empty(len(detail), 0)
     if not torch.isfinite(levels[-1]).all():

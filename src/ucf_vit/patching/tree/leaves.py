@@ -8,6 +8,7 @@ from functools import cached_property, lru_cache
 import torch
 from torch import Tensor
 
+from ucf_vit.core.per_axis import product_of
 from ucf_vit.patching.tree.forest import Forest
 
 
@@ -35,21 +36,38 @@ class Leaves:
         """L, number of leaves per tree."""
         return self.level.shape[1]
 
+    @property
+    def counts(self) -> Tensor:
+        """Number of valid leaves of each tree, `[N]` int64."""
+        valid = torch.ones_like(self.level, dtype=torch.bool) if self.valid is None else self.valid
+        return valid.sum(dim=1)
+
     @cached_property
-    def size(self) -> Tensor:
-        """Side of each leaf in pixels, `[N, L]` int64; 0 for invalid leaves."""
-        size = torch.tensor(self.forest.sizes, device=self.level.device)[self.level]
-        return size if self.valid is None else size * self.valid
+    def levels(self) -> list[int]:
+        """Levels that valid leaves have, in ascending order: the largest leaves first."""
+        return (self.level if self.valid is None else self.level[self.valid]).unique().tolist()
+
+    def sizes_in_words(self) -> str:
+        """Returns the sides of the smallest and the largest leaf: `2 to 16`, `4 x 4 x 2 to 8 x 8 x 4`."""
+        sides = [self.forest.sides[level] for level in dict.fromkeys((self.levels[-1], self.levels[0]))]
+        return " to ".join(str(s[0]) if len(set(s)) == 1 else product_of(s) for s in sides)
+
+    @cached_property
+    def sides(self) -> Tensor:
+        """Side of each leaf along each axis in pixels, `[N, L, d]` int64; 0 for invalid leaves."""
+        sides = sides_of_levels(self.forest, self.level.device)[self.level]
+        return sides if self.valid is None else sides * self.valid[..., None]
 
     @property
     def center(self) -> Tensor:
         """Centre of each leaf in pixels, `[N, L, d]` float32; the first pixel extends from 0 to 1."""
-        return self.start + self.size[..., None] / 2
+        return self.start + self.sides / 2
 
     @cached_property
     def first_cell(self) -> Tensor:
         """Z-order number of each leaf's first cell, `[N, L]` int64; `num_cells` for invalid leaves."""
-        first = z_order(self.start // self.forest.min_leaf, self.forest)
+        cell = sides_of_levels(self.forest, self.start.device)[-1]
+        first = z_order(self.start // cell, self.forest)
         return first if self.valid is None else first.masked_fill(~self.valid, self.forest.num_cells)
 
     def to(self, device: torch.device | str) -> Leaves:
@@ -60,6 +78,12 @@ class Leaves:
             level=self.level.to(device, non_blocking=True),
             valid=None if self.valid is None else self.valid.to(device, non_blocking=True),
         )
+
+
+@lru_cache(maxsize=64)
+def sides_of_levels(forest: Forest, device: torch.device) -> Tensor:
+    """Returns `forest.sides`, `[depth + 1, d]` int64; the last are those of a cell."""
+    return torch.tensor(forest.sides, device=device)
 
 
 def z_order(cells: Tensor, forest: Forest) -> Tensor:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
 
 from ucf_vit.core.errors import UserError
+from ucf_vit.core.per_axis import compact, per_axis
 from ucf_vit.patching.tree.blocks import CACHED_ELEMENTS, put_blocks, resample
 from ucf_vit.patching.tree.cut import group_by_size, resample_nearest
+from ucf_vit.patching.tree.forest import Forest
 from ucf_vit.patching.tree.leaves import Leaves, z_order
 
 
@@ -22,8 +25,8 @@ def paste(tokens: Tensor, leaves: Leaves) -> Tensor:
     forest, patch, channels = leaves.forest, tokens.shape[3:], tokens.shape[2]
     flat = tokens.reshape(-1, channels, *patch)
     image = tokens.new_zeros(len(leaves.level), channels, *forest.space)
-    for side, tree, leaf in _split_into_chunks(flat, leaves):
-        blocks = resample(flat.index_select(0, tree * leaves.length + leaf), side, undo=True)
+    for sides, tree, leaf in _split_into_chunks(flat, leaves):
+        blocks = resample(flat.index_select(0, tree * leaves.length + leaf), sides, undo=True)
         put_blocks(image, tree, leaves.start[tree, leaf], blocks)
     return image.view(len(tokens), leaves.trees * channels, *forest.space)
 
@@ -33,37 +36,38 @@ def paste_labels(tokens: Tensor, leaves: Leaves) -> Tensor:
     forest, patch = leaves.forest, tokens.shape[2:]
     flat = tokens.reshape(-1, *patch)
     image = tokens.new_zeros(len(leaves.level), 1, *forest.space)
-    for side, tree, leaf in _split_into_chunks(flat[:, None], leaves):
-        blocks = resample_nearest(flat.index_select(0, tree * leaves.length + leaf), side)
+    for sides, tree, leaf in _split_into_chunks(flat[:, None], leaves):
+        blocks = resample_nearest(flat.index_select(0, tree * leaves.length + leaf), sides)
         put_blocks(image, tree, leaves.start[tree, leaf], blocks[:, None])
     return image.view(len(tokens), leaves.trees, *forest.space)
 
 
-def _split_into_chunks(tokens: Tensor, leaves: Leaves) -> Iterator[tuple[int, Tensor, Tensor]]:
+def _split_into_chunks(tokens: Tensor, leaves: Leaves) -> Iterator[tuple[tuple[int, ...], Tensor, Tensor]]:
     """Yields the groups of `group_by_size` in chunks that stay in the cache, for tokens `[N * L, K, *P]`.
 
     With gradients the groups are not split, since each write into the image has a backward pass over all of
     it.
     """
     whole = tokens.device.type != "cpu" or (tokens.requires_grad and torch.is_grad_enabled())
-    for side, tree, leaf in group_by_size(leaves):
-        largest = tokens.shape[1] * max(side, tokens.shape[-1]) ** leaves.forest.dims
+    for sides, tree, leaf in group_by_size(leaves):
+        largest = tokens.shape[1] * math.prod(map(max, sides, tokens.shape[2:]))
         chunk = len(tree) if whole else max(1, CACHED_ELEMENTS // largest)
         for trees, numbers in zip(tree.split(chunk), leaf.split(chunk), strict=True):
-            yield side, trees, numbers
+            yield sides, trees, numbers
 
 
-def place_on_grid(features: Tensor, leaves: Leaves, side: int) -> Tensor:
-    """Returns features of leaves `[B, T * L, D]` on a grid of boxes of `side` pixels, `[B, *G, D]`.
+def place_on_grid(features: Tensor, leaves: Leaves, box_size: int | Sequence[int]) -> Tensor:
+    """Returns features of leaves `[B, T * L, D]` on a grid of boxes of sides `box_size`, `[B, *G, D]`.
 
     A box within a leaf gets the features of the leaf, a box of several leaves their mean weighted by area,
     and with several trees it gets the mean over trees. Boxes without a leaf are 0. Raises UserError unless
-    `side` divides the tile and is `min_leaf` times a power of two, so that leaves and boxes never overlap
-    partly.
+    the sides of a box divide the tile and are `min_leaf` times a power of two, so that leaves and boxes never
+    overlap partly.
     """
     forest = leaves.forest
-    grid = _grid(leaves, side)
-    level = forest.sizes.index(side)
+    sides = per_axis(box_size, forest.dims, "box_size")
+    grid = _grid(forest, sides)
+    level = forest.sides.index(sides)
     boxes = torch.cartesian_prod(*(torch.arange(n, device=features.device) for n in grid))
     first_cell = z_order(boxes << (forest.depth - level), forest)
     flat = features.reshape(len(leaves.level), leaves.length, -1)
@@ -76,21 +80,21 @@ def place_on_grid(features: Tensor, leaves: Leaves, side: int) -> Tensor:
     is_covered = is_large.gather(1, around) & (first_cell < end_cell.gather(1, around))
     placed = flat.gather(1, around[..., None].expand(-1, -1, flat.shape[-1])) * is_covered[..., None]
     # Smaller leaves: each adds its features to the box around it, weighted by its fraction of the box.
-    fraction = (leaves.size / side) ** forest.dims * ~is_large
+    fraction = leaves.sides.prod(dim=-1) / math.prod(sides) * ~is_large
     box = torch.zeros_like(leaves.level)
-    for axis, count in enumerate(grid):
+    for axis, (count, side) in enumerate(zip(grid, sides, strict=True)):
         box = box * count + leaves.start[..., axis] // side
     index = box[..., None].expand_as(flat)
     placed = placed.scatter_add(1, index, flat * fraction[..., None].to(flat.dtype))
     return placed.view(-1, leaves.trees, *grid, flat.shape[-1]).mean(dim=1)
 
 
-def _grid(leaves: Leaves, side: int) -> tuple[int, ...]:
-    forest = leaves.forest
-    if side not in forest.sizes:
-        known = ", ".join(map(str, forest.sizes[::-1]))
+def _grid(forest: Forest, sides: tuple[int, ...]) -> tuple[int, ...]:
+    if sides not in forest.sides:
+        known = ", ".join(str(compact(leaf)) for leaf in forest.sides[::-1])
         raise UserError(
-            f"features of leaves can't be placed on cells of {side} pixels: the tile {list(forest.space)} "
-            f"with min_leaf {forest.min_leaf} has leaves of {known}; take one of these as patch_size"
+            f"features of leaves can't be placed on cells of {compact(sides)} pixels: the tile "
+            f"{list(forest.space)} with min_leaf {compact(forest.leaf)} has leaves of {known}; take one of "
+            "these as patch_size"
         )
-    return tuple(n // side for n in forest.space)
+    return tuple(n // side for n, side in zip(forest.space, sides, strict=True))

@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 
 from ucf_vit.core.errors import UserError
+from ucf_vit.core.per_axis import per_axis
 from ucf_vit.patching.detail.resolve import resolve_detail
+from ucf_vit.patching.tree.choose import smallest_leaf
 from ucf_vit.patching.tree.cut import cut
 from ucf_vit.patching.tree.forest import Forest
 from ucf_vit.patching.tree.grow import grow_trees, grow_trees_and_drop
@@ -23,9 +25,10 @@ class AdaptivePatcher:
 
     Args:
         tile_size: sides of an image in pixels, 2 entries for images and 3 for volumes.
-        patch_size: side of a token in pixels.
+        patch_size: side of a token in pixels along each axis; one number stands for all axes.
         fixed_length: L, tokens per tree.
-        min_leaf: side of the smallest leaf in pixels.
+        min_leaf: sides of the smallest leaf in pixels; one number is its shortest side, and the leaf has the
+            shape of a token, see `smallest_leaf`.
         split_rule: "length" splits the leaf with most detail until there are L; "threshold" splits leaves
             with more detail than `split_threshold` and pads to L with invalid leaves.
         split_threshold: sum of detail over a leaf: number of edge pixels for canny; for the unit of others
@@ -37,16 +40,16 @@ class AdaptivePatcher:
 
     A tree has `Forest.reachable(fixed_length)` leaves and is padded to L with invalid ones (a config accepts
     only lengths that need no padding). Raises UserError if there are more than L roots, if the smallest leaf
-    does not divide the tile, or for an invalid option of the detail.
+    does not divide the tile, if sides are not one for each axis, or for an invalid option of the detail.
     """
 
     def __init__(
         self,
         *,
         tile_size: Sequence[int],
-        patch_size: int,
+        patch_size: int | Sequence[int],
         fixed_length: int,
-        min_leaf: int = 2,
+        min_leaf: int | Sequence[int] = 2,
         split_rule: Literal["length", "threshold"] = "length",
         split_threshold: float = 0.0,
         split_overflow: Literal["coarsen", "drop"] = "coarsen",
@@ -56,9 +59,9 @@ class AdaptivePatcher:
         canny_low: Sequence[float] = (50.0,),
         canny_high: Sequence[float] = (150.0,),
     ) -> None:
-        self.forest = Forest(tuple(tile_size), min_leaf)
+        self.patch_size = per_axis(patch_size, len(tile_size), "patch_size")
+        self.forest = Forest(tuple(tile_size), smallest_leaf(min_leaf, self.patch_size))
         self.forest.splits(fixed_length)
-        self.patch_size = patch_size
         self.length = fixed_length
         self.threshold = split_threshold if split_rule == "threshold" else None
         self.drops = split_overflow == "drop"

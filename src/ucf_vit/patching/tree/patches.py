@@ -40,9 +40,9 @@ class Patches:
         return self.leaves.center.view(len(self), -1, self.leaves.forest.dims)
 
     @property
-    def size(self) -> Tensor:
-        """Side in pixels of the leaf of each token, `[B, T * L]` int64; 0 for invalid tokens."""
-        return self.leaves.size.view(len(self), -1)
+    def sides(self) -> Tensor:
+        """Sides of the leaf of each token in pixels, `[B, T * L, d]` int64; 0 for invalid tokens."""
+        return self.leaves.sides.view(len(self), -1, self.leaves.forest.dims)
 
     @property
     def channel(self) -> Tensor:

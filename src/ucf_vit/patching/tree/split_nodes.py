@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ucf_vit.patching.tree.forest import Forest
-from ucf_vit.patching.tree.leaves import Leaves, z_order
+from ucf_vit.patching.tree.leaves import Leaves, sides_of_levels, z_order
 
 
 def leaves_of_split_nodes(split: Tensor, forest: Forest) -> Leaves:
@@ -32,7 +32,8 @@ def leaves_of_split_nodes(split: Tensor, forest: Forest) -> Leaves:
     cells = position << (forest.depth - level)[..., None]
     order = z_order(cells, forest).masked_fill_(~is_leaf, forest.num_cells).argsort(dim=1)
     order = order[:, : forest.num_roots + parents.shape[1] * (forest.branches - 1)]
-    start = (cells * forest.min_leaf).gather(1, order[..., None].expand(-1, -1, forest.dims))
+    start = cells * sides_of_levels(forest, cells.device)[-1]
+    start = start.gather(1, order[..., None].expand(-1, -1, forest.dims))
     return Leaves(forest, start, level.gather(1, order), is_leaf.gather(1, order))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from ucf_vit.core.per_axis import compact, product_of
 from ucf_vit.patching.tree.leaves import Leaves
 from ucf_vit.patching.tree.patcher import AdaptivePatcher
 
@@ -20,8 +21,8 @@ def uniform_share(leaves: Leaves) -> Tensor:
     other.
     """
     forest = leaves.forest
-    counts = (leaves.size > 0).sum(dim=1, keepdim=True)
-    volumes = leaves.size.double() ** forest.dims
+    counts = leaves.counts[:, None]
+    volumes = leaves.sides.double().prod(dim=-1)
     even = volumes.new_zeros(volumes.shape)
     for level in range(forest.depth + 1):
         here = forest.num_roots * forest.branches**level
@@ -36,24 +37,22 @@ def advice_if_uniform(leaves: Leaves, detail: Tensor, patcher: AdaptivePatcher) 
 
     `leaves` `[T, L]` are those of one tile, `detail` `[T, *S]` is its map.
     """
-    if int((leaves.size > 0).sum(dim=1).amin()) < FEWEST or float(uniform_share(leaves).amin()) < NEARLY:
+    if int(leaves.counts.amin()) < FEWEST or float(uniform_share(leaves).amin()) < NEARLY:
         return ""
-    sides = leaves.size[leaves.size > 0].unique().tolist()
-    sizes = " to ".join(str(side) for side in sorted({sides[0], sides[-1]}))
-    found = f"the patches are nearly uniform (leaves of {sizes} pixels)"
+    found = f"the patches are nearly uniform (leaves of {leaves.sizes_in_words()} pixels)"
     if not detail.any():
         return (
             f"{found}: detail {patcher.detail_name} finds nothing in this tile; choose gradient or variance, "
             "a shorter detail_smoothing, for canny a lower canny_high and canny_low, or look at another tile"
         )
     forest = leaves.forest
-    if sides[-1] == forest.root:
+    if leaves.levels[0] == 0:
         return (
-            f"{found}: in a tile of {' x '.join(map(str, forest.space))} no leaf can be larger than "
-            f"{forest.root} pixels; take sides that can be halved more often, such as multiples of "
-            f"{4 * forest.root}"
+            f"{found}: in a tile of {product_of(forest.space)} no leaf can be larger than "
+            f"{compact(forest.root)} pixels; take sides that can be halved more often, such as multiples of "
+            f"{compact([4 * side for side in forest.root])}"
         )
-    if sides[0] == forest.min_leaf:
+    if leaves.levels[-1] == forest.depth:
         return (
             f"{found}: there are nearly as many tokens as smallest leaves; lower fixed_length or min_leaf, "
             "or take uniform patches (adaptive_patching: false)"
