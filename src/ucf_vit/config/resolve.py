@@ -100,12 +100,16 @@ def _adaptive(adaptive: Adaptive, seen: Input, space: tuple[int, ...]) -> Adapti
 
 
 def _leaf(min_leaf: int | list[int], patch_size: int | list[int], dims: int) -> int | list[int]:
-    """Returns the sides of the smallest leaf, see `smallest_leaf`; the checks refuse what is none."""
+    """Returns the sides of the smallest leaf, see `smallest_leaf`; the checks refuse what is none.
+
+    One number only with equal sides of the patch: otherwise it would stand for another leaf.
+    """
     given = min_leaf[:dims] if isinstance(min_leaf, list) else min_leaf
     try:
-        return compact(smallest_leaf(given, per_axis(patch_size, dims, "patch_size")))
+        leaf = smallest_leaf(given, per_axis(patch_size, dims, "patch_size"))
     except UserError:
         return min_leaf
+    return compact(leaf) if isinstance(patch_size, int) else list(leaf)
 
 
 def _length(space: tuple[int, ...], min_leaf: int | list[int]) -> int:

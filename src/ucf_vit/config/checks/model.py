@@ -36,7 +36,7 @@ def dimensions(run: Run) -> Iterator[Problem]:
 
 
 def sides(run: Run) -> Iterator[Problem]:
-    """Lists of sides have one for each axis; for slices a third one, not used, is as good as in tile_size."""
+    """Checks that lists of sides have one for each axis; that of 2D slices may have a third, as tile_size."""
     fitting = {len(run.spatial_tile), len(run.input.tile_size)}
     for section, name in (("input", "patch_size"), ("adaptive", "min_leaf")):
         value = run.value(f"{section}.{name}")
