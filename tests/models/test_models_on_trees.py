@@ -278,7 +278,7 @@ def test_tables_are_not_built_for_no_tokens(name):
 def test_a_masked_autoencoder_starts_a_network(target, options):
     mae, model = build("mae", options), build(target, options | {"fixed_length": 28})
     length = mae.num_tokens
-    report = transfer(model, mae.state_dict(), source_grid=(length,))
+    report = transfer(model, mae.state_dict(), source_grid=(length,), source_patch=(4, 4))
     state = model.state_dict()
     for key, value in mae.state_dict().items():
         if key.startswith(("embed.", "encoder.", "positions.")) and key != "positions.table":
@@ -295,6 +295,6 @@ def test_weights_of_a_uniform_encoder_start_an_adaptive_one():
     uniform = build("mae", DEFAULTS | {"tile_size": (16, 24), "patch_size": 4})
     for boxes, reason in [(True, "no such tensor"), (False, "4 x 6 patches, 12 wide; the target has 23")]:
         model = build("vit", IMAGE | {"use_adaptive_pos_emb": boxes})
-        report = transfer(model, uniform.state_dict(), source_grid=(4, 6))
+        report = transfer(model, uniform.state_dict(), source_grid=(4, 6), source_patch=(4, 4))
         assert reason in report.left["positions.table"]
         assert torch.equal(model.embed.weight, uniform.embed.weight)

@@ -20,7 +20,7 @@ def grid(options):
 def start(target, options, source=VOLUME):
     """A target with other weights, started from an MAE."""
     mae, model = build("mae", source), build(target, options)
-    report = transfer(model, mae.state_dict(), source_grid=grid(source))
+    report = transfer(model, mae.state_dict(), source_grid=grid(source), source_patch=mae.input.patch_size)
     return mae, model, report
 
 
@@ -88,6 +88,22 @@ def test_a_deeper_target_keeps_its_last_blocks():
     assert "encoder.blocks.1.attn.q.weight" in report.taken
 
 
+@pytest.mark.parametrize("patch", [(8, 4, 2), (4, 4, 8)])
+def test_other_patches_leave_their_projection_and_interpolate_positions(patch):
+    """Also patches of as many pixels: their weights would be taken for others."""
+    mae, model, report = start("unetr", VOLUME | {"patch_size": patch})
+    text = " x ".join(map(str, patch))
+    assert report.left["embed.weight"] == f"patches of 4 x 4 x 4 pixels, the target's have {text}"
+    assert "embed.bias" in report.taken
+    new = tuple(8 // side for side in patch)
+    torch.testing.assert_close(model.positions.table, interpolate(mae.positions.table, (2, 2, 2), new))
+
+
+def test_patches_of_images_are_not_those_of_volumes_of_as_many_pixels():
+    _, _, report = start("unetr", VOLUME, VOLUME | {"tile_size": (16, 8), "patch_size": (8, 8)})
+    assert report.left["embed.weight"] == "patches of 8 x 8 pixels, the target's have 4 x 4 x 4"
+
+
 def test_positions_of_images_are_not_bent_into_volumes():
     _, _, report = start("unetr", VOLUME, VOLUME | {"tile_size": (8, 16)})
     assert report.left["positions.table"] == "2 x 4 patches, 12 wide; the target has 2 x 2 x 2, 12"
@@ -103,7 +119,7 @@ def test_an_encoder_of_another_width_is_refused():
 def test_a_grid_that_is_not_the_source_s_is_refused():
     mae, model = build("mae", VOLUME), build("unetr", VOLUME)
     with pytest.raises(UserError, match="8 rows, not one for each of the 2 x 2 x 3 patches"):
-        transfer(model, mae.state_dict(), source_grid=(2, 2, 3))
+        transfer(model, mae.state_dict(), source_grid=(2, 2, 3), source_patch=(4, 4, 4))
 
 
 @pytest.mark.parametrize("boxes", [True, False])
@@ -111,7 +127,8 @@ def test_variables_are_taken_by_name(boxes):
     options = VAREMB[4] | {"pos_embed": "learned", "use_adaptive_pos_emb": boxes}
     mae, model = build("mae", options), build("vit", options | {"default_vars": ("c", "x", "a")})
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    report = transfer(model, mae.state_dict(), source_grid=(3 * 23,), source_variables=("a", "b", "c"))
+    source = {"source_grid": (3 * 23,), "source_patch": (4, 4)}
+    report = transfer(model, mae.state_dict(), **source, source_variables=("a", "b", "c"))
     position = "positions.channel.table" if boxes else "positions.table"
     for name in ("embed.tokens.weight", "embed.tokens.embedding", position):
         old, mine, other = (
@@ -120,7 +137,7 @@ def test_variables_are_taken_by_name(boxes):
         assert torch.equal(mine[[0, 2]], other[[2, 0]]) and torch.equal(mine[1], old[1])
         assert report.partly[name] == "2 of 3 variables: c, a"
     assert (
-        transfer(model, mae.state_dict(), source_grid=(69,), source_variables=("p", "q", "r")).left[
+        transfer(model, mae.state_dict(), **source, source_variables=("p", "q", "r")).left[
             "embed.tokens.weight"
         ]
         == "no variable in common"

@@ -94,7 +94,7 @@ def test_on_ranks_that_hold_parts(concrete: Path, tmp_path: Path, forkserver: Ba
             "segmentation",
             concrete,
             trainer=begins,
-            model={"num_classes": 6},
+            model={"num_classes": 6, "tile_size": [16, 16, 24]},  # whose positions are interpolated
             parallelism=layout,
             data={"batch_size": 2 if layout else 4},
         )

@@ -82,6 +82,7 @@ class Shards:
         self.shapes: dict[str, tuple[int, ...]] = {}
         self.types: dict[str, torch.dtype] = {}
         self._boxes: dict[str, list[Box]] = {}
+        self._replaced: dict[str, Tensor] = {}
         self._open = cache(_opened)
         for file in files:
             for name, shape, dtype, box in _pieces(file, self._open(file)):
@@ -104,6 +105,9 @@ class Shards:
 
     def read(self, name: str, offsets: tuple[int, ...], sizes: tuple[int, ...]) -> Tensor:
         """A box of the tensor `name`."""
+        if name in self._replaced:
+            last = [first + size for first, size in zip(offsets, sizes, strict=True)]
+            return self._replaced[name][_slices(list(offsets), last, (0,) * len(sizes))]
         found = torch.empty(sizes, dtype=self.types[name])
         for box in self._boxes[name] if found.numel() else ():
             first = [max(a, b) for a, b in zip(offsets, box.offsets, strict=True)]
@@ -117,6 +121,11 @@ class Shards:
             there = content.get_slice(name)[_slices(first, last, box.offsets)]
             found[_slices(first, last, offsets)] = there
         return found
+
+    def replace(self, name: str, tensor: Tensor) -> None:
+        """Puts `tensor` in the place of the tensor `name` of the files, for all that is read from now on."""
+        self._replaced[name] = tensor
+        self.shapes[name], self.types[name] = tuple(tensor.shape), tensor.dtype
 
     def whole(self) -> dict[str, Tensor]:
         """All tensors, whole."""

@@ -9,12 +9,16 @@ from dataclasses import dataclass, field
 from torch import Tensor, nn
 
 from ucf_vit.core.errors import UserError
+from ucf_vit.core.per_axis import product_of
 from ucf_vit.nn.embedding.embed import SequencePositions
 from ucf_vit.nn.embedding.positions import interpolate
 from ucf_vit.nn.embedding.variable_tokens import VariableEmbed
 
 SHARED = ("embed", "positions", "class_token", "encoder")
 """Modules that have the same meaning in all networks; decoders and heads only share names."""
+
+OF_PIXELS = ("embed.weight", "embed.tokens.weight")
+"""Tensors with a weight for each pixel of a patch."""
 
 
 @dataclass
@@ -52,14 +56,16 @@ def transfer(
     weights: Mapping[str, Tensor],
     *,
     source_grid: Sequence[int],
+    source_patch: Sequence[int],
     source_variables: Sequence[str] = (),
 ) -> Transfer:
     """Copies patch embedding, positions, class token and encoder from `weights` into `target`, in place.
 
-    `weights` is the state dict of a network with patches on `source_grid` (patches per axis); if the target
-    has another grid, positions are interpolated. Rows of variables are matched by name with
-    `source_variables`, so that source and target may know different variables. A tensor of another shape is
-    left out, with the reason.
+    `weights` is the state dict of a network with patches of sides `source_patch` on `source_grid` (patches
+    per axis). If the target has another grid, positions are interpolated; if it has other patches, the
+    projection of their pixels is left out, also where it has as many. Rows of variables are matched by name
+    with `source_variables`, so that source and target may know different variables. A tensor of another shape
+    is left out, with the reason.
     Raises UserError if no tensor of the encoder fits, since the target would then start from scratch.
     """
     report = Transfer()
@@ -69,6 +75,11 @@ def transfer(
             report.left[name] = "not part of the encoder"
         elif name not in own:
             report.left[name] = "the target has no such tensor"
+        elif name in OF_PIXELS and tuple(source_patch) != target.input.patch_size:
+            report.left[name] = (
+                f"patches of {product_of(source_patch)} pixels, the target's have "
+                f"{product_of(target.input.patch_size)}"
+            )
         elif source_variables and name in _of_variables(target):
             _take_by_name(target, name, value, source_variables, report)
         elif name == "positions.table":
@@ -123,22 +134,19 @@ def _place(
     name, old, new = "positions.table", tuple(source_grid), tuple(grid)
     if len(table) != math.prod(old):
         raise UserError(
-            f"{name} has {len(table)} rows, not one for each of the {_by(old)} patches of its grid"
+            f"{name} has {len(table)} rows, not one for each of the {product_of(old)} patches of its grid"
         )
     if len(old) != len(new) or table.shape[1] != own.shape[1]:
         report.left[name] = (
-            f"{_by(old)} patches, {table.shape[1]} wide; the target has {_by(new)}, {own.shape[1]}"
+            f"{product_of(old)} patches, {table.shape[1]} wide; the target has {product_of(new)}, "
+            f"{own.shape[1]}"
         )
     elif old == new:
         own.copy_(table)
         report.taken.append(name)
     else:
         own.copy_(interpolate(table, old, new))
-        report.interpolated[name] = f"{_by(old)} patches to {_by(new)}"
-
-
-def _by(grid: Sequence[int]) -> str:
-    return " x ".join(map(str, grid))
+        report.interpolated[name] = f"{product_of(old)} patches to {product_of(new)}"
 
 
 def _summary(names: Sequence[str]) -> str:

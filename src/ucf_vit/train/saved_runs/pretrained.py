@@ -22,6 +22,7 @@ from ucf_vit.registries.tasks import task_name
 from ucf_vit.tasks.task import Task
 from ucf_vit.train.data_record import Record
 from ucf_vit.train.inputs.used_items import Rows, Use, used_items
+from ucf_vit.train.saved_runs.regrid import patch_of
 from ucf_vit.train.saved_runs.restore import OtherNetworkError, load_for_inference, load_tensors
 
 log = logging.getLogger(__name__)
@@ -57,7 +58,7 @@ def start_from(task: Task, run: Run, world: World) -> dict[Use, Rows]:
     try:
         if path.is_dir():
             read = checkpoint.load(path, world)
-            load_for_inference(task, run, read, without)
+            load_for_inference(task, run, read, without, grid=read.meta.get("grid", ()))
             _take_conditions(task, Record.load(read.meta, path))
             before = used_items(read.state)
         else:
@@ -130,7 +131,11 @@ def start_from_mae(task: Task, run: Run) -> dict[Use, Rows]:
     variables = newest.config["input"]["default_vars"]
     try:
         report = transfer(
-            task.model, weights, source_grid=newest.meta.get("grid", ()), source_variables=variables
+            task.model,
+            weights,
+            source_grid=newest.meta.get("grid", ()),
+            source_patch=patch_of(newest.config),
+            source_variables=variables,
         )
     except (RuntimeError, TypeError, LookupError) as cause:
         raise CheckpointError(f"{newest.directory}: its weights are not what it says ({cause})") from None

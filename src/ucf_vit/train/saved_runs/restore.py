@@ -19,6 +19,7 @@ from ucf_vit.train.optimization.ema import Ema
 from ucf_vit.train.optimization.optimizer import load_moments
 from ucf_vit.train.optimization.schedule import describe_jump
 from ucf_vit.train.run_directory import write_config
+from ucf_vit.train.saved_runs.regrid import regrid_positions, reordered_patch
 from ucf_vit.train.state import State
 
 log = logging.getLogger(__name__)
@@ -26,15 +27,20 @@ STATE_FILE = "state.pt"
 
 
 def load_for_inference(
-    task: Task, run: Run, read: checkpoint.Checkpoint, without: Sequence[str] = ()
+    task: Task,
+    run: Run,
+    read: checkpoint.Checkpoint,
+    without: Sequence[str] = (),
+    grid: Sequence[int] = (),
 ) -> list[str]:
     """Loads a checkpoint's weights into `task` as `load_weights` does, averaged ones if there are any.
 
-    Modules named in `without` keep their current weights.
+    Modules named in `without` keep their current weights. With `grid`, the patches along each axis in the
+    checkpoint, positions are interpolated to the grid of `task` if that is another.
     """
     if read.has_average:
         log.info("%s: using the averaged weights", read.directory)
-    return _load(task, run, read, (checkpoint.WEIGHTS, checkpoint.AVERAGED), without)
+    return _load(task, run, read, (checkpoint.WEIGHTS, checkpoint.AVERAGED), without, grid)
 
 
 def load_weights(task: Task, run: Run, read: checkpoint.Checkpoint) -> list[str]:
@@ -47,11 +53,20 @@ def load_weights(task: Task, run: Run, read: checkpoint.Checkpoint) -> list[str]
 
 
 def _load(
-    task: Task, run: Run, read: checkpoint.Checkpoint, kinds: Iterable[str], without: Sequence[str] = ()
+    task: Task,
+    run: Run,
+    read: checkpoint.Checkpoint,
+    kinds: Iterable[str],
+    without: Sequence[str] = (),
+    grid: Sequence[int] = (),
 ) -> list[str]:
     differing = differences(read.config, run)
+    sources = [read.shards(kind) for kind in kinds]
+    regridded = [text for source in sources for text in regrid_positions(task, source, grid).items()]
     try:
-        load_tensors(task, [read.shards(kind) for kind in kinds], without)
+        if tied := reordered_patch(task, run, read.config, without):
+            raise OtherNetworkError("the pixels of a patch are in another order", tied)
+        load_tensors(task, sources, without)
     except OtherNetworkError as how:
         trained = read.directory.parent / "config.yaml"
         advice = f"; repeat the overrides of the training, or evaluate {trained}. " if differing else ""
@@ -60,6 +75,8 @@ def _load(
             f"{'; '.join(differing)}{advice}{how}",
             how.reshaped,
         ) from None
+    for name, how_far in dict(regridded).items():
+        log.info("%s: %s interpolated from %s", read.directory, name, how_far)
     if differing:
         log.warning("%s was trained with other settings: %s", read.directory, "; ".join(differing))
     return differing
