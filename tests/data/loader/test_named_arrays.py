@@ -90,7 +90,7 @@ def test_trees_grow_beside_an_array_of_any_name(tmp_path, scratch):
         list(Stream([data], batch_size=3, seed=1, patcher=grows, num_workers=1)) for grows in (None, patcher)
     )
     assert all(torch.equal(a.arrays["level"], b.arrays["level"]) for a, b in zip(one, other, strict=True))
-    assert all(len(batch.leaves.size) == len(batch) for batch in other)
+    assert all(len(batch.leaves.sides) == len(batch) for batch in other)
 
 
 def test_a_crop_cuts_masks_and_labels_as_the_image():
