@@ -31,7 +31,7 @@ def transformer(x, encoder):
 def published(model, image, noise, mask_ratio):
     """Mask and loss as the paper has them: pixels of a patch before channels, noise sorted and unsorted."""
     batch, channels = image.shape[:2]
-    p, dims, length = model.input.grid.patch_size, image.ndim - 2, model.num_tokens
+    p, dims, length = model.input.grid.patch_size[0], image.ndim - 2, model.num_tokens
     patches = image
     for axis in range(dims):
         patches = patches.unfold(2 + axis, p, p)
