@@ -30,6 +30,9 @@ OF_DATA = (
     "data.dict_label_mapping",
     "data.ignore_label",
     "data.small_images",
+    "data.orientation",
+    "data.spacing",
+    "data.crop",
     "dataset_options.imagenet_resize",
     "dataset_options.fields_fill_value",
 )

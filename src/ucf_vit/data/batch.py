@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ucf_vit.data.arrays import Kind
+from ucf_vit.data.geometry.regrid import Regrid
+from ucf_vit.data.geometry.undo import classes_on_original
 from ucf_vit.patching.tree.leaves import Leaves
 
 
@@ -45,6 +47,18 @@ class Skipped:
 
 
 @dataclass(frozen=True)
+class Original:
+    """The label `[1, *S]` int64 of a whole item on the grid on which it is stored, which `grid` changes."""
+
+    grid: Regrid
+    label: Tensor
+
+    def classes(self, scores: Tensor) -> Tensor:
+        """Returns the class `[1, *S]` int64 with the highest of the scores `[1, K, *T]`, on the CPU."""
+        return classes_on_original(scores[0], self.grid)[None]
+
+
+@dataclass(frozen=True)
 class Batch:
     """Samples of one data set that have the same variables.
 
@@ -54,8 +68,9 @@ class Batch:
     the loader grows them. `drawn` holds the tensors that `Task.draw` added.
 
     Data ranks may have batches of different sizes: `per_rank` is the mean size over them (None: all have the
-    size of this one). `counts` is false on a rank for which no tile was left; its batch only keeps it in step
-    with the other ranks and has no effect on loss and metrics.
+    size of this one). `original` is that of a whole item that is used on another grid than the stored one, if
+    its label was requested. `counts` is false on a rank for which no tile was left; its batch only keeps it
+    in step with the other ranks and has no effect on loss and metrics.
     """
 
     image: Tensor
@@ -71,6 +86,7 @@ class Batch:
     counts: bool = True
     extra: Mapping[str, Tensor] = field(default_factory=dict)
     kinds: Mapping[str, Kind] = field(default_factory=dict)
+    original: Original | None = None
 
     def __len__(self) -> int:
         return len(self.image)

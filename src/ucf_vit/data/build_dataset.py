@@ -18,9 +18,11 @@ from ucf_vit.core.threads import map_in_threads
 from ucf_vit.data.batch import Skipped
 from ucf_vit.data.check_dataset import check_arrays, check_channels, check_classes, check_small, check_tiles
 from ucf_vit.data.dataset import Dataset
+from ucf_vit.data.geometry.options import GridOptions
 from ucf_vit.data.read_item import shape_of
 from ucf_vit.data.reading import reading
 from ucf_vit.data.sources import SOURCES, Item, Source
+from ucf_vit.data.sources.regridded import on_grid
 from ucf_vit.data.sources.source import describe
 from ucf_vit.data.storage import Cache, Files
 from ucf_vit.data.storage.scratch import Scratch
@@ -49,7 +51,7 @@ def build_dataset(
     channels_available: int | None = None,
     overlap: float = 0.0,
     use_all: bool = False,
-    small_images: Literal["pad", "refuse"] = "pad",
+    small_images: Literal["pad", "refuse"] | None = "pad",
     labels: bool = True,
     num_classes: int | None = None,
     normalization: Mapping[str, Any] | None = None,
@@ -58,6 +60,7 @@ def build_dataset(
     ignore_label: int | None = None,
     buffer_size: int = 0,
     options: Mapping[str, Any] | None = None,
+    grid: GridOptions | None = None,
     on_error: Literal["fail", "skip"] = "fail",
     scratch: Scratch | None = None,
     files: Files | None = None,
@@ -72,13 +75,15 @@ def build_dataset(
     read. `label_mapping` and `ignore_label` are passed to `LabelMap.of`. `options` are passed to the source's
     constructor (`resize`, ...), which has to take them. `root` is a directory or a URL, read through `files`.
     `normalization` is `{"kind": ..., ...}` (default: the source's own); `nan` is the number that replaces NaN
-    in images.
+    in images. `grid` is the grid on which items are used (default: as stored).
     `read_shapes` returns the shapes of all items (default: read every header, in threads; an inventory
     already knows them). Raises DataError.
     """
     scratch = scratch or Scratch()
     files = files or Files(Cache(scratch))
     made, origin = make_source(source, root, tile_size, variables, options, scratch, files)
+    grid = grid or GridOptions()
+    made = on_grid(made, grid, scratch, files, origin[1])
     channels = _channels(name, made, variables, channels_used)
     with reading(str(root)):
         everything = made.items()
@@ -108,10 +113,12 @@ def build_dataset(
         skipped=(*bare, *unreadable),
         origin=origin,
         listed=listed,
+        grid=grid,
     )
     check_channels(dataset, [shape[0] for _, shape in shapes], channels_available)
     check_tiles(dataset)
-    check_small(dataset, small_images)
+    if small_images is not None:
+        check_small(dataset, small_images)
     return dataset
 
 

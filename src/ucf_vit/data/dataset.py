@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ucf_vit.data.batch import Skipped
+from ucf_vit.data.geometry.options import GridOptions
 from ucf_vit.data.sources import SOURCES, Item, Source, value_options
+from ucf_vit.data.sources.regridded import on_grid
 from ucf_vit.data.storage import Files
 from ucf_vit.data.storage.scratch import Scratch
 from ucf_vit.data.values.label_map import LabelMap
@@ -27,7 +29,8 @@ class Dataset:
     `listed` describes all files of the source, including those that were passed over. `channels` are the
     numbers of the source's channels that are used. `slices` is true where a tile is a 2D slice of a volume.
     `class_names` are the names of the classes of whole items, by number. `origin` (name and options of the
-    source) makes the source again in another process.
+    source) makes the source again in another process. `grid` is the grid on which items are used, if it is
+    not the stored one.
     """
 
     name: str
@@ -47,6 +50,7 @@ class Dataset:
     skipped: tuple[Skipped, ...] = ()
     origin: tuple[str, Mapping[str, Any]] | None = None
     listed: str = ""
+    grid: GridOptions = field(default_factory=GridOptions)
 
     @property
     def variables(self) -> tuple[str, ...]:
@@ -58,7 +62,7 @@ class Dataset:
         """Options that change the values of the source, as they come back from JSON."""
         given = {} if self.origin is None else value_options(self.origin[1])
         made_with = self.source.made_with
-        options = given if made_with is None else made_with
+        options = {**(given if made_with is None else made_with), **self.grid.values}
         return dict(json.loads(json.dumps(options, default=repr)))
 
     @cached_property
@@ -88,4 +92,5 @@ class Dataset:
         self.__dict__.update(state)
         if self.origin is not None:
             name, options = self.origin
-            self.__dict__["source"] = SOURCES[name](**options)
+            source = SOURCES[name](**options)
+            self.__dict__["source"] = on_grid(source, self.grid, self.scratch, self.files, options)

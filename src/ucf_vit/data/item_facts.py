@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -15,12 +14,11 @@ from ucf_vit.data.batch import Sample
 from ucf_vit.data.dataset import Dataset
 from ucf_vit.data.read_item import read_sample
 from ucf_vit.data.sources import Item
-from ucf_vit.data.storage import is_remote
-from ucf_vit.data.storage.store import UNKNOWN
+from ucf_vit.data.sources.item_keys import ItemKeys
+from ucf_vit.data.sources.regridded import Regridded
 from ucf_vit.data.values import labels
 from ucf_vit.data.values.label_map import LabelMap
 from ucf_vit.data.values.normalization import Affine, Normalization
-from ucf_vit.planning.shape_reader import file_stamp
 
 VERSION = 2
 """Increased when the same values give different facts."""
@@ -38,8 +36,8 @@ class ItemFactsCache:
 
     def __init__(self, dataset: Dataset) -> None:
         self.dataset = dataset
-        self._about = _about(dataset)
-        self._states: dict[str, tuple[str, int, int]] = {}
+        source = dataset.source.inner if isinstance(dataset.source, Regridded) else dataset.source
+        self._keys = ItemKeys(source, dataset.value_options, dataset.files)
         self._known: dict[tuple[int, tuple[int, ...]], ItemFacts] = {}
 
     def of(self, item: int, channels: tuple[int, ...]) -> ItemFacts:
@@ -65,39 +63,15 @@ class ItemFactsCache:
             measured.append(measure())
             save(measured[0], path)
 
-        states = [self._state(name) for name in dataset.source.parts(item)]
-        if any(UNKNOWN in state for state in states):
+        key = self._keys.of(item)
+        if key is None:
             return measure()
-        key = (*self._about, item.key, item.step, item.class_index, item.label is None, states, channels)
-        path = dataset.scratch.file(make, 4096, ".npz", *key)
+        about = ("facts", VERSION, dataset.normalization, channels)
+        path = dataset.scratch.file(make, 4096, ".npz", *about, *key)
         if path is not None and not measured:
             with suppress(FileNotFoundError):  # another process may have needed the room
                 return load(path)
         return measured[0] if measured else measure()
-
-    def _state(self, name: str) -> tuple[str, int, int]:
-        """Returns a key of the current contents of a file or directory; a directory of chunks is scanned
-        once.
-        """
-        if name not in self._states:
-            path = name if is_remote(name) else str(Path(name).absolute())
-            self._states[name] = path, *self.dataset.files.state(name)
-        return self._states[name]
-
-
-def _about(dataset: Dataset) -> tuple[object, ...]:
-    """Returns everything besides the item and its files that decides which values `source.read` returns.
-
-    Some sources find a channel by its number, others by its name; both are part of the key.
-    """
-    source = dataset.source
-    options = sorted((name, repr(value)) for name, value in dataset.value_options.items())
-    try:
-        code = inspect.getfile(type(source))
-    except (OSError, TypeError):  # a class of an interactive session
-        code = ""
-    kind = (type(source).__qualname__, code, file_stamp(code))
-    return "facts", VERSION, kind, source.spatial_dims, source.variables, options, dataset.normalization
 
 
 def measure_facts(
@@ -108,10 +82,10 @@ def measure_facts(
     return ItemFacts(normalization.fit(sample.image, channels), label)
 
 
-def check_label(facts: ItemFacts, item: Item, label_map: LabelMap, num_classes: int | None) -> None:
+def check_label(values: labels.LabelValues, item: Item, label_map: LabelMap, num_classes: int | None) -> None:
     """Raises DataError with the label's file where `label_map` maps one of its values to no class."""
     try:
-        label_map.check(facts.label, num_classes)
+        label_map.check(values, num_classes)
     except DataError as error:
         raise DataError(f"{item.label or item.image}: {error}") from error
 

@@ -19,6 +19,7 @@ from ucf_vit.data.batch import Skipped
 from ucf_vit.data.class_names import in_words
 from ucf_vit.data.dataset import Dataset
 from ucf_vit.evaluation.baseline import check_segmentation, threshold_totals
+from ucf_vit.evaluation.grids import grids_in_words
 from ucf_vit.evaluation.output_place import Place
 from ucf_vit.evaluation.request import Wanted
 from ucf_vit.evaluation.terminal import show
@@ -91,7 +92,7 @@ def _evaluate(
         say(f"{one.name}: {one.listed}")
     overlap = world.on_main(lambda: _overlap(datasets, read, wanted))
     trained = load_into(task, run, world, read, record)
-    with closing(HeldOut(run.data, run.trainer.seed, world, task, datasets)) as data:
+    with closing(HeldOut(run.data, run.trainer.seed, world, task, datasets, original=True)) as data:
         totals = evaluate_totals(task, data.batches(), world, getattr(torch, run.trainer.data_type))
         skipped = {one.file: one for found in world.gather(data.skipped) for one in found}
     if not world.is_main:
@@ -108,6 +109,7 @@ def _evaluate(
             "Checkpoint": f"{trained.directory.name}, step {trained.step}",
             "Items": _counts(datasets, task),
             "Data": "; ".join(f"{one.name}: {one.listed}" for one in datasets),
+            **grids_in_words(datasets, task),
             **({"Classes": in_words(record.class_names)} if record.class_names else {}),
             **averaged,
             **({"Trained otherwise": "; ".join(trained.differences)} if trained.differences else {}),

@@ -64,10 +64,16 @@ class Segmentation(Task):
         return self.output_of(image, *(() if patches is None else (patches,)), variables=variables)
 
     def evaluate(self, batch: Batch) -> dict[str, Tensor]:
-        """Totals of the loss and, by class, of the Dice of whole items; see `dice.totals_of`."""
+        """Totals of the loss and, by class, of the Dice of whole items; see `dice.totals_of`.
+
+        Dice is that on the grid on which an item is stored, where the batch has its label on it.
+        """
         label = voxel_label(batch)
         logits = self.predict_whole(batch.image, batch.variables)
-        totals = dice.totals_of_labels(logits.argmax(dim=1), label, self.num_classes)
+        predicted, true = logits.argmax(dim=1), label
+        if batch.original is not None:
+            predicted, true = batch.original.classes(logits), batch.original.label
+        totals = dice.totals_of_labels(predicted, true, self.num_classes)
         totals[:, 0] += judged(logits.new_zeros(len(label)), logits).sum().cpu()
         counts = self.counted(label)
         loss = judged(segmentation_loss(logits, label, counts), logits)

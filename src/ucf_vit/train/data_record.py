@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from ucf_vit.core.errors import CheckpointError, DataError
 from ucf_vit.data.class_names import class_order
 from ucf_vit.data.dataset import Dataset
+from ucf_vit.data.geometry.options import GridOptions
 from ucf_vit.data.splits.assignment import Assignment
 from ucf_vit.data.values.normalization import Normalization
 from ucf_vit.tasks.task import Task
@@ -55,13 +56,15 @@ class Record:
     """Class names in the order of their numbers, normalization by data set, and the task's own values.
 
     `splits` are the splits of items by `data.split`, None without it. A checkpoint keeps them in its state,
-    since there may be many items; everything else is in its `meta.json`.
+    since there may be many items; everything else is in its `meta.json`. `grid` is the grid on which items
+    were used, None if that is not known.
     """
 
     class_names: tuple[str, ...] = ()
     normalized: Mapping[str, Normalized] = field(default_factory=dict)
     task: Mapping[str, Any] = field(default_factory=dict)
     splits: Assignment | None = None
+    grid: GridOptions | None = None
 
     @classmethod
     def of(cls, datasets: Sequence[Dataset], first_classes: Sequence[str] = ()) -> Record:
@@ -69,6 +72,7 @@ class Record:
         return cls(
             class_order(datasets, first_classes),
             {one.name: Normalized(one.normalization, tuple(one.source.variables)) for one in datasets},
+            grid=next((one.grid for one in datasets), None),
         )
 
     def normalization(self, dataset: Dataset) -> Normalization | None:
@@ -101,7 +105,8 @@ class Record:
     def dump(self) -> dict[str, Any]:
         """Returns the record as JSON values, without the splits."""
         normalized = {name: asdict(one) for name, one in self.normalized.items()}
-        return {"class_names": self.class_names, "normalized": normalized, "task": dict(self.task)}
+        kept = {"class_names": self.class_names, "normalized": normalized, "task": dict(self.task)}
+        return kept if self.grid is None or self.grid.as_stored else {**kept, "grid": self.grid.values}
 
     @classmethod
     def load(cls, meta: Mapping[str, Any], directory: Path, state: Mapping[str, Any] | None = None) -> Record:
@@ -112,10 +117,11 @@ class Record:
         try:
             kept = _SCHEMA.validate_python(meta.get(KEY, {}))
             splits = _splits((state or {}).get(SPLITS))
+            grid = None if kept.grid is None else GridOptions.of(kept.grid)
         except (ValidationError, DataError, AttributeError, LookupError, TypeError, ValueError) as cause:
             text = " ".join(str(cause).split())
             raise CheckpointError(f"{directory}: its record of the data is damaged ({text})") from None
-        return cls(kept.class_names, kept.normalized, kept.task, splits)
+        return cls(kept.class_names, kept.normalized, kept.task, splits, grid)
 
 
 class _Kept(BaseModel):
@@ -124,6 +130,7 @@ class _Kept(BaseModel):
     class_names: tuple[str, ...] = ()
     normalized: Mapping[str, Normalized] = {}
     task: Mapping[str, Any] = {}
+    grid: Mapping[str, Any] | None = None
 
 
 _SCHEMA = TypeAdapter(_Kept)

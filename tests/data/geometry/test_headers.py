@@ -3,29 +3,16 @@
 import nibabel
 import numpy as np
 import pytest
-from places import affine
+from places import SHAPE, affine, write
 
 from dicom_files import save_series
 from ucf_vit.core.errors import DataError
-from ucf_vit.data.formats.nifti import read_geometry, read_header
+from ucf_vit.data.formats.nifti import read_geometry, read_header, write_like
+from ucf_vit.data.formats.nifti.header import read_stored_header
 from ucf_vit.data.sources import BasicCT, Dicom
 
-SHAPE = (8, 7, 6)
 PLACE = affine((0.7, 0.9, 2.5), (-120.3, 44.1, -900.7), (0.1, -0.2, 0.3)).astype(np.float32).astype(float)
 OTHER = affine((1, 1, 1))
-
-
-def write(path, sform=None, qform=None, **fields):
-    """A volume with the forms of both kinds that are given, and header fields as they are."""
-    image = nibabel.Nifti1Image(np.ones(SHAPE, np.uint8), None)
-    image.set_sform(sform, code=int(sform is not None))
-    image.set_qform(qform, code=int(qform is not None))
-    header = bytearray(image.header.binaryblock)
-    raw = np.ndarray((), image.header.structarr.dtype, header)
-    for name, value in {**fields, "vox_offset": 352, "magic": b"n+1"}.items():
-        raw[name] = value
-    path.write_bytes(bytes(header) + bytes(4) + np.ones(SHAPE, np.uint8).tobytes())
-    return str(path)
 
 
 def test_the_sform_goes_before_the_qform_and_this_before_the_spacing(tmp_path):
@@ -113,3 +100,32 @@ def test_a_single_slice_is_as_thick_as_it_says(tmp_path, scratch):
     found = source.geometry(source.items()[0])
     assert found.spacing == (0.7, 0.7, 1.0)
     assert found.remarks == ("a single slice without a thickness: 1 mm is used",)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+def test_a_prediction_is_written_with_the_header_of_its_image_also_where_it_contradicts_itself(
+    tmp_path, suffix
+):
+    fields = {
+        "pixdim": [1, -0.7, 0, 2.5, 0, 0, 0, 0],
+        "xyzt_units": 3,
+        "descrip": b"scan",
+        "scl_slope": 2,
+        "scl_inter": 0,
+    }
+    image = tmp_path / "a.nii"
+    write(image, PLACE, OTHER, **fields)
+    values = np.arange(np.prod(SHAPE), dtype=np.int16).reshape(SHAPE)
+    path = tmp_path / f"b{suffix}"
+    write_like(path, values, str(image))
+    found = nibabel.load(path)
+    assert np.array_equal(np.asarray(found.dataobj), values) and found.get_data_dtype() == np.int16
+    before, after = read_stored_header(str(image)), read_stored_header(str(path))
+    for name in set(before.keys()) - {"datatype", "bitpix", "scl_slope", "scl_inter", "cal_min", "cal_max"}:
+        assert before[name].tobytes() == after[name].tobytes(), name
+    assert np.array_equal(read_geometry(str(path)).affine, read_geometry(str(image)).affine)
+    with pytest.raises(
+        DataError, match=r"c\.nii: values have the shape \(8, 7, 5\), .*a\.nii has \(8, 7, 6\)"
+    ):
+        write_like(tmp_path / "c.nii", values[..., :5], str(image))

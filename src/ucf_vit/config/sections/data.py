@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, Strict
+from pydantic import Field
 
+from ucf_vit.config.sections.data_values import Label, LabelMapping, Spacing
 from ucf_vit.config.sections.fields import (
-    LARGEST,
     REQUIRED,
     Count,
     Index,
@@ -21,7 +20,6 @@ from ucf_vit.config.sections.fields import (
     key,
 )
 from ucf_vit.config.sections.split import SplitOptions
-from ucf_vit.core.intervals import NAN, Interval
 
 Split = Literal["training", "validation", "test"]
 """Uses of files: training, choice of a checkpoint, and the final evaluation."""
@@ -31,47 +29,6 @@ RANGES: dict[Split, tuple[str, str]] = {
     "test": ("dict_test_start_idx", "dict_test_end_idx"),
 }
 """Keys of the start and the end of each split."""
-
-
-def _no_truth(value: Any) -> Any:
-    if isinstance(value, bool):
-        raise ValueError(f"expected a whole number, found {str(value).lower()}")
-    return value
-
-
-Label = Annotated[int, BeforeValidator(_no_truth), Strict(False), Field(ge=-LARGEST, le=LARGEST)]
-
-
-def _read_label(value: Any) -> int | str:
-    """Returns a stored label, `nan`, or a range of labels as text."""
-    with suppress(ValueError, TypeError):
-        if not isinstance(value, bool) and abs(int(value)) <= LARGEST:
-            return int(value)
-    with suppress(ValueError, AttributeError):
-        if value.strip().lower() in (NAN, f".{NAN}"):  # YAML writes .nan
-            return NAN
-        Interval.parse(value)
-        return str(value)
-    raise ValueError("expected a label: a whole number, nan, or a range such as '>0', '<=3' or '1..255'")
-
-
-def _each_label_once(mapping: Any) -> Any:
-    """Refuses a label that is given twice, in different forms such as 5 and '5'."""
-    seen: dict[int | str, Any] = {}
-    for written in mapping if isinstance(mapping, dict) else ():
-        try:
-            label = _read_label(written)
-        except ValueError:
-            continue  # refused by its own key
-        if label in seen:
-            both = f"{seen[label]!r} and {written!r}"
-            raise ValueError(f"the label {label} occurs twice, as {both}; keep one")
-        seen[label] = written
-    return mapping
-
-
-LabelKey = Annotated[int | str, BeforeValidator(_read_label)]
-LabelMapping = Annotated[dict[LabelKey, Label], BeforeValidator(_each_label_once)]
 
 
 class NormalizationOptions(Section):
@@ -253,6 +210,22 @@ class Data(Section):
         "refuse",
         "Treatment of a label whose header (orientation, spacing, origin) puts it elsewhere than its "
         "image; accept: the voxels of both belong together as they are stored.",
+    )
+    orientation: Literal["RAS", "as_stored"] = key(
+        "as_stored",
+        "Directions of a volume's axes: RAS turns and mirrors every volume so that they grow to the right, "
+        "to the front and up; as_stored: whatever the files have.",
+    )
+    spacing: Spacing = key(
+        "as_stored",
+        "Distance of voxels along each axis, in the order of data.orientation: images and labels are "
+        "resampled to it once per item; median: that of the training items' headers, kept with the weights.",
+        "mm",
+    )
+    crop: Literal["none", "nonzero", "threshold"] = key(
+        "none",
+        "Box that is used of each item: nonzero: around what is not 0 in some channel; threshold: around "
+        "what is above Otsu's threshold of some channel. Every item is read once to find it.",
     )
     augmentation: bool = key(
         True, "Flips, crops and intensity changes while training, as the task wants them."

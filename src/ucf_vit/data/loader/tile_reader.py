@@ -12,13 +12,15 @@ from numpy.typing import NDArray
 
 from ucf_vit.core.errors import DataError
 from ucf_vit.data.arrays import DTYPES, NUMPY_DTYPES, ArraySpec, Kind
-from ucf_vit.data.batch import Sample
+from ucf_vit.data.batch import Original, Sample
 from ucf_vit.data.dataset import Dataset
 from ucf_vit.data.item_facts import ItemFacts, ItemFactsCache, check_label, measure_facts
 from ucf_vit.data.loader.augment import Augmentation
 from ucf_vit.data.loader.shared_memory import BatchLayout, BatchPart
 from ucf_vit.data.read_item import read_sample, reading_item
 from ucf_vit.data.sources import Item
+from ucf_vit.data.sources.regridded import Regridded
+from ucf_vit.data.values.labels import label_values
 
 Arrays = Mapping[str, NDArray[Any]]
 """Arrays of one sample by name."""
@@ -106,6 +108,23 @@ class TileReader:
                 _write(name, spec, sample.extra[name], extra[name])
         return replace(sample, image=image, label=label, extra=extra)
 
+    def original(self, number: int) -> Original | None:
+        """Returns the label of item number `number` on the grid on which it is stored.
+
+        None where items are used on that grid, or have no label per voxel. Raises DataError.
+        """
+        source, item = self.dataset.source, self.dataset.items[number]
+        if not isinstance(source, Regridded) or item.label is None:
+            return None
+        stored = read_sample(source.inner, item, None, self.channels[:1]).label
+        if stored is None:
+            return None
+        with reading_item(item):
+            check_label(label_values(stored), item, self.dataset.label_map, self.dataset.num_classes)
+            label = np.empty(stored.shape, np.int64)
+            self.dataset.label_map.convert(stored, label)
+        return Original(source.grid(item), torch.from_numpy(label)[None])
+
     def _sample(self, number: int, region: tuple[slice, ...]) -> tuple[Sample, ItemFacts]:
         """Returns a region and the facts about its item; an item that is a single tile is read once."""
         tiling, item = self.dataset.tilings[number], self.dataset.items[number]
@@ -118,7 +137,7 @@ class TileReader:
             sample = read_sample(self.dataset.source, item, region, self.channels)
         _check_shape(sample, item, (len(self.channels), *shape))
         _check_extra(sample, item, {name: spec.shape_for(shape) for name, spec in self.specs.items()})
-        check_label(facts, item, self.dataset.label_map, self.dataset.num_classes)
+        check_label(facts.label, item, self.dataset.label_map, self.dataset.num_classes)
         return sample, facts
 
     def _check(self, sample: Sample) -> None:

@@ -24,14 +24,17 @@ def volumes(
     rank: int = 0,
     ranks: int = 1,
     single_channel: bool = False,
+    original: bool = False,
     on_error: Literal["fail", "skip"] = "fail",
     on_skip: Callable[[Skipped], None] = lambda skipped: None,
 ) -> Iterator[Batch]:
     """Yields whole items, normalised like their tiles, in batches of one `[1, C, *S]`.
 
     This rank gets items rank, rank + ranks, ... of each data set, so ranks may differ by one item. Keys are
-    0. With `on_error` "skip" unreadable items are left out; `on_skip` is called for each, and the next batch
-    lists them in `skipped`. The first rank also reports items without a readable header or a label.
+    0. With `original` a batch has the label on the grid on which the item is stored, too, where that is
+    another one. With `on_error` "skip" unreadable items are left out; `on_skip` is called for each, and the
+    next batch lists them in `skipped`. The first rank also reports items without a readable header or a
+    label.
     """
     skipped = [] if rank else [one for dataset in datasets for one in dataset.skipped]
     for one in skipped:
@@ -43,6 +46,7 @@ def volumes(
             file = dataset.items[number].image
             try:
                 sample = reader.whole(number)
+                stored = reader.original(number) if original else None
             except DataError as error:
                 if on_error == "fail":
                     raise
@@ -60,6 +64,7 @@ def volumes(
                 skipped=tuple(skipped),
                 extra={name: torch.from_numpy(array)[None] for name, array in sample.extra.items()},
                 kinds=reader.kinds,
+                original=stored,
             )
             skipped = []
 

@@ -13,6 +13,7 @@ from ucf_vit.core.errors import DataError
 from ucf_vit.core.files.urls import checked
 from ucf_vit.core.threads import map_in_threads
 from ucf_vit.data.formats.prepared import manifest
+from ucf_vit.data.geometry.options import GridOptions
 from ucf_vit.data.prepare import npy_pairs
 from ucf_vit.data.prepare.grid import check_sides, chunk_of, chunk_sides, rows_and_depth
 from ucf_vit.data.prepare.recipe import Processed, Recipe
@@ -20,6 +21,7 @@ from ucf_vit.data.prepare.write import Job
 from ucf_vit.data.read_item import shape_of
 from ucf_vit.data.reading import reading
 from ucf_vit.data.sources import SOURCES, Item, Source, value_options
+from ucf_vit.data.sources.regridded import on_grid
 from ucf_vit.data.sources.source import describe
 from ucf_vit.data.storage import Cache, Files
 from ucf_vit.data.storage.scratch import Scratch
@@ -31,12 +33,13 @@ log = logging.getLogger(__name__)
 class Origin:
     """Source of the kind `kind` (a name as in data.dataset), and the arguments of its constructor.
 
-    Items are prepared as `recipe` says.
+    Items are prepared on the grid of `grid`, and then as `recipe` says.
     """
 
     kind: str
     given: Mapping[str, Any]
     recipe: Recipe = field(default_factory=Recipe)
+    grid: GridOptions = field(default_factory=GridOptions)
 
     @classmethod
     def of(
@@ -46,6 +49,7 @@ class Origin:
         variables: Sequence[str] | None = None,
         options: Mapping[str, Any] | None = None,
         offered: Mapping[str, Any] | None = None,
+        grid: GridOptions | None = None,
     ) -> Origin:
         """Returns the origin of the items in `root`; the source has to take all `options`.
 
@@ -55,19 +59,23 @@ class Origin:
         more: dict[str, Any] = {"root": checked(root), "scratch": scratch, "files": Files(Cache(scratch))}
         if variables is not None:
             more["variables"] = tuple(variables)
-        return cls(kind, SOURCES.arguments(kind, options or {}, {**more, **(offered or {})}))
+        arguments = SOURCES.arguments(kind, options or {}, {**more, **(offered or {})})
+        return cls(kind, arguments, grid=grid or GridOptions())
 
     def make(self) -> Source:
         """Returns a new source; each thread needs its own, since sources keep files open."""
         with reading(str(self.given["root"])):
             source = SOURCES[self.kind](**self.given)
+        scratch = self.given.get("scratch") or Scratch()
+        files = self.given.get("files") or Files(Cache(scratch))
+        source = on_grid(source, self.grid, scratch, files, self.given)
         return source if self.recipe == Recipe() else Processed(source, self.recipe)
 
     @property
     def options(self) -> dict[str, Any]:
         """Options that change the values of the source."""
         recipe = self.recipe.options
-        return {**value_options(self.given), **({"recipe": recipe} if recipe else {})}
+        return {**value_options(self.given), **self.grid.values, **({"recipe": recipe} if recipe else {})}
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from ucf_vit.data.prepare.conversion import Conversion, Origin, StorageOptions
 from ucf_vit.data.prepare.journal import Journal, locked_journal
 from ucf_vit.data.prepare.npy_pairs import write_pair
 from ucf_vit.data.prepare.write import Done, Job, check_installed, write_job
-from ucf_vit.data.sources import Source
+from ucf_vit.data.sources import Item, Source
 from ucf_vit.data.splits.assignment import FILE, Listed
 
 log = logging.getLogger(__name__)
@@ -185,7 +186,16 @@ def _manifest(
         groups=tuple(i.group for i in items) if any(i.group for i in items) else (),
         splits=tuple(i.split for i in items) if any(i.split for i in items) else (),
         skipped=(*plan.skipped, *((plan.items[n].image, cause) for n, cause in failed.items())),
+        grids=tuple(_grid(source, item) for item in items),
     )
+
+
+def _grid(source: Source, item: Item) -> dict[str, Any] | None:
+    """Returns the grid of an item as JSON; None where it has no position in space, or no valid one."""
+    with suppress(DataError):  # as stored, items without a valid position can be used
+        grid = source.grid(item)
+        return None if grid is None else grid.dump()
+    return None
 
 
 def _renumbered(pack: Pack, place: Mapping[int, int]) -> Pack:

@@ -15,6 +15,8 @@ from ucf_vit.data.batch import Sample
 from ucf_vit.data.formats.prepared import manifest
 from ucf_vit.data.formats.prepared.manifest import PACKS, UNFINISHED, Manifest, Pack
 from ucf_vit.data.formats.prepared.sharded_array import ShardedArray, ShardReader
+from ucf_vit.data.geometry.geometry import Geometry
+from ucf_vit.data.geometry.regrid import Regrid
 from ucf_vit.data.sources.source import Item, Source, value_options
 from ucf_vit.data.storage import Files, MissingError, join
 
@@ -57,6 +59,7 @@ class Prepared(Source):
         self._reader = ShardReader(files.parts)
         self._packs: dict[str, tuple[Pack, ShardedArray, ShardedArray | None]] = {}
         self._items = self._listed()
+        self._grids = dict(zip(about.keys, about.grids, strict=False))
 
     def items(self) -> Sequence[Item]:
         """Returns all items, in the order of the original source."""
@@ -65,6 +68,16 @@ class Prepared(Source):
     def shape(self, item: Item) -> tuple[int, ...]:
         """Returns the shape `(C, *S)` that the original source gave."""
         return self._packs[item.image][0].shape
+
+    def geometry(self, item: Item) -> Geometry | None:
+        """Returns the grid on which the item was prepared."""
+        grid = self.grid(item)
+        return None if grid is None else grid.geometry
+
+    def grid(self, item: Item) -> Regrid | None:
+        """Returns how the grid of the original was changed when it was prepared; None where it had none."""
+        entry = self._grids.get(item.key)
+        return None if entry is None else Regrid.load(entry)
 
     def parts(self, item: Item) -> Sequence[str]:
         """Returns the manifest, which contains the hashes of all shards."""

@@ -13,6 +13,8 @@ from ucf_vit.core.registry import Registry
 from ucf_vit.data.arrays import ArraySpec
 from ucf_vit.data.batch import Sample
 from ucf_vit.data.geometry.geometry import Geometry
+from ucf_vit.data.geometry.options import GridOptions
+from ucf_vit.data.geometry.regrid import Regrid, regrid
 from ucf_vit.data.sources.listing import PassedOver
 from ucf_vit.data.values.normalization import Normalization
 
@@ -80,6 +82,13 @@ class Source(Protocol):
     def geometry(self, item: Item) -> Geometry | None:
         """Returns the grid of an item in space, from the header only; None for items that have none."""
         return None
+
+    def grid(self, item: Item) -> Regrid | None:
+        """Returns how the grid on which an item is stored was changed to that of `geometry`; None where items
+        have no position in space.
+        """
+        geometry = self.geometry(item)
+        return None if geometry is None else regrid(geometry, GridOptions())
 
     def parts(self, item: Item) -> Sequence[str]:
         """Returns paths or URLs of all files that decide an item's values."""

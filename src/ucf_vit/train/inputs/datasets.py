@@ -16,6 +16,7 @@ from ucf_vit.data.splits.assignment import Assignment
 from ucf_vit.data.storage import Files
 from ucf_vit.data.storage.scratch import Scratch
 from ucf_vit.train.data_record import Record
+from ucf_vit.train.inputs.grids import grid_options, with_spacing
 from ucf_vit.train.inputs.source_options import remote_files, source_options
 from ucf_vit.train.inputs.splits import arrangement, assigned
 from ucf_vit.train.inputs.statistics_files import with_statistics
@@ -70,6 +71,7 @@ def build_datasets(
     """
     files = files or remote_files(run.data, scratch)
     _check_source(run)
+    run = resolved(run, scratch, record, files)
     assignment = None
     if parts is None:
         assignment = assigned(run, scratch, files, None if record is None else record.splits)
@@ -80,6 +82,15 @@ def build_datasets(
         one = _build(run, part, split, scratch, files, shapes, assignment)
         datasets.append(_as_recorded(one, run, split, record) if statistics else one)
     return datasets
+
+
+def resolved(run: Run, scratch: Scratch, record: Record | None = None, files: Files | None = None) -> Run:
+    """Returns the run with numbers in place of the spacing "median", see `with_spacing`."""
+    return with_spacing(
+        run,
+        record,
+        lambda stored: build_datasets(stored, scratch, record=record, statistics=False, files=files),
+    )
 
 
 def _parts(run: Run, split: Split, assignment: Assignment | None) -> list[Part]:
@@ -122,6 +133,7 @@ def _build(
         ignore_label=data.ignore_label,
         buffer_size=data.dict_buffer_sizes[name],
         options=source_options(run, name),
+        grid=grid_options(run),
         on_error=data.on_error,
         scratch=scratch,
         files=files,

@@ -25,7 +25,8 @@ from ucf_vit.planning.plan import Plan
 from ucf_vit.planning.shape_reader import ShapeReader
 from ucf_vit.train.data_record import Record
 from ucf_vit.train.hooks.jsonl import METRICS, read_metrics
-from ucf_vit.train.inputs.datasets import build_datasets
+from ucf_vit.train.inputs.datasets import build_datasets, resolved
+from ucf_vit.train.inputs.grids import grid_options
 from ucf_vit.train.inputs.plan_table import table
 from ucf_vit.train.inputs.source_options import remote_files
 from ucf_vit.train.meter import TILE_SECONDS
@@ -79,6 +80,7 @@ def prepare_plan(run: Run, world: World, record: Record | None = None) -> Planne
             plan_run(run, world.size, directory, overwrite=True, record=record)
 
     world.on_main(prepare)
+    run = resolved(run, Scratch(), record)
     plan = Plan.load(directory / FILE)
     if world.is_main:
         log.info("each rank reads tiles of its own, by %s\n%s", directory / FILE, table(plan))
@@ -161,6 +163,7 @@ def _plan(
     degrees = check_ranks(run, gpus)
     scratch = Scratch()
     files = remote_files(run.data, scratch)
+    run = resolved(run, scratch, record, files)
     readers = {
         name: ShapeReader(_file(directory, name), _source(run, name), files.stamp) for name in run.datasets
     }
@@ -220,6 +223,7 @@ def _source(run: Run, name: str) -> str:
             "axes": len(run.spatial_tile),
             "label_geometry": run.data.label_geometry,
             "max_item_bytes": run.data.max_item_bytes,
+            **grid_options(run).values,
         }
     )
 

@@ -111,14 +111,26 @@ def build_data(
 
 
 class HeldOut:
-    """This rank's held-out data as `task.evaluate` takes it: whole items, or batches of tiles."""
+    """This rank's held-out data as `task.evaluate` takes it: whole items, or batches of tiles.
 
-    def __init__(self, data: Data, seed: int, world: World, task: Task, datasets: Sequence[Dataset]) -> None:
+    With `original` whole items have their labels on the grid on which they are stored, too.
+    """
+
+    def __init__(
+        self,
+        data: Data,
+        seed: int,
+        world: World,
+        task: Task,
+        datasets: Sequence[Dataset],
+        original: bool = False,
+    ) -> None:
         self.datasets = datasets
         self._skipped: dict[str, Skipped] = {}
         self._stream: Stream | None = None
         self._whole: dict[str, Any] = {"rank": world.data_rank, "ranks": world.data_size}
         self._whole |= {"single_channel": data.single_channel, "on_error": data.on_error}
+        self._whole["original"] = original
         if datasets and not task.facts.whole_items:
             options = _of_streams(data, seed, world, task)
             self._stream = Stream(datasets, shuffle=False, draw_trees=False, **options)

@@ -54,13 +54,8 @@ def read_header(path: str, files: Files | None = None) -> NiftiHeader:
     Raises DataError for invalid axes, types or scales.
     """
     with reading(path, "no readable NIfTI header"):
-        files = files or Files()
-        start = _remote_start(path, files) if is_remote(path) else _start(files.local(path))
-        kind = nibabel.Nifti2Header if _starts_with(start, _HEADER) else nibabel.Nifti1Header
-        if len(start) < kind.sizeof_hdr:
-            raise EOFError(f"it ends after {len(start)} bytes")
-        spacing = kind(start[: kind.sizeof_hdr], check=False)["pixdim"][1:4].copy()
-        raw = kind(start[: kind.sizeof_hdr], check=True)
+        stored = read_stored_header(path, files)
+        raw, spacing = type(stored)(stored.binaryblock, check=True), stored["pixdim"][1:4]
         shape, offset = _volume(path, raw.get_data_shape()), int(raw.get_data_offset())
         dtype = raw.get_data_dtype()
         if dtype.kind not in "iuf":
@@ -71,6 +66,16 @@ def read_header(path: str, files: Files | None = None) -> NiftiHeader:
         if not 0 < header.size < _LARGEST:
             raise ValueError(f"its {shape} values from byte {offset} on fit into no file")
     return header
+
+
+def read_stored_header(path: str, files: Files | None = None) -> nibabel.Nifti1Header:
+    """Returns the header of a file, bit by bit, whatever is wrong with it."""
+    files = files or Files()
+    start = _remote_start(path, files) if is_remote(path) else _start(files.local(path))
+    kind = nibabel.Nifti2Header if _starts_with(start, _HEADER) else nibabel.Nifti1Header
+    if len(start) < kind.sizeof_hdr:
+        raise EOFError(f"it ends after {len(start)} bytes")
+    return kind(start[: kind.sizeof_hdr], check=False)
 
 
 def read_shape(path: str, files: Files | None = None) -> tuple[int, ...]:

@@ -57,7 +57,8 @@ class Manifest:
     `folder` is that of the packs, below the manifest; empty where items are .npy files, as for npy_pairs.
     `source` and `options` are those that it was made from. `keys`, `stratum` (an index into `strata`) and
     `classes`, `groups` and `splits` (empty where items have none) have one entry per item, in the order of
-    the source.
+    the source. `grids` are the grids of the items and how they were changed, as `Regrid.dump` returns them
+    (None: without a position in space; empty in files of earlier versions).
     """
 
     source: str
@@ -77,6 +78,7 @@ class Manifest:
     groups: tuple[str, ...] = ()
     splits: tuple[str, ...] = ()
     folder: str = PACKS
+    grids: tuple[Mapping[str, Any] | None, ...] = ()
 
     @property
     def size(self) -> int:
