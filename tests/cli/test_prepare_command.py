@@ -38,7 +38,7 @@ def test_training_on_prepared_data_is_the_same(tmp_path: Path, request, task: st
     for one in (config, other):
         runs.train(one)
     assert runs.losses(tmp_path / "a/out") == runs.losses(tmp_path / "b/out")
-    assert "all as written" in prepare(tmp_path / "fast", "--verify")
+    assert "all intact" in prepare(tmp_path / "fast", "--verify")
     chunk = Prepared(tmp_path / "fast/tiny").manifest.packs[0].chunk
     assert chunk == ((3, 16, 16) if task == "classification" else (1, 16, 16, 16))
 
@@ -84,9 +84,9 @@ def test_skipping_from_the_command_line_and_from_a_config(tmp_path: Path) -> Non
     with pytest.raises(DataError, match="concrete_0001"):
         prepare(runs_root, tmp_path / "a", "--dataset", "basic_ct")
     text = prepare(runs_root, tmp_path / "a", "--dataset", "basic_ct", "--on-error", "skip")
-    assert "2 items, 1 unreadable left out" in text
+    assert "2 items, 1 unreadable skipped" in text
     config = runs.write_config(tmp_path / "c.yaml", "masked", runs_root)
-    assert "2 items, 1 unreadable left out" in prepare(config, tmp_path / "b", "data.on_error=skip")
+    assert "2 items, 1 unreadable skipped" in prepare(config, tmp_path / "b", "data.on_error=skip")
 
 
 def test_all_data_sets_of_a_config_are_prepared(concrete: Path, tmp_path: Path) -> None:
@@ -100,4 +100,4 @@ def test_all_data_sets_of_a_config_are_prepared(concrete: Path, tmp_path: Path) 
     expected = {key: {"tiny": str(tmp_path / "fast" / place)} for key, place in places.items()}
     assert pasted == {"dataset": "prepared", **expected}
     assert all(len(Prepared(roots["tiny"]).items()) == 4 for roots in expected.values())
-    assert prepare(tmp_path / "fast", "--verify").count("all as written") == 3
+    assert prepare(tmp_path / "fast", "--verify").count("all intact") == 3

@@ -132,7 +132,7 @@ def test_data_of_several_data_sets_is_named(tmp_path: Path) -> None:
     runs.train(config_of(tmp_path / "c.yaml", tmp_path, data=data))
     assert "2 items: c, d" in call("evaluate", tmp_path / "out")
     new = images(tmp_path / "new", "x", seed=5)
-    with pytest.raises(UserError, match=r"say which data set it is read as, NAME=ROOT; the run has one, two"):
+    with pytest.raises(UserError, match=r"expected NAME=ROOT with a data set of the run: one, two"):
         call("evaluate", tmp_path / "out", "--data", new)
     assert "two (" in call("evaluate", tmp_path / "out", "--data", f"two={new}")
 
@@ -322,7 +322,7 @@ def test_a_checkpoint_that_keeps_no_items_says_so(run: Path) -> None:
     meta = json.loads((run / "best/meta.json").read_text())
     meta["sha256"]["state.pt"] = hashlib.sha256(state.read_bytes()).hexdigest()
     (run / "best/meta.json").write_text(json.dumps(meta))
-    assert "does not keep which items it was trained on" in call("evaluate", run)
+    assert "does not record its training items" in call("evaluate", run)
 
 
 def test_what_the_training_wrote_stays(run: Path) -> None:

@@ -89,7 +89,7 @@ def test_a_directory_can_be_named(trained: Path, tmp_path: Path) -> None:
 
 def test_somebody_elses_report_is_not_replaced(trained: Path, tmp_path: Path) -> None:
     (tmp_path / "report.html").write_text("mine")
-    with pytest.raises(UserError, match=r"holds a report\.html that is of no evaluation"):
+    with pytest.raises(UserError, match=r"holds a report\.html that is not of an evaluation"):
         Place.choose(trained, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
 

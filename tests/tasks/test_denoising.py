@@ -88,8 +88,8 @@ def test_what_is_drawn_belongs_to_the_sample():
     many = replace(batch, image=batch.image[:1].expand(2000, -1, -1, -1), keys=torch.arange(2000))
     drawn = task.draw(many).drawn
     assert set(drawn["time"].tolist()) == set(range(50))
-    assert 0.07 < 1 - drawn["told"].float().mean() < 0.13
-    assert task.eval().draw(many).drawn["told"].all()
+    assert 0.07 < 1 - drawn["labelled"].float().mean() < 0.13
+    assert task.eval().draw(many).drawn["labelled"].all()
 
 
 def test_a_network_that_says_nothing_has_the_variance_of_noise_as_loss():
@@ -145,7 +145,7 @@ def test_told_samples_alone_see_their_labels():
     seen = []
     task.model.register_forward_pre_hook(lambda model, args: seen.append(args[2]))
     task(drawn)
-    told = drawn.drawn["told"]
+    told = drawn.drawn["labelled"]
     assert 0 < told.sum() < 32
     assert torch.equal(seen[0][told], task.labels_of(drawn)[told])
     assert (seen[0][~told] == -1).all()
@@ -157,7 +157,7 @@ def test_what_was_always_told_can_not_be_left_out():
     told = torch.tensor([[0, 1]] * 2)
     task.generate(torch.arange(2), steps=1, labels=told)
     for options in ({}, {"labels": told, "guidance": 2.0}, {"labels": told - torch.tensor([0, 2])}):
-        with pytest.raises(UserError, match="always told class, dataset"):
+        with pytest.raises(UserError, match="always with class, dataset"):
             task.generate(torch.arange(2), steps=1, **options)
     with pytest.raises(UserError, match="guidance nan"):
         task.generate(torch.arange(2), steps=1, guidance=float("nan"))

@@ -200,7 +200,7 @@ def test_conditions_keep_their_numbers_when_data_sets_change_places() -> None:
     task = Denoising(model, conditions={"class": ["0", "1", "2"], "dataset": ["a", "b"]}, unit_range=None)
     Record(("cat", "dog")).restore(task)
     assert task.conditions == {"class": ("cat", "dog", "2"), "dataset": ("a", "b")}
-    kept = json.loads(json.dumps(task.kept()))
+    kept = json.loads(json.dumps(task.data_facts()))
     other = Denoising(model, conditions={"class": ["0", "1", "2"], "dataset": ["b", "a"]}, unit_range=None)
     zscore = Normalized(Normalization("zscore"), ("x",))
     Record(("cat", "dog"), {"a": zscore}, kept).restore(other)

@@ -1,4 +1,4 @@
-"""Arguments that are paths or URLs, and what is refused of any argument before it is looked at."""
+"""Command-line arguments: paths, and refusal of credentials."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def to_sides(option: str, text: str) -> tuple[int, ...]:
 
 
 def refuse_credentials(arguments: Iterable[str]) -> None:
-    """ConfigError where one of the arguments is or has a URL with credentials."""
+    """Raises ConfigError if an argument is or contains a URL with credentials."""
     for argument in arguments:
         refuse_in_argument(argument)
 
 
 class Commands(TyperGroup):
-    """The commands of an application; what is wrong with its arguments is never told with credentials."""
+    """Group of commands that refuses credentials in arguments, before any message could show them."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Raises ConfigError for credentials in any argument, before errors of usage."""

@@ -1,4 +1,4 @@
-"""`ucf-vit checkpoint`: what is in a checkpoint, and weights out of it as one file. Needs no GPU."""
+"""`ucf-vit checkpoint`: shows a checkpoint, or exports its weights. Needs no GPU."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 from ucf_vit.cli.arguments import to_path
 from ucf_vit.cli.config import Overwrite
 
-app = typer.Typer(help="Look into a checkpoint, or take its weights out.", no_args_is_help=True)
+app = typer.Typer(help="Show a checkpoint, or export its weights.", no_args_is_help=True)
 Directory = Annotated[
     Path,
     typer.Argument(
@@ -21,12 +21,12 @@ Directory = Annotated[
 
 @app.callback()
 def checkpoint() -> None:
-    """Look into a checkpoint, or take its weights out."""
+    """Show a checkpoint, or export its weights."""
 
 
 @app.command()
 def show(path: Directory) -> None:
-    """Print step, versions, layout and, of every weight, name, shape, type and size."""
+    """Print step, versions and layout, and name, shape, type and size of every weight."""
     from ucf_vit.checkpoint.inspect import describe
 
     typer.echo(describe(path))
@@ -37,11 +37,11 @@ def export(
     path: Directory,
     file: Annotated[Path, typer.Argument(metavar="FILE.safetensors", help="File to write.", parser=to_path)],
     averaged: Annotated[
-        bool, typer.Option("--averaged", help="Their moving average (trainer.ema_decay).")
+        bool, typer.Option("--averaged", help="Export the moving average (trainer.ema_decay).")
     ] = False,
     overwrite: Overwrite = False,
 ) -> None:
-    """Write the whole weights of a checkpoint to one safetensors file, whatever layout wrote them."""
+    """Write all weights of a checkpoint to one safetensors file, whatever layout they were saved in."""
     from ucf_vit.checkpoint.inspect import export_weights
 
     number = export_weights(path, file, averaged=averaged, overwrite=overwrite)

@@ -1,4 +1,4 @@
-"""`ucf-vit config`: what a key means, whether a file is right, and what a run will use."""
+"""`ucf-vit config`: explains keys, checks and prints configs."""
 
 from __future__ import annotations
 
@@ -19,32 +19,32 @@ Config = Annotated[
     Path,
     typer.Argument(metavar="CONFIG|RUN", help="YAML file of a run, or its directory.", parser=to_path),
 ]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there already.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")]
 Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="E.g. model.depth=6")]
 Task = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="What to train, where CONFIG does not say it: segmentation, ..., or path/to/file.py:Class.",
+        help="The task, if CONFIG does not name it: segmentation, ..., or path/to/file.py:Class.",
     ),
 ]
 
 
 @app.command()
 def explain(key: Annotated[str, typer.Argument(help="Section or key, e.g. adaptive.fixed_length")]) -> None:
-    """Print what a key means, its type, unit and default."""
+    """Print the meaning of a key, its type, unit and default."""
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
     typer.echo(explain_key(key, width))
 
 
 @app.command()
 def check(config: Config, overrides: Overrides = None, task: Task = None) -> None:
-    """Say whether a config can be used; exit status 2 and one message if not."""
+    """Check a config; a wrong one gives one message and exit status 2."""
     run = load(config, overrides or [], task=task)
     typer.echo(f"{config}: good, task {run.task}")
 
 
 @app.command()
 def show(config: Config, overrides: Overrides = None, task: Task = None) -> None:
-    """Print the config with every default filled in."""
+    """Print the config with all defaults filled in."""
     typer.echo(dump(load(config, overrides or [], task=task)), nl=False)

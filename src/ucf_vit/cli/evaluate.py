@@ -1,4 +1,4 @@
-"""`ucf-vit evaluate`: what a trained run is worth."""
+"""`ucf-vit evaluate`: metrics of a trained run on held-out items."""
 
 from __future__ import annotations
 
@@ -25,36 +25,38 @@ def evaluate(
     task: Task = None,
     checkpoint: Annotated[
         str | None,
-        typer.Option(help="best, last, last_even, ... Default: best, or the newest where there is no best."),
+        typer.Option(help="best, last, last_even, ... Default: best, or the newest if there is no best."),
     ] = None,
     split: Annotated[
         Literal["validation", "test"] | None,
-        typer.Option(help="Which of the run's items. Default: validation, on which best was chosen."),
+        typer.Option(help="Items of the run. Default: validation, on which best was chosen."),
     ] = None,
     data: Annotated[
         list[str] | None,
-        typer.Option(metavar="[NAME=]ROOT", help="All items of other data; can be repeated."),
+        typer.Option(metavar="[NAME=]ROOT", help="All items of other data; repeatable."),
     ] = None,
     threshold: Annotated[
-        bool, typer.Option("--threshold", help="Beside it, the best that thresholds on intensity reach.")
+        bool, typer.Option("--threshold", help="Compare with the best intensity thresholds.")
     ] = False,
     allow_trained: Annotated[
-        bool, typer.Option("--allow-trained", help="Let items count that the checkpoint was trained on.")
+        bool, typer.Option("--allow-trained", help="Include items that the checkpoint was trained on.")
     ] = False,
     output: Annotated[
         Path | None,
         typer.Option(help="Directory to write to. Default: that of the run.", parser=to_path),
     ] = None,
 ) -> None:
-    """Evaluate a trained run on held-out items, name these, and print a table.
+    """Evaluate a trained run on held-out items; print the items and a table of metrics.
 
-    Items that were trained on are refused. KEY=VALUE change what RUN/config.yaml says.
+    Items that were trained on are refused. KEY=VALUE override RUN/config.yaml.
     """
     if split and data:
         raise UserError(
-            f"--split {split} are items of the run, --data is other data; leave one of the two out"
+            f"--split {split} selects items of the run, --data other data; leave one of the two out"
         )
-    from ucf_vit.evaluation import Wanted, evaluate_run
+    from ucf_vit.evaluation import EvaluationRequest, evaluate_run
 
-    wanted = Wanted(checkpoint, split or "validation", tuple(data or ()), threshold, allow_trained, output)
-    evaluate_run(run, wanted, overrides or [], task)
+    request = EvaluationRequest(
+        checkpoint, split or "validation", tuple(data or ()), threshold, allow_trained, output
+    )
+    evaluate_run(run, request, overrides or [], task)

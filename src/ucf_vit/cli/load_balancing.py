@@ -1,4 +1,4 @@
-"""`utils/load_balance.py` and its other names: which data rank reads what, as keys to paste."""
+"""`utils/load_balance.py` and its other names: prints a plan as keys of a config."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`ucf-vit COMMAND`: entry point, and how errors reach the user."""
+"""`ucf-vit COMMAND`: entry point and reporting of errors."""
 
 from __future__ import annotations
 
@@ -62,25 +62,25 @@ def version(
 
 
 def guarded(main: Callable[..., None]) -> Callable[..., None]:
-    """`main`, so that a user's error is one message on standard error and an exit status, no traceback.
+    """Wraps `main`: a UserError becomes one message on standard error and an exit status, no traceback.
 
-    Credentials in an argument are such an error; those that any other error tells are not shown.
+    Refuses credentials in arguments, and hides those in the messages of other errors.
     """
 
     @functools.wraps(main)
     def call(*arguments: str) -> None:
         for stream in (sys.stdout, sys.stderr):
-            if isinstance(stream, io.TextIOWrapper):  # names of files may be what the terminal can't show
+            if isinstance(stream, io.TextIOWrapper):  # the terminal may lack characters of file names
                 stream.reconfigure(errors="backslashreplace")
         try:
             refuse_credentials(one for one in arguments or sys.argv[1:] if isinstance(one, str))
             main(*arguments)
         except UserError as error:
-            _tell(str(error))
+            _print_error(str(error))
             sys.exit(error.exit_code)
         except Exception as error:
             if message := exhausted(error):
-                _tell(message)
+                _print_error(message)
             else:
                 typer.echo(without_credentials(traceback.format_exc()), err=True)
             sys.exit(1)
@@ -88,13 +88,13 @@ def guarded(main: Callable[..., None]) -> Callable[..., None]:
     return call
 
 
-def _tell(message: str) -> None:
+def _print_error(message: str) -> None:
     rank = os.environ.get("RANK")
     typer.echo(f"error: {f'[rank {rank}] ' if rank else ''}{without_credentials(message)}", err=True)
 
 
 def script(command: Callable[..., None]) -> None:
-    """Run `command` as a program of its own, for the scripts in utils."""
+    """Runs `command` as a program, for the scripts in utils."""
     program = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
     program.command()(command)
     guarded(program)()

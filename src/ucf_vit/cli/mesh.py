@@ -1,4 +1,4 @@
-"""`ucf-vit mesh`: which ranks work together, and what they exchange."""
+"""`ucf-vit mesh`: groups of ranks and their traffic."""
 
 from __future__ import annotations
 

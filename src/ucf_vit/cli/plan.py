@@ -1,4 +1,4 @@
-"""`ucf-vit plan`: which data rank reads what."""
+"""`ucf-vit plan`: plans which data rank reads which tiles."""
 
 from __future__ import annotations
 
@@ -23,23 +23,21 @@ def plan(
         typer.Option(help="Directory of the plan. Default: plan in trainer.checkpoint_path.", parser=to_path),
     ] = None,
     check: Annotated[
-        bool, typer.Option("--check", help="Write nothing; say whether the plan that is there still fits.")
+        bool, typer.Option("--check", help="Write nothing; check that the existing plan still fits.")
     ] = False,
     overwrite: Overwrite = False,
     profile: Annotated[
         Path | None,
         typer.Option(
-            help="Directory of an earlier run by data.order global: tiles cost what they took.",
+            help="Directory of an earlier run with data.order global, whose times per tile are used.",
             parser=to_path,
         ),
     ] = None,
-    report: Annotated[
-        bool, typer.Option("--report", help="Beside the plan, a picture of the loads: loads.png.")
-    ] = False,
+    report: Annotated[bool, typer.Option("--report", help="Also draw the loads, to loads.png.")] = False,
 ) -> None:
-    """Share tiles out so that all ranks finish together, and write which rank reads which.
+    """Distribute tiles over ranks so that all finish at the same time, and write the plan.
 
-    Only headers are read, and later only those of new and changed files.
+    Only headers are read; a later call reads only those of new and changed files.
     """
     run = load(config, [*(overrides or []), "load_balancing.auto_load_balancing=true"], task=task)
     from ucf_vit.core.files.atomic_files import write_atomic
@@ -58,7 +56,7 @@ def plan(
         typer.echo(f"{name}: {listed}")
     typer.echo(table(planned.plan))
     if planned.skipped:
-        typer.echo(f"{planned.skipped} unreadable files are left out")
+        typer.echo(f"{planned.skipped} unreadable files are skipped")
     typer.echo(f"load_balancing:\n{keys(planned.plan, '  ')}")
     if report:
         write_atomic(directory / PICTURE, draw_loads(planned.plan))

@@ -1,4 +1,4 @@
-"""`ucf-vit prepare`: any data set as chunks that tiles are read from."""
+"""`ucf-vit prepare`: converts data sets into chunks for fast reading of tiles."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Format(StrEnum):
 
 
 class OnError(StrEnum):
-    """As data.on_error."""
+    """Values of data.on_error."""
 
     fail = "fail"
     skip = "skip"
@@ -59,29 +59,31 @@ def prepare(
     ] = None,
     overrides: Overrides = None,
     dataset: Annotated[
-        str | None, typer.Option(help="What SRC is, as in data.dataset: basic_ct, npy_pairs, ...")
+        str | None, typer.Option(help="Source of SRC, as in data.dataset: basic_ct, npy_pairs, ...")
     ] = None,
     option: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME=VALUE", help="Of the source, as in data.dict_options; can be repeated."),
     ] = None,
     variables: Annotated[
-        str | None, typer.Option(help="Of SRC: the names of its channels, separated by commas.")
+        str | None, typer.Option(help="Names of the channels of SRC, separated by commas.")
     ] = None,
     chunk: Annotated[
-        str | None, typer.Option(help="Sides of a chunk, 64x64x64. Default: made for the tiles of CONFIG.")
+        str | None, typer.Option(help="Sides of a chunk, 64x64x64. Default: chosen for the tiles of CONFIG.")
     ] = None,
-    shard_size: Annotated[int, typer.Option(min=1, help="MiB of a file, about.")] = 128,
+    shard_size: Annotated[int, typer.Option(min=1, help="Approximate size of a file, in MiB.")] = 128,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="At the same time. Default: one per core.")
+        int | None, typer.Option(min=1, help="Items at the same time. Default: one per core.")
     ] = None,
     on_error: Annotated[
         OnError | None,
-        typer.Option(help="What to do with unreadable items. Default: data.on_error, or fail."),
+        typer.Option(help="Treatment of unreadable items. Default: data.on_error, or fail."),
     ] = None,
     check: Annotated[
         bool,
-        typer.Option("--verify", help="Write nothing: compare all files of a prepared SRC to their hashes."),
+        typer.Option(
+            "--verify", help="Write nothing; compare the files of a prepared SRC with their hashes."
+        ),
     ] = False,
     form: Annotated[
         Format, typer.Option("--format", help="npy_pairs: a .npy file for each image and label, no chunks.")
@@ -126,10 +128,10 @@ def prepare(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of --split.", rich_help_panel=RECIPE)] = 0,
 ) -> None:
-    """Convert data sets so that reading a tile touches only the chunks of the tile, and is checked.
+    """Convert data sets so that reading a tile reads only the tile's chunks, with checksums.
 
-    After a kill the same command goes on. Training then says data.dataset: prepared. Known data sets, msd
-    and kits, are resampled and scaled as usual; options say otherwise.
+    A killed command continues where it was when started again. Train with data.dataset: prepared. Known data
+    sets, msd and kits, are resampled and scaled as usual; options override this.
     """
     threads = workers or len(os.sched_getaffinity(0))
     if check:
@@ -161,8 +163,8 @@ def prepare(
     )
     given: dict[str, Any] = {} if on_error is None else {"on_error": on_error.value}
     roots: dict[str, dict[str, Path]] = {}
-    found = _origins(source, destination, overrides, dataset, variables, settings, options_of(option))
-    for key, name, origin, place, used in found:
+    origins = _origins(source, destination, overrides, dataset, variables, settings, options_of(option))
+    for key, name, origin, place, used in origins:
         roots.setdefault(key, {})[name] = _one(
             place.name, replace(origin, recipe=recipe), place, replace(used, **given)
         )
@@ -184,11 +186,11 @@ def _origins(
     settings: StorageOptions,
     options: Mapping[str, Any],
 ) -> list[tuple[str, str, Origin, Path, StorageOptions]]:
-    """Key, name, origin, directory and settings of each data set."""
+    """Returns config key, name, origin, directory and settings of each data set."""
     if source.endswith((".yaml", ".yml")):
         if dataset or variables or options:
             raise UserError(
-                f"{source}: a config says what the data is; leave --dataset, --variables and --option out"
+                f"{source}: a config describes the data; leave --dataset, --variables and --option out"
             )
         run = load(source, overrides or [])
         from ucf_vit.train.inputs.prepare_datasets import origins
@@ -201,7 +203,7 @@ def _origins(
         raise UserError(f"{overrides[0]}: only a config has keys to set; use the options (--help)")
     if dataset is None:
         raise UserError(
-            f"{source}: say what it is with --dataset: {', '.join(SOURCES)}, or path/to/file.py:Class"
+            f"{source}: name its source with --dataset: {', '.join(SOURCES)}, or path/to/file.py:Class"
         )
     offered = {} if settings.chunk is None else {"tile_dims": len(settings.chunk)}
     names = None if variables is None else [name.strip() for name in variables.split(",")]
@@ -213,9 +215,9 @@ def _one(name: str, origin: Origin, place: Path, settings: StorageOptions) -> Pa
     from ucf_vit.data.prepare.convert import prepare as convert
 
     with _bar(name) as show:
-        found = convert(origin, place, settings, show, lambda listed: say(f"{name}: {listed}"))
-    left_out = f", {len(found.skipped)} unreadable left out" if found.skipped else ""
-    typer.echo(f"{place}: {len(found.keys)} items{left_out}, {decimal(found.size)}")
+        result = convert(origin, place, settings, show, lambda listed: say(f"{name}: {listed}"))
+    skipped = f", {len(result.skipped)} unreadable skipped" if result.skipped else ""
+    typer.echo(f"{place}: {len(result.keys)} items{skipped}, {decimal(result.size)}")
     return place
 
 
@@ -226,8 +228,8 @@ def _verify(root: Path, workers: int) -> None:
     for place in data_sets(root):
         try:
             with _bar(place.name) as show:
-                found = verify(place, workers, show)
-            typer.echo(f"{place}: {len(found.keys)} items, {decimal(found.size)}, all as written")
+                manifest = verify(place, workers, show)
+            typer.echo(f"{place}: {len(manifest.keys)} items, {decimal(manifest.size)}, all intact")
         except DataError as error:
             wrong.append(str(error))
     if wrong:
@@ -236,7 +238,7 @@ def _verify(root: Path, workers: int) -> None:
 
 @contextmanager
 def _bar(name: str) -> Iterator[Callable[[int, int], None]]:
-    """Shows how many items are done, of how many."""
+    """Context with a progress bar; yields a function of the number of finished items and of all."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
         bar = progress.add_task(name, total=None)

@@ -24,38 +24,40 @@ def sample(
         ),
     ],
     overrides: Overrides = None,
-    number: Annotated[int, typer.Option(help="How many samples.")] = 16,
+    number: Annotated[int, typer.Option(help="Number of samples.")] = 16,
     steps: Annotated[
         int | None,
-        typer.Option(help="Steps from noise to a sample. Default: 50, or as many as training had."),
+        typer.Option(help="Steps from noise to a sample. Default: 50, or fewer if training had fewer."),
     ] = None,
     sampler: Annotated[
         Literal["ddim", "ddpm"], typer.Option(help="ddpm adds fresh noise at every step: eta 1.")
     ] = "ddim",
     eta: Annotated[
         float | None,
-        typer.Option(min=0, max=1, help="How much fresh noise, 0 to 1. Default: by the sampler."),
+        typer.Option(min=0, max=1, help="Amount of fresh noise, 0 to 1. Default: by the sampler."),
     ] = None,
     guidance: Annotated[
-        float, typer.Option(help="More than 1: more like the condition, less like each other.")
+        float, typer.Option(help="Above 1: samples closer to the condition, and less diverse.")
     ] = 1.0,
     condition: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=VALUE", help="E.g. class=dog, by name; can be repeated.")
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="E.g. class=dog; repeatable.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Sample i depends on the seed and i.")] = 0,
-    batch_size: Annotated[int, typer.Option(min=1, help="Samples at a time; changes none of them.")] = 16,
+    batch_size: Annotated[int, typer.Option(min=1, help="Samples per batch; does not change them.")] = 16,
     out: Annotated[
         Path | None, typer.Option(help="Directory to write to. Default: RUN/samples.", parser=to_path)
     ] = None,
     overwrite: Overwrite = False,
     compare: Annotated[
         bool,
-        typer.Option("--compare", help="Measure how close samples are to held-out tiles, and if copied."),
+        typer.Option(
+            "--compare", help="Measure the distance to held-out tiles, and whether samples are copies."
+        ),
     ] = False,
 ) -> None:
     """Generate images or volumes with a trained diffusion model.
 
-    KEY=VALUE change what RUN/config.yaml says, e.g. trainer.device=cpu, or where the data is.
+    KEY=VALUE override RUN/config.yaml, e.g. trainer.device=cpu, or the place of the data.
     """
     if sampler == "ddpm" and eta not in (None, 1.0):
         raise UserError(f"--sampler ddpm has eta 1, not {eta:g}; leave one of the two out")
@@ -96,9 +98,9 @@ def sample(
         progress.stop()
 
 
-def _pairs(given: list[str]) -> dict[str, str]:
+def _pairs(texts: list[str]) -> dict[str, str]:
     pairs: dict[str, str] = {}
-    for one in given:
+    for one in texts:
         name, equals, value = one.partition("=")
         if not (name and equals and value):
             raise UserError(f"--condition {one}: expected NAME=VALUE, such as class=dog")

@@ -1,4 +1,4 @@
-"""`ucf-vit stats`: mean and deviation of every variable over what a run trains on."""
+"""`ucf-vit stats`: measures the statistics of variables over the training items of a run."""
 
 from __future__ import annotations
 
@@ -15,13 +15,11 @@ def stats(
     config: Config,
     overrides: Overrides = None,
     task: Task = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace statistics that are there already.")
-    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing statistics.")] = False,
 ) -> None:
-    """Find mean and deviation of every variable over the training items, for normalization stats.
+    """Measure mean and deviation of every variable over the training items, for normalization stats.
 
-    A call that was killed is taken up where it was.
+    A killed command continues where it was when started again.
     """
     run = load(config, overrides or [], task=task)
     from ucf_vit.data.storage.scratch import Scratch
@@ -36,13 +34,13 @@ def stats(
         typer.echo(f"{dataset.name}: {dataset.listed}")
         with Progress() as progress:
             bar = progress.add_task(dataset.name)
-            found = find_statistics(
+            statistics = find_statistics(
                 dataset,
                 run,
                 overwrite=overwrite,
                 on_item=lambda done, total, to=progress, of=bar: to.update(of, completed=done, total=total),  # type: ignore[misc]
             )
-        typer.echo(f"{run.stats_file(dataset.name)}: {found.done} items")
+        typer.echo(f"{run.stats_file(dataset.name)}: {statistics.done} items")
         for name in dataset.variables:
-            one = found.variables[name]
+            one = statistics.variables[name]
             typer.echo(f"  {name:12} mean {one.mean:12.6g}  std {one.std:12.6g}  {one.number:,} values")

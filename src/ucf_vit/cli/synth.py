@@ -1,4 +1,4 @@
-"""`ucf-vit synth`: data sets that need no download."""
+"""`ucf-vit synth`: writes synthetic data sets."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ def synth() -> None:
 @app.command("basic_ct")
 def basic_ct(
     root: Annotated[Path, typer.Argument(help="Directory for imagesTr and labelsTr.", parser=to_path)],
-    number: Annotated[int, typer.Option(min=1, help="Volumes.")] = 8,
-    size: Annotated[str, typer.Option(help="Voxels a side: 64, or 64x64x96.")] = "64",
+    number: Annotated[int, typer.Option(min=1, help="Number of volumes.")] = 8,
+    size: Annotated[str, typer.Option(help="Sides in voxels: 64, or 64x64x96.")] = "64",
     seed: Annotated[int, typer.Option(help="Volume i depends only on the seed and i.")] = 0,
-    vary: Annotated[float, typer.Option(help="Let sides differ by up to this fraction.")] = 0.0,
+    vary: Annotated[float, typer.Option(help="Vary sides by up to this fraction.")] = 0.0,
     compressed: Annotated[bool, typer.Option(help=".nii.gz, or plain .nii.")] = True,
-    overwrite: Annotated[bool, typer.Option(help="Write files anew that are there.")] = False,
-    processes: Annotated[int, typer.Option(min=1, help="Volumes made at the same time.")] = 1,
+    overwrite: Annotated[bool, typer.Option(help="Replace existing files.")] = False,
+    processes: Annotated[int, typer.Option(min=1, help="Volumes at the same time.")] = 1,
     picture: Annotated[
         Path | None, typer.Option(help="PNG file for slices of one such volume.", parser=to_path)
     ] = None,
 ) -> None:
-    """Concrete-like CT volumes with labels: mortar 0, aggregate 1, air void 2, crack 3."""
+    """Write concrete-like CT volumes with labels: mortar 0, aggregate 1, air void 2, crack 3."""
     from ucf_vit.synthetic import make_volume, parse_size, write_dataset
     from ucf_vit.synthetic.picture import draw_volume
 

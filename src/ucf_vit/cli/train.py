@@ -1,4 +1,4 @@
-"""`ucf-vit train`."""
+"""`ucf-vit train`: trains a run."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ Processes = Annotated[int, typer.Option("--nproc", min=1, help="Local processes 
 
 
 def train(config: Config, overrides: Overrides = None, task: Task = None, nproc: Processes = 1) -> None:
-    """Train, validate and checkpoint what CONFIG describes.
+    """Train, validate and checkpoint the run that CONFIG describes.
 
-    trainer.resume_from_checkpoint=true continues a run.
+    trainer.resume_from_checkpoint=true resumes it.
     """
     run = load(config, overrides or [], task=task)
     from ucf_vit.train.build import build_task
@@ -28,12 +28,12 @@ def train(config: Config, overrides: Overrides = None, task: Task = None, nproc:
     place = find_place()
     if nproc > 1 and place.size > 1:
         raise UserError(
-            f"--nproc {nproc} asks for processes on this machine, but {place.launcher} has started "
+            f"--nproc {nproc} starts processes on this machine, but {place.launcher} has started "
             f"{place.size} already; leave one of the two out"
         )
     if nproc > 1:
         check_ranks(run, nproc)
-        said = ["--task", task] if task else []
-        raise typer.Exit(spawn(nproc, ["train", escaped(str(config)), *(overrides or []), *said]))
+        task_option = ["--task", task] if task else []
+        raise typer.Exit(spawn(nproc, ["train", escaped(str(config)), *(overrides or []), *task_option]))
     with start(run) as world:
         train_task(build_task(run), run, world)

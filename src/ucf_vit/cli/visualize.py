@@ -1,4 +1,4 @@
-"""`ucf-vit visualize`: pictures of what a model is given."""
+"""`ucf-vit visualize`: pictures of the model's input."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _KEYS = {
     "smoothing": "adaptive.detail_smoothing=[{}]",
     "separate_channels": "adaptive.separate_channels=true",
 }
-"""Names in a config of the options of an image."""
+"""Keys of a config that correspond to the options for an image."""
 
-app = typer.Typer(help="Draw what a model is given.", no_args_is_help=True)
+app = typer.Typer(help="Draw the model's input.", no_args_is_help=True)
 
 
 @app.callback()
 def visualize() -> None:
-    """Draw what a model is given."""
+    """Draw the model's input."""
 
 
 @app.command()
@@ -49,7 +49,7 @@ def patches(
         int | None,
         typer.Option(
             min=1,
-            help="Tokens, or the next fewer a tree can have. Default: 1/4 of the uniform ones.",
+            help="Tokens, rounded down to a length of a tree. Default: 1/4 of the uniform ones.",
         ),
     ] = None,
     patch_size: Annotated[
@@ -66,25 +66,25 @@ def patches(
     detail: Annotated[
         str | None,
         typer.Option(
-            help="auto, canny, gradient, variance or path/to/file.py:function. Your own is given "
-            "the values that are stored; those of a CONFIG are normalised first, as it says."
+            help="auto, canny, gradient, variance or path/to/file.py:function. A function gets "
+            "the stored values of an IMAGE, and the normalized values of a CONFIG."
         ),
     ] = None,
     smoothing: Annotated[
         int | None,
-        typer.Option(min=1, help="Side of the blur before detail is looked for, odd. Default: by the noise."),
+        typer.Option(min=1, help="Side of the blur before detail is measured, odd. Default: by the noise."),
     ] = None,
     separate_channels: Annotated[
-        bool, typer.Option("--separate-channels", help="A tree per channel.")
+        bool, typer.Option("--separate-channels", help="One tree per channel.")
     ] = False,
     output: Annotated[Path, typer.Option(help="PNG file to write.", parser=to_path)] = Path("patches.png"),
     overwrite: Overwrite = False,
 ) -> None:
-    """Draw adaptive patches: leaves, detail, order of the tokens, and what the tokens hold.
+    """Draw adaptive patches: leaves, detail, order of the tokens, and the image that they represent.
 
-    Of a CONFIG: one training tile per data set, as its keys and KEY=VALUE say.
+    For a CONFIG: one training tile per data set, with its keys and KEY=VALUE.
 
-    Of an IMAGE: all of it, or its middle where its sides have no large power of two in common.
+    For an IMAGE: the whole image, or its middle if its sides have no large power of two in common.
     """
     from ucf_vit.visualization.patches import picture_of_file, pictures_of_run
 
@@ -101,7 +101,7 @@ def patches(
     if config_of(source).suffix.lower() in (".yaml", ".yml"):
         if options:
             keys = " ".join(_KEYS[name].format(value).replace(", ", ",") for name, value in options.items())
-            raise UserError(f"{source}: a config has keys in place of options; say {keys}")
+            raise UserError(f"{source}: a config has keys in place of options; use {keys}")
         run = load(source, overrides or [])
         several = len(run.datasets) > 1
         outputs = {
@@ -111,7 +111,7 @@ def patches(
         for drawn in pictures_of_run(run):
             _write(outputs[drawn.name], drawn)
     elif overrides:
-        raise UserError(f"{overrides[0]}: an image has no keys to set; use the options (--help)")
+        raise UserError(f"{overrides[0]}: an image has no keys; use the options (--help)")
     elif smoothing is not None and smoothing % 2 == 0:
         raise UserError(f"--smoothing {smoothing}: expected an odd number of pixels; 1 is no smoothing")
     else:

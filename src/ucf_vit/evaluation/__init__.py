@@ -1,6 +1,6 @@
-"""Evaluation of a trained run: metrics of a checkpoint on held-out items, and the list of these items."""
+"""Evaluation of a trained run: metrics of a checkpoint on held-out items."""
 
 from ucf_vit.evaluation.evaluate import evaluate_run, evaluate_task
-from ucf_vit.evaluation.request import Wanted
+from ucf_vit.evaluation.request import EvaluationRequest
 
-__all__ = ["Wanted", "evaluate_run", "evaluate_task"]
+__all__ = ["EvaluationRequest", "evaluate_run", "evaluate_task"]

@@ -1,4 +1,4 @@
-"""The baseline of segmentation: the best intervals of intensity, fitted to the training items."""
+"""Baseline of segmentation: intensity intervals fitted to the training items."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from ucf_vit.train.inputs.datasets import build_datasets
 
 
 def check_segmentation(task: Task, name: str) -> None:
-    """UserError where there is nothing to compare thresholds with."""
+    """Raises UserError if `task`, called `name`, is not a segmentation."""
     if not isinstance(task, Segmentation):
-        raise UserError(f"--threshold compares segmentations; task {name} has none")
+        raise UserError(f"--threshold is for segmentation, not for task {name}")
 
 
 def threshold_totals(run: Run, record: Record, datasets: Sequence[Dataset]) -> Tensor:
-    """Totals of the Dice on `datasets`, see `ucf_vit.tasks.dice`, of intervals for the training items."""
+    """Returns the totals of the Dice on `datasets` of intervals fitted to the training items."""
     training = build_datasets(run, Scratch(), record=record)
     held_out = volumes(datasets, original=True)
     return fit_threshold(_samples(volumes(training)), run.num_classes).totals(_samples(held_out))

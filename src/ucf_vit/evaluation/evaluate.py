@@ -1,4 +1,4 @@
-"""Evaluating a checkpoint: what `ucf-vit evaluate` does."""
+"""Evaluation of a checkpoint, as `ucf-vit evaluate` does it."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from ucf_vit.data.class_names import in_words
 from ucf_vit.data.dataset import Dataset
 from ucf_vit.evaluation.baseline import check_segmentation, threshold_totals
 from ucf_vit.evaluation.grids import grids_in_words
-from ucf_vit.evaluation.output_place import Place
-from ucf_vit.evaluation.request import Wanted
+from ucf_vit.evaluation.output_place import OutputPlace
+from ucf_vit.evaluation.request import EvaluationRequest
 from ucf_vit.evaluation.terminal import show
 from ucf_vit.evaluation.trained_items import Overlap, few
 from ucf_vit.parallel.ranks.world import World
@@ -40,70 +40,76 @@ from ucf_vit.train.saved_runs.open_trained import load_into
 from ucf_vit.train.validation import evaluate_totals
 
 
-def evaluate_run(path: Path, wanted: Wanted, overrides: Sequence[str] = (), task: str | None = None) -> None:
-    """Evaluate the run of a config, a directory or a checkpoint; print a table, and write it for the report.
+def evaluate_run(
+    path: Path, request: EvaluationRequest, overrides: Sequence[str] = (), task: str | None = None
+) -> None:
+    """Evaluates the run of a config, a directory or a checkpoint; prints a table and writes the report.
 
-    Raises UserError, before anything is computed, for what cannot be.
+    Raises UserError for an impossible request before computing anything.
     """
-    found = find_run(path, overrides, task)
-    if found.name and wanted.checkpoint:
-        raise UserError(f"{path} is a checkpoint; leave --checkpoint {wanted.checkpoint} out")
-    run = found.run if find_place().size > 1 else _on_one_process(found.run)
+    trained = find_run(path, overrides, task)
+    if trained.name and request.checkpoint:
+        raise UserError(f"{path} is a checkpoint; leave --checkpoint {request.checkpoint} out")
+    run = trained.run if find_place().size > 1 else _on_one_process(trained.run)
     with start(run) as world:
-        place = world.on_main(lambda: Place.choose(found.directory, wanted.output))
-        read = read_checkpoint(found.directory, found.name or wanted.checkpoint, world)
+        place = world.on_main(lambda: OutputPlace.choose(trained.directory, request.output))
+        read = read_checkpoint(trained.directory, trained.name or request.checkpoint, world)
         record = record_of(read, run)
-        _evaluate(build_task(run, record), run, world, wanted, place, read, record)
+        _evaluate(build_task(run, record), run, world, request, place, read, record)
 
 
 def _on_one_process(run: Run) -> Run:
-    """The same run on the one process that there is, whatever layout it was trained in."""
+    """Returns `run` for a single process, whatever layout it was trained in."""
     parallelism = run.parallelism.model_copy(update={**dict.fromkeys(SIZES, 1), "mode": "simple"})
     balancing = run.load_balancing.model_copy(update={"auto_load_balancing": True})
     return run.model_copy(update={"parallelism": parallelism, "load_balancing": balancing})
 
 
-def evaluate_task(task: Task, run: Run, world: World, wanted: Wanted | None = None) -> None:
-    """The same for a task that the caller built, with the weights of a checkpoint of `run`."""
-    wanted = wanted or Wanted()
+def evaluate_task(task: Task, run: Run, world: World, request: EvaluationRequest | None = None) -> None:
+    """Evaluates `task`, which the caller built, with the weights of a checkpoint of `run`."""
+    request = request or EvaluationRequest()
     directory = Path(run.trainer.checkpoint_path)
-    place = world.on_main(lambda: Place.choose(directory, wanted.output))
-    read = read_checkpoint(directory, wanted.checkpoint, world)
+    place = world.on_main(lambda: OutputPlace.choose(directory, request.output))
+    read = read_checkpoint(directory, request.checkpoint, world)
     record = record_of(read, run)
     record.restore(task)
-    _evaluate(task, run, world, wanted, place, read, record)
+    _evaluate(task, run, world, request, place, read, record)
 
 
 def _evaluate(
     task: Task,
     run: Run,
     world: World,
-    wanted: Wanted,
-    place: Place,
+    request: EvaluationRequest,
+    place: OutputPlace,
     read: checkpoint.Checkpoint,
     record: Record,
 ) -> None:
-    if wanted.threshold:
+    if request.threshold:
         check_segmentation(task, run.task)
-    datasets = wanted.datasets(run, record)
-    task.settle({one.name: one.normalization for one in datasets})
+    datasets = request.datasets(run, record)
+    task.set_normalization({one.name: one.normalization for one in datasets})
     check_data(datasets, world)
     for one in datasets if world.is_main else ():
         say(f"{one.name}: {one.listed}")
-    overlap = world.on_main(lambda: _overlap(datasets, read, wanted))
+    overlap = world.on_main(lambda: _overlap(datasets, read, request))
     trained = load_into(task, run, world, read, record)
     with closing(HeldOut(run.data, run.trainer.seed, world, task, datasets, original=True)) as data:
         totals = evaluate_totals(task, data.batches(), world, getattr(torch, run.trainer.data_type))
-        skipped = {one.file: one for found in world.gather(data.skipped) for one in found}
+        skipped = {one.file: one for of_rank in world.gather(data.skipped) for one in of_rank}
     if not world.is_main:
         return
     columns: dict[str, Mapping[str, float]] = {run.task: task.metrics(totals)}
-    if wanted.threshold:
+    if request.threshold:
         columns["intensity threshold"] = dice.means(threshold_totals(run, record, datasets))
-    notes = [*_chosen(wanted, overlap, read), *overlap.notes(), *_left_out(list(skipped.values()))]
+    notes = [
+        *_selection_notes(request, overlap, read),
+        *overlap.notes(),
+        *_skip_notes(list(skipped.values())),
+    ]
     averaged = {"Weights": "averaged (trainer.ema_decay)"} if trained.averaged else {}
-    found = Evaluation(
-        title=f"{trained.directory} (step {trained.step}) on {wanted.on}",
+    evaluation = Evaluation(
+        title=f"{trained.directory} (step {trained.step}) on {request.on}",
         written=time.strftime("%Y-%m-%d %H:%M:%S"),
         facts={
             "Checkpoint": f"{trained.directory.name}, step {trained.step}",
@@ -112,7 +118,9 @@ def _evaluate(
             **grids_in_words(datasets, task),
             **({"Classes": in_words(record.class_names)} if record.class_names else {}),
             **averaged,
-            **({"Trained otherwise": "; ".join(trained.differences)} if trained.differences else {}),
+            **(
+                {"Trained with other settings": "; ".join(trained.differences)} if trained.differences else {}
+            ),
         },
         metrics={column: _finite(values) for column, values in columns.items()},
         counts=task.counts(totals),
@@ -120,22 +128,22 @@ def _evaluate(
         items=_names(datasets),
         environment=environment(world.device),
     )
-    show(found, notes)
-    for path in place.write(found, wanted.file_name(_plain(read.directory.name)), run.task):
+    show(evaluation, notes)
+    for path in place.write(evaluation, request.file_name(_plain(read.directory.name)), run.task):
         say(f"{'results' if path.suffix == '.json' else 'report'}: {path}")
 
 
-def _overlap(datasets: Sequence[Dataset], read: checkpoint.Checkpoint, wanted: Wanted) -> Overlap:
+def _overlap(datasets: Sequence[Dataset], read: checkpoint.Checkpoint, request: EvaluationRequest) -> Overlap:
     overlap = Overlap.of(datasets, used_items(read.state))
-    overlap.check(wanted.allow_trained)
+    overlap.check(request.allow_trained)
     return overlap
 
 
-def _chosen(wanted: Wanted, overlap: Overlap, read: checkpoint.Checkpoint) -> list[str]:
-    """Whether the checkpoint was chosen on these items."""
+def _selection_notes(request: EvaluationRequest, overlap: Overlap, read: checkpoint.Checkpoint) -> list[str]:
+    """Returns a note if the checkpoint was chosen as the best on these items."""
     if not read.directory.name.startswith(checkpoint.BEST):
         return []
-    if wanted.split == "validation" and not wanted.roots:
+    if request.split == "validation" and not request.roots:
         return [CHOSEN]
     validated = overlap.used.get("validated", ())
     if not validated:
@@ -143,20 +151,20 @@ def _chosen(wanted: Wanted, overlap: Overlap, read: checkpoint.Checkpoint) -> li
     return [f"{len(validated)} of {overlap.total} items chose the checkpoint as the best: {few(validated)}."]
 
 
-def _left_out(skipped: Sequence[Skipped]) -> list[str]:
+def _skip_notes(skipped: Sequence[Skipped]) -> list[str]:
     if not skipped:
         return []
-    return [f"{len(skipped)} unreadable items are left out: {few([one.file for one in skipped])}."]
+    return [f"{len(skipped)} unreadable items are skipped: {few([one.file for one in skipped])}."]
 
 
 def _counts(datasets: Sequence[Dataset], task: Task) -> str:
-    """How many items, and tiles where these are what is evaluated."""
+    """Returns the number of items, and that of tiles if the task is evaluated on tiles."""
     items = f"{sum(len(one.items) for one in datasets):,}"
     return items if task.facts.whole_items else f"{items} ({sum(map(len, datasets)):,} tiles)"
 
 
 def _names(datasets: Sequence[Dataset]) -> dict[str, tuple[str, ...]]:
-    """Names of the items by data set, and where its source says so by root."""
+    """Returns the names of the items by data set, with its root if the source has one."""
     names: dict[str, tuple[str, ...]] = {}
     for one in datasets:
         root = getattr(one.source, "root", None)
@@ -170,5 +178,5 @@ def _finite(values: Mapping[str, float]) -> Metrics:
 
 
 def _plain(checkpoint_name: str) -> str:
-    """`last` of `last_even`: which slot it was says nothing."""
+    """Returns the name of a checkpoint without its slot: `last` for `last_even`."""
     return checkpoint_name.removesuffix("_even").removesuffix("_odd")

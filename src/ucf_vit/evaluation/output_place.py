@@ -1,4 +1,4 @@
-"""Where results go: it is decided before the work begins, so that none is lost afterwards."""
+"""Output directory of an evaluation, checked before the work begins so that no results are lost."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Place:
-    """A directory that results can be written to; None: they are shown on the terminal only."""
+class OutputPlace:
+    """Directory that results can be written to; None if they are only shown on the terminal."""
 
     directory: Path | None
 
     @classmethod
-    def choose(cls, run: Path, output: Path | None) -> Place:
-        """`output`, else the directory of the run, if it can be written.
+    def choose(cls, run: Path, output: Path | None) -> OutputPlace:
+        """Returns `output`, or else the directory of the run if it can be written.
 
-        Raises UserError where `output` cannot be, or holds the report of something else.
+        Raises UserError if `output` cannot be written or holds another report.
         """
         directory = output or run
         if output is not None and (output / REPORT).exists() and not (output / FOLDER).is_dir():
             raise UserError(
-                f"--output {output} holds a {REPORT} that is of no evaluation; name another directory"
+                f"--output {output} holds a {REPORT} that is not of an evaluation; name another directory"
             )
         try:
             if output is not None:
@@ -43,13 +43,13 @@ class Place:
             return cls(None)
         return cls(directory)
 
-    def write(self, found: Evaluation, name: str, title: str) -> list[Path]:
-        """Write results and report; returns their paths. UserError where that fails after all."""
+    def write(self, evaluation: Evaluation, name: str, title: str) -> list[Path]:
+        """Writes results and report, and returns their paths. Raises UserError if they cannot be written."""
         if self.directory is None:
             return []
         file = self.directory / FOLDER / f"{name}.json"
         try:
-            found.write(file)
+            evaluation.write(file)
             return [file, write_report(self.directory, read_about(self.directory) or About(title))]
         except OSError as cause:
             why = cause.strerror or cause
@@ -59,9 +59,9 @@ class Place:
 
 
 def _probe(directory: Path) -> None:
-    """OSError where no file can be made in `directory`, or in the folder of results there."""
+    """Raises OSError if no file can be written in `directory`, or in its folder of results."""
     folder = directory / FOLDER
     if folder.exists() and not folder.is_dir():
-        raise NotADirectoryError(f"{FOLDER} is no directory")
+        raise NotADirectoryError(f"{FOLDER} is not a directory")
     with tempfile.TemporaryFile(dir=folder if folder.is_dir() else directory):
         pass

@@ -1,4 +1,4 @@
-"""Request of an evaluation: which checkpoint, on which items."""
+"""Request of an evaluation: a checkpoint and items."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ HOW = {
     "test": "data.test or data.dict_test_start_idx",
     "training": "data.dict_end_idx",
 }
-"""The keys that say which files a split has."""
+"""Keys that define the files of each split."""
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """Request of an evaluation. `roots` are whole data sets, `[NAME=]ROOT`, in place of those of a split.
+class EvaluationRequest:
+    """Request of an evaluation. `roots` are whole data sets, `[NAME=]ROOT`, instead of a split of the run.
 
-    `checkpoint` None is the best one, or the newest where there is no best. `threshold` puts the best
-    intervals of intensity beside the results; `allow_trained` lets items count that were trained on; `output`
-    is where results are written (None: the directory of the run).
+    `checkpoint` None is the best one, or the newest if there is no best. `threshold` adds the best intensity
+    intervals to the results; `allow_trained` includes items that were trained on; `output` is the directory
+    to write to (None: that of the run).
     """
 
     checkpoint: str | None = None
@@ -41,23 +41,23 @@ class Wanted:
     output: Path | None = None
 
     def datasets(self, run: Run, record: Record) -> list[Dataset]:
-        """The data sets to evaluate on. UserError where there is nothing in them."""
+        """Returns the data sets to evaluate on. Raises UserError if they have no items."""
         parts = [_part(run, text) for text in self.roots] or None
-        found = build_datasets(run, Scratch(), self.split, parts=parts, record=record)
-        found = [one for one in found if len(one.items)]
-        if not found:
+        datasets = build_datasets(run, Scratch(), self.split, parts=parts, record=record)
+        datasets = [one for one in datasets if len(one.items)]
+        if not datasets:
             raise UserError(
-                f"no {self.split} items: set {HOW[self.split]}, or give data of its own with --data ROOT"
+                f"no {self.split} items: set {HOW[self.split]}, or name other data with --data ROOT"
             )
-        return found
+        return datasets
 
     @property
     def on(self) -> str:
-        """Returns a description of the items."""
+        """Description of the items."""
         return "given data" if self.roots else f"{self.split} items"
 
     def file_name(self, checkpoint: str) -> str:
-        """The name, without suffix, of the file of results: one for each question."""
+        """Returns the name, without suffix, of the file of results: a different one for each request."""
         if not self.roots:
             return f"{self.split}_{checkpoint}"
         digest = hashlib.blake2b("\n".join(self.roots).encode(), digest_size=4).hexdigest()
@@ -66,13 +66,13 @@ class Wanted:
 
 
 def _part(run: Run, text: str) -> Part:
-    """`NAME=ROOT`, or ROOT where there is one data set."""
+    """Reads `NAME=ROOT`, or only ROOT if the run has one data set."""
     name, equals, root = text.partition("=")
     if equals and name in run.datasets:
         return Part(name, path_or_url(root))
     if len(run.datasets) > 1:
         raise UserError(
-            f"--data {text}: say which data set it is read as, NAME=ROOT; the run has {_names(run.datasets)}"
+            f"--data {text}: expected NAME=ROOT with a data set of the run: {_names(run.datasets)}"
         )
     return Part(run.datasets[0], path_or_url(text))
 

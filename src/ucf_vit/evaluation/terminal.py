@@ -13,22 +13,22 @@ from ucf_vit.evaluation.trained_items import few
 from ucf_vit.train.evaluation_files import Evaluation
 
 
-def show(found: Evaluation, notes: list[str]) -> None:
-    """Print what was evaluated on what, the tables, and `notes`."""
-    say(found.title)
-    for name, keys in found.items.items():
+def show(evaluation: Evaluation, notes: list[str]) -> None:
+    """Prints title, items, tables and `notes`."""
+    say(evaluation.title)
+    for name, keys in evaluation.items.items():
         say(f"{name}: {len(keys)} items: {few(keys)}")
-    _print("metric", found.by_metric)
-    if found.counts:
-        _print("numbers of items", found.counts)
+    _print("metric", evaluation.by_metric)
+    if evaluation.counts:
+        _print("numbers of items", evaluation.counts)
     for note in notes:
         say(note)
 
 
-def _print(what: str, rows: Mapping[str, Mapping[str, float]]) -> None:
+def _print(title: str, rows: Mapping[str, Mapping[str, float]]) -> None:
     columns = list(dict.fromkeys(name for row in rows.values() for name in row))
     table = Table()
-    table.add_column(what)
+    table.add_column(title)
     for column in columns:
         table.add_column(column, justify="right")
     for name, row in rows.items():

@@ -1,4 +1,4 @@
-"""Which items of an evaluation were trained on, as far as the checkpoint keeps that."""
+"""Items of an evaluation that the checkpoint was trained on."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ from ucf_vit.data.fingerprints import CONTENTS, NAME, PLACE, among, fingerprints
 from ucf_vit.train.inputs.used_items import Rows, Use
 
 COMPARED = (
-    "Items are compared with those that the checkpoint keeps, by path and by contents (the size of a file "
-    "and blocks from all over it)."
+    "Items are compared with those recorded in the checkpoint, by path and by contents (the size of a file "
+    "and blocks from all parts of it)."
 )
 SHOWN = 10
 
 
 @dataclass(frozen=True)
 class Overlap:
-    """Names of the items by their use, each with how it is known again; `known` is what the checkpoint keeps.
+    """Names of evaluated items by their use in training, each with how it was recognised.
 
-    `namesakes` are further items whose name is that of an item that was trained on.
+    `known` are the uses that the checkpoint records. `namesakes` are others with the name of an item that
+    was trained on.
     """
 
     total: int
@@ -36,40 +37,42 @@ class Overlap:
         """Compares the items of `datasets` with those that were `used`."""
         names = [item.key for one in datasets for item in one.items]
         rows = np.concatenate([fingerprints(one) for one in datasets])
-        found: dict[Use, list[str]] = {}
-        met = np.zeros(len(names), bool)
+        by_use: dict[Use, list[str]] = {}
+        recognised = np.zeros(len(names), bool)
         for use, others in used.items():
-            here, same = among(rows, others, PLACE), among(rows, others, CONTENTS)
-            met |= here | same
-            found[use] = [
-                f"{names[n]} ({'same file' if here[n] else 'same contents'})"
-                for n in np.flatnonzero(here | same)
+            same_file, same_contents = among(rows, others, PLACE), among(rows, others, CONTENTS)
+            recognised |= same_file | same_contents
+            by_use[use] = [
+                f"{names[n]} ({'same file' if same_file[n] else 'same contents'})"
+                for n in np.flatnonzero(same_file | same_contents)
             ]
-        namesakes = among(rows, used["trained"], NAME) & ~met if "trained" in used else met & False
+        namesakes = np.zeros_like(recognised)
+        if "trained" in used:
+            namesakes = among(rows, used["trained"], NAME) & ~recognised
         return cls(
-            len(names), frozenset(used), found, [names[number] for number in np.flatnonzero(namesakes)]
+            len(names), frozenset(used), by_use, [names[number] for number in np.flatnonzero(namesakes)]
         )
 
     def check(self, allowed: bool) -> None:
-        """UserError, naming them, where items were trained on and may not be."""
+        """Raises UserError naming items that were trained on, unless they are `allowed`."""
         trained = self.used.get("trained", ())
         if trained and not allowed:
             raise UserError(
-                f"{len(trained)} of {self.total} items were trained on: {few(trained)}. Take them out, or "
-                f"let them count with --allow-trained. {COMPARED}"
+                f"{len(trained)} of {self.total} items were trained on: {few(trained)}. Remove them, or "
+                f"include them with --allow-trained. {COMPARED}"
             )
 
     def notes(self) -> list[str]:
-        """Returns the notes on the items that are shown beside the results."""
+        """Returns notes on the items, to be shown with the results."""
         if "trained" not in self.known:
-            return ["The checkpoint, of an earlier version, does not keep which items it was trained on."]
-        said: dict[Use, str] = {
+            return ["The checkpoint is of an earlier version and does not record its training items."]
+        texts: dict[Use, str] = {
             "trained": "were trained on",
-            "pretrained": "were in the pre-training that the weights began with",
+            "pretrained": "were used in the pre-training of the initial weights",
         }
         notes = [
             f"{len(self.used[use])} of {self.total} items {text}: {few(self.used[use])}."
-            for use, text in said.items()
+            for use, text in texts.items()
             if self.used.get(use)
         ]
         if not self.used["trained"]:
@@ -79,12 +82,12 @@ class Overlap:
         if self.namesakes:
             notes.append(
                 f"{len(self.namesakes)} of {self.total} items have the name of one that was trained on: "
-                f"{few(self.namesakes)}. They are taken for others, since path and contents are; the same "
-                "item in another format would be, too."
+                f"{few(self.namesakes)}. They count as others, since path and contents differ; so would the "
+                "same item in another format."
             )
         return [*notes, COMPARED]
 
 
 def few(names: Sequence[str]) -> str:
-    """The first names, and that there are more."""
+    """Returns the first names, and the number of all if there are more."""
     return ", ".join(names[:SHOWN]) + (f", ... ({len(names)} in all)" if len(names) > SHOWN else "")

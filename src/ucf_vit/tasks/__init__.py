@@ -1,4 +1,4 @@
-"""Tasks: a loss and an evaluation around a model, one file per task."""
+"""Tasks: loss and evaluation of a model, one file per task."""
 
 from ucf_vit.tasks.classification import Classification
 from ucf_vit.tasks.denoising import Denoising

@@ -12,12 +12,12 @@ from ucf_vit.core.errors import UserError
 from ucf_vit.data.batch import Batch
 from ucf_vit.patching.tree.patcher import AdaptivePatcher
 from ucf_vit.registries.tasks import BUILT_IN
-from ucf_vit.tasks.task import Direction, Loss, Panel, Task, judged, total
+from ucf_vit.tasks.task import Direction, Loss, Panel, Task, nan_if_not_finite, sum_and_count
 from ucf_vit.tasks.tile_prediction import tiles_of
 
 
 class Classification(Task):
-    """Cross-entropy of the model's logits `[B, K]` against class numbers `[B]`; top-1 and top-5 accuracy."""
+    """Classification: cross-entropy of logits `[B, K]` and class numbers `[B]`; top-1 and top-5 accuracy."""
 
     facts = BUILT_IN["classification"]
     metric_names: tuple[str, ...] = ("loss", "top1", "top5")
@@ -35,23 +35,23 @@ class Classification(Task):
         self.label_smoothing = label_smoothing
 
     def forward(self, batch: Batch) -> Loss:
-        """Mean cross-entropy, and the accuracy of this batch."""
+        """Returns the mean cross-entropy, and the accuracy of this batch as a metric."""
         logits = self.predict(batch.image, self.patches_of(batch), batch.variables).float()
         label = class_label(batch)
         loss = F.cross_entropy(logits, label, label_smoothing=self.label_smoothing)
-        right = (logits.argmax(dim=1) == label).float()
-        return Loss(loss, {"top1": judged(right, logits).mean().detach()})
+        correct = (logits.argmax(dim=1) == label).float()
+        return Loss(loss, {"top1": nan_if_not_finite(correct, logits).mean().detach()})
 
     def evaluate(self, batch: Batch) -> dict[str, Tensor]:
-        """Cross-entropy and whether the right class is the first, or among the first five."""
+        """Returns the totals of cross-entropy, top-1 and top-5 accuracy."""
         logits = self.predict(batch.image, self.patches_of(batch), batch.variables).float()
         label = class_label(batch)
         ranked = logits.topk(min(5, logits.shape[1]), dim=1).indices == label[:, None]
-        right = judged(ranked.float(), logits)
+        correct = nan_if_not_finite(ranked.float(), logits)
         return {
-            "loss": total(F.cross_entropy(logits, label, reduction="none")),
-            "top1": total(right[:, 0]),
-            "top5": total(right.sum(dim=1)),
+            "loss": sum_and_count(F.cross_entropy(logits, label, reduction="none")),
+            "top1": sum_and_count(correct[:, 0]),
+            "top5": sum_and_count(correct.sum(dim=1)),
         }
 
     def predict_whole(self, image: Tensor, variables: Sequence[str] | None = None) -> Tensor:
@@ -61,7 +61,7 @@ class Classification(Task):
         return torch.stack(logits).mean(dim=0)
 
     def pictures(self, batch: Batch) -> list[Panel]:
-        """The first image with its class and the predicted one."""
+        """Returns the first image with its class and the predicted one."""
         logits = self.predict(batch.image, self.patches_of(batch), batch.variables).float()
         probability = logits.softmax(dim=1)[0]
         best = int(torch.argmax(probability))
@@ -74,7 +74,7 @@ class Classification(Task):
 
 
 def class_label(batch: Batch) -> Tensor:
-    """The class numbers `[B]` of a batch. UserError where the data set has none."""
+    """Returns the class numbers `[B]` of a batch. Raises UserError if the data set has none."""
     if batch.label is None or batch.label.ndim != 1:
         raise UserError(
             f"data set {batch.dataset!r} has no class per image; use a source with classes (imagenet)"

@@ -1,4 +1,4 @@
-"""Conditions of diffusion samples: a class number for each of some named conditions."""
+"""Conditions of diffusion samples: named labels, such as the class of an image."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ucf_vit.data.batch import Batch
 from ucf_vit.tasks.classification import class_label
 
 Conditions = Mapping[str, Sequence[str]]
-"""Names of the values of each condition, in the order of their numbers."""
+"""Values of each condition by its name, in the order of their numbers."""
 
 
 def labels_of(conditions: Conditions, batch: Batch) -> Tensor | None:
@@ -34,16 +34,21 @@ def _label(name: str, known: Sequence[str], batch: Batch) -> Tensor:
 
 
 def check_labels(conditions: Conditions, labels: Tensor | None, guidance: float, *, needed: bool) -> None:
-    """UserError where samples cannot be told `labels` `[B, K]`; `needed`: a label for each condition."""
+    """Raises UserError if samples cannot be conditioned on `labels` `[B, K]`.
+
+    With `needed`, each condition needs a label, since the model was trained without condition dropout.
+    """
     if not math.isfinite(guidance) or guidance < 0:
         raise UserError(f"guidance {guidance}: expected a number of 0 or more; 1 is none")
-    untold = labels is None or guidance != 1 or bool((labels < 0).any())
-    if conditions and needed and untold:
+    unlabelled = labels is None or guidance != 1 or bool((labels < 0).any())
+    if conditions and needed and unlabelled:
         raise UserError(
-            f"the model was trained with condition_dropout 0, always told {', '.join(conditions)}: "
-            "say all of them, with guidance 1"
+            f"the model was trained with condition_dropout 0, always with {', '.join(conditions)}: give all "
+            "of them, with guidance 1"
         )
     for column, (name, values) in enumerate(conditions.items()):
         largest = -1 if labels is None else int(labels[:, column].max())
         if largest >= len(values):
-            raise UserError(f"{name} {largest} is none; expected 0 to {len(values) - 1}, or -1: not told")
+            raise UserError(
+                f"no {name} has number {largest}; expected 0 to {len(values) - 1}, or -1 for no label"
+            )

@@ -1,4 +1,4 @@
-"""Dice of whole items by one definition, for models and for baselines."""
+"""Dice score of whole items, with the same definition for models and baselines."""
 
 from __future__ import annotations
 
@@ -6,34 +6,35 @@ import torch
 from torch import Tensor
 
 DEFINITION = (
-    "Dice of a class in an item is 2 |P and L| / (|P| + |L|), of the voxels P that are predicted and L that "
-    "are labelled: 0 for a class that is missed, and 0 for one that is predicted where the label has none. "
-    "An item that has a class neither in its label nor in its prediction does not count for it. dice_k is "
-    "the mean over the items that count for class k, dice the mean of these over the classes but the "
-    "background. Where no label has any of them, it has no value."
+    "Dice of a class in an item is 2 |P and L| / (|P| + |L|), with the predicted voxels P and the labelled "
+    "voxels L: 0 for a class that is missed, and 0 for a class that is predicted but not in the label. "
+    "An item with the class neither in its label nor in its prediction does not count. dice_k is the mean "
+    "over the items that count for class k, dice is the mean of these over all classes except the "
+    "background. It has no value if no label has any of them."
 )
 COLUMNS = ("sum", "labelled", "missed", "only predicted", "neither")
-"""Columns of the totals: the sum of Dice over items, and numbers of items; those missed are labelled too."""
+"""Columns of totals: the sum of Dice over items, and numbers of items; "missed" items are "labelled" too."""
 
 
 def empty_totals(num_classes: int) -> Tensor:
-    """The totals `[K - 1, 5]` of no item, float64; see `COLUMNS`."""
+    """Returns the totals `[K - 1, 5]` of no item, float64; see `COLUMNS`."""
     return torch.zeros(num_classes - 1, len(COLUMNS), dtype=torch.float64)
 
 
 def totals_of(both: Tensor, predicted: Tensor, labelled: Tensor) -> Tensor:
-    """The totals `[..., 5]` of items `[B, ...]`, from their voxels in both masks, and in each."""
+    """Returns the totals `[..., 5]` of items `[B, ...]` from their voxels in both masks, and in each."""
     both, predicted, labelled = (count.detach().cpu().double() for count in (both, predicted, labelled))
     dice = 2 * both / (predicted + labelled).clamp_min(1)
-    has, found = labelled > 0, predicted > 0
-    counts = (has, has & ~found, found & ~has, ~has & ~found)
+    in_label, in_prediction = labelled > 0, predicted > 0
+    missed, only_predicted = in_label & ~in_prediction, in_prediction & ~in_label
+    counts = (in_label, missed, only_predicted, ~in_label & ~in_prediction)
     return torch.stack([dice.sum(0), *(count.sum(0).double() for count in counts)], dim=-1)
 
 
 def totals_of_labels(predicted: Tensor, label: Tensor, num_classes: int) -> Tensor:
-    """The totals `[K - 1, 5]` of class maps `[B, *S]` int64, all of whose values are below `num_classes`.
+    """Returns the totals `[K - 1, 5]` of class maps `[B, *S]` int64 with values below `num_classes`.
 
-    Voxels whose label is negative count for nothing: as background that was found, they are in no total.
+    Voxels with a negative label are ignored: they are counted as correct background, which no total includes.
     """
     pairs = (label * num_classes + predicted).flatten(1).clamp_min(0)
     confusion = torch.stack([row.bincount(minlength=num_classes**2) for row in pairs])
@@ -43,7 +44,7 @@ def totals_of_labels(predicted: Tensor, label: Tensor, num_classes: int) -> Tens
 
 
 def means(totals: Tensor) -> dict[str, float]:
-    """`dice`, and `dice_1` and so on, by `DEFINITION`; NaN where there is no value."""
+    """Returns `dice`, `dice_1` and so on, see `DEFINITION`; NaN for a score without a value."""
     counted = totals[:, 1] + totals[:, 3]
     per_class = totals[:, 0] / counted
     mean = per_class[counted > 0].mean() if totals[:, 1].any() else per_class.new_tensor(torch.nan)
@@ -51,7 +52,7 @@ def means(totals: Tensor) -> dict[str, float]:
 
 
 def counts(totals: Tensor) -> dict[str, dict[str, int]]:
-    """Numbers of items by class (`dice_1`, ...) and kind (`COLUMNS`)."""
+    """Returns numbers of items by class (`dice_1`, ...) and kind (`COLUMNS`)."""
     return {
         f"dice_{k}": {kind: int(value) for kind, value in zip(COLUMNS[1:], row[1:], strict=True)}
         for k, row in enumerate(totals.tolist(), start=1)

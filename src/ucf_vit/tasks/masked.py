@@ -1,4 +1,4 @@
-"""Masked autoencoding: reconstruct the patches that the encoder did not see (He et al. 2022)."""
+"""Masked autoencoding: reconstruction of masked patches (He et al. 2022)."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from ucf_vit.models.mae import MAE
 from ucf_vit.patching.tree.patcher import AdaptivePatcher
 from ucf_vit.patching.tree.patches import Patches
 from ucf_vit.registries.tasks import BUILT_IN
-from ucf_vit.tasks.task import Loss, Panel, Task, total
+from ucf_vit.tasks.task import Loss, Panel, Task, sum_and_count
 
 
 class MaskedAutoencoding(Task):
-    """Mean squared error of reconstructed patches.
+    """Masked autoencoding: mean squared error of reconstructed patches.
 
-    `loss_fn` is `maskMSE` (removed patches only, as published) or `MSE` (all patches). With `norm_pix_loss`
-    each target patch is normalised by its own mean and variance. A model with `use_varemb` is compared on the
-    variables that the batch has; it predicts no others.
+    `loss_fn` is `maskMSE` (masked patches only, as published) or `MSE` (all patches). With `norm_pix_loss`
+    each target patch is normalized by its own mean and variance. A model with `use_varemb` predicts only the
+    variables of the batch.
     """
 
     facts = BUILT_IN["masked"]
@@ -42,23 +42,26 @@ class MaskedAutoencoding(Task):
         self.norm_pix_loss = norm_pix_loss
 
     def draw(self, batch: Batch) -> Batch:
-        """Adds `noise` `[B, L]`: the patches with the largest noise are removed."""
+        """Adds `noise` `[B, L]`: the patches with the largest noise are masked."""
         tokens = self.model.count_tokens(batch.image.shape[1])
         return batch.with_drawn(noise=rand_per_sample(batch.keys, (tokens,), "mask"))
 
     def forward(self, batch: Batch) -> Loss:
-        """Mean over samples of the mean squared error per patch; 0 where nothing is to be reconstructed."""
+        """Returns the mean over samples of the mean squared error per patch; 0 without patches that count."""
         return Loss(self._per_sample(batch)[0].mean())
 
     def evaluate(self, batch: Batch) -> dict[str, Tensor]:
-        """The same on held-out tiles, each with a mask of its own that stays; empty ones do not count."""
-        error, some = self._per_sample(self.draw(batch).to(batch.image.device))
-        return {"loss": total(error, some)}
+        """Returns the totals of the loss on held-out tiles; each has the same mask in every run.
+
+        Samples without patches to reconstruct do not count.
+        """
+        error, is_counted = self._per_sample(self.draw(batch).to(batch.image.device))
+        return {"loss": sum_and_count(error, is_counted)}
 
     def pictures(self, batch: Batch) -> list[Panel]:
-        """Input, input without the removed patches, and reconstruction, of the first channel.
+        """Returns input, masked input and reconstruction of the first channel.
 
-        With adaptive patches also all that tokens hold of the input: large leaves are averaged.
+        With adaptive patches also the image that the tokens represent, in which large leaves are averaged.
         """
         batch = self.draw(batch).to(batch.image.device)
         patches = self.patches_of(batch)
@@ -67,7 +70,7 @@ class MaskedAutoencoding(Task):
         shown = {} if patches is None else {"held by tokens": target}
         shown |= {
             "masked input": target * (1 - hidden) + target.min() * hidden,
-            "reconstruction": self._filled_in(prediction, mask, target),
+            "reconstruction": self._fill_in(prediction, mask, target),
         }
         images = {title: self.model.image(tokens.float(), patches) for title, tokens in shown.items()}
         return [
@@ -78,16 +81,16 @@ class MaskedAutoencoding(Task):
     def predict(
         self, image: Tensor, patches: Patches | None = None, variables: Sequence[str] | None = None
     ) -> Tensor:
-        """Returns tiles `[B, C, *S]` with the removed patches filled in, by the same mask for every tile."""
+        """Returns tiles `[B, C, *S]` with reconstructed masked patches; every tile has the same mask."""
         keys = torch.zeros(len(image), dtype=torch.int64)
         noise = rand_per_sample(keys, (self.model.count_tokens(image.shape[1]),), "mask").to(image.device)
         seen = image if patches is None else patches
         prediction, mask = self.model(seen, noise, variables)
-        tokens = self._filled_in(prediction, mask, self.model.patches(seen, variables))
+        tokens = self._fill_in(prediction, mask, self.model.patches(seen, variables))
         return self.model.image(tokens.float(), patches)
 
-    def _filled_in(self, prediction: Tensor, mask: Tensor, target: Tensor) -> Tensor:
-        """Patches `[B, L, patch_dim]`: as predicted where they were removed, else as they are."""
+    def _fill_in(self, prediction: Tensor, mask: Tensor, target: Tensor) -> Tensor:
+        """Returns patches `[B, L, patch_dim]`: predictions of masked patches, the others unchanged."""
         if self.norm_pix_loss:
             mean, std = _patch_statistics(target)
             prediction = prediction * std + mean
@@ -95,7 +98,7 @@ class MaskedAutoencoding(Task):
         return target * (1 - hidden) + prediction * hidden
 
     def _per_sample(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Loss `[B]`, and which samples `[B]` have a patch that counts: the loss of others is 0."""
+        """Returns the loss `[B]`, and which samples `[B]` have patches that count; others have loss 0."""
         patches = self.patches_of(batch)
         prediction, mask, target = self._reconstruct(batch, patches)
         if self.norm_pix_loss:
@@ -111,13 +114,13 @@ class MaskedAutoencoding(Task):
         return (error * counts).sum(dim=1) / count.clamp_min(1), count > 0
 
     def _reconstruct(self, batch: Batch, patches: Patches | None) -> tuple[Tensor, Tensor, Tensor]:
-        """Prediction `[B, L, patch_dim]`, mask `[B, L]` of what was removed, and target as the prediction."""
+        """Returns prediction `[B, L, patch_dim]`, mask `[B, L]` (1: masked) and target like prediction."""
         image = batch.image if patches is None else patches
         prediction, mask = self.model(image, batch.drawn["noise"], batch.variables)
         return prediction, mask, self.model.patches(image, batch.variables)
 
 
 def _patch_statistics(target: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation `[B, L, 1]` of each patch, as in the MAE paper's normalised targets."""
+    """Returns mean and standard deviation `[B, L, 1]` of each patch, for the normalized targets of MAE."""
     variance, mean = torch.var_mean(target, dim=-1, keepdim=True)
     return mean, (variance + 1e-6).sqrt()

@@ -15,16 +15,16 @@ from ucf_vit.patching.tree.patcher import AdaptivePatcher
 from ucf_vit.patching.tree.patches import Patches
 from ucf_vit.registries.tasks import BUILT_IN
 from ucf_vit.tasks import dice
-from ucf_vit.tasks.task import Direction, Loss, Panel, Task, judged, total
+from ucf_vit.tasks.task import Direction, Loss, Panel, Task, nan_if_not_finite, sum_and_count
 
 
 class Segmentation(Task):
-    """Cross-entropy plus soft Dice loss; Dice per class of whole volumes, as `dice.DEFINITION` has it.
+    """Semantic segmentation: cross-entropy plus soft Dice loss; Dice of whole items, see `dice.DEFINITION`.
 
-    Whole items are predicted by a sliding window of `tile_size` whose Gaussian-weighted logits are blended;
-    `overlap` is the fraction two windows share. A 2D model predicts the slices of a volume one by one.
+    Whole items are predicted with a sliding window of `tile_size` and Gaussian-weighted logits; `overlap` is
+    the fraction that two windows share. A 2D model predicts the slices of a volume one by one.
 
-    With `ignores` voxels may have a negative label: they count in no loss and no metric.
+    With `ignores`, voxels with a negative label count in no loss and no metric.
     """
 
     facts = BUILT_IN["segmentation"]
@@ -48,25 +48,25 @@ class Segmentation(Task):
         self.metric_names = ("loss", "dice", *classes)
 
     def forward(self, batch: Batch) -> Loss:
-        """Mean over samples of cross-entropy + soft Dice loss."""
+        """Returns the mean over samples of cross-entropy + soft Dice loss."""
         logits = self.predict(batch.image, self.patches_of(batch), batch.variables).float()
         label = voxel_label(batch)
         return Loss(segmentation_loss(logits, label, self.counted(label)).mean())
 
     def counted(self, label: Tensor) -> Tensor | None:
-        """Which voxels of a label count; None: all."""
+        """Returns the mask of voxels that count; None: all."""
         return label >= 0 if self.ignores else None
 
     def predict(
         self, image: Tensor, patches: Patches | None = None, variables: Sequence[str] | None = None
     ) -> Tensor:
-        """Logits `[B, K, *S]` of tiles `[B, C, *S]`; the model gets the image beside its patches."""
+        """Returns logits `[B, K, *S]` of tiles `[B, C, *S]`; the model gets image and adaptive patches."""
         return self.output_of(image, *(() if patches is None else (patches,)), variables=variables)
 
     def evaluate(self, batch: Batch) -> dict[str, Tensor]:
-        """Totals of the loss and, by class, of the Dice of whole items; see `dice.totals_of`.
+        """Returns the totals of the loss and, by class, of the Dice of whole items; see `dice.totals_of`.
 
-        Dice is that on the grid on which an item is stored, where the batch has its label on it.
+        If the batch has the label on the grid on which an item is stored, Dice is computed on that grid.
         """
         label = voxel_label(batch)
         logits = self.predict_whole(batch.image, batch.variables)
@@ -74,18 +74,18 @@ class Segmentation(Task):
         if batch.original is not None:
             predicted, true = batch.original.classes(logits), batch.original.label
         totals = dice.totals_of_labels(predicted, true, self.num_classes)
-        totals[:, 0] += judged(logits.new_zeros(len(label)), logits).sum().cpu()
+        totals[:, 0] += nan_if_not_finite(logits.new_zeros(len(label)), logits).sum().cpu()
         counts = self.counted(label)
-        loss = judged(segmentation_loss(logits, label, counts), logits)
+        loss = nan_if_not_finite(segmentation_loss(logits, label, counts), logits)
         counted = None if counts is None else counts.flatten(1).any(dim=1)
-        return {"loss": total(loss, counted), "dice": totals}
+        return {"loss": sum_and_count(loss, counted), "dice": totals}
 
     def totals(self) -> dict[str, Tensor]:
-        """Returns the totals of no item."""
+        """Returns totals of no item: zeros."""
         return {"loss": torch.zeros(2, dtype=torch.float64), "dice": dice.empty_totals(self.num_classes)}
 
     def metrics(self, totals: Mapping[str, Tensor]) -> dict[str, float]:
-        """Loss, dice and the Dice of each foreground class."""
+        """Returns loss, mean Dice, and the Dice of each foreground class."""
         return super().metrics({"loss": totals["loss"]}) | dice.means(totals["dice"])
 
     def best_by(self, metrics: Mapping[str, float]) -> tuple[str, Direction]:
@@ -96,11 +96,11 @@ class Segmentation(Task):
         return ("loss", "min") if math.isnan(metrics["dice"]) else self.best
 
     def counts(self, totals: Mapping[str, Tensor]) -> dict[str, dict[str, int]]:
-        """By class, how many items have it, miss it, have it only in the prediction, or not at all."""
+        """Returns, by class, the numbers of items by kind; see `dice.COLUMNS`."""
         return dice.counts(totals["dice"])
 
     def pictures(self, batch: Batch) -> list[Panel]:
-        """Image, label and prediction of the first item."""
+        """Returns image, label and prediction of the first item."""
         predicted = self.predict_whole(batch.image[:1], batch.variables).argmax(dim=1)
         return [
             Panel("image", batch.image[0, 0].float().cpu().numpy()),
@@ -110,34 +110,35 @@ class Segmentation(Task):
 
 
 def segmentation_loss(logits: Tensor, label: Tensor, counts: Tensor | None = None) -> Tensor:
-    """Cross-entropy + (1 - soft Dice) per sample, `[B]`; logits `[B, K, *S]`, label `[B, *S]`.
+    """Returns cross-entropy + (1 - soft Dice) per sample, `[B]`, of logits `[B, K, *S]` and label `[B, *S]`.
 
-    `counts` `[B, *S]` bool says which pixels do (default: all); the loss of a sample without any is 0.
+    `counts` `[B, *S]` bool is the mask of pixels that count (default: all); the loss of a sample without any
+    is 0.
 
     The Dice part follows Milletari et al. 2016 (V-Net) without squares in the denominator, averaged over the
-    classes that the sample's label holds: an absent class can only lower it to zero, which drives the network
-    to forget rare classes; cross-entropy already counts its false positives.
+    classes in the sample's label. The Dice of an absent class would be 0 for any prediction of it, which
+    trains the network to ignore rare classes; cross-entropy already counts such false positives.
     """
     label = label if counts is None else label.clamp_min(0)
     entropy = F.cross_entropy(logits, label, reduction="none").flatten(1)
     probability = logits.softmax(dim=1).flatten(2)
     target = F.one_hot(label.flatten(1), logits.shape[1]).movedim(-1, 1).to(probability.dtype)
-    share = None if counts is None else counts.flatten(1).to(entropy.dtype)
-    if share is None:
+    mask = None if counts is None else counts.flatten(1).to(entropy.dtype)
+    if mask is None:
         entropy = entropy.mean(dim=1)
     else:
-        entropy = (entropy * share).sum(dim=1) / share.sum(dim=1).clamp_min(1)
-        probability, target = probability * share[:, None], target * share[:, None]
+        entropy = (entropy * mask).sum(dim=1) / mask.sum(dim=1).clamp_min(1)
+        probability, target = probability * mask[:, None], target * mask[:, None]
     overlap = (probability * target).sum(dim=2)
     size = probability.sum(dim=2) + target.sum(dim=2)
     present = target.any(dim=2)
     dice = (2 * overlap / size.clamp_min(1e-5) * present).sum(dim=1) / present.sum(dim=1).clamp_min(1)
     loss = entropy + 1 - dice
-    return loss if share is None else loss * share.amax(dim=1)
+    return loss if mask is None else loss * mask.amax(dim=1)
 
 
 def voxel_label(batch: Batch) -> Tensor:
-    """The label `[B, *S]` of a batch. UserError where the data set has none."""
+    """Returns the label `[B, *S]` of a batch. Raises UserError if the data set has none."""
     if batch.label is None or batch.label.ndim != batch.image.ndim - 1:
         raise UserError(
             f"data set {batch.dataset!r} has no label per voxel ({batch.files[0]}); segmentation needs one"

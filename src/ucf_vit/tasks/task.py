@@ -1,4 +1,4 @@
-"""The root module of a run: randomness, loss and evaluation around one model."""
+"""Base class of tasks: a model with its randomness, loss and evaluation."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Direction = Literal["min", "max"]
 
 @dataclass(frozen=True)
 class Loss:
-    """`value` is to be minimised, a mean of per-sample means; `metrics` are detached scalars to log."""
+    """Loss of a batch: `value`, a mean over samples, is minimised; `metrics` are detached scalars to log."""
 
     value: Tensor
     metrics: Mapping[str, Tensor] = field(default_factory=dict)
@@ -36,7 +36,7 @@ class Loss:
 
 @dataclass(frozen=True)
 class Panel:
-    """One picture of the report: `image` is `[*S]`, 2D or 3D; a label holds class numbers."""
+    """A picture of the report: `image` is `[*S]`, 2D or 3D; for kind "label" it holds class numbers."""
 
     title: str
     image: NDArray[np.generic]
@@ -44,66 +44,66 @@ class Panel:
 
 
 class RunState(Protocol):
-    """A run as tasks and hooks see it: `step` optimizer steps and `epoch` whole epochs are done."""
+    """State of a run as tasks and hooks see it."""
 
     @property
     def step(self) -> int:
-        """Optimizer steps done."""
+        """Number of finished optimizer steps."""
 
     @property
     def epoch(self) -> int:
-        """Epochs finished."""
+        """Number of finished epochs."""
 
     @property
     def total_steps(self) -> int:
-        """Optimizer steps after which the run ends."""
+        """Number of optimizer steps of the whole run."""
 
     @property
     def steps_per_epoch(self) -> int:
-        """Optimizer steps of one epoch."""
+        """Number of optimizer steps per epoch."""
 
     @property
     def shift(self) -> int:
-        """Steps that the epochs so far have more than `steps_per_epoch` each, where that number changed."""
+        """Number of steps that the epochs so far had beyond `steps_per_epoch` each."""
 
     @property
     def task(self) -> Task:
-        """The root module, not its distributed wrapper."""
+        """The task itself, not its distributed wrapper."""
 
     def averaged(self) -> AbstractContextManager[None]:
-        """A context in which `task` has the weights to judge it by: averaged ones where there are some."""
+        """Returns a context in which `task` has the averaged weights, if there are any."""
 
 
 class Task(nn.Module):
-    """A model with what training it needs.
+    """Base class of tasks: a model with its loss and its evaluation.
 
-    `draw` adds all randomness to a batch, keyed by the sample and not by the process; `forward` is then
-    deterministic (dropout and stochastic depth apart), so that no layout over processes can change a loss.
-    A model whose `forward` takes `variables` gets the names of the batch's channels.
+    `draw` adds all random tensors to a batch, seeded by sample and not by process. `forward` is deterministic
+    then, except for dropout and stochastic depth, so the loss does not depend on the layout of processes. A
+    model whose `forward` has the parameter `variables` gets the names of the batch's channels.
 
     Args:
-        model: the network.
-        patcher: cuts images into adaptive patches; None: the model takes images.
-        tile_size: sides `[*S]` of the tiles that the model sees, for `predict_whole`; empty: of whole images.
-        overlap: share of a tile that neighbouring tiles have in common in `predict_whole`.
-        windows: tiles that `predict_whole` predicts at a time.
+        model: network.
+        patcher: cuts images into adaptive patches; None if the model takes images.
+        tile_size: sides `[*S]` of the model's input tiles, for `predict_whole`; empty: whole images.
+        overlap: fraction of a tile that neighbouring tiles have in common in `predict_whole`.
+        windows: number of tiles per forward pass in `predict_whole`.
     """
 
     facts: ClassVar[TaskFacts] = TaskFacts()
-    """Facts for config and data: labels, augmentation, the network to train, ..."""
+    """Facts for config and data: kind of labels, augmentation, default network and so on."""
 
     metric_names: tuple[str, ...] = ("loss",)
     """Names of the metrics that `metrics` returns."""
     best: tuple[str, Direction] = ("loss", "min")
-    """The metric that says which checkpoint is the best one."""
+    """Metric that chooses the best checkpoint, and whether its minimum or maximum is best."""
     class_names: tuple[str, ...] = ()
-    """Names of the classes of whole images in the order of their numbers, where they are known."""
+    """Names of the classes of whole images in the order of their numbers, if known."""
     definitions: tuple[str, ...] = ()
-    """Sentences that say how metrics are defined, for whoever reads a table of them."""
+    """Sentences that define the metrics, shown beside tables."""
 
     model: nn.Module
     patcher: AdaptivePatcher | None
-    """Makes what the model sees of an image with adaptive patching; None: the model takes images."""
+    """Cuts images into adaptive patches; None if the model takes images."""
 
     def __init__(
         self,
@@ -123,73 +123,76 @@ class Task(nn.Module):
         self._takes_variables = "variables" in inspect.signature(model.forward).parameters
 
     def name_classes(self, names: Sequence[str]) -> None:
-        """Take the names of the classes of whole images, in the order of their numbers."""
+        """Sets the names of the classes of whole images, in the order of their numbers."""
         self.class_names = tuple(names)
 
-    def settle(self, normalized: Mapping[str, Normalization]) -> None:
-        """Take what was left open from how data sets are normalised. UserError where that does not fit."""
+    def set_normalization(self, normalizations: Mapping[str, Normalization]) -> None:
+        """Sets options that depend on the normalization of each data set, by name.
 
-    def kept(self) -> dict[str, Any]:
-        """Returns facts of the data, not of the config, that the weights depend on; values of JSON."""
+        Raises UserError if a normalization does not fit the task.
+        """
+
+    def data_facts(self) -> dict[str, Any]:
+        """Returns facts about the data that the weights depend on, as JSON values, to be saved with them."""
         return {}
 
-    def restore(self, kept: Mapping[str, Any]) -> None:
-        """Take what `kept` returned when the weights were trained."""
+    def restore(self, facts: Mapping[str, Any]) -> None:
+        """Restores the facts that `data_facts` returned when the weights were trained."""
 
     def draw(self, batch: Batch) -> Batch:
-        """The batch with every random tensor that `forward` needs; the same batch where it needs none."""
+        """Returns the batch with the random tensors that `forward` needs, if any."""
         return batch
 
     def forward(self, batch: Batch) -> Loss:
-        """Training loss of a drawn batch."""
+        """Returns the training loss of a batch from `draw`."""
         raise NotImplementedError(f"{type(self).__name__} has no forward")
 
     def after_step(self, state: RunState) -> None:
         """Called on every rank after each optimizer step that changed the weights, before the next batch.
 
-        For what follows the weights, such as the average of a teacher or a queue; `state.step` counts the
-        step. It is not called for a step that was left out since its loss or gradient was not finite.
+        For example to update a teacher's average or a queue; `state.step` includes the step. Not called for a
+        step that was skipped because its loss or gradient was not finite.
         """
 
     def evaluate(self, batch: Batch) -> dict[str, Tensor]:
-        """Totals (float64) by name, which add up over batches and processes: of a mean `[sum, count]`."""
+        """Returns totals (float64) by name, summed over batches and processes; `[sum, count]` of a mean."""
         raise NotImplementedError(f"{type(self).__name__} has no evaluate")
 
     def totals(self) -> dict[str, Tensor]:
-        """Returns the totals of no sample: zeros."""
+        """Returns totals of no sample: zeros."""
         return {name: torch.zeros(2, dtype=torch.float64) for name in self.metric_names}
 
     def metrics(self, totals: Mapping[str, Tensor]) -> dict[str, float]:
-        """The metrics of all samples that `totals` are of; NaN where there is no value."""
+        """Returns the metrics from `totals`; NaN for a metric without a value."""
         return {name: float(pair[0] / pair[1]) for name, pair in totals.items()}
 
     def best_by(self, metrics: Mapping[str, float]) -> tuple[str, Direction]:
-        """The metric that says which checkpoint is the best one, on held-out data with these metrics."""
+        """Returns the metric that chooses the best checkpoint, for held-out data with these metrics."""
         return self.best
 
     def counts(self, totals: Mapping[str, Tensor]) -> dict[str, dict[str, int]]:
-        """Numbers of samples by metric and kind, where a metric is made of samples of several kinds."""
+        """Returns numbers of samples by metric and kind, for metrics over samples of several kinds."""
         return {}
 
     def pictures(self, batch: Batch) -> list[Panel]:
-        """Panels that show what the model does on the first sample of a batch; a task may have none."""
+        """Returns panels that show the model's prediction for the first sample of a batch; may be empty."""
         return []
 
     def patches_of(self, batch: Batch) -> Patches | None:
-        """Adaptive patches of a batch, see `adaptive_patches`; None where the model takes images."""
+        """Returns the adaptive patches of a batch, see `adaptive_patches`; None if the model takes images."""
         return None if self.patcher is None else adaptive_patches(self.patcher, batch, self.training)
 
     def predict(
         self, image: Tensor, patches: Patches | None = None, variables: Sequence[str] | None = None
     ) -> Tensor:
-        """The model's output for images `[B, C, *S]` of `variables`, or for their patches where there are."""
+        """Returns the model's output for images `[B, C, *S]` of `variables`, or for their patches."""
         return self.output_of(image if patches is None else patches, variables=variables)
 
     def predict_whole(self, image: Tensor, variables: Sequence[str] | None = None) -> Tensor:
-        """Returns what `predict` returns of tiles, `[B, K, *S]`, for images `[B, C, *S]` of any size.
+        """Returns predictions `[B, K, *S]` for images `[B, C, *S]` of any size, from those for tiles.
 
-        Overlapping tiles are blended by a Gaussian window; a task of 2D tiles predicts the slices of a volume
-        along its last axis one by one.
+        Overlapping tiles are blended with Gaussian weights. With 2D tiles, the slices of a volume along its
+        last axis are predicted one by one.
         """
         return predict_in_tiles(
             partial(self._predict_tile, variables=variables),
@@ -214,9 +217,9 @@ TASKS: Registry[Task] = tasks.TASKS
 
 
 def adaptive_patches(patcher: AdaptivePatcher, batch: Batch, training: bool) -> Patches:
-    """Patches of a batch, along the leaves that its loader has grown or along new ones.
+    """Returns the patches of a batch, cut along the leaves from the loader or along new ones.
 
-    Random options of new ones are a function of the samples' keys in `training`, else the middle of a range.
+    Random options of new leaves are drawn with the samples' keys in `training`, else the middle of the range.
     """
     leaves = batch.leaves
     if leaves is None:
@@ -224,20 +227,20 @@ def adaptive_patches(patcher: AdaptivePatcher, batch: Batch, training: bool) -> 
     return patcher.cut(batch.image, leaves)
 
 
-def total(values: Tensor, counts: Tensor | None = None) -> Tensor:
-    """`[sum, count]` in float64 of values `[B]`, or of those that count, `[B]` bool.
+def sum_and_count(values: Tensor, counts: Tensor | None = None) -> Tensor:
+    """Returns `[sum, count]` in float64 of values `[B]`, or only of those where `counts` `[B]` is True.
 
-    A value that counts and is NaN makes the sum NaN: a network that breaks down must not look better for it.
+    A NaN makes the sum NaN: a network with broken outputs must not get a better mean by them.
     """
-    kept = values.detach() if counts is None else values.detach()[counts]
-    kept = kept.cpu().double()
-    return torch.stack([kept.sum(), kept.new_tensor(float(kept.numel()))])
+    counted = values.detach() if counts is None else values.detach()[counts]
+    counted = counted.cpu().double()
+    return torch.stack([counted.sum(), counted.new_tensor(float(counted.numel()))])
 
 
-def judged(values: Tensor, logits: Tensor) -> Tensor:
-    """`values` `[B, ...]` that follow from the largest of `logits` `[B, K, *S]`; NaN where one is not finite.
+def nan_if_not_finite(values: Tensor, logits: Tensor) -> Tensor:
+    """Returns `values` `[B, ...]`, with NaN for samples whose `logits` `[B, K, *S]` are not all finite.
 
-    Else a network that breaks down would be one that always says class 0: that is the largest of NaN.
+    The argmax of NaN is 0, so a broken network would otherwise count as one that predicts class 0.
     """
     axes = tuple(range(1, logits.ndim))
     finite = logits.amin(axes).isfinite() & logits.amax(axes).isfinite()

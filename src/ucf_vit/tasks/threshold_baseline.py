@@ -1,4 +1,4 @@
-"""The baseline a segmentation has to beat: one interval of intensity per class, without any structure."""
+"""Baseline of segmentation: an interval of intensities per class."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from ucf_vit.data.batch import Sample
 from ucf_vit.tasks import dice
 
 FINE_BINS = 4096
-"""Bins of one sample's histogram over its own range."""
+"""Number of bins of a sample's histogram, over its own range."""
 BINS = 512
-"""Bins over the range of all samples; every interval of whole bins is tried."""
+"""Number of bins over the range of all samples; every interval of whole bins is tried."""
 
 
 @dataclass(frozen=True)
 class IntensityInterval:
-    """Voxels with `low <= image[channel] < high` are taken for the class; the outer ends are infinite."""
+    """Interval of intensities: voxels with `low <= image[channel] < high` are assigned to the class."""
 
     channel: int
     low: float
@@ -31,14 +31,14 @@ class IntensityInterval:
 
 @dataclass(frozen=True)
 class ThresholdBaseline:
-    """The best interval for every class but the background, by class number."""
+    """Best interval of each class except the background, by class number."""
 
     intervals: dict[int, IntensityInterval]
 
     def totals(self, samples: Iterable[Sample]) -> Tensor:
-        """Totals `[K - 1, 5]` of the Dice of whole items, see `ucf_vit.tasks.dice`.
+        """Returns the totals `[K - 1, 5]` of the Dice of whole items, see `ucf_vit.tasks.dice`.
 
-        DataError for a sample without a label per voxel.
+        Raises DataError for a sample without a label per voxel.
         """
         totals = dice.empty_totals(len(self.intervals) + 1)
         for sample in samples:
@@ -51,20 +51,20 @@ class ThresholdBaseline:
         return totals
 
     def dice(self, samples: Iterable[Sample]) -> dict[str, float]:
-        """`dice`, and `dice_1` and so on of each class, by `dice.DEFINITION`."""
+        """Returns `dice`, and `dice_1` and so on of each class, see `dice.DEFINITION`."""
         return dice.means(self.totals(samples))
 
 
 @dataclass(frozen=True)
 class _Histogram:
-    """Voxels per channel, class and bin `[C, K, FINE_BINS]` of one sample between `low` and `high`."""
+    """Numbers of voxels of a sample by channel, class and bin `[C, K, FINE_BINS]`, from `low` to `high`."""
 
     counts: NDArray[np.float64]
     low: float
     high: float
 
     def rebinned(self, edges: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The same voxels in wider bins, `[C, K, BINS]`; a fine bin goes where its middle lies."""
+        """Returns the voxels in wider bins, `[C, K, BINS]`; a fine bin is assigned by its middle."""
         middles = self.low + (np.arange(FINE_BINS) + 0.5) / FINE_BINS * (self.high - self.low)
         bins = np.clip(np.searchsorted(edges, middles, side="right") - 1, 0, BINS - 1)
         wide = np.zeros((*self.counts.shape[:2], BINS))
@@ -74,11 +74,10 @@ class _Histogram:
 
 
 def fit_threshold(samples: Iterable[Sample], num_classes: int) -> ThresholdBaseline:
-    """The interval of intensity with the highest mean Dice on the training samples, for every class but 0.
+    """Returns, for each class except 0, the interval with the highest mean Dice on the training samples.
 
-    Images may be normalised to any range; of several channels the best one is taken. One pass over the
-    samples, which keeps a histogram of each. DataError where there is no sample, or one without a label per
-    voxel.
+    Images may have any range; the best of several channels is taken. It makes one pass over the samples and
+    stores a histogram of each. Raises DataError without samples, or for one without a label per voxel.
     """
     histograms = [_histogram(sample, num_classes) for sample in samples]
     if not histograms:
@@ -95,9 +94,10 @@ def fit_threshold(samples: Iterable[Sample], num_classes: int) -> ThresholdBasel
 
 
 def _best_interval(counts: NDArray[np.float64], number: int, edges: NDArray[np.float64]) -> IntensityInterval:
-    """The interval with the highest Dice for one class, the mean over items; counts `[N, C, K, BINS]`.
+    """Returns the interval with the highest mean Dice of a class over items; counts `[N, C, K, BINS]`.
 
-    An item without the class counts, with 0, for those intervals that some of its voxels are in.
+    An item without the class has Dice 0 for intervals that contain any of its voxels; for others it does not
+    count.
     """
     labelled = counts[:, 0, number].sum(axis=1)
     if not labelled.any():
@@ -115,7 +115,7 @@ def _best_interval(counts: NDArray[np.float64], number: int, edges: NDArray[np.f
 
 
 def _per_interval(voxels: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Voxels from bin i up to bin j, `[C, BINS + 1, BINS + 1]`; 0 where j <= i."""
+    """Returns the numbers of voxels from bin i up to bin j, `[C, BINS + 1, BINS + 1]`; 0 for j <= i."""
     below = np.pad(np.cumsum(voxels, axis=-1), ((0, 0), (1, 0)))
     return np.maximum(below[:, None, :] - below[:, :, None], 0)
 

@@ -1,4 +1,4 @@
-"""Segmentation in token space (SAP): adaptive tokens in, a map of classes for every token out."""
+"""Segmentation of adaptive patches in token space (SAP): a map of classes for each token."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from ucf_vit.tasks.task import Loss, adaptive_patches
 
 
 class TokenSegmentation(Segmentation):
-    """Loss of class maps of tokens against the labels cut along the same leaves; Dice at full resolution.
+    """Segmentation in token space: loss on class maps of tokens, Dice at full resolution.
 
-    Every token counts the same in the loss, whatever the size of its leaf, so that detail weighs more than
-    its area. For evaluation the maps are pasted back and compared with labels that were never cut. Raises
-    UserError without a patcher.
+    The loss compares class maps with labels cut along the same leaves. Tokens have equal weights whatever the
+    size of their leaves, so detail weighs more than its area. For evaluation the maps are pasted back into
+    an image and compared with the original labels. Raises UserError without a patcher.
     """
 
     facts = BUILT_IN["token_segmentation"]
@@ -45,7 +45,7 @@ class TokenSegmentation(Segmentation):
         super().__init__(model, num_classes, tile_size, overlap, windows, patcher, ignores)
 
     def forward(self, batch: Batch) -> Loss:
-        """Mean over samples of cross-entropy + soft Dice loss over all pixels of all tokens."""
+        """Returns the mean over samples of cross-entropy + soft Dice loss, over the pixels of all tokens."""
         patches = adaptive_patches(self.patcher, batch, self.training)
         logits = self.output_of(patches, variables=batch.variables).float().movedim(2, 1)
         label = cut_labels(voxel_label(batch), patches.leaves, logits.shape[3:], self.num_classes)
@@ -58,7 +58,7 @@ class TokenSegmentation(Segmentation):
     def predict(
         self, image: Tensor, patches: Patches | None = None, variables: Sequence[str] | None = None
     ) -> Tensor:
-        """Logits `[B, K, *S]` of tiles `[B, C, *S]`, pasted from tokens; with several trees, their mean."""
+        """Returns logits `[B, K, *S]` of tiles `[B, C, *S]` from tokens; the mean of several trees."""
         patches = self.patcher(image) if patches is None else patches
         pasted = paste(self.output_of(patches, variables=variables).float(), patches.leaves)
         return pasted.unflatten(1, (patches.leaves.trees, -1)).mean(dim=1)

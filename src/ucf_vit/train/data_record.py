@@ -100,7 +100,7 @@ class Record:
             name = type(task).__name__
             raise CheckpointError(f"the checkpoint lacks the values that a {name} saves ({cause})") from None
         if self.normalized:
-            task.settle({name: one.how for name, one in self.normalized.items()})
+            task.set_normalization({name: one.how for name, one in self.normalized.items()})
 
     def dump(self) -> dict[str, Any]:
         """Returns the record as JSON values, without the splits."""

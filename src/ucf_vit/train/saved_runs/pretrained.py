@@ -89,7 +89,7 @@ def _modules(task: Task, run: Run) -> list[str]:
 
 def _take_conditions(task: Task, record: Record) -> None:
     """Takes over the numbering of the values of each condition; warns if the values themselves differ."""
-    own, before = (values.get("conditions", {}) for values in (task.kept(), record.task))
+    own, before = (values.get("conditions", {}) for values in (task.data_facts(), record.task))
     for name, values in own.items():
         was = before.get(name, values)
         if sorted(was) == sorted(values):

@@ -128,7 +128,7 @@ def _save(
         "metrics": metrics,
         "layout": layout,
         "config": described(run),
-        data_record.KEY: replace(state.record, task=state.task.kept()).dump(),
+        data_record.KEY: replace(state.record, task=state.task.data_facts()).dump(),
     }
     directory = Path(run.trainer.checkpoint_path) / name
     saver.save(directory, state.tensors(), state.state_dict(), meta, keep=keep, after=prune)
