@@ -103,7 +103,7 @@ def try_everything(slot: Path, trained: Trained) -> list[str]:
 def test_what_is_whole_is_read(slot: Path, trained: Trained) -> None:
     said = try_everything(slot, trained)
     assert [text for text in said if text and "is the directory of a run" not in text] == [
-        f"{slot} is of task masked; samples are made by models of task diffusion"
+        f"{slot} is of task masked; only models of task diffusion generate samples"
     ]
 
 

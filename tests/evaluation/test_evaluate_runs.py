@@ -15,7 +15,7 @@ import torch
 import runs
 from ucf_vit import checkpoint
 from ucf_vit.core.errors import UserError
-from ucf_vit.evaluation import Wanted, evaluate_run
+from ucf_vit.evaluation import EvaluationRequest, evaluate_run
 
 
 def results(run: Path) -> dict[str, Any]:
@@ -25,7 +25,7 @@ def results(run: Path) -> dict[str, Any]:
 def evaluate_rank(environment: dict[str, str], config: Path, *overrides: str) -> None:
     os.environ |= environment
     torch.set_num_threads(1)
-    evaluate_run(config, Wanted(), overrides)
+    evaluate_run(config, EvaluationRequest(), overrides)
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def test_without_foreground_the_loss_chooses_and_that_is_told(tmp_path: Path, un
     log = (out / "log.txt").read_text()
     assert log.count("the best checkpoint is chosen by loss") == 1
     assert f"best (step {best})" in (out / "report.html").read_text()
-    evaluate_run(out, Wanted())
+    evaluate_run(out, EvaluationRequest())
     found = results(out)
     assert found["metrics"]["segmentation"]["dice"] is None
     assert found["metrics"]["segmentation"]["loss"] == pytest.approx(losses[best], rel=1e-4)
@@ -66,7 +66,7 @@ def test_without_foreground_the_loss_chooses_and_that_is_told(tmp_path: Path, un
 def test_a_model_beside_its_baseline(tmp_path: Path, concrete: Path) -> None:
     config = runs.write_config(tmp_path / "c.yaml", "segmentation", concrete, trainer={"max_steps": 1})
     runs.train(config)
-    evaluate_run(config, Wanted(threshold=True))
+    evaluate_run(config, EvaluationRequest(threshold=True))
     metrics = results(tmp_path / "out")["metrics"]
     for column in ("segmentation", "intensity threshold"):
         classes = [metrics[column][f"dice_{k}"] for k in (1, 2, 3)]
@@ -74,7 +74,7 @@ def test_a_model_beside_its_baseline(tmp_path: Path, concrete: Path) -> None:
     masked = runs.write_config(tmp_path / "mae/c.yaml", "masked", concrete, trainer={"max_steps": 1})
     runs.train(masked)
     with pytest.raises(UserError, match="--threshold compares segmentations; task masked has none"):
-        evaluate_run(masked, Wanted(threshold=True))
+        evaluate_run(masked, EvaluationRequest(threshold=True))
 
 
 @pytest.mark.parametrize("layout", ["simple", "fsdp"])
@@ -86,7 +86,7 @@ def test_two_processes_find_what_one_does(
         tmp_path / "c.yaml", "segmentation", concrete, trainer={"max_steps": 1}, data=halves
     )
     runs.train(config)
-    evaluate_run(config, Wanted())
+    evaluate_run(config, EvaluationRequest())
     out = tmp_path / "out"
     alone = results(out)
     shutil.rmtree(out / "evaluations")
@@ -95,7 +95,7 @@ def test_two_processes_find_what_one_does(
     found = results(out)
     assert found["metrics"]["segmentation"] == pytest.approx(alone["metrics"]["segmentation"], rel=1e-5)
     assert found["counts"] == alone["counts"] and found["items"] == alone["items"]
-    evaluate_run(config, Wanted(), ["parallelism.fsdp_size=4", "parallelism.simple_ddp_size=1"])
+    evaluate_run(config, EvaluationRequest(), ["parallelism.fsdp_size=4", "parallelism.simple_ddp_size=1"])
     assert results(out)["metrics"]["segmentation"] == pytest.approx(
         alone["metrics"]["segmentation"], rel=1e-6
     )

@@ -16,7 +16,7 @@ import runs
 from ucf_vit.cli.main import app
 from ucf_vit.core.errors import UserError
 from ucf_vit.data.storage.scratch import Scratch
-from ucf_vit.evaluation.output_place import Place
+from ucf_vit.evaluation.output_place import OutputPlace
 
 pytestmark = pytest.mark.deep
 
@@ -90,7 +90,7 @@ def test_a_directory_can_be_named(trained: Path, tmp_path: Path) -> None:
 def test_somebody_elses_report_is_not_replaced(trained: Path, tmp_path: Path) -> None:
     (tmp_path / "report.html").write_text("mine")
     with pytest.raises(UserError, match=r"holds a report\.html that is not of an evaluation"):
-        Place.choose(trained, tmp_path)
+        OutputPlace.choose(trained, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
 
 
@@ -98,10 +98,10 @@ def test_a_file_in_the_way_is_noticed_before_the_work(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "evaluations").write_text("a file")
-    assert Place.choose(tmp_path, None) == Place(None)
+    assert OutputPlace.choose(tmp_path, None) == OutputPlace(None)
     assert "evaluations is no directory" in caplog.text
     with pytest.raises(UserError, match=r"--output: .* cannot be written"):
-        Place.choose(tmp_path, tmp_path / "evaluations")
+        OutputPlace.choose(tmp_path, tmp_path / "evaluations")
 
 
 def test_no_room_for_the_report_is_one_message_after_the_table(trained: Path, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from ucf_vit.data.loader.stream import Stream
 from ucf_vit.sampling.fidelity.features import FEATURES, RandomFeatures
 from ucf_vit.sampling.fidelity.frechet import frechet_distance
 from ucf_vit.sampling.fidelity.nearest import Nearest
-from ucf_vit.sampling.fidelity.reservoir import Kept
+from ucf_vit.sampling.fidelity.reservoir import Reservoir
 
 CPU = torch.device("cpu")
 seeds = st.integers(0, 2**32 - 1)
@@ -30,7 +30,7 @@ def normal(seed: int, *shape: int) -> Tensor:
 def tiles(concrete: Path) -> Tensor:
     """256 slices of concrete, `[256, 1, 16, 16]`."""
     dataset = build_dataset("tiny", "basic_ct", concrete, tile_size=[16, 16], labels=False)
-    kept = Kept(256)
+    kept = Reservoir(256)
     for batch in Stream([dataset], batch_size=64, seed=0):
         kept.add(batch.image, batch.keys)
     return kept.images
@@ -97,7 +97,7 @@ def test_a_fair_share_does_not_depend_on_batches(seed: int, number: int, most: i
     generator = torch.Generator().manual_seed(seed)
     keys = torch.randint(0, 2**62, (number,), generator=generator)
     images = keys.double()[:, None]
-    kept, other = Kept(most), Kept(most)
+    kept, other = Reservoir(most), Reservoir(most)
     for part, some in zip(images.split(size), keys.split(size), strict=True):
         kept.add(part, some)
     order = torch.randperm(number, generator=generator)

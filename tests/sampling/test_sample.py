@@ -17,7 +17,7 @@ from ucf_vit.cli.main import app, guarded
 from ucf_vit.sampling import files
 from ucf_vit.sampling.fidelity.compare import compare
 from ucf_vit.sampling.sample import open_diffusion
-from ucf_vit.sampling.tiles import Wanted, tiles
+from ucf_vit.sampling.tiles import TileFilter, tiles
 
 DIFFUSION: dict[str, Any] = {"num_time_steps": 8, "noise_schedule": "cosine"}
 FLAT = {**DIFFUSION, "tile_size": [16, 16]}
@@ -166,8 +166,8 @@ def test_samples_are_told_what_they_are(tmp_path: Path, told: Path) -> None:
 
 def test_copies_are_found(flat: Path) -> None:
     run = open_diffusion(flat).run
-    known = torch.cat([batch.image for batch, _ in tiles(run, Wanted(), held_out=False)])
-    seen = [tiles(run, Wanted(), held_out=held_out) for held_out in (False, True)]
+    known = torch.cat([batch.image for batch, _ in tiles(run, TileFilter(), held_out=False)])
+    seen = [tiles(run, TileFilter(), held_out=held_out) for held_out in (False, True)]
     found = compare(known[:50], *seen, seed=0, device=torch.device("cpu"))
     assert found.number == 50
     assert found.training_tiles == len(known) and found.held_out_tiles == 128
@@ -185,7 +185,7 @@ def test_what_cannot_be_sampled_is_one_message(
     assert "did you mean 'class'" in refused(capsys, told, "--condition", "clas=1", *out)
     assert "NAME=VALUE" in refused(capsys, told, "--condition", "class", *out)
     assert "twice" in refused(capsys, told, "--condition", "class=red", "--condition", "class=blue", *out)
-    assert "trained with none" in refused(capsys, flat, "--condition", "class=1", *out)
+    assert "trained without conditions" in refused(capsys, flat, "--condition", "class=1", *out)
     assert "name a --condition" in refused(capsys, told, "--guidance", 2, *out)
     assert "trained with 8 steps" in refused(capsys, flat, "--steps", 9, *out)
     assert "--number 0" in refused(capsys, flat, "--number", 0, *out)

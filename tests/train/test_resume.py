@@ -15,7 +15,7 @@ import pytest
 import runs
 from ucf_vit import checkpoint
 from ucf_vit.core.errors import UserError
-from ucf_vit.evaluation import Wanted, evaluate_run
+from ucf_vit.evaluation import EvaluationRequest, evaluate_run
 from ucf_vit.train import loop
 from ucf_vit.train.hooks.jsonl import read_metrics
 
@@ -114,7 +114,7 @@ def test_other_trees_than_those_of_the_training_get_a_word(tmp_path: Path, concr
     runs.train(config, *resumed)
     assert "was trained with other settings: adaptive.fixed_length was 15, is 22\n" in log.read_text()
     for overrides, said in ((resumed[2:], False), (["model.detail=variance"], True)):
-        evaluate_run(config, Wanted("last"), overrides)
+        evaluate_run(config, EvaluationRequest("last"), overrides)
         assert ("adaptive.fixed_length was 22, is 15; adaptive.detail was" in report.read_text()) == said
 
 

@@ -21,7 +21,7 @@ import torch
 import runs
 from ucf_vit.config import load
 from ucf_vit.core.errors import UserError
-from ucf_vit.evaluation import Wanted, evaluate_task
+from ucf_vit.evaluation import EvaluationRequest, evaluate_task
 from ucf_vit.parallel.ranks.world import World
 from ucf_vit.train.build import build_task
 from ucf_vit.train.launch import start
@@ -238,7 +238,7 @@ def test_a_second_train_is_refused_and_evaluate_is_not(tmp_path: Path, concrete:
         for name in ("best", "last"):
             run = load(config)
             with start(run) as world:
-                evaluate_task(build_task(run), run, world, Wanted(name))
+                evaluate_task(build_task(run), run, world, EvaluationRequest(name))
         assert first.poll() is None
     finally:
         first.kill()

@@ -64,7 +64,7 @@ def sample(
     conditions = _pairs(condition or [])
     from ucf_vit.sampling.sample import Sampling, sample_run
 
-    wanted = Sampling(
+    request = Sampling(
         number=number,
         steps=steps,
         eta=(1.0 if sampler == "ddpm" else 0.0) if eta is None else eta,
@@ -87,7 +87,7 @@ def sample(
     try:
         sample_run(
             checkpoint,
-            wanted,
+            request,
             out=out,
             overwrite=overwrite,
             with_comparison=compare,

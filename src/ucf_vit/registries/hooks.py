@@ -1,4 +1,4 @@
-"""Table of hooks."""
+"""Registry of hooks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Table of networks, with the facts about each that the checks of a config need."""
+"""Registry of networks, with the facts about each that the checks of a config need."""
 
 from __future__ import annotations
 

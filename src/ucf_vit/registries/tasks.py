@@ -1,4 +1,4 @@
-"""Table of tasks, with the facts about each that configs, data and training need."""
+"""Registry of tasks, with the facts about each that configs, data and training need."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ TASKS: Registry[Any] = Registry(
 
 @dataclass(frozen=True, kw_only=True)
 class TellingKeys:
-    """Keys by which a config without a task shows which one it may be: all of `given`, none of `absent`."""
+    """Keys that identify the task of a config that names none: all of `given`, none of `absent`."""
 
     given: frozenset[str]
     absent: frozenset[str] = frozenset()
 
     def fit(self, keys: set[str]) -> bool:
-        """Whether a config that gives `keys` may be of the task."""
+        """Returns whether a config that gives `keys` may be of the task."""
         return self.given <= keys and not self.absent & keys
 
 
@@ -134,7 +134,7 @@ OLD_NAMES = {old: name for name, facts in BUILT_IN.items() for old in facts.old_
 
 
 def task_name(name: str) -> str:
-    """Returns the name of today for a name that a task has or had; others are returned as they are."""
+    """Returns the current name for the current or a former name of a task; other names are unchanged."""
     return OLD_NAMES.get(name, name)
 
 

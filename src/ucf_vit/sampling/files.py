@@ -1,4 +1,4 @@
-"""Samples as files: exact values, and pictures to look at."""
+"""Files of samples: exact values, and pictures."""
 
 from __future__ import annotations
 
@@ -35,20 +35,20 @@ _COLOURS = {"red", "green", "blue"}
 
 
 def names_of(number: int, dims: int, compare: bool) -> list[str]:
-    """Returns the names of the files of that many samples."""
+    """Returns the names of the files of `number` samples with `dims` spatial axes."""
     values = [VALUES] if dims == 2 else [f"sample_{i:03d}.nii.gz" for i in range(number)]
     return [*values, PICTURE, SETTINGS, *([NEIGHBOURS, FIDELITY] if compare else [])]
 
 
 def open_folder(folder: Path, names: Sequence[str], overwrite: bool = False) -> None:
-    """Make `folder`; with `overwrite`, files called `names` may be replaced, and what was measured goes.
+    """Creates `folder`; with `overwrite` the files `names` may be replaced. Removes former measurements.
 
-    Raises UserError where it can't be written, or holds samples that are not to be replaced.
+    Raises UserError if the folder cannot be written, or holds samples that must not be replaced.
     """
-    held = sorted({path.name for pattern in _OURS for path in folder.glob(pattern)})
-    others = [name for name in held if name not in (*names, NEIGHBOURS, FIDELITY)]
-    if held and (others or not overwrite):
-        shown = first_few(others or held)
+    existing = sorted({path.name for pattern in _OURS for path in folder.glob(pattern)})
+    others = [name for name in existing if name not in (*names, NEIGHBOURS, FIDELITY)]
+    if existing and (others or not overwrite):
+        shown = first_few(others or existing)
         way = "" if others else "replace them with --overwrite, or "
         raise UserError(f"--out {folder} holds other samples ({shown}); {way}name another directory")
     try:
@@ -63,10 +63,10 @@ def open_folder(folder: Path, names: Sequence[str], overwrite: bool = False) -> 
 
 
 def write_values(folder: Path, samples: Tensor, variables: Sequence[str]) -> None:
-    """Float32 values of `samples` `[N, C, *S]`.
+    """Writes the float32 values of `samples` `[N, C, *S]`.
 
-    2D: one .npz with `[N, H, W]` by variable. 3D: a NIfTI file each, `[X, Y, Z]` or `[X, Y, Z, C]`, in units
-    of voxels.
+    2D samples go into one .npz file, `[N, H, W]` by variable; each 3D sample into a NIfTI file, `[X, Y, Z]`
+    or `[X, Y, Z, C]`, with voxels as units.
     """
     values = samples.float().numpy()
     if values.ndim == 4:
@@ -80,9 +80,9 @@ def write_values(folder: Path, samples: Tensor, variables: Sequence[str]) -> Non
 
 
 def draw_samples(samples: Tensor, variables: Sequence[str]) -> bytes:
-    """One PNG of the first samples: colours where there are red, green and blue, else a block per variable.
+    """Returns a PNG of the first samples: in colours if variables are red, green and blue, else by variable.
 
-    Of volumes the three middle slices.
+    Volumes are shown by their three middle slices.
     """
     shown = samples[:_MOST_SHOWN].float().numpy()
     blocks = [
@@ -105,7 +105,7 @@ def draw_samples(samples: Tensor, variables: Sequence[str]) -> bytes:
 def draw_neighbours(
     samples: Tensor, neighbours: Tensor, distances: Tensor, variables: Sequence[str]
 ) -> bytes:
-    """The samples nearest to a training tile above that tile above their difference; a slice of volumes."""
+    """Returns a PNG of the samples nearest to training tiles, each above its tile and their difference."""
     nearest = distances.argsort()[:_MOST_NEIGHBOURS]
     both = [images[nearest].float().numpy() for images in (samples, neighbours)]
     parts = [_parts(images, variables) for images in both]
@@ -133,7 +133,7 @@ def draw_neighbours(
 
 
 def _parts(samples: Array, variables: Sequence[str]) -> list[tuple[str, Array, tuple[float, float]]]:
-    """Name, `[N, *S]` (`[N, H, W, 3]` of colours) and grey window of what is shown by itself."""
+    """Returns name, values `[N, *S]` (colours `[N, H, W, 3]`) and grey window of each block of a picture."""
     if samples.ndim == 4 and set(variables) == _COLOURS and len(variables) == 3:
         order = [list(variables).index(name) for name in ("red", "green", "blue")]
         colours = np.moveaxis(samples[:, order], 1, -1)
@@ -142,13 +142,13 @@ def _parts(samples: Array, variables: Sequence[str]) -> list[tuple[str, Array, t
 
 
 def _window(values: Array) -> tuple[float, float]:
-    """0 to 1 for what is in it, else see `grey_window`."""
+    """Returns the window 0 to 1 for values in that range, else that of `grey_window`."""
     inside = values.min() >= -0.05 and values.max() <= 1.05 and np.ptp(values) > 0.5
     return (0.0, 1.0) if inside else grey_window([values])
 
 
 def _cuts(values: Array, dims: int) -> list[tuple[str, Array]]:
-    """Images as they are; volumes `[N, X, Y, Z]` in their three middle slices, x or y to the right."""
+    """Returns images unchanged, volumes `[N, X, Y, Z]` as three middle slices with x or y to the right."""
     if dims == 2:
         return [("", values)]
     slices = []
@@ -160,7 +160,7 @@ def _cuts(values: Array, dims: int) -> list[tuple[str, Array]]:
 
 
 def _mosaic(images: Array, columns: int) -> Array:
-    """Images `[N, H, W, ...]` side by side, a pixel apart; NaN where there is none."""
+    """Returns images `[N, H, W, ...]` on a grid with gaps of one pixel; NaN outside of images."""
     number, high, wide = images.shape[:3]
     rows = -(-number // columns)
     canvas = np.full((rows * (high + 1) - 1, columns * (wide + 1) - 1, *images.shape[3:]), np.nan, np.float32)

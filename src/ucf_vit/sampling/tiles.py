@@ -1,4 +1,4 @@
-"""The tiles of a run that its samples are like: for trees to generate along, and to compare with."""
+"""Selected tiles of a run, to compare samples with, and their trees, to generate samples along."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from ucf_vit.train.inputs.datasets import build_datasets
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """Which tiles count: those of a data set, a class (number and name), and channels; None: of any."""
+class TileFilter:
+    """Filter of tiles by data set, class (number and name) and channels; None: any."""
 
     dataset: str | None = None
     label: int | None = None
@@ -30,7 +30,7 @@ class Wanted:
     class_name: str | None = None
 
     def rows(self, batch: Batch) -> Tensor:
-        """`[B]` bool: the samples of a batch that count."""
+        """Returns the mask `[B]` of the selected samples of a batch."""
         fits = self.dataset in (None, batch.dataset) and self.variables in (None, batch.variables)
         rows = torch.full((len(batch),), fits)
         if self.label is not None and batch.label is not None and batch.label.ndim == 1:
@@ -48,20 +48,20 @@ class Wanted:
 
 def tiles(
     run: Run,
-    wanted: Wanted,
+    selection: TileFilter,
     *,
     held_out: bool,
     record: Record | None = None,
     shuffle_seed: int | None = None,
     patcher: AdaptivePatcher | None = None,
 ) -> Generator[tuple[Batch, Tensor], None, None]:
-    """Batches of the run's tiles, not augmented, each with the rows that are wanted; once through them all.
+    """Yields batches of the run's tiles, each with the mask of selected rows; one pass, not augmented.
 
-    Classes and values are those of `record`. `shuffle_seed` mixes the tiles, as a function of it. `patcher`
-    has their trees grown.
+    Class numbers and normalization are those of `record`. With `shuffle_seed` the tiles are shuffled, with
+    `patcher` their trees are grown.
     """
     split: Split = "validation" if held_out else "training"
-    datasets = [found for found in build_datasets(run, Scratch(), split, record=record) if len(found)]
+    datasets = [one for one in build_datasets(run, Scratch(), split, record=record) if len(one)]
     if not datasets:
         return
     stream = Stream(
@@ -78,14 +78,14 @@ def tiles(
     )
     with closing(stream):
         for batch in stream:
-            rows = wanted.rows(batch)
+            rows = selection.rows(batch)
             if rows.any():
                 yield batch, rows
 
 
 @dataclass(frozen=True)
 class Trees:
-    """The trees of some tiles, `held_out` of them of held-out tiles; samples take them in turn."""
+    """Trees of tiles, of which `held_out` are of held-out tiles; samples take them in turn."""
 
     leaves: Leaves
     held_out: int
@@ -94,40 +94,42 @@ class Trees:
         return len(self.leaves.level) // self.leaves.trees
 
     def of(self, numbers: range) -> Leaves:
-        """The leaves of the samples with these numbers."""
+        """Returns the leaves of the samples with these numbers."""
         trees = self.leaves.trees
         samples = torch.tensor(numbers) % len(self)
         return rows_of(self.leaves, (samples[:, None] * trees + torch.arange(trees)).flatten())
 
 
 def find_trees(
-    run: Run, record: Record, patcher: AdaptivePatcher, wanted: Wanted, number: int, seed: int
+    run: Run, record: Record, patcher: AdaptivePatcher, selection: TileFilter, number: int, seed: int
 ) -> Trees:
-    """Trees of up to `number` tiles: held-out ones, then training ones, mixed by `seed`.
+    """Returns the trees of up to `number` tiles: held-out ones, then training ones, shuffled by `seed`.
 
-    Raises UserError without any.
+    Raises UserError if there are none.
     """
-    found: list[Leaves] = []
+    parts: list[Leaves] = []
     counts: list[int] = []
     for held_out in (True, False):
-        left = number - sum(counts)
-        if left:
-            batches = tiles(run, wanted, held_out=held_out, record=record, shuffle_seed=seed, patcher=patcher)
-            counts.append(_take(batches, left, found))
-    if not found:
-        raise UserError(f"no tile to take a tree from ({wanted}): adaptive tokens are generated along trees")
-    return Trees(joined(found), counts[0])
+        missing = number - sum(counts)
+        if missing:
+            batches = tiles(
+                run, selection, held_out=held_out, record=record, shuffle_seed=seed, patcher=patcher
+            )
+            counts.append(_collect(batches, missing, parts))
+    if not parts:
+        raise UserError(f"no tiles ({selection}): samples of adaptive patches need the trees of some")
+    return Trees(concatenate(parts), counts[0])
 
 
-def _take(batches: Generator[tuple[Batch, Tensor], None, None], number: int, found: list[Leaves]) -> int:
-    """Put the leaves of up to `number` tiles into `found`; of how many there were."""
+def _collect(batches: Generator[tuple[Batch, Tensor], None, None], number: int, parts: list[Leaves]) -> int:
+    """Appends the leaves of up to `number` tiles to `parts`; returns the number of tiles."""
     taken = 0
     with closing(batches):
         for batch, rows in batches:
             assert batch.leaves is not None
             samples = rows.nonzero().flatten()[: number - taken]
             trees = batch.leaves.trees
-            found.append(rows_of(batch.leaves, (samples[:, None] * trees + torch.arange(trees)).flatten()))
+            parts.append(rows_of(batch.leaves, (samples[:, None] * trees + torch.arange(trees)).flatten()))
             taken += len(samples)
             if taken == number:
                 break
@@ -135,13 +137,13 @@ def _take(batches: Generator[tuple[Batch, Tensor], None, None], number: int, fou
 
 
 def rows_of(leaves: Leaves, rows: Tensor) -> Leaves:
-    """Those trees of `leaves`."""
+    """Returns the trees of `leaves` with these indices."""
     valid = None if leaves.valid is None else leaves.valid[rows]
     return replace(leaves, start=leaves.start[rows], level=leaves.level[rows], valid=valid)
 
 
-def joined(parts: list[Leaves]) -> Leaves:
-    """All trees of `parts`, one after the other."""
+def concatenate(parts: list[Leaves]) -> Leaves:
+    """Returns all trees of `parts`, one after the other."""
     valid = [part.valid for part in parts if part.valid is not None]
     return replace(
         parts[0],

@@ -39,10 +39,10 @@ def picture_of_file(
     smoothing: int | None = None,
     separate_channels: bool = False,
 ) -> Picture:
-    """The adaptive patches of one image or volume: of its middle, cut to sides that have large roots.
+    """Draws the adaptive patches of an image or volume, of its middle if its sides have no large roots.
 
-    Values are those stored. Options that are not given are chosen by the size; a `length` that the
-    tile can't have becomes the next smaller one. Raises UserError for what cannot be read or cut so.
+    Values are the stored ones. Options that are None are chosen by the size; a `length` that the tile cannot
+    have becomes the next smaller one. Raises UserError for a file that cannot be read or patched.
     """
     image = read_file(path)
     shape = image.shape[1:]
@@ -51,11 +51,11 @@ def picture_of_file(
     middle = (slice((side - part) // 2, (side + part) // 2) for side, part in zip(shape, tile, strict=True))
     patch_size = patch_size or choose_patch_size(tile, leaf)
     forest = Forest(tile, leaf)
-    kept = forest.reachable(length) if length else choose_length(forest, patch_size)
+    tokens = forest.reachable(length) if length else choose_length(forest, patch_size)
     patcher = AdaptivePatcher(
         tile_size=tile,
         patch_size=patch_size,
-        fixed_length=kept,
+        fixed_length=tokens,
         min_leaf=leaf,
         detail=detail,
         detail_smoothing=None if smoothing is None else [smoothing],
@@ -66,16 +66,16 @@ def picture_of_file(
     pixels = torch.from_numpy(image[(slice(None), *middle)].astype(np.float32))
     drawn = patched(pixels, patcher, window=(0.0, 255.0) if eight_bits else None)
     words = in_words(drawn)
-    if length and length != kept:
+    if length and length != tokens:
         words += (
-            f"\n{kept:,} tokens, not {length:,}: this tile can have {forest.num_roots:,} + "
+            f"\n{tokens:,} tokens, not {length:,}: this tile can have {forest.num_roots:,} + "
             f"{forest.branches - 1}n, up to {forest.num_cells:,}"
         )
     return Picture(path.stem, draw_patches(drawn, title), words)
 
 
 def pictures_of_run(run: Run) -> Iterator[Picture]:
-    """The patches of a training tile of each data set, as an evaluation would see it.
+    """Draws the patches of a training tile of each data set, without augmentation.
 
     Raises ConfigError if the run has no adaptive patches, DataError if a data set has no readable item.
     """

@@ -1,4 +1,4 @@
-"""Samples beside the tiles they are to be like: how far they are, and whether they are copies."""
+"""Fidelity of samples: distance to held-out tiles, and to the nearest training tiles."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from ucf_vit.data.batch import Batch
 from ucf_vit.sampling.fidelity.features import FEATURES, RandomFeatures
 from ucf_vit.sampling.fidelity.frechet import frechet_distance
 from ucf_vit.sampling.fidelity.nearest import Nearest
-from ucf_vit.sampling.fidelity.reservoir import Kept
+from ucf_vit.sampling.fidelity.reservoir import Reservoir
 
 ENOUGH = 2 * FEATURES
-"""Tiles that determine a covariance of the features fairly."""
+"""Number of tiles that determine a covariance of the features well enough."""
 Tiles = Iterable[tuple[Batch, Tensor]]
-"""Batches, each with the rows `[B]` bool that count."""
+"""Batches, each with the mask `[B]` of selected rows."""
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,9 @@ class Fidelity:
     """Result of `compare`.
 
     `generated` (samples to held-out tiles), `floor` (held-out to training tiles) and `noise` (to held-out
-    tiles) are Fréchet distances, each between `number` and `number` tiles. `nearest` are the root
-    mean square differences `[N]` of the samples to their nearest training tiles, `neighbour` those tiles
-    `[N, C, *S]` and `file` where they are from; `nearest_held_out` is the same of held-out tiles.
+    tiles) are Fréchet distances, each between `number` and `number` tiles. `nearest` are the root mean square
+    differences `[N]` of samples to their nearest training tiles, `neighbour` these tiles `[N, C, *S]` and
+    `file` their files. `nearest_held_out` are the same differences for held-out tiles.
     """
 
     number: int
@@ -66,12 +66,12 @@ class Fidelity:
 
 
 def compare(samples: Tensor, training: Tiles, held_out: Tiles, seed: int, device: torch.device) -> Fidelity:
-    """Compare samples `[N, C, *S]` with tiles, which pass by once; up to N of each are kept.
+    """Compares samples `[N, C, *S]` with tiles, in one pass over the tiles; stores up to N of each kind.
 
-    Raises UserError where there are fewer than two of anything.
+    Raises UserError if there are fewer than two of a kind.
     """
     number = len(samples)
-    reference, trained = Kept(number), Kept(number)
+    reference, trained = Reservoir(number), Reservoir(number)
     for batch, rows in held_out:
         reference.add(batch.image[rows], batch.keys[rows])
     held = _enough(reference, "held-out tiles")
@@ -79,7 +79,7 @@ def compare(samples: Tensor, training: Tiles, held_out: Tiles, seed: int, device
     for batch, rows in training:
         image = batch.image[rows]
         trained.add(image, batch.keys[rows])
-        files = [file for file, wanted in zip(batch.files, rows.tolist(), strict=True) if wanted]
+        files = [file for file, selected in zip(batch.files, rows.tolist(), strict=True) if selected]
         for search in (nearest, nearest_held):
             search.add(image, files)
     known = _enough(trained, "training tiles")
@@ -106,26 +106,27 @@ def compare(samples: Tensor, training: Tiles, held_out: Tiles, seed: int, device
 
 
 def noise_like(tiles: Tensor, seed: int) -> Tensor:
-    """Normal noise like `tiles`, clipped to their range, which is two of its deviations wide."""
+    """Returns normal noise in the shape and range of `tiles`; the range is two deviations wide."""
     low, high = float(tiles.min()), float(tiles.max())
     noise = torch.randn(tiles.shape, generator=generator(seed, "noise to compare with"))
     return ((low + high) / 2 + (high - low) / 2 * noise).clamp(low, high)
 
 
-def _enough(kept: Kept, what: str) -> Tensor:
-    if len(kept) < 2:
-        raise UserError(f"--compare: {kept.seen} {what} like the samples; two at least are needed")
-    return kept.images
+def _enough(stored: Reservoir, kind: str) -> Tensor:
+    if len(stored) < 2:
+        raise UserError(f"--compare: {stored.seen} {kind} like the samples; at least two are needed")
+    return stored.images
 
 
-def in_words(found: Fidelity) -> str:
-    """Returns the figures in a line or two."""
-    copied, usual = float(found.nearest.median()), float(found.nearest_held_out.median())
-    share = copied / usual if usual > 0 else math.nan
-    few = f", and {found.number:,} are few: take --number {ENOUGH} or more" if found.number < ENOUGH else ""
+def in_words(fidelity: Fidelity) -> str:
+    """Returns a text that explains the results."""
+    number = fidelity.number
+    generated, held_out = float(fidelity.nearest.median()), float(fidelity.nearest_held_out.median())
+    ratio = generated / held_out if held_out > 0 else math.nan
+    few = f", and {number:,} are few: take --number {ENOUGH} or more" if number < ENOUGH else ""
     return (
-        f"Each distance is between {found.number:,} and {found.number:,} tiles; the fewer, the larger it is: "
-        f"compare only those of one number{few}.\n"
-        f"Samples are {share:.2f} times as far from their nearest training tile as held-out tiles are; much "
+        f"Each distance is between {number:,} and {number:,} tiles. It is larger for fewer tiles: compare "
+        f"only distances for the same number{few}.\n"
+        f"Samples are {ratio:.2f} times as far from their nearest training tile as held-out tiles are; much "
         "less than 1 would mean copies."
     )

@@ -1,4 +1,4 @@
-"""Distance between two sets of features."""
+"""Fréchet distance between two sets of features."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from torch import Tensor
 
 
 def frechet_distance(first: Tensor, second: Tensor) -> float:
-    """Squared Fréchet distance of the normal distributions fitted to features `[N, F]` and `[M, F]`.
+    """Returns the squared Fréchet distance of normal distributions fitted to features `[N, F]` and `[M, F]`.
 
-    `|m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2))` of means and covariances, as Heusel et al. (2017) compare
-    generated with real images. With `Ci = Ai' Ai` the trace of the root is the sum of the singular values of
-    `A1 A2'`: exact also where covariances are singular, so nothing is added to their diagonals.
+    It is `|m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2))` of means and covariances (Heusel et al. 2017).
+    With `Ci = Ai' Ai`, the trace of the root is the sum of the singular values of `A1 A2'`. This is exact for
+    singular covariances too, so nothing needs to be added to their diagonals.
 
     Raises ValueError with fewer than two rows.
     """
@@ -24,6 +24,6 @@ def frechet_distance(first: Tensor, second: Tensor) -> float:
 
 
 def _factor(features: Tensor) -> Tensor:
-    """A triangular A with `A' A` the covariance."""
+    """Returns a triangular A such that `A' A` is the covariance."""
     centred = features.double() - features.double().mean(0)
     return torch.linalg.qr(centred / (len(features) - 1) ** 0.5, mode="r").R

@@ -1,4 +1,4 @@
-"""The nearest of many tiles, found while they pass by."""
+"""Search for nearest tiles, in one pass over many tiles."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import torch
 from torch import Tensor
 
 _ROUNDING = 1e-5
-"""Relative error that a product of matrices in float32 may have."""
+"""Bound of the relative error of a matrix product in float32."""
 
 
 class Nearest:
-    """For each of `queries` `[Q, C, *S]` the tile with the smallest root mean square difference.
+    """Search for the tile with the smallest root mean square difference to each of `queries` `[Q, C, *S]`.
 
-    `distance` `[Q]`, `tile` like `queries` and `file` `[Q]` are those of the nearest so far; tiles are seen
-    once and in batches, so memory is some times that of the queries and a batch.
+    `distance` `[Q]`, `tile` (like `queries`) and `file` `[Q]` are those of the nearest tiles so far. Others
+    are not stored, so memory is a few times that of the queries and a batch.
     """
 
     def __init__(self, queries: Tensor, device: torch.device) -> None:
@@ -30,22 +30,23 @@ class Nearest:
 
     @property
     def tile(self) -> Tensor:
-        """The nearest tiles, on the CPU."""
+        """Nearest tiles, on the CPU."""
         return (self._tiles + self._middle).unflatten(1, self.shape).cpu()
 
     def add(self, tiles: Tensor, files: Sequence[str]) -> None:
-        """Tiles `[B, C, *S]` and their files.
+        """Adds tiles `[B, C, *S]` and their files.
 
-        A product of matrices finds the candidates; of one that may be nearer than the nearest so far, the
-        values themselves tell the distance.
+        Squared differences are `|q|^2 + |t|^2 - 2 q.t`, with a matrix product for all pairs. Because of its
+        rounding errors, the difference is computed again from the values for candidates, tiles that may be
+        nearer than the nearest so far.
         """
         if not len(tiles):
             return
         tiles = tiles.flatten(1).to(self.device) - self._middle
         squares = self._squares + tiles.square().sum(1)
-        found, tile_of = (squares - 2 * self._queries @ tiles.T).min(1)
+        closest, tile_of = (squares - 2 * self._queries @ tiles.T).min(1)
         known = self.distance.square().to(self.device) * tiles.shape[1]
-        candidates = (found <= known + _ROUNDING * squares.amax(1)).nonzero().flatten().tolist()
+        candidates = (closest <= known + _ROUNDING * squares.amax(1)).nonzero().flatten().tolist()
         for query in candidates:
             tile = int(tile_of[query])
             distance = (self._queries[query] - tiles[tile]).square().mean().sqrt().cpu()

@@ -1,4 +1,4 @@
-"""A fair share of a stream of tiles, in bounded memory."""
+"""Uniform sample of a stream of tiles, in limited memory."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 
-class Kept:
-    """Those `most` of all tiles seen that have the smallest random keys: a uniform choice, in any order."""
+class Reservoir:
+    """Uniform random sample of up to `most` tiles: those with the smallest keys, whatever their order."""
 
     def __init__(self, most: int) -> None:
         self.most = most
@@ -17,7 +17,7 @@ class Kept:
         self._heap: list[tuple[int, int, Tensor]] = []
 
     def add(self, images: Tensor, keys: Tensor) -> None:
-        """Tiles `[B, C, *S]` with their keys `[B]` int64."""
+        """Adds tiles `[B, C, *S]` with their random keys `[B]` int64."""
         for image, key in zip(images, keys.tolist(), strict=True):
             self.seen += 1
             if len(self._heap) < self.most:
@@ -27,12 +27,12 @@ class Kept:
 
     @property
     def images(self) -> Tensor:
-        """`[N, C, *S]`, by key. ValueError without any."""
+        """Sampled tiles `[N, C, *S]`, ordered by key. Raises ValueError if there are none."""
         return torch.stack([image for *_, image in sorted(self._heap, key=lambda one: one[:2], reverse=True)])
 
     @property
     def keys(self) -> Tensor:
-        """`[N]` int64, ascending."""
+        """Keys of the sampled tiles, `[N]` int64, ascending."""
         return torch.tensor(sorted(-key for key, *_ in self._heap), dtype=torch.int64)
 
     def __len__(self) -> int:
