@@ -112,7 +112,7 @@ def test_no_clock_says_which_is_newest(tmp_path: Path, ahead: str) -> None:
     expected = [tmp_path / name for name in ("last_even", "last_odd", "last_step_2", "last_step_1")]
     assert checkpoint.find(tmp_path, "last") == expected
     assert checkpoint.find_all(tmp_path, "last") == expected
-    assert checkpoint.kept(tmp_path, "last") == expected[2:]
+    assert checkpoint.find_kept(tmp_path, "last") == expected[2:]
     assert locate(tmp_path / "last") == expected[0]
     write(tmp_path / "best", 3)
     assert checkpoint.find_all(tmp_path, "last")[0] == tmp_path / "best"
@@ -133,7 +133,9 @@ def test_checkpoints_of_before_they_had_numbers_are_in_the_order_of_their_steps(
 @pytest.mark.parametrize("name", ["/etc", "..", ".", "", "../run/best", "best/", "a\0b", "\ud800", "x" * 300])
 def test_what_is_no_name_is_refused(tmp_path: Path, name: str) -> None:
     write(tmp_path / "best", 1)
-    with pytest.raises(CheckpointError, match=r"names no checkpoint in .*such as best, last or last_even"):
+    with pytest.raises(
+        CheckpointError, match=r"is not the name of a checkpoint in .*such as best, last or last_even"
+    ):
         checkpoint.load_newest(tmp_path, name)
 
 

@@ -18,9 +18,9 @@ FILE = "model.safetensors"
 @pytest.mark.parametrize(
     ("places_of", "said"),
     [
-        ({"w": {"saved_offsets": [1], "shape": [4]}}, "is no piece of a tensor"),
-        ({"w": {"saved_offsets": [0], "shape": [2**50]}}, "is incomplete, or has parts twice"),
-        ({"w": {"saved_offsets": [0, 0], "shape": [2, 2]}}, "is no piece of a tensor"),
+        ({"w": {"saved_offsets": [1], "shape": [4]}}, "is not a readable piece of a tensor"),
+        ({"w": {"saved_offsets": [0], "shape": [2**50]}}, "is incomplete, or has overlapping pieces"),
+        ({"w": {"saved_offsets": [0, 0], "shape": [2, 2]}}, "is not a readable piece of a tensor"),
         ({"w": {"saved_offsets": [-1], "shape": [3]}}, "does not say where its pieces belong"),
         ({"w": {"saved_offsets": [0.0], "shape": [4]}}, "does not say where its pieces belong"),
         ([], "does not say where its pieces belong"),
@@ -45,5 +45,5 @@ def test_pieces_that_overlap_do_not_hide_what_is_missing(tmp_path: Path) -> None
         place = {"w": {"saved_offsets": [first, 0], "shape": [4, 3]}}
         head["__metadata__"]["DCP_SHARDING_INFO"] = json.dumps(place)
         write_header(paths[-1], head, rest)
-    with pytest.raises(CheckpointError, match="w is incomplete, or has parts twice"):
+    with pytest.raises(CheckpointError, match="w is incomplete, or has overlapping pieces"):
         Shards(paths)

@@ -55,6 +55,6 @@ def test_how_weights_differ_is_a_line() -> None:
     assert mismatch(own, same) == ""
     assert mismatch(own, {}) == "6 of 6 weights are missing: scale, a0, a1, and 3 more"
     assert mismatch(own, same | {"b": (1,), "a2": (4, 3), "scale": (1,)}) == (
-        "1 are of no use here: b; 2 of 6 have another shape: scale (1 in place of one number), "
+        "1 are not used by this network: b; 2 of 6 have another shape: scale (1 in place of one number), "
         "a2 (4 x 3 in place of 2 x 3)"
     )

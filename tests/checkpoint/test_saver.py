@@ -16,7 +16,7 @@ def test_training_goes_on_without_changing_what_is_being_written(tmp_path: Path)
     kinds = (WEIGHTS, AVERAGED, OPTIMIZER)
     tensors = {kind: {"a": torch.ones(3, 2), "b": torch.full((5,), 2.0)} for kind in kinds}
     may_write = threading.Event()
-    with Saver(World(0, 1, torch.device("cpu")), beside=True) as saver:
+    with Saver(World(0, 1, torch.device("cpu")), in_background=True) as saver:
         assert saver._thread is not None
         saver._thread.submit(may_write.wait)
         saver.save(tmp_path / "last_even", tensors, {"step": 1}, {"step": 1})

@@ -1,14 +1,15 @@
-"""Checkpoints that survive a kill at any moment: two slots, written aside, flushed, renamed, checked.
+"""Checkpoints that survive a kill at any moment.
 
-A slot is a directory: `model.safetensors` (weights), `ema.safetensors` (their average, where one is kept),
-`optimizer.safetensors` (moments, by the names of the weights), `state.pt` (loss scale, data position, step),
-`meta.json` (number, versions, config, layout, checksums). `<name>_even` and `<name>_odd` are written in turn.
+There are two slots, `<name>_even` and `<name>_odd`, written in turn: to a temporary directory, which is then
+flushed and renamed. A slot is a directory with `model.safetensors` (weights), `ema.safetensors` (averaged
+weights, if any), `optimizer.safetensors` (moments, by the names of the weights), `state.pt` (loss scale, data
+position, step) and `meta.json` (number, versions, config, layout, checksums).
 
-Several ranks write a file of each kind in place of one, `model-00001-of-00004.safetensors`, with the pieces
-they hold; see `shards`. Nothing in a checkpoint depends on the layout that it was written in.
+With several ranks, each writes a file of each kind, such as `model-00001-of-00004.safetensors`, with its own
+pieces; see `shards`. A checkpoint can be read in any layout of ranks.
 
-Checkpoints are in the order of their numbers, which count all that were ever saved in a directory: no clock
-says which is newer.
+Checkpoints are ordered by their numbers, which count all checkpoints ever saved in a directory; clocks are
+not compared.
 """
 
 from ucf_vit.checkpoint.find import (
@@ -17,22 +18,22 @@ from ucf_vit.checkpoint.find import (
     clean_up,
     find,
     find_all,
-    kept,
+    find_kept,
     load_first,
     load_newest,
     newest_slot,
     slots,
 )
-from ucf_vit.checkpoint.read import ALONE, META, Checkpoint, load, read_config, read_meta, shards
+from ucf_vit.checkpoint.read import META, SINGLE_PROCESS, Checkpoint, load, read_config, read_meta, shards
 from ucf_vit.checkpoint.schema import AVERAGED, OPTIMIZER, STATE, WEIGHTS, check_state, kind_of
 from ucf_vit.checkpoint.write import commit, prepare, save, versions, write
 
 __all__ = [
-    "ALONE",
     "AVERAGED",
     "BEST",
     "META",
     "OPTIMIZER",
+    "SINGLE_PROCESS",
     "SLOTS",
     "STATE",
     "WEIGHTS",
@@ -42,7 +43,7 @@ __all__ = [
     "commit",
     "find",
     "find_all",
-    "kept",
+    "find_kept",
     "kind_of",
     "load",
     "load_first",

@@ -1,4 +1,4 @@
-"""Which checkpoints there are in the directory of a run, and which is newest."""
+"""Finds checkpoints in the directory of a run, and the newest of them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from ucf_vit.checkpoint.read import ALONE, META, TRIES, Checkpoint, load, read_meta
-from ucf_vit.checkpoint.swap_directory import finish, old_of
+from ucf_vit.checkpoint.read import META, SINGLE_PROCESS, TRIES, Checkpoint, load, read_meta
+from ucf_vit.checkpoint.swap_directory import finish, old_path
 from ucf_vit.core.errors import CheckpointError
 from ucf_vit.core.files.names import is_file_name
 from ucf_vit.parallel.ranks.world import World
@@ -18,35 +18,38 @@ SLOTS = ("even", "odd")
 
 
 def find(directory: Path, name: str) -> list[Path]:
-    """Checkpoints called `name` in `directory`, newest first: `name` itself, or its slots and older ones.
+    """Returns the checkpoints called `name`, newest first: `name` itself, or its slots and older ones.
 
-    Raises CheckpointError where `name` is not that of something in a directory.
+    Raises CheckpointError if `name` cannot be the name of a directory.
     """
     if not is_file_name(name):
         raise CheckpointError(
-            f"{name!r} names no checkpoint in {directory}; expected a name such as best, last or last_even"
+            f"{name!r} is not the name of a checkpoint in {directory}; expected one such as best, last or "
+            "last_even"
         )
-    exact = _place(directory / name)
+    exact = _actual_path(directory / name)
     if (exact / META).is_file():
         return [exact]
-    places = [_place(slot) for slot in slots(directory, name)]
-    return _newest_first([*filter(Path.is_dir, places), *kept(directory, name)])
+    places = [_actual_path(slot) for slot in slots(directory, name)]
+    return _newest_first([*filter(Path.is_dir, places), *find_kept(directory, name)])
 
 
 def find_all(directory: Path, name: str) -> list[Path]:
-    """All checkpoints in the directory of a run whose slots are called `name`, newest first.
+    """Returns all checkpoints in the directory of a run whose slots are called `name`, newest first.
 
     Raises CheckpointError as `find` does.
     """
     own = {path for one in (name, BEST) for path in find(directory, one)}
-    others = {_place(meta.parent) for meta in directory.glob(f"[!.]*/{META}")} - own
+    others = {_actual_path(meta.parent) for meta in directory.glob(f"[!.]*/{META}")} - own
     return _newest_first([*own, *(path for path in others if _order(path)[0] < math.inf)])
 
 
-def load_newest(directory: Path, name: str, world: World = ALONE) -> tuple[Checkpoint | None, list[str]]:
-    """The newest valid checkpoint called `name`, and what was wrong with newer ones (collective).
+def load_newest(
+    directory: Path, name: str, world: World = SINGLE_PROCESS
+) -> tuple[Checkpoint | None, list[str]]:
+    """Loads the newest valid checkpoint called `name`; also returns problems of newer ones (collective).
 
-    None when there is no checkpoint at all; CheckpointError when there are some and none is valid.
+    Returns None if there is no checkpoint. Raises CheckpointError if there are some and none is valid.
     """
     candidates = world.on_main(lambda: find(directory, name))
     for _ in range(TRIES):
@@ -59,8 +62,10 @@ def load_newest(directory: Path, name: str, world: World = ALONE) -> tuple[Check
     return load_first(candidates, world)
 
 
-def load_first(candidates: Iterable[Path], world: World = ALONE) -> tuple[Checkpoint | None, list[str]]:
-    """The first valid one of `candidates`, the same on all ranks; see `load_newest`."""
+def load_first(
+    candidates: Iterable[Path], world: World = SINGLE_PROCESS
+) -> tuple[Checkpoint | None, list[str]]:
+    """Loads the first valid checkpoint of `candidates`, the same on all ranks; see `load_newest`."""
     problems: list[str] = []
     for candidate in candidates:
         try:
@@ -73,18 +78,20 @@ def load_first(candidates: Iterable[Path], world: World = ALONE) -> tuple[Checkp
 
 
 def slots(directory: Path, name: str) -> list[Path]:
-    """The even and the odd slot of the checkpoint `name`."""
+    """Returns the even and the odd slot of the checkpoint `name`."""
     return [directory / f"{name}_{slot}" for slot in SLOTS]
 
 
 def newest_slot(directory: Path, name: str) -> Path | None:
-    """The slot of `name` that was written last; None where there is none."""
-    found = _newest_first(slot for slot in map(_place, slots(directory, name)) if (slot / META).is_file())
-    return found[0] if found else None
+    """Returns the slot of `name` that was written last, None if there is none."""
+    existing = _newest_first(
+        slot for slot in map(_actual_path, slots(directory, name)) if (slot / META).is_file()
+    )
+    return existing[0] if existing else None
 
 
-def kept(directory: Path, name: str) -> list[Path]:
-    """Earlier checkpoints that were kept beside `name`, newest first."""
+def find_kept(directory: Path, name: str) -> list[Path]:
+    """Returns the earlier checkpoints of `name` that were kept, newest first."""
     if not directory.is_dir():
         return []
     wanted = re.compile(rf"{re.escape(name)}_step_\d+")
@@ -94,15 +101,15 @@ def kept(directory: Path, name: str) -> list[Path]:
 
 
 def clean_up(directory: Path, *names: str) -> None:
-    """Finish what a kill left undone of checkpoints with these names. Only who writes there may call it."""
+    """Finishes what a killed process left undone; only the process that writes to `directory` may call it."""
     if not names:
         return
     own = re.compile(rf"({'|'.join(map(re.escape, names))})(_even|_odd|_step_\d+)?")
     finish(directory, lambda name: own.fullmatch(name) is not None)
 
 
-def kept_as(directory: Path) -> Path | None:
-    """Where the checkpoint at `directory` is kept once there is a newer or better one; None if it is none."""
+def kept_path(directory: Path) -> Path | None:
+    """Returns the path at which a checkpoint is kept once there is a newer one; None if it is not valid."""
     name = directory.name.removesuffix("_even").removesuffix("_odd")
     try:
         return directory.with_name(f"{name}_step_{read_meta(directory)['step']}")
@@ -111,7 +118,7 @@ def kept_as(directory: Path) -> Path | None:
 
 
 def last_number(directory: Path) -> int:
-    """The highest number of a checkpoint in `directory`; 0 where there is none."""
+    """Returns the highest number of a checkpoint in `directory`, 0 if there is none."""
     orders = (_order(meta.parent) for meta in directory.glob(f"*/{META}"))
     return int(max((number for number, _ in orders if number < math.inf), default=0))
 
@@ -121,8 +128,9 @@ def _newest_first(checkpoints: Iterable[Path]) -> list[Path]:
 
 
 def _order(path: Path) -> tuple[float, int]:
-    """Number and step: a run may have been taken back to an earlier step. A damaged one comes last of all,
-    so that it is looked at first, and reported.
+    """Returns the sort key of a checkpoint: its number, then its step.
+
+    A damaged checkpoint is sorted as the newest, so that it is tried first and reported.
     """
     try:
         meta = read_meta(path)
@@ -131,7 +139,7 @@ def _order(path: Path) -> tuple[float, int]:
     return meta.get("number", 0), meta["step"]
 
 
-def _place(path: Path) -> Path:
-    """Where a checkpoint is: aside for the moment between the two renames of a save, or since a kill then."""
-    aside = old_of(path)
+def _actual_path(path: Path) -> Path:
+    """Returns the path of a checkpoint: the temporary one if a save was killed between its two renames."""
+    aside = old_path(path)
     return aside if not path.exists() and (aside / META).is_file() else path

@@ -1,4 +1,4 @@
-"""Looking into a checkpoint, and taking weights out of it, without a model."""
+"""Describes a checkpoint and exports its weights, without a model."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ SUFFIX = ".safetensors"
 
 
 def describe(directory: Path) -> str:
-    """Contents of a checkpoint: step, versions, layout, and its weights with shapes, types and sizes.
+    """Returns a text with step, versions and layout of a checkpoint, and shapes and types of its weights.
 
-    Reads only the description and the headers of the files. Raises CheckpointError; see `locate`.
+    Reads only `meta.json` and the headers of the files. Raises CheckpointError, see `locate`.
     """
     directory = locate(directory)
     meta = checkpoint.read_meta(directory)
@@ -51,11 +51,11 @@ def describe(directory: Path) -> str:
 
 
 def export_weights(directory: Path, file: Path, *, averaged: bool = False, overwrite: bool = False) -> int:
-    """Write the whole weights to one safetensors file; how many numbers they are.
+    """Writes all weights to one safetensors file; returns the number of parameters.
 
-    With `averaged` their moving average, and what has none as it is. Raises CheckpointError where the
-    checkpoint is damaged or has no average; UserError where the file is there already and `overwrite` does
-    not say otherwise, has another ending than .safetensors, or cannot be written.
+    With `averaged` these are the averaged weights, and plain ones of parameters without an average. Raises
+    CheckpointError if the checkpoint is damaged or has no average, UserError if the file exists and
+    `overwrite` is not set, does not end in .safetensors, or cannot be written.
     """
     if file.suffix != SUFFIX:
         raise UserError(f"{file}: weights are written as safetensors; call the file {file.stem}{SUFFIX}")

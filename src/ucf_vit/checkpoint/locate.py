@@ -1,4 +1,4 @@
-"""Which checkpoint or file a path means, and what there is where it means none."""
+"""Resolves a path to a checkpoint, with an error that names existing ones."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ EXPECTED = "a checkpoint of a run, such as RUN/best or RUN/last"
 
 
 def locate(path: Path) -> Path:
-    """The checkpoint directory that `path` means: itself, or of RUN/last the newer of its two slots.
+    """Returns the checkpoint at `path`, or the newer of its two slots for a path such as RUN/last.
 
-    Raises CheckpointError: for the directory of a run with the checkpoints in it.
+    Raises CheckpointError if there is none; for the directory of a run, it names the checkpoints in it.
     """
     if (path / checkpoint.META).is_file():
         return path
@@ -23,9 +23,9 @@ def locate(path: Path) -> Path:
     if not path.is_dir():
         problem = "is not the directory of a checkpoint" if path.exists() else "does not exist"
         raise CheckpointError(f"{path} {problem}; expected {EXPECTED}")
-    found = [meta.parent for meta in sorted(path.glob(f"[!.]*/{checkpoint.META}"))]
-    if found:
-        inside = ", ".join(f"{one} ({_step(one)})" for one in found)
+    checkpoints = [meta.parent for meta in sorted(path.glob(f"[!.]*/{checkpoint.META}"))]
+    if checkpoints:
+        inside = ", ".join(f"{one} ({_step(one)})" for one in checkpoints)
         raise CheckpointError(f"{path} is the directory of a run; name one of its checkpoints: {inside}")
     raise CheckpointError(f"{path} holds no complete checkpoint ({checkpoint.META} is missing)")
 
@@ -38,7 +38,7 @@ def _step(directory: Path) -> str:
 
 
 def find_start(start_from: str) -> Path:
-    """Returns the checkpoint or file in `trainer.start_from`. Raises CheckpointError where it is neither."""
+    """Returns the checkpoint or file in `trainer.start_from`. Raises CheckpointError if it is neither."""
     path = Path(start_from)
     if path.is_file():
         return path

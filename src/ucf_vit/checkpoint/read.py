@@ -1,4 +1,4 @@
-"""Reading a checkpoint: its description, verified files, tensors when they are asked for."""
+"""Reads a checkpoint: metadata, verified files, and tensors on demand."""
 
 from __future__ import annotations
 
@@ -22,65 +22,62 @@ from ucf_vit.core.errors import CheckpointError, brief
 from ucf_vit.parallel.ranks.world import World
 
 META = "meta.json"
-ALONE = World(0, 1, torch.device("cpu"))
+SINGLE_PROCESS = World(0, 1, torch.device("cpu"))
 READERS = 4
-"""Files that a rank verifies at the same time."""
+"""Number of files that a rank verifies at the same time."""
 LARGEST = 2**30
-"""Bytes of a description or a state."""
+"""Largest size of metadata or state in bytes."""
 TRIES = 5
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A verified checkpoint; tensors are read when they are asked for.
-
-    `state` is what the first rank wrote beside them.
-    """
+    """A verified checkpoint; tensors are read on demand. `state` is that of the first rank."""
 
     directory: Path
     state: dict[str, Any]
     meta: dict[str, Any]
 
     def shards(self, kind: str) -> Shards:
-        """The tensors of a kind: `WEIGHTS`, `AVERAGED` (none where no average was kept) or `OPTIMIZER`."""
+        """Returns the tensors of a kind: `WEIGHTS`, `AVERAGED` (empty without an average) or `OPTIMIZER`."""
         return shards(self.directory, self.meta, kind)
 
     @cached_property
     def weights(self) -> dict[str, Tensor]:
-        """The weights, whole."""
+        """Full weights by name."""
         return self.shards(WEIGHTS).whole()
 
     @cached_property
     def averaged(self) -> dict[str, Tensor]:
-        """The averaged weights, whole (see `Ema`); empty where none were kept."""
+        """Full averaged weights by name, see `Ema`; empty if there are none."""
         return self.shards(AVERAGED).whole()
 
     @property
     def has_average(self) -> bool:
-        """Whether averaged weights were kept."""
+        """Whether there are averaged weights."""
         return any(kind_of(name) == AVERAGED for name in self.meta["sha256"])
 
     @property
     def config(self) -> dict[str, Any]:
-        """The sections of the config that it was trained with. CheckpointError where there is none."""
+        """Sections of the config that the checkpoint was trained with. Raises CheckpointError if missing."""
         return parse_config(self.meta.get("config", ""), self.directory / META)
 
     @property
     def for_inference(self) -> dict[str, Tensor]:
-        """The weights to use, whole: averaged ones where there are some, all others as they are."""
+        """Full weights for inference: averaged ones, and plain ones of parameters without an average."""
         return {**self.weights, **self.averaged}
 
 
-def load(directory: Path, world: World = ALONE) -> Checkpoint:
-    """A checkpoint directory, verified by all ranks together (collective). Only plain values are unpickled.
+def load(directory: Path, world: World = SINGLE_PROCESS) -> Checkpoint:
+    """Loads a checkpoint, whose files all ranks verify together (collective). Unpickles only plain values.
 
-    Raises CheckpointError on every rank, naming the file that is missing or damaged.
+    Raises CheckpointError on every rank, naming a missing or damaged file.
     """
     meta = world.on_main(lambda: read_meta(directory))
     own = list(meta["sha256"].items())[world.rank :: world.size]
     with ThreadPoolExecutor(READERS) as readers:
-        found = readers.map(lambda one: _problem(directory / one[0], one[1]), own)
-        problems = [problem for problem in found if problem]
+        results = readers.map(lambda one: _problem(directory / one[0], one[1]), own)
+        problems = [problem for problem in results if problem]
     problems = [problem for of_rank in world.gather(problems) for problem in of_rank]
     if problems:
         raise CheckpointError("; ".join(problems))
@@ -88,7 +85,7 @@ def load(directory: Path, world: World = ALONE) -> Checkpoint:
 
 
 def read_meta(directory: Path) -> dict[str, Any]:
-    """The `meta.json` of a checkpoint. Raises CheckpointError when it cannot be used."""
+    """Reads the `meta.json` of a checkpoint. Raises CheckpointError if it is missing or damaged."""
     path = directory / META
     try:
         text = _content(path).removeprefix(BOM_UTF8)
@@ -100,17 +97,17 @@ def read_meta(directory: Path) -> dict[str, Any]:
 
 
 def read_config(directory: Path) -> dict[str, Any]:
-    """The sections of the config that a checkpoint was trained with. CheckpointError where there is none."""
+    """Reads the sections of the config of a checkpoint. Raises CheckpointError if they are missing."""
     return parse_config(read_meta(directory).get("config", ""), directory / META)
 
 
 def shards(directory: Path, meta: Mapping[str, Any], kind: str) -> Shards:
-    """The tensors of a kind in a checkpoint that has the description `meta`."""
+    """Returns the tensors of a kind in a checkpoint with the metadata `meta`."""
     return Shards(directory / name for name in meta["sha256"] if kind_of(name) == kind)
 
 
 def sha256(path: Path) -> str:
-    """The SHA-256 sum of a file."""
+    """Returns the SHA-256 sum of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -121,7 +118,7 @@ def _read_state(directory: Path, meta: Mapping[str, Any]) -> dict[str, Any]:
         state = torch.load(io.BytesIO(_content(path)), map_location="cpu", weights_only=True)
     except Exception as cause:  # torch raises errors of all kinds for what it has not written
         raise CheckpointError(
-            f"{path}: more than tensors and plain values, or damaged ({brief(cause)})"
+            f"{path}: damaged, or not only tensors and plain values ({brief(cause)})"
         ) from None
     if not isinstance(state, dict):
         raise CheckpointError(f"{path}: expected a dictionary")
@@ -129,12 +126,12 @@ def _read_state(directory: Path, meta: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _content(path: Path) -> bytes:
-    """All of a plain file that is not too large to be what it should be."""
-    found = path.stat()
-    if not stat.S_ISREG(found.st_mode):
-        raise ValueError("no plain file")
-    if found.st_size > LARGEST:
-        raise ValueError(f"{found.st_size:,} bytes are too many")
+    """Returns the bytes of a file. Raises ValueError if it is not a regular file, or too large."""
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise ValueError("not a regular file")
+    if status.st_size > LARGEST:
+        raise ValueError(f"{status.st_size:,} bytes are too many")
     return path.read_bytes()
 
 

@@ -1,4 +1,4 @@
-"""Saving by all ranks together, at once or beside the training."""
+"""Saver of checkpoints by all ranks together, optionally in the background."""
 
 from __future__ import annotations
 
@@ -28,18 +28,20 @@ T = TypeVar("T")
 class Saver:
     """Writes checkpoints, one at a time; every method is collective.
 
-    With `beside`, a thread writes copies while the training goes on. An error there is raised by the
-    next `save`, by `wait`, or at the end of the context, all of which wait for it. `on_save(name, seconds)`
-    is told how long the training stood still. `check` is called on the first rank before anything is written
-    and before a checkpoint takes its place, and raises what speaks against it.
+    With `in_background` a thread writes copies while training continues. The next `save`, `wait` and the end
+    of the context wait for the thread, and raise its error. `on_save(name, seconds)` is called with the time
+    that training stood still. `check` is called on the first rank before writing and before committing; it
+    raises an error to prevent these.
     """
 
-    def __init__(self, world: World, beside: bool = False, check: Callable[[], None] = lambda: None) -> None:
-        self.world = world.with_cpu_group() if beside else world
+    def __init__(
+        self, world: World, in_background: bool = False, check: Callable[[], None] = lambda: None
+    ) -> None:
+        self.world = world.with_cpu_group() if in_background else world
         self.layout = world
         self.check = check
         self.on_save: Callable[[str, float], None] = lambda name, seconds: None
-        self._thread = ThreadPoolExecutor(1, "checkpoint") if beside else None
+        self._thread = ThreadPoolExecutor(1, "checkpoint") if in_background else None
         self._pending: Future[None] | None = None
         self._number = 0
 
@@ -53,10 +55,10 @@ class Saver:
         keep: bool = False,
         after: Callable[[], None] = lambda: None,
     ) -> None:
-        """Write a checkpoint of what all ranks hold of `tensors`, by kind and name.
+        """Writes a checkpoint of `tensors`, by kind and name, of which each rank holds a part.
 
-        `keep` is that of `checkpoint.commit`; `after` is called on the first rank once it is there.
-        CheckpointError on every rank where one of them cannot write.
+        `keep` is passed to `checkpoint.commit`; `after` is called on the first rank after the commit. Raises
+        CheckpointError on every rank if one of them cannot write.
         """
         began = time.perf_counter()
         self.wait()
@@ -84,7 +86,7 @@ class Saver:
         self.on_save(directory.name, time.perf_counter() - began)
 
     def wait(self) -> None:
-        """Return once what was saved is on the disk, or raise what went wrong."""
+        """Waits until the last checkpoint is on disk. Raises the error of its thread."""
         pending, self._pending = self._pending, None
         if pending is not None:
             pending.result()
@@ -124,7 +126,7 @@ class Saver:
         if problems := [problem for _, problem in outcomes if problem]:
             shutil.rmtree(aside, ignore_errors=True)
             raise CheckpointError(problems[0])
-        merged = {name: value for found, _ in outcomes for name, value in found.items()}
+        merged = {name: value for of_rank, _ in outcomes for name, value in of_rank.items()}
         self.world.on_main(lambda: _guarded(directory, lambda: commit(merged)))
 
 

@@ -1,6 +1,6 @@
-"""Schema of the description of a checkpoint: the one place where types and ranges of its values are defined.
+"""Schema of the metadata and the state of a checkpoint: types and ranges of values.
 
-Whoever wrote a checkpoint is a stranger: whatever is in it, there is a value of the right kind or one
+Checkpoints may come from anywhere. Whatever they contain, reading gives values of the right types or a
 CheckpointError.
 """
 
@@ -21,7 +21,7 @@ from ucf_vit.core.errors import CheckpointError, UserError, brief
 FORMAT = 2
 WEIGHTS, AVERAGED, OPTIMIZER, STATE = "model", "ema", "optimizer", "state"
 _LONGEST, _DEEPEST = 2**20, 20
-"""Bytes and levels of a config in a checkpoint."""
+"""Largest number of bytes and of levels of a config in a checkpoint."""
 _KINDS = "|".join((WEIGHTS, AVERAGED, OPTIMIZER, STATE))
 _FILE = re.compile(rf"({_KINDS})(?:-(\d{{5,9}})-of-(\d{{5,9}}))?\.(safetensors|pt)")
 T = TypeVar("T")
@@ -36,11 +36,11 @@ def _printable(text: str) -> str:
 def _files(sums: dict[str, str]) -> dict[str, str]:
     kinds = set()
     for name in sums:
-        found = _FILE.fullmatch(name)
-        good = found is not None and (found[4] == "pt") == (found[1] == STATE)
-        if found is None or not good or not 1 <= int(found[2] or 1) <= int(found[3] or 1):
-            raise ValueError(f"{name[:80]!r} is no file of a checkpoint")
-        kinds.add(found[1])
+        match = _FILE.fullmatch(name)
+        good = match is not None and (match[4] == "pt") == (match[1] == STATE)
+        if match is None or not good or not 1 <= int(match[2] or 1) <= int(match[3] or 1):
+            raise ValueError(f"{name[:80]!r} is not a file of a checkpoint")
+        kinds.add(match[1])
     if STATE not in kinds:
         raise ValueError(f"{STATE}.pt is missing")
     return sums
@@ -55,7 +55,7 @@ _STRICT = ConfigDict(strict=True, extra="allow", hide_input_in_errors=True)
 
 @with_config(_STRICT)
 class Meta(TypedDict):
-    """`meta.json`. `number` counts all checkpoints that were saved in a directory."""
+    """Contents of `meta.json`. `number` counts the checkpoints that were saved in a directory."""
 
     format: Literal[2]
     step: Count
@@ -73,7 +73,7 @@ class Meta(TypedDict):
 
 @with_config(_STRICT)
 class Scale(TypedDict):
-    """Of a run in float16."""
+    """State of the loss scale, of a run in float16."""
 
     scale: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     good: Count
@@ -81,14 +81,14 @@ class Scale(TypedDict):
 
 @with_config(_STRICT)
 class Averaging(TypedDict):
-    """How often the average of the weights was updated."""
+    """State of the averaged weights: the number of updates."""
 
     updates: Count
 
 
 @with_config(_STRICT)
-class Place(TypedDict):
-    """Where the data is; more of it is the order's own, see `EpochOrder.state`."""
+class DataPosition(TypedDict):
+    """Position in the data; the order of an epoch may add values, see `EpochOrder.state`."""
 
     epoch: Count
     position: Count
@@ -101,29 +101,29 @@ class Place(TypedDict):
 
 
 @with_config(_STRICT)
-class RunState(TypedDict):
-    """`state.pt`, what `State.state_dict` gives."""
+class SavedState(TypedDict):
+    """Contents of `state.pt`, from `State.state_dict`."""
 
     step: Count
     steps_per_epoch: Annotated[int, Field(ge=1, le=2**53)]
     total_steps: NotRequired[Annotated[int, Field(ge=1, le=2**53)]]
     best: Finite | None
     stale: Count
-    stream: Place
+    stream: DataPosition
     held_out: NotRequired[Text]
     scale: NotRequired[Scale | dict[str, None]]
     ema: NotRequired[Averaging | None]
 
 
 @with_config(_STRICT)
-class OfInput(TypedDict):
+class InputSection(TypedDict):
     """Section `input` of a config."""
 
     default_vars: list[str]
 
 
 @with_config(_STRICT)
-class OfOptimizer(TypedDict):
+class OptimizerSection(TypedDict):
     """Section `optimizer` of a config."""
 
     lr: NotRequired[Finite]
@@ -134,7 +134,7 @@ class OfOptimizer(TypedDict):
 
 
 @with_config(_STRICT)
-class OfData(TypedDict):
+class DataSection(TypedDict):
     """Section `data` of a config."""
 
     dict_root_dirs: dict[str, Any]
@@ -142,38 +142,39 @@ class OfData(TypedDict):
 
 @with_config(_STRICT)
 class Sections(TypedDict):
-    """A config, as far as it is read here."""
+    """Sections of a config that are read from a checkpoint."""
 
     model: NotRequired[dict[str, Any]]
-    input: OfInput
+    input: InputSection
     adaptive: NotRequired[dict[str, Any]]
     variables: NotRequired[dict[str, Any]]
     diffusion: NotRequired[dict[str, Any]]
-    optimizer: NotRequired[OfOptimizer]
-    data: OfData
+    optimizer: NotRequired[OptimizerSection]
+    data: DataSection
     trainer: NotRequired[dict[str, Any]]
     dataset_options: NotRequired[dict[str, Any]]
 
 
 _META = TypeAdapter(Meta)
 _SECTIONS = TypeAdapter(Sections)
-_STATE = TypeAdapter(RunState)
+_STATE = TypeAdapter(SavedState)
 
 
 def parse_meta(text: bytes, path: Path) -> dict[str, Any]:
-    """The content of `meta.json`. Raises CheckpointError naming `path` and what is wrong."""
+    """Returns the contents of `meta.json`. Raises CheckpointError with `path` and the problem."""
     return _checked(lambda: dict(_META.validate_json(text)), path)
 
 
 def check_state(state: Mapping[str, Any], path: Path) -> None:
-    """Raises CheckpointError naming `path` where a run cannot go on from `state`."""
+    """Raises CheckpointError with `path` if a run cannot be resumed from `state`."""
     _checked(lambda: _STATE.validate_python(state), path)
 
 
 def parse_config(text: str, path: Path) -> dict[str, Any]:
-    """Returns the config in a checkpoint, every key in its section of today. CheckpointError names `path`.
+    """Returns the config in a checkpoint, with every key in its current section.
 
-    libyaml, which is faster, refuses names of files that are not in UTF-8.
+    Raises CheckpointError with `path`. It does not use libyaml, which is faster, since that refuses file
+    names that are not UTF-8.
     """
     try:
         depth = 0
@@ -191,7 +192,7 @@ def parse_config(text: str, path: Path) -> dict[str, Any]:
 
 
 def kind_of(file: str) -> str:
-    """Kind of a file of a checkpoint, such as `WEIGHTS`."""
+    """Returns the kind of a file of a checkpoint, such as `WEIGHTS`."""
     return file.split(".")[0].split("-")[0]
 
 
@@ -205,5 +206,5 @@ def _checked(work: Callable[[], T], path: Path) -> T:
 def _damaged(error: ValidationError, path: Path, within: str = "") -> CheckpointError:
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     where = within + ".".join(str(part)[:80] for part in first["loc"])
-    told = f"{where}: {first['msg']}" if where else first["msg"]
-    return CheckpointError(f"{path}: not of a checkpoint of format {FORMAT} ({brief(told)})")
+    problem = f"{where}: {first['msg']}" if where else first["msg"]
+    return CheckpointError(f"{path}: not of a checkpoint of format {FORMAT} ({brief(problem)})")

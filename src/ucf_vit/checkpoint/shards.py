@@ -1,7 +1,7 @@
-"""Tensors in pieces over several safetensors files, written by many ranks and read by any others.
+"""Tensors in pieces over several safetensors files, written and read by any number of ranks.
 
-The files are those of `torch.distributed.checkpoint`'s safetensors storage, which reads them as well: the
-header says where each piece begins in its tensor. A file without that, from elsewhere, holds whole tensors.
+The format is that of `torch.distributed.checkpoint`'s safetensors storage, which can read the files too: the
+header has the offsets of each piece in its tensor. A file without these has full tensors.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from ucf_vit.parallel.tensor_pieces import TensorPiece, read_local_parts
 
 PLACES = "DCP_SHARDING_INFO"
 LONGEST = 300
-"""Characters of the name of a tensor."""
+"""Largest number of characters in the name of a tensor."""
 TYPES = {
     "F64": torch.float64,
     "F32": torch.float32,
@@ -47,17 +47,17 @@ TYPES = {
 _Sides = tuple[Annotated[int, Field(strict=True, ge=0, le=2**53)], ...]
 
 
-class _Place(TypedDict):
+class _PieceOffsets(TypedDict):
     saved_offsets: _Sides
     shape: _Sides
 
 
-_PLACES = TypeAdapter(dict[str, _Place])
+_PLACES = TypeAdapter(dict[str, _PieceOffsets])
 
 
 @dataclass(frozen=True)
 class Box:
-    """A piece in a file."""
+    """A piece of a tensor in a file, by its offsets in the tensor and its sizes."""
 
     file: Path
     offsets: tuple[int, ...]
@@ -65,7 +65,7 @@ class Box:
 
 
 def write_shard(path: Path, pieces: Mapping[str, TensorPiece]) -> None:
-    """Write pieces, one of each tensor, to a safetensors file."""
+    """Writes pieces, one of each tensor, to a safetensors file."""
     places = {name: {"saved_offsets": piece.offsets, "shape": piece.shape} for name, piece in pieces.items()}
     tensors = {name: piece.tensor.cpu().contiguous() for name, piece in pieces.items()}
     with usual_mode(path):
@@ -73,9 +73,9 @@ def write_shard(path: Path, pieces: Mapping[str, TensorPiece]) -> None:
 
 
 class Shards:
-    """Contents of safetensors files: `shapes` and `types` of the whole tensors by name, and their values.
+    """Tensors in safetensors files: `shapes` and `types` of the full tensors by name, and their values.
 
-    Raises CheckpointError naming a file that is none.
+    Raises CheckpointError naming a file that is not a safetensors file.
     """
 
     def __init__(self, files: Iterable[Path]) -> None:
@@ -94,22 +94,24 @@ class Shards:
             if sum(prod(box.sizes) for box in boxes) != prod(self.shapes[name]) or not _are_apart(
                 tuple((box.offsets, box.sizes) for box in boxes)
             ):
-                raise CheckpointError(f"{boxes[0].file.parent}: {name} is incomplete, or has parts twice")
+                raise CheckpointError(
+                    f"{boxes[0].file.parent}: {name} is incomplete, or has overlapping pieces"
+                )
 
     def __contains__(self, name: str) -> bool:
         return name in self.shapes
 
     def file_of(self, name: str) -> Path:
-        """A file that has a piece of the tensor `name`."""
+        """Returns a file that has a piece of the tensor `name`."""
         return self._boxes[name][0].file
 
     def read(self, name: str, offsets: tuple[int, ...], sizes: tuple[int, ...]) -> Tensor:
-        """A box of the tensor `name`."""
+        """Reads a box of the tensor `name`, given by its offsets and sizes."""
         if name in self._replaced:
             last = [first + size for first, size in zip(offsets, sizes, strict=True)]
             return self._replaced[name][_slices(list(offsets), last, (0,) * len(sizes))]
-        found = torch.empty(sizes, dtype=self.types[name])
-        for box in self._boxes[name] if found.numel() else ():
+        result = torch.empty(sizes, dtype=self.types[name])
+        for box in self._boxes[name] if result.numel() else ():
             first = [max(a, b) for a, b in zip(offsets, box.offsets, strict=True)]
             ends = zip(offsets, sizes, box.offsets, box.sizes, strict=True)
             last = [min(a + n, b + m) for a, n, b, m in ends]
@@ -118,9 +120,9 @@ class Shards:
             content = self._open(box.file)
             if not sizes:
                 return content.get_tensor(name).clone()
-            there = content.get_slice(name)[_slices(first, last, box.offsets)]
-            found[_slices(first, last, offsets)] = there
-        return found
+            common = content.get_slice(name)[_slices(first, last, box.offsets)]
+            result[_slices(first, last, offsets)] = common
+        return result
 
     def replace(self, name: str, tensor: Tensor) -> None:
         """Puts `tensor` in the place of the tensor `name` of the files, for all that is read from now on."""
@@ -128,13 +130,14 @@ class Shards:
         self.shapes[name], self.types[name] = tuple(tensor.shape), tensor.dtype
 
     def whole(self) -> dict[str, Tensor]:
-        """All tensors, whole."""
+        """Reads all full tensors."""
         return {name: self.read(name, (0,) * len(shape), shape) for name, shape in self.shapes.items()}
 
     def parts(self, like: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """This rank's parts of the tensors of the same name and shape in `like`, laid out as those.
+        """Reads this rank's parts of the tensors in `like` with the same name and shape, in their layout.
 
-        Raises CheckpointError where one is of whole numbers and the other is not: no cast would keep it.
+        Raises CheckpointError if one of two types is an integer and the other is not, since no cast preserves
+        the values.
         """
         fitting = {
             name: tensor for name, tensor in like.items() if self.shapes.get(name) == tuple(tensor.shape)
@@ -149,11 +152,11 @@ class Shards:
 
 
 def _pieces(file: Path, content: Any) -> Iterator[tuple[str, tuple[int, ...], torch.dtype, Box]]:
-    """Name, shape of the whole, type and place of each piece in a file. Raises CheckpointError."""
+    """Yields name, shape of the full tensor, type and box of each piece in a file. Raises CheckpointError."""
     try:
         places = _PLACES.validate_json((content.metadata() or {}).get(PLACES, "{}"))
     except ValidationError:
-        raise CheckpointError(f"{file}: its header does not say where its pieces belong") from None
+        raise CheckpointError(f"{file}: its header has no valid offsets of its pieces") from None
     for name in content.keys():  # noqa: SIM118
         piece = content.get_slice(name)
         sizes = tuple(piece.get_shape())
@@ -161,7 +164,7 @@ def _pieces(file: Path, content: Any) -> Iterator[tuple[str, tuple[int, ...], to
         offsets, shape, dtype = place["saved_offsets"], place["shape"], TYPES.get(piece.get_dtype())
         fits = len(offsets) == len(sizes) == len(shape) and all(map(_is_within, offsets, sizes, shape))
         if dtype is None or not fits or not name.isprintable() or len(name) > LONGEST:
-            raise CheckpointError(f"{file}: {name[:LONGEST]!r} is no piece of a tensor that could be read")
+            raise CheckpointError(f"{file}: {name[:LONGEST]!r} is not a readable piece of a tensor")
         yield name, shape, dtype, Box(file, offsets, sizes)
 
 
@@ -171,7 +174,7 @@ def _is_within(offset: int, size: int, whole: int) -> bool:
 
 @lru_cache(maxsize=1024)
 def _are_apart(boxes: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...]) -> bool:
-    """Whether no two boxes have an element in common; `(offsets, sizes)` each."""
+    """Returns whether no two boxes, `(offsets, sizes)` each, have an element in common."""
     if len(boxes) == 1 or not boxes[0][0]:
         return len(boxes) == 1
     first = np.array([offsets for offsets, _ in boxes], np.int64)
@@ -190,12 +193,12 @@ def _slices(first: list[int], last: list[int], offsets: tuple[int, ...]) -> tupl
 
 
 def _opened(file: Path) -> Any:
-    if file.exists() and not file.is_file():  # a FIFO would be waited for
-        raise CheckpointError(f"{file}: no plain file")
+    if file.exists() and not file.is_file():  # opening a FIFO would block
+        raise CheckpointError(f"{file}: not a regular file")
     try:
         if printable(str(file)) == str(file):
             return safe_open(file, framework="pt")
-        with file.open("rb") as handle:  # safetensors knows no paths that are no UTF-8
+        with file.open("rb") as handle:  # safetensors accepts only paths in UTF-8
             return safe_open(f"/dev/fd/{handle.fileno()}", framework="pt")
     except (SafetensorError, OSError) as cause:
-        raise CheckpointError(f"{file}: no safetensors file ({brief(cause)})") from None
+        raise CheckpointError(f"{file}: not a safetensors file ({brief(cause)})") from None

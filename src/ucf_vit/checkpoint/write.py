@@ -1,4 +1,4 @@
-"""Writing a checkpoint: each rank its files aside, then one process all of it in its place."""
+"""Writes a checkpoint: each rank writes its files to a temporary directory, then one process commits it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 import ucf_vit
-from ucf_vit.checkpoint.find import kept_as, last_number
+from ucf_vit.checkpoint.find import kept_path, last_number
 from ucf_vit.checkpoint.read import META, sha256
 from ucf_vit.checkpoint.schema import AVERAGED, FORMAT, STATE, WEIGHTS
 from ucf_vit.checkpoint.shards import write_shard
@@ -24,16 +24,16 @@ from ucf_vit.parallel.tensor_pieces import TensorPiece
 
 
 def prepare(directory: Path) -> Path:
-    """An empty place to write what will be the checkpoint `directory`. Call it on one process, first."""
+    """Creates the temporary directory of the checkpoint `directory`. Call it first, on one process."""
     return make_aside(directory)
 
 
 def write(
     aside: Path, parts: Mapping[str, Mapping[str, TensorPiece]], state: dict[str, Any], rank: int, ranks: int
 ) -> dict[str, str]:
-    """Write this rank's files to `aside`, see `prepare`, and flush them; their SHA-256 sums by name.
+    """Writes and flushes this rank's files in `aside`, see `prepare`; returns their SHA-256 sums by name.
 
-    `parts` are pieces by kind and name; `state` is plain values and tensors, which the first rank writes.
+    `parts` are pieces by kind and name. `state`, of plain values and tensors, is written by the first rank.
     """
     paths = []
     for kind, pieces in parts.items():
@@ -59,11 +59,11 @@ def commit(
     number: int | None = None,
     keep: bool = False,
 ) -> None:
-    """Make what all ranks have written to `aside` the checkpoint `directory`. Call it on one process.
+    """Makes `aside`, to which all ranks have written, the checkpoint `directory`. Call it on one process.
 
-    The directory is complete or as it was before, whenever the process dies. `meta` is JSON; versions and the
-    sums are added. `number` places the checkpoint after all others of a lower one (default: the next in its
-    parent). With `keep`, what was there is kept as `<name>_step_<step>`.
+    The directory is complete or unchanged whenever the process dies. `meta` is JSON values; versions and sums
+    are added. `number` orders checkpoints (default: the next one in the parent directory). With `keep` the
+    former checkpoint is kept as `<name>_step_<step>`.
     """
     if number is None:
         number = last_number(directory.parent) + 1
@@ -78,7 +78,7 @@ def commit(
     (aside / META).write_text(json.dumps(content, indent=1), encoding="utf-8")
     for path in (aside / META, aside):
         flush(path)
-    replace(directory, aside, kept_as(directory) if keep else None)
+    replace(directory, aside, kept_path(directory) if keep else None)
 
 
 def save(
@@ -88,7 +88,7 @@ def save(
     meta: dict[str, Any],
     averaged: dict[str, Tensor] | None = None,
 ) -> None:
-    """Write a checkpoint of whole tensors by one process, without an optimizer."""
+    """Writes a checkpoint of full tensors by one process, without an optimizer."""
     kinds = {WEIGHTS: weights, AVERAGED: averaged or {}}
     parts = {
         kind: {name: TensorPiece(t.detach(), (0,) * t.ndim, tuple(t.shape)) for name, t in tensors.items()}
@@ -99,7 +99,7 @@ def save(
 
 
 def versions() -> dict[str, str]:
-    """Versions that may matter to whoever reads a checkpoint."""
+    """Returns the versions of ucf_vit, torch and Python, to be saved in a checkpoint."""
     return {"ucf_vit": ucf_vit.__version__, "torch": torch.__version__, "python": platform.python_version()}
 
 

@@ -1,4 +1,4 @@
-"""Hint at the known word that a user may have meant."""
+"""Hint at a similar known word."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ from collections.abc import Iterable
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Returns `" (did you mean 'x'?)"` for the known word nearest to `word`, or the empty string."""
+    """Returns `" (did you mean 'x'?)"` for the known word most similar to `word`, or the empty string."""
     close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f" (did you mean {close[0]!r}?)" if close else ""

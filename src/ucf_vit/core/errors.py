@@ -1,4 +1,4 @@
-"""Errors a user can act on: one clear message, no traceback on the command line."""
+"""Errors for users: one clear message, without a traceback on the command line."""
 
 from __future__ import annotations
 
@@ -11,33 +11,33 @@ _MEMORY = ("not enough memory", "out of memory", "allocate memory", "shared memo
 
 
 class UserError(Exception):
-    """Something the user gave cannot be used; the message says what, where and what to do."""
+    """Error in something that the user gave; the message says what is wrong, where, and what to do."""
 
     exit_code = 1
 
 
 class ConfigError(UserError):
-    """A config file or an override is wrong; names the file, line, key, value and what was expected."""
+    """Error in a config; the message names file, line, key and value, and what was expected."""
 
     exit_code = 2
 
 
 class DataError(UserError):
-    """A data file cannot be used; names the file and the cause."""
+    """Error in a data file; the message names the file and the cause."""
 
 
 class CheckpointError(UserError):
-    """A checkpoint cannot be used; names the file and the cause."""
+    """Error in a checkpoint; the message names the file and the cause."""
 
 
 def brief(cause: object) -> str:
-    """Returns the text of an error in one short line without control characters."""
+    """Returns the text of an error as one short line without control characters."""
     text = " ".join(str(cause).split())
-    return "".join(sign if sign.isprintable() else "?" for sign in text)[:200]
+    return "".join(character if character.isprintable() else "?" for character in text)[:200]
 
 
 def exhausted(error: BaseException) -> str:
-    """One message where `error` says that a disk is full or closed, or that memory is; nothing for others."""
+    """Returns a message with advice if a disk is full or not writable, or memory is full; else empty."""
     if isinstance(error, OSError) and error.errno in _FULL:
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{error.strerror}; make room, or write elsewhere"
@@ -45,8 +45,7 @@ def exhausted(error: BaseException) -> str:
         return f"{error.filename}: {error.strerror}"
     is_memory = isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
     if is_memory or (isinstance(error, RuntimeError) and any(sign in str(error) for sign in _MEMORY)):
-        said = brief(error)
-        return (
-            f"not enough memory{f' ({said})' if said else ''}: lower data.batch_size or the size of the model"
-        )
+        cause = brief(error)
+        shown = f" ({cause})" if cause else ""
+        return f"not enough memory{shown}: lower data.batch_size or the size of the model"
     return ""

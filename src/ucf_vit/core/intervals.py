@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 NAN = "nan"
-"""Text for NaN, which no interval holds."""
+"""Text for NaN, which is in no interval."""
 _NUMBER = r"[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?"
 _BOUND = re.compile(rf"(>=|<=|>|<)\s*({_NUMBER})")
 _RANGE = re.compile(rf"({_NUMBER})\s*\.\.\s*({_NUMBER})")
@@ -16,7 +16,7 @@ _RANGE = re.compile(rf"({_NUMBER})\s*\.\.\s*({_NUMBER})")
 
 @dataclass(frozen=True)
 class Interval:
-    """Numbers from `low` to `high`; `open_low` and `open_high` say that these are not in it themselves."""
+    """Interval from `low` to `high`; `open_low` and `open_high` exclude these numbers themselves."""
 
     low: float
     high: float
@@ -25,24 +25,24 @@ class Interval:
 
     @classmethod
     def parse(cls, text: str) -> Interval:
-        """The interval that `text` means, both ends of `1..255` included. ValueError where it means none."""
+        """Returns the interval that `text` denotes; `1..255` includes both ends. Raises ValueError."""
         text = text.strip()
-        if found := _BOUND.fullmatch(text):
-            sign, number = found[1], float(found[2])
+        if match := _BOUND.fullmatch(text):
+            sign, number = match[1], float(match[2])
             if sign[0] == ">":
                 return cls(number, math.inf, open_low=sign == ">")
             return cls(-math.inf, number, open_high=sign == "<")
-        found = _RANGE.fullmatch(text)
-        if not found or float(found[1]) > float(found[2]):
-            raise ValueError(f"{text!r} is no range of numbers; expected one such as '>0', '<=3' or '1..255'")
-        return cls(float(found[1]), float(found[2]))
+        match = _RANGE.fullmatch(text)
+        if not match or float(match[1]) > float(match[2]):
+            raise ValueError(f"{text!r} is not a range of numbers such as '>0', '<=3' or '1..255'")
+        return cls(float(match[1]), float(match[2]))
 
     def has(self, values: Any) -> Any:
-        """Which numbers of an array (or whether a number) are in it; NaN never is."""
+        """Returns whether numbers (of an array, each) are in the interval; NaN is not."""
         above = values > self.low if self.open_low else values >= self.low
         return above & (values < self.high if self.open_high else values <= self.high)
 
     def meets(self, other: Interval) -> bool:
-        """Whether a number is in both."""
+        """Returns whether the intervals have a number in common."""
         low, high = max(self.low, other.low), min(self.high, other.high)
         return low < high or (low == high and bool(self.has(low) and other.has(low)))

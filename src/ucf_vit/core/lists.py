@@ -1,4 +1,4 @@
-"""Long lists in messages: the first entries, and that there are more."""
+"""Abbreviation of long lists in messages."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from itertools import islice
 
 
 def first_few(entries: Collection[object], most: int = 3, count: int | None = None) -> str:
-    """Returns up to `most` entries: `a, b, c`, or `a, b, c, ...` where there are more.
+    """Returns up to `most` entries as `a, b, c`, or `a, b, c, ...` if there are more.
 
-    `count` is the number of all entries, for a list of which only the first were stored.
+    `count` is the number of all entries, if `entries` has only the first ones.
     """
     more = (len(entries) if count is None else count) > most
     return ", ".join([*map(str, islice(entries, most)), *["..."] * more])
 
 
 def first_and_rest(entries: Collection[str], most: int) -> list[str]:
-    """Returns up to `most` entries, then `and 4 more` where there are more."""
+    """Returns up to `most` entries, followed by `and 4 more` if there are more."""
     more = len(entries) - most
     return [*islice(entries, most), *([f"and {more} more"] if more > 0 else [])]

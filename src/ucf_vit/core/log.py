@@ -1,4 +1,4 @@
-"""One log for a run: all of it in a file, what a person needs on the terminal of the first process."""
+"""Log of a run: everything in a file, and the important lines on the terminal of the first process."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ _WARNING = re.compile(
 
 
 def get_logger(name: str) -> logging.Logger:
-    """The logger of a module or script (`__name__`); a script's lines go where the library's go."""
+    """Returns the logger of a module or script (`__name__`), below the logger of the package."""
     return logging.getLogger(name if f"{name}.".startswith(f"{ROOT}.") else f"{ROOT}.{name}")
 
 
 def set_up(file: Path | None = None, *, rank: int = 0, ranks: int = 1) -> None:
-    """Send the log to the terminal and, appended, to `file`; replaces what an earlier call set up.
+    """Sends the log to standard output and appends it to `file`; replaces the set-up of an earlier call.
 
-    The first process shows INFO and above on the terminal (rich if it is one, plain lines if not) and
-    writes everything to the file. The others write only warnings, with their rank, and open the file only
-    then: a run on many processes has one readable log.
+    The first process shows INFO and above on standard output (with rich on a terminal, else as plain lines)
+    and writes everything to the file. The other processes write only warnings, with their rank, and open the
+    file only for these.
     """
     root = logging.getLogger(ROOT)
     for handler in [handler for handler in root.handlers if getattr(handler, "of_run", False)]:
@@ -52,57 +52,57 @@ def set_up(file: Path | None = None, *, rank: int = 0, ranks: int = 1) -> None:
 
 
 def terminal() -> Console | None:
-    """The console that all share on this terminal, or None where standard output is not a terminal."""
+    """Returns the shared console of the terminal, None if standard output is not a terminal."""
     return rich.get_console() if sys.stdout.isatty() else None
 
 
 def say(line: str) -> None:
-    """A line on the terminal, as it is."""
+    """Prints a line to standard output, without markup or wrapping."""
     Console().print(line, soft_wrap=True, highlight=False, markup=False)
 
 
 def read_warnings(file: Path) -> Counter[str]:
-    """The warnings and errors in a log file (first line of each) and how often each came, in order."""
+    """Returns the warnings and errors in a log file (the first line of each) with their counts, in order."""
     if not file.is_file():
         return Counter()
     with file.open(encoding="utf-8", errors="replace") as lines:
-        return Counter(found["text"] for line in lines if (found := _WARNING.match(line)))
+        return Counter(match["text"] for line in lines if (match := _WARNING.match(line)))
 
 
 class _Formatter(logging.Formatter):
-    """Shows no credentials, whatever an error of some library says."""
+    """Formatter that hides credentials, for example in errors of libraries."""
 
     def format(self, record: logging.LogRecord) -> str:
         return without_credentials(super().format(record))
 
 
-class _Forgiving(logging.Handler):
-    """Says once that it cannot write, such as on a full disk: a run goes on without its log."""
+class _Tolerant(logging.Handler):
+    """Handler that warns once if it cannot write, for example on a full disk; the run continues."""
 
-    told = False
+    has_warned = False
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
         error = sys.exc_info()[1]
         if not isinstance(error, OSError):
             super().handleError(record)
-        elif not self.told:
-            self.told = True
+        elif not self.has_warned:
+            self.has_warned = True
             print(f"warning: {self} cannot be written ({error.strerror})", file=sys.stderr)
 
 
-class _File(_Forgiving, logging.FileHandler):
-    """A log file."""
+class _File(_Tolerant, logging.FileHandler):
+    """Log file."""
 
     def __str__(self) -> str:
         return self.baseFilename
 
     def close(self) -> None:
-        with suppress(OSError):  # of lines that were said not to be written
+        with suppress(OSError):  # the warning was given already
             super().close()
 
 
-class _StandardOutput(_Forgiving, logging.StreamHandler[TextIO]):
-    """Writes to what `sys.stdout` is now, not to what it was at start-up."""
+class _StandardOutput(_Tolerant, logging.StreamHandler[TextIO]):
+    """Handler that writes to the current `sys.stdout`, not to that at start-up."""
 
     def __init__(self) -> None:
         logging.Handler.__init__(self)

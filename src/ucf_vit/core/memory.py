@@ -1,4 +1,4 @@
-"""How much memory there is."""
+"""Memory of this machine."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ CGROUP = Path("/sys/fs/cgroup/memory.max")
 
 
 def memory_here() -> int | None:
-    """Bytes that this machine has or, if that is less, that its container may use; None if unknown."""
+    """Returns the bytes of memory of this machine, or of its container if that is less; None if unknown."""
     known: list[int] = []
     with suppress(AttributeError, ValueError, OSError):
         known.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))

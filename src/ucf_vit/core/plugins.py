@@ -1,4 +1,4 @@
-"""Objects of a user's own: what a config names as `path/to/file.py:name`."""
+"""Loads classes and functions from a user's file, named as `path/to/file.py:name`."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from ucf_vit.core.text import named_failure, to_bytes
 
 
 def in_file(name: str) -> bool:
-    """Whether `name` has the form `path/to/file.py:name`."""
+    """Returns whether `name` has the form `path/to/file.py:name`."""
     path, colon, _ = name.rpartition(":")
     return bool(colon) and path.endswith(".py")
 
 
 def file_of(name: str) -> Path:
-    """The file that `path/to/file.py:name` is in, with `~` and `$NAME` in it."""
+    """Returns the file in `path/to/file.py:name`, with `~` and `$NAME` expanded."""
     return Path(local_path(name.rpartition(":")[0]))
 
 
 def load(name: str, kind: str, error: type[UserError] = UserError) -> Any:
-    """The class or function that `path/to/file.py:name` stands for; the file is executed once per process.
+    """Returns the class or function `path/to/file.py:name`; the file is executed once per process.
 
-    Raises `error`, which speaks of a `kind` ("data source"), where the file or the name in it is missing, or
-    the file cannot be executed.
+    Raises `error`, with `kind` ("data source") in the message, if the file or the name in it is missing, or
+    if the file cannot be executed.
     """
     attribute = name.rpartition(":")[2]
     module = _module(file_of(name), kind, error)
@@ -42,9 +42,9 @@ def load(name: str, kind: str, error: type[UserError] = UserError) -> Any:
 
 
 def user_code_failure(error: Exception, path: Path) -> str:
-    """Returns the error in the file `path` of a user with its place: `line 7: ValueError: no such axis`.
+    """Returns the text of an error in the user's file `path`: `line 7: ValueError: no such axis`.
 
-    The line is the last one of the file that was being executed, if any was.
+    The line is the last one of the file in the traceback, if any.
     """
     frames = traceback.extract_tb(error.__traceback__)
     places = [(frame.filename, frame.lineno) for frame in frames]
@@ -59,7 +59,7 @@ def user_code_failure(error: Exception, path: Path) -> str:
 
 def _module(path: Path, kind: str, error: type[UserError]) -> ModuleType:
     if not path.is_file():
-        raise error(f"{path}: no such file (a {kind} was asked for as path/to/file.py:name)")
+        raise error(f"{path}: no such file (a {kind} was named as path/to/file.py:name)")
     name = "ucf_vit_plugin_" + hashlib.blake2b(to_bytes(str(path.resolve())), digest_size=6).hexdigest()
     if name not in sys.modules:
         spec = importlib.util.spec_from_file_location(name, path)
@@ -69,9 +69,7 @@ def _module(path: Path, kind: str, error: type[UserError]) -> ModuleType:
         sys.modules[name] = module
         try:
             spec.loader.exec_module(module)
-        except Exception as trouble:
+        except Exception as cause:
             del sys.modules[name]
-            raise error(
-                f"{path}: this {kind} can't be loaded: {user_code_failure(trouble, path)}"
-            ) from trouble
+            raise error(f"{path}: this {kind} can't be loaded: {user_code_failure(cause, path)}") from cause
     return sys.modules[name]

@@ -1,4 +1,4 @@
-"""Named classes and functions: registered, built in, from an installed package, or in a file."""
+"""Registry of classes and functions by name."""
 
 from __future__ import annotations
 
@@ -16,18 +16,17 @@ T = TypeVar("T")
 
 
 class Registry(Generic[T]):
-    """Table from names to classes or functions that make a `T`.
+    """Registry of classes or functions that make a `T`, by name.
 
-    A name is looked up among those that were registered by the decorator, the built-in ones, the entry points
-    of installed packages, and as `path/to/file.py:Name`, in this order. Nothing is imported before it is
-    asked for, so that names are known without the packages behind them.
+    A name is looked up among the entries registered by the decorator, the built-in ones, the entry points of
+    installed packages, and as `path/to/file.py:Name`, in this order. Entries are imported when they are
+    looked up, so that names are known without importing the packages behind them.
 
     Args:
-        kind: what the entries are, in messages.
-        group: group of entry points, such as "ucf_vit.networks"; empty: there are only registered and
-            built-in entries.
-        built_in: where each built-in entry is: {"vit": "ucf_vit.models.vit:VIT"}.
-        error: raised where a name or an option is unknown, or an entry cannot be loaded.
+        kind: kind of the entries, for messages.
+        group: group of entry points, such as "ucf_vit.networks"; empty: only registered and built-in entries.
+        built_in: places of the built-in entries: {"vit": "ucf_vit.models.vit:VIT"}.
+        error: raised if a name or an option is unknown, or an entry cannot be loaded.
     """
 
     def __init__(
@@ -44,7 +43,7 @@ class Registry(Generic[T]):
         self._entries: dict[str, Callable[..., T]] = {}
 
     def register(self, name: str) -> Callable[[Callable[..., T]], Callable[..., T]]:
-        """Returns a decorator that enters a class or function under `name`."""
+        """Returns a decorator that registers a class or function as `name`."""
 
         def enter(entry: Callable[..., T]) -> Callable[..., T]:
             if self._entries.get(name, entry) is not entry or name in self.built_in:
@@ -69,7 +68,7 @@ class Registry(Generic[T]):
         return cast(Callable[..., T], entry)
 
     def check(self, name: str) -> None:
-        """Raises `error`, with all known names, if nothing is called `name`; imports nothing."""
+        """Raises `error`, with all known names, if there is no entry `name`; imports nothing."""
         if name in self or (self.group and plugins.in_file(name)):
             return
         known = [*self, *sorted(self._installed())]
@@ -81,10 +80,10 @@ class Registry(Generic[T]):
     def arguments(
         self, name: str, options: Mapping[str, Any], offered: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
-        """Returns what to call the entry `name` with: `options`, and of `offered` what it takes.
+        """Returns the arguments for the entry `name`: `options`, and those of `offered` that it takes.
 
-        Raises `error` for an option that the entry does not take, with the nearest name of one that it does,
-        and for a parameter without a default that is not there.
+        Raises `error` for an option that the entry does not take, with a similar one that it does, and for a
+        missing parameter without a default.
         """
         signature = Signature.of(self[name])
         for key in options:
@@ -95,20 +94,20 @@ class Registry(Generic[T]):
         chosen = {key: value for key, value in (offered or {}).items() if key in signature.names}
         chosen |= options
         if missing := [key for key in signature.required if key not in chosen]:
-            what = ", ".join(missing)
-            raise self.error(f"{self.kind} {name} needs {what}, without a default, and no value was given")
+            names = ", ".join(missing)
+            raise self.error(f"{self.kind} {name} needs {names}, without a default, and no value was given")
         return chosen
 
     def build(self, name: str, options: Mapping[str, Any], offered: Mapping[str, Any] | None = None) -> T:
-        """Returns what the entry `name` makes of `options` and of `offered`, see `arguments`."""
+        """Calls the entry `name` with `options` and `offered`, see `arguments`, and returns the result."""
         return self[name](**self.arguments(name, options, offered))
 
     def __iter__(self) -> Iterator[str]:
-        """Names that were registered or are built in, in alphabetical order."""
+        """Iterates over the registered and built-in names in alphabetical order."""
         return iter(sorted({*self._entries, *self.built_in}))
 
     def __contains__(self, name: object) -> bool:
-        """Whether `name` was registered or is built in."""
+        """Returns whether `name` is registered or built in."""
         return name in self._entries or name in self.built_in
 
     def _installed(self) -> dict[str, EntryPoint]:
@@ -117,9 +116,9 @@ class Registry(Generic[T]):
     def _load(self, point: EntryPoint) -> Any:
         try:
             return point.load()
-        except Exception as trouble:
+        except Exception as cause:
             package = "" if point.dist is None else f" of the package {point.dist.name}"
             raise self.error(
                 f"{self.kind} {point.name!r} ({point.value}{package}) can't be loaded: "
-                f"{type(trouble).__name__}: {trouble}"
-            ) from trouble
+                f"{type(cause).__name__}: {cause}"
+            ) from cause

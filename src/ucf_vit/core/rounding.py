@@ -1,4 +1,4 @@
-"""Whole numbers of parts of whole numbers."""
+"""Fractions of whole numbers, rounded down."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ def part_of(number: int, fraction: float) -> int: ...
 @overload
 def part_of(number: Tensor, fraction: float) -> Tensor: ...
 def part_of(number: int | Tensor, fraction: float) -> int | Tensor:
-    """`number * fraction` rounded down, of a tensor of whole numbers for each of them.
+    """Returns `number * fraction` rounded down, elementwise for a tensor of whole numbers.
 
-    A product that is whole but for floating point is that whole number: 100 * 0.29 is 28.999999999999996.
+    Floating-point errors are corrected: 100 * 0.29 is 28.999999999999996, and the result is 29.
     """
     if isinstance(number, int):
         return int(number * fraction + _ROUNDING)

@@ -1,4 +1,4 @@
-"""Random streams that depend on what is drawn for, never on which process draws."""
+"""Random numbers that depend on their purpose and not on the process that draws them."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from torch import Tensor
 
 
 def seed_of(*parts: int | str) -> int:
-    """A 63-bit seed that is a fixed function of its parts, e.g. `seed_of(run_seed, "order", epoch)`."""
+    """Returns a 63-bit seed that is a function of its parts, such as `seed_of(run_seed, "order", epoch)`."""
     digest = hashlib.blake2b("\x1f".join(str(part) for part in parts).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little") >> 1
 
 
 def generator(*parts: int | str) -> torch.Generator:
-    """A CPU generator seeded with `seed_of(*parts)`."""
+    """Returns a CPU generator seeded with `seed_of(*parts)`."""
     return torch.Generator().manual_seed(seed_of(*parts))
 
 
 def seed_generators(device: torch.device, *parts: int | str) -> None:
-    """Seed the global generators of Python, NumPy and torch (see `seed_torch`) with `seed_of(*parts)`."""
+    """Seeds the global generators of Python, NumPy and torch (see `seed_torch`) with `seed_of(*parts)`."""
     seed = seed_of(*parts)
     random.seed(seed)
     np.random.seed(seed % 2**32)
@@ -31,9 +31,9 @@ def seed_generators(device: torch.device, *parts: int | str) -> None:
 
 
 def seed_torch(device: torch.device, seed: int) -> None:
-    """Seed torch's global generators of the CPU and of `device`.
+    """Seeds torch's global generators of the CPU and of `device`.
 
-    `torch.manual_seed` does so on all devices, and takes 0.1 ms where none of them is in use.
+    `torch.manual_seed` seeds all devices instead, which takes 0.1 ms even if none is in use.
     """
     torch.default_generator.manual_seed(seed)
     if device.type != "cpu":
@@ -41,15 +41,15 @@ def seed_torch(device: torch.device, seed: int) -> None:
 
 
 def rand_per_sample(keys: Tensor, shape: tuple[int, ...], purpose: str) -> Tensor:
-    """Uniform noise `[B, *shape]` in [0, 1), row i a function only of `keys[i]` and `purpose`.
+    """Returns uniform noise `[B, *shape]` in [0, 1); row i depends only on `keys[i]` and `purpose`.
 
-    `keys` is `[B]` int64. The layout over processes therefore cannot change what a sample gets.
+    `keys` is `[B]` int64. A sample therefore gets the same noise in any layout of processes.
     """
     return _per_sample(torch.rand, keys, shape, purpose)
 
 
 def randn_per_sample(keys: Tensor, shape: tuple[int, ...], purpose: str) -> Tensor:
-    """Standard normal noise `[B, *shape]`, otherwise as `rand_per_sample`."""
+    """Returns standard normal noise `[B, *shape]`; row i depends only on `keys[i]` and `purpose`."""
     return _per_sample(torch.randn, keys, shape, purpose)
 
 

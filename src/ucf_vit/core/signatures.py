@@ -1,4 +1,4 @@
-"""Parameters that a class or function takes by name."""
+"""Named parameters of classes and functions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _NAMED = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
 
 @dataclass(frozen=True)
 class Signature:
-    """Names of parameters, those without a default, and whether any other name is taken too (`**options`)."""
+    """Names of parameters, those without a default, and whether other names are accepted (`**options`)."""
 
     names: tuple[str, ...]
     required: tuple[str, ...]
@@ -23,8 +23,8 @@ class Signature:
     def of(cls, entry: Callable[..., Any]) -> Signature:
         """Returns the signature of a function or constructor.
 
-        The `**options` of a constructor stand for the parameters of the class that it inherits from, which
-        may fill in those of them that have no default.
+        The `**options` of a constructor stand for the parameters of the inherited constructor. Those of them
+        without a default do not count as required, since the subclass may pass them.
         """
         names: dict[str, None] = {}
         required: list[str] = []
@@ -40,12 +40,12 @@ class Signature:
         return cls(tuple(names), tuple(required), is_open)
 
     def takes(self, name: str) -> bool:
-        """Whether a value can be given by this name."""
+        """Returns whether there is a parameter of this name."""
         return self.open or name in self.names
 
 
 def _signatures(entry: Callable[..., Any]) -> Iterator[inspect.Signature]:
-    """The signature of `entry` and, of a class, those of the constructors that it inherits, in order."""
+    """Yields the signature of `entry` and, for a class, those of the inherited constructors, in order."""
     yield inspect.signature(entry)
     if inspect.isclass(entry):
         inherited = [base for base in entry.__mro__ if "__init__" in vars(base) and base is not object]

@@ -1,4 +1,4 @@
-"""Calls in threads, for work that waits for files."""
+"""Parallel calls in threads, for I/O."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Result = TypeVar("Result")
 def map_in_threads(
     function: Callable[[Value], Result], values: Sequence[Value], threads: int = THREADS
 ) -> list[Result]:
-    """Returns `function` of each value, in order; calls that wait for files wait at the same time."""
+    """Returns `function` of each value, in order; the calls run in threads."""
     size = min(256, -(-len(values) // threads) or 1)
     chunks = [values[start : start + size] for start in range(0, len(values), size)]
     with ThreadPoolExecutor(max_workers=threads) as pool:

@@ -16,10 +16,10 @@ __all__ = [
     "ScheduleKind",
     "add_noise",
     "levels_from_signal",
-    "sample",
     "make_schedule",
+    "prediction_target",
+    "sample",
+    "sampling_timesteps",
     "snr_weight",
     "split_mixture",
-    "prediction_target",
-    "sampling_timesteps",
 ]

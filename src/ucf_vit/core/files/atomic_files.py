@@ -1,4 +1,4 @@
-"""Files that are on the disk when they are said to be, whenever the process dies."""
+"""Atomic, durable writing of files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ucf_vit.core.text import printable
 
 
 def flush(path: Path) -> None:
-    """Wait until a file, or the names in a directory, are on the disk."""
+    """Waits until a file, or the entries of a directory, are on disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -23,9 +23,9 @@ def flush(path: Path) -> None:
 
 @contextmanager
 def usual_mode(path: Path) -> Iterator[None]:
-    """A context in which a library writes the new file `path`, which then has the mode of all new files.
+    """Context in which a library writes the new file `path`, which gets the usual mode of new files.
 
-    Some libraries write files that only the owner can read; umask and the directory say who may.
+    Some libraries write files that only the owner can read, whatever the umask.
     """
     path.touch()
     mode = stat.S_IMODE(path.stat().st_mode)
@@ -34,14 +34,14 @@ def usual_mode(path: Path) -> Iterator[None]:
 
 
 def clean_up(path: Path) -> None:
-    """Remove what a kill in `write_atomic` of `path` has left."""
-    for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
-        left.unlink(missing_ok=True)
+    """Removes temporary files of a `write_atomic` of `path` that was killed."""
+    for temporary in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        temporary.unlink(missing_ok=True)
 
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Context in which `path` is written: an OSError, which often names no file, names it."""
+    """Context that adds the name of `path` to an OSError, which often names no file."""
     try:
         yield
     except OSError as error:
@@ -54,8 +54,7 @@ def naming(path: Path) -> Iterator[None]:
 def replace_atomic(path: Path) -> Iterator[Path]:
     """Context that yields a temporary path to write to, and moves that file to `path` at the end.
 
-    `path` is complete or as it was before. A missing directory is made. Raises OSError with the name of
-    `path`.
+    `path` is complete or unchanged. A missing directory is created. Raises OSError with the name of `path`.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with naming(path):
@@ -70,7 +69,7 @@ def replace_atomic(path: Path) -> Iterator[Path]:
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:
-    """Writes `content` to `path`, which is complete or as it was before; makes a missing directory.
+    """Writes `content` to `path`, which is complete or unchanged; creates a missing directory.
 
     Raises OSError with the name of `path`.
     """

@@ -16,7 +16,7 @@ def file_digest(path: Path) -> str:
 
 
 def digest_of(parts: Iterable[str | bytes]) -> str:
-    """Returns a digest of `parts` in their order; text counts as a line."""
+    """Returns a digest of `parts` in their order; a text is hashed with a newline."""
     hashed = hashlib.blake2b(digest_size=8)
     for part in parts:
         hashed.update(part if isinstance(part, bytes) else to_bytes(f"{part}\n"))

@@ -1,13 +1,13 @@
-"""Names of files."""
+"""Check of file names."""
 
 from __future__ import annotations
 
 LONGEST = 200
-"""Bytes; file systems have 255, and names get endings."""
+"""Largest length in bytes: file systems allow 255, and names get suffixes."""
 
 
 def is_file_name(name: str) -> bool:
-    """Whether `name` is that of one visible file or directory, and no path."""
+    """Returns whether `name` is a valid name of a visible file or directory, and not a path."""
     try:
         size = len(name.encode())
     except UnicodeEncodeError:

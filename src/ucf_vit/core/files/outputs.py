@@ -1,4 +1,4 @@
-"""Files that commands write where the user says."""
+"""Checks of output files of commands."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from ucf_vit.core.errors import UserError
 
 
 def check_png(path: Path, option: str) -> None:
-    """UserError where a picture, named by a command-line `option`, is to be no PNG file."""
+    """Raises UserError if the picture that a command-line `option` names is not a PNG file."""
     if path.suffix.lower() != ".png":
         raise UserError(f"{option} {path}: a PNG file is written; call it .png")
 
 
 def check_free(paths: Iterable[Path], overwrite: bool) -> None:
-    """UserError where one of `paths` is there already and may not be replaced, or is a directory."""
+    """Raises UserError if one of `paths` is a directory, or exists and `overwrite` is not set."""
     for path in paths:
         if path.is_dir():
             raise UserError(f"{path} is a directory; name a file in it")

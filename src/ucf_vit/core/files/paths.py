@@ -1,4 +1,4 @@
-"""Paths and URLs as users write them: in configs, overrides and arguments alike."""
+"""Expansion and checks of paths and URLs in configs, overrides and arguments."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ _VARIABLE = re.compile(r"\$(?:(\$)|([A-Za-z_][A-Za-z0-9_]*)|\{([^}]*)\})")
 
 
 def path_or_url(text: str) -> str:
-    """The path or URL that `text` means, with `~` and `$NAME` expanded.
+    """Returns the path or URL in `text`, with `~` and `$NAME` expanded.
 
-    Raises UserError for a variable or user that there is not, for a kind of URL that is not known, and for
-    credentials in a URL, in whose message they are not shown.
+    Raises UserError for an unknown variable, user or kind of URL, and for credentials in a URL, which the
+    message does not show.
     """
     refuse_credentials(text)
     return checked(expanded(text))
 
 
 def local_path(text: str) -> str:
-    """The same for what has to be on a file system; UserError for a URL, too."""
-    found = path_or_url(text)
-    if is_remote(found):
+    """Returns the path in `text` as `path_or_url` does. Raises UserError for a URL, too."""
+    path = path_or_url(text)
+    if is_remote(path):
         raise UserError(
-            f"{found}: a URL; expected a path on a file system (mount the bucket, or copy the files)"
+            f"{path}: a URL; expected a path on a file system (mount the bucket, or copy the files)"
         )
-    return found
+    return path
 
 
 def expanded(text: str) -> str:
-    """`text` with `$NAME` and `${NAME}` from the environment, `$$` a dollar sign, then `~` at its start."""
+    """Expands `$NAME` and `${NAME}` from the environment, `$$` to a dollar sign, and `~` at the start."""
 
-    def value(found: re.Match[str]) -> str:
-        if found[1]:
+    def value(match: re.Match[str]) -> str:
+        if match[1]:
             return "$"
-        name = found[2] or found[3]
+        name = match[2] or match[3]
         if name not in os.environ:
             raise UserError(
                 f"{bare(text)}: no variable {name} in the environment; a dollar sign is written $$"
@@ -54,5 +54,5 @@ def expanded(text: str) -> str:
 
 
 def escaped(path: str) -> str:
-    """Returns the text that `expanded` makes `path` of."""
+    """Returns `path` escaped, the inverse of `expanded`."""
     return ("./" if path.startswith("~") else "") + path.replace("$", "$$")

@@ -1,4 +1,4 @@
-"""URLs as strings: their parts, names below them, and what must never be shown of them."""
+"""URLs as strings: parts, joining, and hiding of credentials."""
 
 from __future__ import annotations
 
@@ -18,39 +18,39 @@ EXTRAS = {
     "https": ("aiohttp", "http"),
     "memory": ("fsspec", ""),
 }
-"""Of each scheme: the package it needs, and the extra of this package that installs it."""
+"""Required package of each scheme, and the extra of this package that installs it."""
 HIDDEN = "***"
-"""Stands for what is not shown."""
+"""Replacement of hidden text."""
 WEB = ("http", "https")
 _SCHEME = re.compile(r"([A-Za-z][^/\s]+)://")
 _ONE_SLASH = rf"\b(?:{'|'.join(EXTRAS)}):/"
 _URL = re.compile(rf"(?P<kind>[A-Za-z][A-Za-z0-9+.-]{{1,30}})://|{_ONE_SLASH}", re.IGNORECASE)
 _HOST = re.compile(r"([\w.~${}-]*|\[[0-9A-Fa-f:.]+\])(:\d+)?")
-"""With its port; `$NAME` is a variable of the environment."""
+"""Host with its port; `$NAME` is an environment variable."""
 _HOST_STARTS = re.compile(r"[\w[$]")
 _SIGNED = re.compile(r"[?&][^=&/]*(?:sig|token|secret|credential|passw|key)[^=&/]*=", re.IGNORECASE)
-"""Of a query that gives access: X-Amz-Signature, AWSAccessKeyId, sig; other names of objects may hold `?`."""
+"""Queries that give access (X-Amz-Signature, AWSAccessKeyId, sig); names of objects may contain `?` too."""
 _PUNCTUATION = ":;,.?!)]}>"
 
 
 def is_remote(path: str) -> bool:
-    """Whether `path` is a URL: `s3://bucket/folder`, `https://host/folder`."""
+    """Returns whether `path` is a URL: `s3://bucket/folder`, `https://host/folder`."""
     return bool(_SCHEME.match(path))
 
 
 def begins_as_url(text: str) -> bool:
-    """Whether `text` was meant to be a URL, also one with a slash too few."""
+    """Returns whether `text` begins like a URL, even with only one slash."""
     return bool(_URL.match(text))
 
 
 def scheme(url: str) -> str:
-    """`s3` of `s3://bucket/folder`; empty of a local path."""
-    found = _SCHEME.match(url)
-    return found.group(1).lower() if found else ""
+    """Returns `s3` for `s3://bucket/folder`, and an empty text for a local path."""
+    match = _SCHEME.match(url)
+    return match.group(1).lower() if match else ""
 
 
 def join(root: str, *names: str) -> str:
-    """The path or URL of `names` below `root`: percent-encoded in http URLs, as it is in all others."""
+    """Returns the path or URL of `names` below `root`; names are percent-encoded in http URLs only."""
     if not is_remote(root):
         return str(Path(root, *names))
     if scheme(root) in WEB:
@@ -59,7 +59,7 @@ def join(root: str, *names: str) -> str:
 
 
 def name_of(path: str) -> str:
-    """The last name of a path or URL."""
+    """Returns the last name of a path or URL."""
     if not is_remote(path):
         return Path(path).name
     name = path.rstrip("/").rpartition("/")[2]
@@ -67,9 +67,9 @@ def name_of(path: str) -> str:
 
 
 def checked(path: str) -> str:
-    """A path, or a URL of a kind that is known and without credentials; `file://` becomes a path.
+    """Checks a path or URL and returns it; a `file://` URL becomes a path.
 
-    Raises UserError, in whose message there are no credentials either.
+    Raises UserError for an unknown scheme or for credentials, which the message does not show.
     """
     refuse_credentials(path)
     kind = scheme(path)
@@ -83,7 +83,7 @@ def checked(path: str) -> str:
 
 
 def refuse_credentials(text: str) -> None:
-    """UserError where `text` is or contains a URL with credentials or a query."""
+    """Raises UserError if `text` contains a URL with credentials or a query."""
     if bare(text) != text:
         raise UserError(
             f"{bare(text)}: the URL carries credentials or a query; remove them: credentials come from the "
@@ -93,10 +93,10 @@ def refuse_credentials(text: str) -> None:
 
 
 def bare(text: str) -> str:
-    """`text`, which is or contains a URL, with nothing shown from its credentials or query on.
+    """Returns `text`, which contains a URL, with everything from its credentials or its query on hidden.
 
-    User and password may hold anything, also blanks, quotes, slashes and `@`: so of a URL that has them only
-    the scheme is shown.
+    User and password may contain any characters, even blanks, quotes, slashes and `@`, so only the scheme of
+    such a URL is shown.
     """
     for start, kind, rest in _urls(text):
         if _has_password(kind, rest):
@@ -107,7 +107,10 @@ def bare(text: str) -> str:
 
 
 def without_credentials(text: str) -> str:
-    """A message with no more of each URL in it than `bare` shows, as far as it can be told where it ends."""
+    """Returns a message with credentials and queries of its URLs hidden; see `bare`.
+
+    The rest of the message is shown, as far as the end of a URL can be determined.
+    """
     return "\n".join(map(_hide_in_line, text.split("\n")))
 
 
@@ -121,10 +124,10 @@ def _hide_in_line(line: str) -> str:
 
 
 def _hidden(line: str) -> tuple[int, int] | None:
-    """Beginning and end of the first part that is not to be shown."""
+    """Returns start and end of the first part to hide, None if there is none."""
     for start, kind, rest in _urls(line):
         word = _word(rest)
-        # "s3://user: secret/@bucket" could be a sentence about s3://user; it is taken for the worse.
+        # "s3://user: secret/@bucket" could be a sentence about s3://user; to be safe it counts as a password.
         host = re.split(r"[\s'\"/]", rest, maxsplit=1)[0]
         sign = rest.rfind("@") + 1
         early = kind in WEB or "@" in rest.partition("/")[0]
@@ -137,10 +140,10 @@ def _hidden(line: str) -> tuple[int, int] | None:
 
 
 def _urls(text: str) -> Iterator[tuple[int, str, str]]:
-    """Of each URL: where it goes on after its scheme, the scheme, and all that follows."""
-    for found in _URL.finditer(text):
-        kind = found["kind"] or found.group().partition(":")[0]
-        yield found.end(), kind.lower(), text[found.end() :]
+    """Yields for each URL the index after its scheme, the scheme, and the text after it."""
+    for match in _URL.finditer(text):
+        kind = match["kind"] or match.group().partition(":")[0]
+        yield match.end(), kind.lower(), text[match.end() :]
 
 
 def _word(text: str) -> str:
@@ -155,7 +158,7 @@ def _has_password(kind: str, rest: str) -> bool:
 
 
 def _is_host(kind: str, host: str) -> bool:
-    """Whether `host` is no more than a host with its port, or the name of a bucket, which has no colon."""
+    """Returns whether `host` is only a host with its port, or the name of a bucket (without colon)."""
     if host == HIDDEN:
         return True
     if kind in WEB:
@@ -164,6 +167,6 @@ def _is_host(kind: str, host: str) -> bool:
 
 
 def _query(kind: str, rest: str) -> int:
-    """Length of what comes up to the mark of a query that is not to be shown; 0 where there is none."""
-    found = re.search(r"[?#]", rest) if kind in WEB else _SIGNED.search(rest)
-    return found.start() + 1 if found else 0
+    """Returns the length of the text up to the mark of a query to hide, 0 if there is none."""
+    match = re.search(r"[?#]", rest) if kind in WEB else _SIGNED.search(rest)
+    return match.start() + 1 if match else 0

@@ -127,7 +127,7 @@ def _checkpoints(directory: Path, names: Iterable[str]) -> list[Path]:
     paths: list[Path] = []
     for name in names:
         paths += [directory / name] if name == checkpoint.BEST else checkpoint.slots(directory, name)
-        paths += checkpoint.kept(directory, name)
+        paths += checkpoint.find_kept(directory, name)
     return [path for path in paths if path.is_dir()]
 
 

@@ -58,7 +58,7 @@ def find_run(path: Path, overrides: Sequence[str] = (), task: str | None = None)
 
 
 def read_checkpoint(
-    directory: Path, name: str | None, world: World = checkpoint.ALONE
+    directory: Path, name: str | None, world: World = checkpoint.SINGLE_PROCESS
 ) -> checkpoint.Checkpoint:
     """Reads the checkpoint `name` of a run; without a name the best one, or the newest if there is no best.
 

@@ -31,7 +31,7 @@ def save_slot(state: State, run: Run, saver: Saver) -> None:
     state.slot = odd if state.slot == even else even
 
     def prune() -> None:
-        _remove(checkpoint.kept(directory, name)[more:], "trainer.checkpoint_keep_last")
+        _remove(checkpoint.find_kept(directory, name)[more:], "trainer.checkpoint_keep_last")
 
     _save(state, run, saver, state.slot, {}, keep=more > 0, prune=prune)
 
@@ -54,7 +54,7 @@ def save_if_good(state: State, run: Run, saver: Saver, metrics: dict[str, float]
             return -math.inf
 
     def ranked() -> list[Path]:
-        return sorted(checkpoint.kept(directory, checkpoint.BEST), key=goodness, reverse=True)
+        return sorted(checkpoint.find_kept(directory, checkpoint.BEST), key=goodness, reverse=True)
 
     def prune() -> None:
         _remove(ranked()[more:], "trainer.checkpoint_keep_best")
