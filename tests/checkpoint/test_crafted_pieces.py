@@ -21,9 +21,9 @@ FILE = "model.safetensors"
         ({"w": {"saved_offsets": [1], "shape": [4]}}, "is not a readable piece of a tensor"),
         ({"w": {"saved_offsets": [0], "shape": [2**50]}}, "is incomplete, or has overlapping pieces"),
         ({"w": {"saved_offsets": [0, 0], "shape": [2, 2]}}, "is not a readable piece of a tensor"),
-        ({"w": {"saved_offsets": [-1], "shape": [3]}}, "does not say where its pieces belong"),
-        ({"w": {"saved_offsets": [0.0], "shape": [4]}}, "does not say where its pieces belong"),
-        ([], "does not say where its pieces belong"),
+        ({"w": {"saved_offsets": [-1], "shape": [3]}}, "has no valid offsets of its pieces"),
+        ({"w": {"saved_offsets": [0.0], "shape": [4]}}, "has no valid offsets of its pieces"),
+        ([], "has no valid offsets of its pieces"),
     ],
 )
 def test_a_piece_lies_in_its_tensor(tmp_path: Path, places_of: Any, said: str) -> None:

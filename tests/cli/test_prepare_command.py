@@ -44,7 +44,7 @@ def test_training_on_prepared_data_is_the_same(tmp_path: Path, request, task: st
 
 
 def test_a_directory_needs_to_be_told_what_it_is(concrete: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"say what it is with --dataset: basic_ct, .*npy_pairs"):
+    with pytest.raises(UserError, match=r"name its source with --dataset: basic_ct, .*npy_pairs"):
         prepare(concrete, tmp_path / "out")
     options = ("--dataset", "basic_ct", "--variables", "ct", "--chunk", "8x16x32", "--shard-size", "1")
     text = prepare(concrete, tmp_path / "out", *options)
@@ -66,7 +66,7 @@ def test_a_directory_needs_to_be_told_what_it_is(concrete: Path, tmp_path: Path)
         (("SRC", "OUT", "--dataset", "basic_ct", "--chunk", "axb"), "--chunk axb: expected sides"),
         (("SRC", "OUT", "model.depth=1", "--dataset", "basic_ct"), "only a config has keys to set"),
         (("SRC", "OUT", "--dataset", "basic_cd"), "did you mean 'basic_ct'"),
-        (("c.yaml", "OUT", "--dataset", "basic_ct"), "a config says what the data is"),
+        (("c.yaml", "OUT", "--dataset", "basic_ct"), "a config describes the data"),
     ],
 )
 def test_what_is_wrong_is_said(concrete: Path, tmp_path: Path, arguments, message: str) -> None:

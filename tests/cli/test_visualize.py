@@ -114,7 +114,7 @@ def test_what_cannot_be_drawn_is_one_message(
     assert "no leaf" in refused(capsys, photo, "--min-leaf", "99")
     assert "gradient" in refused(capsys, photo, "--detail", "gradeint")
     assert "--smoothing 2: expected an odd" in refused(capsys, photo, "--smoothing", "2")
-    keys = "say adaptive.fixed_length=57 adaptive.detail_smoothing=[5]"
+    keys = "use adaptive.fixed_length=57 adaptive.detail_smoothing=[5]"
     assert keys in refused(capsys, plain, "--length", "57", "--smoothing", "5")
     assert "adaptive.adaptive_patching" in refused(capsys, plain, "--output", tmp_path / "a.png")
     assert "dict_end_idx" in refused(capsys, empty, "--output", tmp_path / "a.png")

@@ -157,7 +157,7 @@ def test_copies_of_what_was_trained_on_are_known_wherever_they_are(run: Path, tm
         call("evaluate", run, "--data", new)
     (new / "images/y.npy").unlink()
     said = call("evaluate", run, "--data", new)
-    assert "1 of 2 items have the name of one that was trained on: c0. They are taken for others" in said
+    assert "1 of 2 items have the name of one that was trained on: c0. They count as others" in said
 
 
 def test_what_the_weights_began_with_counts_too(run: Path, tmp_path: Path) -> None:
@@ -188,7 +188,7 @@ def test_items_of_the_pre_training_are_named(tmp_path: Path, concrete: Path) -> 
     }
     runs.train(runs.write_config(tmp_path / "unetr/c.yaml", "segmentation", concrete, trainer=trainer))
     said = call("evaluate", tmp_path / "unetr/out")
-    assert "1 of 1 items were in the pre-training that the weights began with" in said
+    assert "1 of 1 items were used in the pre-training of the initial weights" in said
     assert "None of the 1 items has the path or contents of one that was trained on." in said
     assert "numbers of items" in said and "only predicted" in said
     assert (

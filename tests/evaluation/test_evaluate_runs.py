@@ -73,7 +73,7 @@ def test_a_model_beside_its_baseline(tmp_path: Path, concrete: Path) -> None:
         assert metrics[column]["dice"] == pytest.approx(np.mean(classes))
     masked = runs.write_config(tmp_path / "mae/c.yaml", "masked", concrete, trainer={"max_steps": 1})
     runs.train(masked)
-    with pytest.raises(UserError, match="--threshold compares segmentations; task masked has none"):
+    with pytest.raises(UserError, match="--threshold is for segmentation, not for task masked"):
         evaluate_run(masked, EvaluationRequest(threshold=True))
 
 

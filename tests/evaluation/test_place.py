@@ -99,7 +99,7 @@ def test_a_file_in_the_way_is_noticed_before_the_work(
 ) -> None:
     (tmp_path / "evaluations").write_text("a file")
     assert OutputPlace.choose(tmp_path, None) == OutputPlace(None)
-    assert "evaluations is no directory" in caplog.text
+    assert "evaluations is not a directory" in caplog.text
     with pytest.raises(UserError, match=r"--output: .* cannot be written"):
         OutputPlace.choose(tmp_path, tmp_path / "evaluations")
 

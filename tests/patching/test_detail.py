@@ -305,7 +305,7 @@ def test_auto_is_canny_for_images_and_gradient_for_volumes():
     [
         ("canny", 3, {}, "canny finds edges in images only; for volumes choose gradient"),
         ("cany", 2, {}, r"no detail named 'cany' \(did you mean 'canny'\?\); known: auto, canny"),
-        ("gone.py:mine", 2, {}, r"gone\.py: no such file \(a detail was asked for"),
+        ("gone.py:mine", 2, {}, r"gone\.py: no such file \(a detail was named"),
         ("gradient", 2, {"smoothing": [3, 4]}, r"detail_smoothing \[3, 4\]: expected odd"),
         ("auto", 2, {"smoothing": [0]}, "1 is no smoothing"),
         ("auto", 2, {"smoothing": []}, "detail_smoothing"),

@@ -175,7 +175,7 @@ def test_an_unreadable_file_is_named_or_left_out(config: Path) -> None:
     with pytest.raises(DataError, match=r"v3\.nii: no readable NIfTI header"):
         plan(config, 6)
     lines = plan(config, 6, "data.on_error=skip")
-    assert "1 unreadable files are left out" in lines
+    assert "1 unreadable files are skipped" in lines
     assert lines[2].split()[1:3] == ["5", "40"]
 
 

@@ -164,7 +164,7 @@ def test_values_that_would_leave_the_range_are_refused(tmp_path: Path, concrete:
     assert open_diffusion(tmp_path / "out").task.unit_range is True
     zscore = "data.dict_normalization={tiny: {kind: zscore}}"
     resumed = ["trainer.resume_from_checkpoint=true", "trainer.max_steps=2", zscore]
-    with pytest.raises(UserError, match=r"tiny: the network is trained on values in 0\.\.1.*zscore are not"):
+    with pytest.raises(UserError, match=r"tiny: the network was trained on values in 0\.\.1.*zscore are not"):
         runs.train(config, *resumed)
     result = CliRunner().invoke(app, ["evaluate", str(tmp_path / "out"), zscore])
     assert isinstance(result.exception, UserError)
