@@ -13,7 +13,7 @@ import runs
 from ucf_vit.config import from_dict, load
 from ucf_vit.core.errors import ConfigError, DataError
 from ucf_vit.data.storage.scratch import Scratch
-from ucf_vit.evaluation import Wanted, evaluate_run
+from ucf_vit.evaluation import EvaluationRequest, evaluate_run
 from ucf_vit.train.inputs.datasets import build_datasets
 
 FLAT = {"tile_size": [16, 16], "depth": 1, "default_vars": ["i"]}
@@ -67,13 +67,13 @@ def test_a_run_keeps_its_splits_when_files_are_added(
         "tiny: 3 item(s) came after the splits were made and are in none of them: p0_x, p77_x" in caplog.text
     )
     for split_name, count in (("validation", 4), ("test", 4)):
-        evaluate_run(out, Wanted(split=split_name))
+        evaluate_run(out, EvaluationRequest(split=split_name))
         results = json.loads((out / f"evaluations/{split_name}_best.json").read_text())
         assert set(results["items"][f"tiny ({scans})"]) == set(found[split_name]) and count == len(
             found[split_name]
         )
     with pytest.raises(ConfigError, match=r"data\.split.*were made with .*\"seed\": 4"):
-        evaluate_run(out, Wanted(), ["data.split.seed=5"])
+        evaluate_run(out, EvaluationRequest(), ["data.split.seed=5"])
     assert len(keys(config, "training") | keys(config, "validation") | keys(config, "test")) == 23
 
 
