@@ -73,7 +73,7 @@ def seal(slot: Path) -> None:
 
 
 def one_message(work: Callable[[], object]) -> str:
-    """What `work` was refused with; nothing where it was not."""
+    """Returns the message of the UserError that `work` raises, or an empty text."""
     try:
         work()
     except UserError as error:

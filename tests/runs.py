@@ -19,7 +19,7 @@ from ports import free_port
 from ucf_vit.train.hooks.jsonl import read_metrics
 
 Rank = Callable[..., None]
-"""What one process runs, given its environment, the config and the overrides."""
+"""Function that one process runs with its environment, the config and the overrides."""
 
 NETWORK = {
     "default_vars": ["ct"],
@@ -87,7 +87,7 @@ def write_config(path: Path, task: str, root: Path, /, **sections: dict[str, Any
 
 
 def train(config: Path, *overrides: str) -> None:
-    """What `ucf-vit train` does, in this process."""
+    """Trains in this process, as `ucf-vit train` does."""
     from ucf_vit.config import load
     from ucf_vit.train.build import build_task
     from ucf_vit.train.launch import start

@@ -1,4 +1,4 @@
-"""Whatever is in a checkpoint, reading it works or ends with one message; nothing in it is ever executed."""
+"""Reading a checkpoint with any contents works or ends with one message, and never executes code."""
 
 import json
 import math
@@ -72,7 +72,7 @@ def slot(trained: Trained, tmp_path: Path) -> Path:
 
 
 def try_everything(slot: Path, trained: Trained) -> list[str]:
-    """What each way to read the checkpoint was refused with."""
+    """Returns the error messages of all ways to read the checkpoint."""
     to = slot.parents[1] / "w.safetensors"
     trainer = {
         "start_from": str(slot),
@@ -236,7 +236,7 @@ def test_a_header_of_anything(slot: Path, trained: Trained, kind: str, seed: int
 
 
 class Payload:
-    """What a pickle makes when it is loaded carelessly: a file."""
+    """Object whose pickle writes a file if it is loaded without restrictions."""
 
     def __init__(self, mark: Path) -> None:
         self.mark = mark

@@ -1,5 +1,5 @@
 # ruff: noqa: E501
-"""What is checked before anything is loaded."""
+"""Checks of a config before anything is loaded."""
 
 import json
 from itertools import combinations

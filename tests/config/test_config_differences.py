@@ -1,4 +1,4 @@
-"""What a network sees otherwise than when it was trained."""
+"""Differences between a config and that of a trained network."""
 
 import pytest
 import yaml

@@ -1,5 +1,5 @@
 # ruff: noqa: E501
-"""Whatever is wrong with a file: one message with place, key, value and what was expected."""
+"""Errors in a config file are one message with place, key, value and what was expected."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Whatever goes wrong in a file is one DataError that names it; what is no file is not opened."""
+"""Errors in a file become one DataError that names it; only regular files are opened."""
 
 import os
 import socket

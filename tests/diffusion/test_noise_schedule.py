@@ -139,7 +139,7 @@ def test_samples_equal_recorded_values_of_diffusers(case: tuple[str, str, float]
 
 
 def guess(x: torch.Tensor, step: int) -> torch.Tensor:
-    """What a network might say: a smooth function of both."""
+    """Returns a prediction as a network might make it: a smooth function of both inputs."""
     return torch.tanh(x * 1.3 + 0.1) * 0.7 + 0.2 * torch.sin(torch.tensor(step / 50.0))
 
 

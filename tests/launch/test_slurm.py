@@ -29,7 +29,7 @@ def newest_step(directory: Path) -> int:
 def test_a_job_near_its_limit_saves_goes_back_into_the_queue_and_finishes(
     slurm: LocalSlurm, on_two: Path, uninterrupted: dict[int, float]
 ) -> None:
-    """What --signal=B:USR1@300 does, at a time of the test's choosing."""
+    """The batch script gets the signal of --signal=B:USR1@300, at a time that the test chooses."""
     out, output = on_two.parent / "out", on_two.parent / "job.out"
     options = ["--nodes=2", "--ntasks-per-node=1", f"--output={output}"]
     job = slurm.submit(*options, "launch/basic_ct/train_mae_simple.sh", str(on_two), cwd=ROOT, **BARE)

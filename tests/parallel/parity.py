@@ -52,7 +52,7 @@ class Case:
 
 @dataclass
 class Outcome:
-    """What steps left: gradients of the first and parameters after the last, whole, as a rank sees them."""
+    """Results of steps on a rank: full gradients of the first step, full parameters after the last."""
 
     losses: list[float] = field(default_factory=list)
     norms: list[float] = field(default_factory=list)
@@ -100,7 +100,7 @@ def batch_of(case: Case, task: Task, step: int) -> Batch:
 
 
 def share(batch: Batch, rank: int, ranks: int) -> Batch:
-    """What one data rank gets of a global batch."""
+    """Returns the part of a global batch of one data rank."""
     rows = slice(rank * BATCH // ranks, (rank + 1) * BATCH // ranks)
     assert batch.label is not None
     return replace(

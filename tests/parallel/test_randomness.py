@@ -1,4 +1,4 @@
-"""What networks draw while they train: alike where ranks do the same, apart where they do not."""
+"""Random numbers in training: equal on ranks that do the same work, different on others."""
 
 from collections.abc import Iterator
 from multiprocessing.context import BaseContext
@@ -74,7 +74,7 @@ def _streams(layout: MeshLayout) -> tuple[int, float, float, float]:
 
 @pytest.mark.parametrize("layout", SPLIT[:3], ids=str)
 def test_dropout_differs_between_ranks(group: RankGroup, layout: MeshLayout) -> None:
-    """Of a tensor of ones every rank keeps others, as often as the rate says, and scales what it keeps."""
+    """Each rank drops different elements of a tensor of ones, at the given rate, and scales the others."""
     masks = group.call(_dropped_tokens, layout)
     assert len({mask.tobytes() for mask in masks}) == 4
     assert set(np.unique(masks)) == {0.0, np.float32(1 / 0.75)}

@@ -20,7 +20,7 @@ WIDTH = 3
 
 @dataclass(frozen=True)
 class Sizes:
-    """Of what is attended to; in sample i of those with a mask, 1 + i tokens are valid, and not the first."""
+    """Returns the mask of keys; in sample i, 1 + i tokens are valid, and the first is not."""
 
     tokens: int
     heads: int = 4

@@ -31,7 +31,7 @@ KINDS = {
 
 
 SILENT = {"wait_tensor", "_wrap_tensor_autograd", "recv_"}
-"""What moves nothing by itself, or is the other end of what is counted."""
+"""Operations that move no data, or are the other end of counted ones."""
 
 
 class Traffic(TorchDispatchMode):

@@ -136,7 +136,7 @@ def test_a_sample_of_pixels_is_the_same_from_all_sides(shape, count):
 
 
 def test_a_sample_is_spread_evenly():
-    """Of 2,048 pixels every 64th part of the image has its share, and so have rows modulo small numbers."""
+    """Sampled pixels are distributed evenly over parts of the image and over rows modulo small numbers."""
     places = sample_pixels((512, 512), 2048, CPU)
     rows, columns = places // 512, places % 512
     blocks = ((rows // 64) * 8 + columns // 64).bincount(minlength=64)

@@ -17,7 +17,7 @@ def test_a_tree_without_detail_is_even(side, dims, length):
 
 
 def test_the_share_is_of_the_area_in_leaves_of_an_even_tree():
-    """Of 13 leaves, an even tree has sides 16 and 8; here four are of 2 pixels and three of 4."""
+    """A uniform tree of 13 leaves has sides 16 and 8; here four leaves have 2 pixels and three have 4."""
     detail = torch.zeros(1, 32, 32)
     detail[0, 0, 0] = 1
     leaves = grow_trees(detail, Forest((32, 32), 2), 13)

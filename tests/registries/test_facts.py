@@ -1,4 +1,4 @@
-"""What is known of the tasks and networks of the project is what they say themselves."""
+"""Facts about built-in tasks and networks agree with their classes."""
 
 import re
 import subprocess

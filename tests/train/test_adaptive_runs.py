@@ -1,4 +1,4 @@
-"""Whole runs on adaptive patches: wherever trees grow, whichever rule grows them."""
+"""Complete runs on adaptive patches, with trees grown in the loader or on the device, by each rule."""
 
 from pathlib import Path
 from typing import Any

@@ -71,7 +71,7 @@ def test_a_stop_at_the_end_of_an_epoch_skips_no_validation(
 
 
 def test_a_short_last_group_is_a_step(tmp_path: Path, concrete: Path) -> None:
-    """Of a single batch, which counts as any other: its loss is that of a run without accumulation."""
+    """A last group of a single batch counts like others: its loss is that of a run without accumulation."""
     for name, size in (("five", 5), ("one", 1)):
         trainer = {"max_epochs": 1, "accumulate_steps": size}
         config = runs.write_config(

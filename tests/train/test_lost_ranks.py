@@ -64,7 +64,7 @@ def _lose(
     victim: int,
     strike: Callable[[int], None],
 ) -> tuple[str, int | None]:
-    """What the survivor of two ranks says, and its exit code."""
+    """Returns the output of the surviving rank of two, and its exit code."""
     config = runs.write_config(
         tmp_path / "c.yaml",
         "masked",

@@ -54,7 +54,7 @@ def train_and_record(environment: dict[str, str], config: Path, *overrides: str)
 
 
 def keys_of(directory: Path, batches: int) -> list[int]:
-    """What the ranks of one stretch saw in their first batches."""
+    """Returns the items in the first batches of the ranks of one stretch."""
     seen: list[int] = []
     for path in directory.glob("keys_*.txt"):
         for line in path.read_text().splitlines()[:batches]:

@@ -1,4 +1,4 @@
-"""What a checkpoint keeps of its data: nothing is worked out anew where a model is used."""
+"""Record of the data in a checkpoint, used when a model is used, without reading the data again."""
 
 import json
 import shutil

@@ -20,14 +20,14 @@ from ucf_vit.train.run import train_task
 LAYOUT = {"mode": "fsdp", "simple_ddp_size": 1, "fsdp_size": 2, "tensor_par_size": 2}
 RATE = {"lr": 1e-4}
 EVENTS = (("step", "loss", 1e-5), ("step", "grad_norm", 1e-3), ("validation", "validation/loss", 1e-5))
-"""What is compared, and how closely: kinks of activations make a norm less exact than its loss."""
+"""Compared metrics and tolerances: kinks of activations make a norm less exact than a loss."""
 
 
 @pytest.mark.parametrize("task", ["masked", "segmentation"])
 def test_a_run_equals_that_of_one_process(
     tmp_path: Path, concrete: Path, forkserver: BaseContext, task: str
 ) -> None:
-    """Of whole held-out volumes there is one for two data ranks, so that one of them has none."""
+    """There is one held-out volume for two data ranks, so one of them has none."""
     one = runs.write_config(tmp_path / "one/c.yaml", task, concrete, data={"batch_size": 4}, model=RATE)
     four = runs.write_config(
         tmp_path / "four/c.yaml",

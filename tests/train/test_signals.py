@@ -1,4 +1,4 @@
-"""What asks a run to stop, and what ends it at once."""
+"""Signals that ask a run to stop, and those that end it at once."""
 
 import os
 import signal

@@ -83,7 +83,7 @@ def test_samples_that_do_not_count_change_nothing() -> None:
 
 
 def test_what_a_step_draws_is_a_function_of_seed_and_step() -> None:
-    """Whatever was drawn before, as by a validation, and however many steps this process has made."""
+    """Random numbers of a step do not depend on earlier draws or on the steps of this process."""
 
     def loss(step: int, seed: int = 0, before: Callable[[], object] = lambda: None) -> float:
         state = state_of(Squares(dropout=0.5))

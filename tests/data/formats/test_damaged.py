@@ -46,7 +46,7 @@ def read_all(source: str, root: Path, scratch: Scratch, on_error: str) -> None:
 
 
 def strange(kind: str, folder: Path, count: int, seed: int) -> list[str]:
-    """What was raised that is no DataError, by the damage."""
+    """Returns errors other than DataError, by damage."""
     source, _, make = KINDS[kind]
     make(folder / "whole")
     rng, scratch = np.random.default_rng(seed), Scratch(folder / "scratch")

@@ -36,7 +36,7 @@ def everything(counts) -> list[tuple[int, int]]:
 
 
 def check_step(shares: Sequence[Request], batch_size: int) -> None:
-    """What ranks read in the same step: one group, some tile each, as even as can be."""
+    """In a step all ranks read tiles of one group, distributed as evenly as possible."""
     assert len({share.group for share in shares}) == 1
     assert all(1 <= len(share.tiles) == len(share.keys) <= batch_size for share in shares)
     own = [len(share.tiles) if share.counts else 0 for share in shares]

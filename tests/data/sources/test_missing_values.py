@@ -1,4 +1,4 @@
-"""What NetCDF and Zarr files say is missing or packed, and what they do not say."""
+"""Missing and packed values that NetCDF and Zarr files declare, and undeclared ones."""
 
 import warnings
 

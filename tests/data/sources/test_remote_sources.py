@@ -33,7 +33,7 @@ def files(scratch):
 
 @pytest.fixture(params=["s3", "web", "memory"])
 def publish(request, tmp_path):
-    """What makes a local directory remote, and gives its URL."""
+    """Returns a function that copies a local directory to a server and returns its URL."""
     if request.param == "s3":
         s3, bucket = (request.getfixturevalue(name) for name in ("s3", "bucket"))
         return lambda root: upload(s3, bucket, root)

@@ -129,7 +129,7 @@ def image_and_label(root, scratch):
 
 
 def turned(array: np.ndarray, orientation: int) -> np.ndarray:
-    """What Pillow shows of an image with this tag."""
+    """Returns the image with this tag as Pillow shows it."""
     tag = Image.Exif()
     tag[0x0112] = orientation
     stored = io.BytesIO()

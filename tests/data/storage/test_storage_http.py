@@ -48,7 +48,7 @@ def test_a_request_that_fails_twice_is_retried(web, files, tmp_path, fail):
 
 
 def test_a_server_that_fails_has_not_lost_the_file(web, files, tmp_path):
-    """What can't be asked for is not taken for missing: labels would be left out silently."""
+    """A failed request does not count as a missing file: labels would be ignored silently."""
     (tmp_path / "web" / "v.nii").write_bytes(BODY)
     web.fail = [503] * 99
     web.fail_head = True

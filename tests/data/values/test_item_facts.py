@@ -67,7 +67,7 @@ def test_normalisations_of_one_volume_do_not_mix(ct, scratch):
 
 
 def affine_of(scratch, source, root, variables, **options):
-    """What the first channel of the first item is normalised by: shift and divisor."""
+    """Returns shift and divisor of the first channel of the first item."""
     data = build_dataset(
         *("d", source, root),
         tile_size=(4, 4) if source in ("fields", "imagenet") else (4, 4, 4),
