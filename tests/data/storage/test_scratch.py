@@ -1,5 +1,6 @@
 """Scratch files: made once, kept to a size, gone at the end, whatever the end was."""
 
+import gc
 import multiprocessing
 import os
 import pickle
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from ucf_vit.data.storage import scratch
 from ucf_vit.data.storage.scratch import Scratch
 
 FORK = multiprocessing.get_context("fork")
@@ -156,4 +158,29 @@ def test_owners_that_come_and_go_at_once_do_not_trip_over_each_other(tmp_path):
     for process in processes:
         process.join()
     assert [process.exitcode for process in processes] == [0] * 4
+    assert not (tmp_path / "s").exists()
+
+
+def test_an_owner_that_is_collected_while_another_is_made_waits_for_no_lock(tmp_path, monkeypatch):
+    def too_long(number, frame):
+        pytest.fail("waits for a lock that its own thread holds")
+
+    def sweep_and_collect(directory):
+        gc.collect()
+        sweep(directory)
+
+    sweep = scratch._sweep
+    cycle = [Scratch(tmp_path / "s")]
+    cycle.append(cycle)
+    del cycle
+    monkeypatch.setattr(scratch, "_sweep", sweep_and_collect)
+    former = signal.signal(signal.SIGALRM, too_long)
+    signal.alarm(10)
+    try:
+        second = Scratch(tmp_path / "s")
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, former)
+    assert len(list((tmp_path / "s").glob("*.owner"))) == 1
+    del second
     assert not (tmp_path / "s").exists()

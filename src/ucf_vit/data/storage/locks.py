@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+_HELD: set[tuple[Path, int]] = set()
+"""Directories that threads of this process lock, with the threads."""
 
 
 @contextmanager
@@ -25,12 +30,23 @@ def locked_file(path: Path) -> Iterator[int]:
 
 @contextmanager
 def locked_directory(directory: Path, create: bool) -> Iterator[None]:
-    """Holds the lock of a directory, which is made with `create`."""
-    handle = _lock(directory, create)
+    """Holds the lock of a directory, which is made with `create`.
+
+    Raises OSError (EDEADLK) if this thread holds it already. The garbage collector may run finalizers inside
+    of the context, and one that waited for the lock would wait for itself.
+    """
+    key = (directory, threading.get_ident())
+    if key in _HELD:
+        raise OSError(errno.EDEADLK, "this thread holds the lock already", str(directory))
+    _HELD.add(key)
     try:
-        yield
+        handle = _lock(directory, create)
+        try:
+            yield
+        finally:
+            os.close(handle)
     finally:
-        os.close(handle)
+        _HELD.discard(key)
 
 
 def _lock(directory: Path, create: bool) -> int:

@@ -208,7 +208,10 @@ def _own(directory: Path) -> int:
 
 
 def _release(directory: Path, mark: int, process: int) -> None:
-    """Gives up ownership; the last owner removes the directory. Forked workers of an owner hold nothing."""
+    """Gives up ownership; the last owner removes the directory. Forked workers of an owner hold nothing.
+
+    If the garbage collector calls this while this thread makes another Scratch, the next owner cleans up.
+    """
     if os.getpid() != process:
         return
     fcntl.flock(mark, fcntl.LOCK_UN)
