@@ -77,7 +77,7 @@ def python(script: str) -> list[str]:
     return [sys.executable, "-u", "-c", script]
 
 
-def test_what_was_said_before_a_part_is_cut_off_stays(tmp_path: Path) -> None:
+def test_output_before_a_cut_off_part_stays(tmp_path: Path) -> None:
     """And nothing that the part started lives on."""
     from benchmarks.device.part import run_part
     from benchmarks.device.results import Results

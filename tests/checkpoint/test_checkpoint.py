@@ -20,7 +20,7 @@ def write(directory: Path, step: int) -> None:
     checkpoint.save(directory, weights, {"step": step}, {"step": step}, averaged={"w": weights["w"] / 2})
 
 
-def test_what_was_saved_is_read(tmp_path: Path) -> None:
+def test_a_saved_checkpoint_is_read(tmp_path: Path) -> None:
     write(tmp_path / "last_even", 7)
     read = checkpoint.load(tmp_path / "last_even")
     assert read.weights["w"].tolist() == [7.0, 7.0, 7.0]
@@ -95,7 +95,7 @@ def test_nothing_executable_is_loaded(tmp_path: Path) -> None:
         checkpoint.load(slot)
 
 
-def test_what_was_written_last_is_newest_even_after_going_back_to_an_earlier_step(tmp_path: Path) -> None:
+def test_the_last_written_checkpoint_is_newest_even_at_an_earlier_step(tmp_path: Path) -> None:
     write(tmp_path / "last_odd", 36)
     write(tmp_path / "last_even", 12)
     read, problems = checkpoint.load_newest(tmp_path, "last")
@@ -104,7 +104,7 @@ def test_what_was_written_last_is_newest_even_after_going_back_to_an_earlier_ste
 
 
 @pytest.mark.parametrize("ahead", ["last_odd", "last_even", "last_step_1"])
-def test_no_clock_says_which_is_newest(tmp_path: Path, ahead: str) -> None:
+def test_the_newest_checkpoint_does_not_depend_on_clocks(tmp_path: Path, ahead: str) -> None:
     for step, name in enumerate(("last_step_1", "last_step_2", "last_odd", "last_even"), start=1):
         write(tmp_path / name, step)
     meta = tmp_path / ahead / checkpoint.META
@@ -131,7 +131,7 @@ def test_checkpoints_of_before_they_had_numbers_are_in_the_order_of_their_steps(
 
 
 @pytest.mark.parametrize("name", ["/etc", "..", ".", "", "../run/best", "best/", "a\0b", "\ud800", "x" * 300])
-def test_what_is_no_name_is_refused(tmp_path: Path, name: str) -> None:
+def test_invalid_names_are_refused(tmp_path: Path, name: str) -> None:
     write(tmp_path / "best", 1)
     with pytest.raises(
         CheckpointError, match=r"is not the name of a checkpoint in .*such as best, last or last_even"

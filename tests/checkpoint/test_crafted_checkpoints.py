@@ -100,7 +100,7 @@ def try_everything(slot: Path, trained: Trained) -> list[str]:
     return [one_message(way) for way in ways]
 
 
-def test_what_is_whole_is_read(slot: Path, trained: Trained) -> None:
+def test_full_tensors_are_read(slot: Path, trained: Trained) -> None:
     said = try_everything(slot, trained)
     assert [text for text in said if text and "is the directory of a run" not in text] == [
         f"{slot} is of task masked; only models of task diffusion generate samples"
@@ -137,7 +137,7 @@ CONFIGS = [
 
 
 @pytest.mark.parametrize("text", CONFIGS)
-def test_a_config_that_is_none_is_named(slot: Path, trained: Trained, text: str) -> None:
+def test_an_invalid_config_is_named(slot: Path, trained: Trained, text: str) -> None:
     write_meta(slot, read_json(slot) | {"config": text})
     with pytest.raises(
         CheckpointError, match=r"meta\.json: (config|not of a checkpoint of format 2 \(config)"
@@ -260,7 +260,7 @@ def test_nothing_is_executed(slot: Path, trained: Trained, tmp_path: Path, how: 
 
 
 @pytest.mark.parametrize("file", [checkpoint.META, STATE_FILE, WEIGHTS_FILE])
-def test_what_is_no_file_is_not_waited_for(slot: Path, trained: Trained, file: str) -> None:
+def test_pipes_are_not_opened(slot: Path, trained: Trained, file: str) -> None:
     (slot / file).unlink()
     os.mkfifo(slot / file)
     assert all(text for text in try_everything(slot, trained)[4:])

@@ -36,7 +36,7 @@ def test_a_piece_lies_in_its_tensor(tmp_path: Path, places_of: Any, said: str) -
         Shards([path])
 
 
-def test_pieces_that_overlap_do_not_hide_what_is_missing(tmp_path: Path) -> None:
+def test_overlapping_pieces_do_not_hide_missing_ones(tmp_path: Path) -> None:
     paths = []
     for number, first in enumerate((0, 1)):
         checkpoint.save(tmp_path / str(number), {"w": torch.ones(2, 3)}, {}, {"step": 1})

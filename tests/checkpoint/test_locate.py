@@ -38,7 +38,7 @@ def test_the_directory_of_a_run_names_its_checkpoints(tmp_path: Path) -> None:
     )
 
 
-def test_what_is_none_says_so(tmp_path: Path) -> None:
+def test_a_path_without_a_checkpoint_is_an_error(tmp_path: Path) -> None:
     expected = "expected a checkpoint of a run, such as RUN/best or RUN/last"
     with pytest.raises(CheckpointError, match=f"/none does not exist; {expected}"):
         locate(tmp_path / "none")

@@ -43,7 +43,7 @@ def test_explain_check_and_show(tmp_path: Path) -> None:
         ("plan", "tiles"),
     ],
 )
-def test_a_config_without_a_task_is_asked_about_or_told(
+def test_a_config_without_a_task_is_an_error_or_uses_the_option(
     tmp_path: Path, concrete: Path, command: str, said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = runs.write_config(tmp_path / "c.yaml", "token_segmentation", concrete)

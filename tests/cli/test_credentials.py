@@ -207,5 +207,5 @@ def test_a_traceback_shows_none() -> None:
         "https://[::1]:80/x",
     ],
 )
-def test_what_carries_none_is_not_refused(argument: str) -> None:
+def test_urls_without_credentials_are_accepted(argument: str) -> None:
     guarded(lambda *arguments: None)(argument)

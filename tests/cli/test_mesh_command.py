@@ -41,7 +41,7 @@ def test_ranks_that_split_tokens_share_out_the_weights_too(config: Path) -> None
     assert ddp.startswith("ddp ") and "8 of 8 across nodes" in ddp
 
 
-def test_attention_of_split_tokens_decides_what_is_exchanged(config: Path) -> None:
+def test_attention_of_split_tokens_determines_the_traffic(config: Path) -> None:
     split = ["parallelism.seq_par_size=4"]
     _, seq, shard = mesh(config, 4, *split)
     _, round_seq, round_shard = mesh(config, 4, *split, "parallelism.seq_par_attention=ring")
@@ -54,7 +54,7 @@ def test_less_is_exchanged_when_weights_are_kept(config: Path) -> None:
     assert kept != freed
 
 
-def test_what_does_not_fit_is_refused(config: Path) -> None:
+def test_impossible_layouts_are_refused(config: Path) -> None:
     with pytest.raises(ConfigError, match="do not divide by 3"):
         mesh(config, 8, "parallelism.fsdp_size=3")
     with pytest.raises(ConfigError, match="tensor ranks can't share"):

@@ -72,7 +72,7 @@ def test_a_report_without_room_is_one_message_after_the_results(
     assert (tmp_path / "out/report.html").read_bytes() == before
 
 
-def test_a_log_without_room_is_said_once_and_the_run_goes_on(
+def test_a_full_disk_for_the_log_is_one_warning_and_the_run_continues(
     tmp_path: Path, config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert call("train", config) == 0
@@ -111,7 +111,7 @@ def test_memory_without_room_is_one_message(
     assert said.count("\n") == 1
 
 
-def test_what_is_a_fault_of_the_program_keeps_its_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+def test_errors_of_the_program_keep_their_traceback(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         guarded(lambda: Path("/nowhere").read_text())()
     assert "Traceback" in capsys.readouterr().err

@@ -43,7 +43,7 @@ def test_training_on_prepared_data_is_the_same(tmp_path: Path, request, task: st
     assert chunk == ((3, 16, 16) if task == "classification" else (1, 16, 16, 16))
 
 
-def test_a_directory_needs_to_be_told_what_it_is(concrete: Path, tmp_path: Path) -> None:
+def test_a_directory_needs_the_option_dataset(concrete: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"name its source with --dataset: basic_ct, .*npy_pairs"):
         prepare(concrete, tmp_path / "out")
     options = ("--dataset", "basic_ct", "--variables", "ct", "--chunk", "8x16x32", "--shard-size", "1")
@@ -69,7 +69,7 @@ def test_a_directory_needs_to_be_told_what_it_is(concrete: Path, tmp_path: Path)
         (("c.yaml", "OUT", "--dataset", "basic_ct"), "a config describes the data"),
     ],
 )
-def test_what_is_wrong_is_said(concrete: Path, tmp_path: Path, arguments, message: str) -> None:
+def test_wrong_arguments_are_errors(concrete: Path, tmp_path: Path, arguments, message: str) -> None:
     given = [{"SRC": concrete, "OUT": tmp_path / "out"}.get(one, one) for one in arguments]
     with pytest.raises(UserError, match=message):
         prepare(*given)

@@ -99,7 +99,7 @@ def test_the_picture_of_a_config_is_that_of_its_report(tmp_path: Path, concrete:
     assert 'alt="patches_tiny"' in (tmp_path / "out" / "report.html").read_text()
 
 
-def test_what_cannot_be_drawn_is_one_message(
+def test_an_image_that_cannot_be_drawn_is_one_message(
     tmp_path: Path, concrete: Path, coloured: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     photo = next((coloured / "red").iterdir())

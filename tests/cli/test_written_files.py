@@ -64,7 +64,7 @@ def write_all(directory: Path, data: Path) -> None:
     )
 
 
-def test_the_umask_says_who_may_read_what_is_written(tmp_path: Path, concrete: Path, umask: int) -> None:
+def test_written_files_follow_the_umask(tmp_path: Path, concrete: Path, umask: int) -> None:
     root = tmp_path / "project"
     root.mkdir()
     write_all(root, concrete)
@@ -79,7 +79,7 @@ def test_the_umask_says_who_may_read_what_is_written(tmp_path: Path, concrete: P
     assert wrong == {}
 
 
-def test_an_export_is_replaced_when_told_and_is_safetensors(
+def test_an_export_is_replaced_with_overwrite_and_is_safetensors(
     tmp_path: Path, concrete: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = runs.write_config(tmp_path / "c.yaml", "masked", concrete, trainer={"max_steps": 1})
@@ -100,7 +100,7 @@ def test_an_export_is_replaced_when_told_and_is_safetensors(
     assert "d.safetensors is a directory; name a file in it" in said
 
 
-def test_pictures_are_replaced_when_told(
+def test_pictures_are_replaced_with_overwrite(
     tmp_path: Path, concrete: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     np.save(tmp_path / "a.npy", np.random.default_rng(0).random((32, 32)))
@@ -123,7 +123,7 @@ def test_pictures_are_replaced_when_told(
     assert mine.read_bytes()[:4] == b"\x89PNG"
 
 
-def test_a_plan_is_replaced_when_told(
+def test_a_plan_is_replaced_with_overwrite(
     tmp_path: Path, concrete: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = str(runs.write_config(tmp_path / "c.yaml", "masked", concrete))

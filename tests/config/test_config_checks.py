@@ -335,7 +335,7 @@ def test_variables_with_names_come_in_any_number_and_order():
     ],
     ids=str,
 )
-def test_keys_of_aggregation_without_effect_are_said(change, said, caplog):
+def test_keys_of_aggregation_without_effect_are_warnings(change, said, caplog):
     good(**{f"model__{key}": value for key, value in change.items()})
     assert said in caplog.text and bool(said) == bool(caplog.records)
 
@@ -390,7 +390,7 @@ def test_masked_tokens_do_not_count_for_ranks_that_split_them():
         ("parallelism__cpu_offloading", True, "set parallelism.mode=fsdp"),
     ],
 )
-def test_what_only_mode_fsdp_does(key, value, said, caplog):
+def test_keys_that_need_mode_fsdp(key, value, said, caplog):
     assert said in message(**{key: value, "parallelism__mode": "simple"})
     assert good(**{key: value, "parallelism__mode": "fsdp"}).parallelism.mode == "fsdp"
     assert not caplog.records
@@ -399,7 +399,7 @@ def test_what_only_mode_fsdp_does(key, value, said, caplog):
     assert caplog.messages == [f"config: parallelism.mode is fsdp, because of {name}"]
 
 
-def test_copies_alone_are_mode_simple(caplog):
+def test_only_copies_are_mode_simple(caplog):
     assert good(parallelism__simple_ddp_size=8).parallelism.mode == "simple"
     assert not caplog.records
 

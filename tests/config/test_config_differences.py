@@ -39,7 +39,7 @@ def test_trees_do_not_matter_where_there_are_none(small):
     assert between(load(small), load(small, ["model.min_leaf=4", "model.detail=variance"])) == []
 
 
-def test_what_is_said_of_other_data_sets_does_not_matter(small):
+def test_entries_of_other_data_sets_are_ignored(small):
     one = "data.dict_normalization={ct1: {kind: zscore}, ct2: {kind: none}}"
     other = "data.dict_normalization={ct1: {kind: minmax}, ct2: {kind: none}}"
     (found,) = between(load(small, [one]), load(small, [other]))

@@ -24,7 +24,7 @@ MAE, UNETR, VIT, SAP, DIFFUSION = (
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: "-".join(path.parts[-3:-1]))
-def test_each_of_the_eight_trains_what_its_folder_says(path):
+def test_each_of_the_eight_trains_the_task_of_its_folder(path):
     folder = path.parent.name
     task = {"mae": "masked", "unetr": "segmentation", "sap": "token_segmentation"}.get(folder, folder)
     run = load(path)
@@ -83,7 +83,7 @@ def test_a_diffusion_model_whose_sizes_imply_the_mode(caplog):
         load(DIFFUSION, ["parallelism.mode=simple"])
 
 
-def test_sap_in_a_folder_that_names_no_task_is_asked_for(tmp_path):
+def test_sap_in_a_folder_without_a_task_is_an_error(tmp_path):
     copy = tmp_path / "sap.yaml"
     copy.write_text(SAP.read_text())
     with pytest.raises(ConfigError) as error:
@@ -111,7 +111,7 @@ def test_sap_in_a_folder_that_names_no_task_is_asked_for(tmp_path):
         ),
     ],
 )
-def test_a_folder_that_says_otherwise_than_the_keys_is_asked_about(tmp_path, folder, source, asked):
+def test_a_folder_that_contradicts_the_keys_is_an_error(tmp_path, folder, source, asked):
     copy = tmp_path / folder / "run.yaml"
     copy.parent.mkdir()
     copy.write_text(source.read_text())
@@ -156,7 +156,7 @@ def test_nothing_that_tells_the_task(small, write):
         load(write(text))
 
 
-def test_two_that_say_different_tasks(small):
+def test_script_and_config_with_different_tasks(small):
     with pytest.raises(
         ConfigError, match="'segmentation': but masked was requested, by the script or by --task"
     ):
@@ -175,7 +175,7 @@ def test_the_unetr_file_loads_with_another_script():
     assert load(UNETR, task="masked").task == "masked"
 
 
-def test_what_is_not_used_is_said(caplog):
+def test_ignored_keys_are_warnings(caplog):
     load(MAE)
     load(VIT)
     load(UNETR)

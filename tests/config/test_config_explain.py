@@ -77,7 +77,7 @@ def test_one_key():
     )
 
 
-def test_choices_and_what_is_required():
+def test_choices_and_required_keys():
     assert "  type:    one of float32, bfloat16, float16" in explain("trainer.data_type")
     assert "  default: required" in explain("model.tile_size")
     assert "  default: 0.0001" in explain("model.lr")

@@ -32,7 +32,7 @@ def test_a_short_config_gets_every_default(small):
     assert data.dict_label_mapping == {"ct1": {}, "ct2": {}}
 
 
-def test_what_follows_from_the_sections(small):
+def test_values_derived_from_the_sections(small):
     run = load(small)
     assert run.source_path == small
     assert run.spatial_tile == (32, 32, 16) and run.grid == (4, 4, 2) and run.in_channels == 1
@@ -59,7 +59,7 @@ def test_two_entries_are_two_dimensions(small):
 
 
 @pytest.mark.parametrize("path", FILES + SHIPPED, ids=lambda path: "-".join(path.parts[-3:]))
-def test_what_is_dumped_loads_to_an_equal_run(path, tmp_path):
+def test_a_dumped_config_loads_to_an_equal_run(path, tmp_path):
     run = load(path)
     copy = tmp_path / "config.yaml"
     copy.write_text(dump(run))

@@ -55,7 +55,7 @@ def test_the_table_of_old_places_has_every_key_of_the_new_sections():
     assert not MOVED.keys() & Model.model_fields.keys()
 
 
-def test_what_is_dumped_has_the_new_places(small):
+def test_a_dumped_config_has_the_new_places(small):
     values = yaml.safe_load(dump(load(small)))
     assert not values["model"].keys() & MOVED.keys()
     assert values["optimizer"]["lr"] == 1e-4 and values["input"]["tile_size"] == [32, 32, 16]

@@ -28,7 +28,7 @@ def test_the_product_is_the_number_of_ranks(ddp, fsdp, seq, tensor, ranks):
     size,
     st.integers(1, 200),
 )
-def test_one_size_takes_what_is_left(free, others, ranks):
+def test_one_size_takes_the_remaining_ranks(free, others, ranks):
     names = ("simple_ddp_size", "fsdp_size", "seq_par_size", "tensor_par_size")
     sizes = Parallelism(**{name: -1 if name == free else others for name in names})
     fixed = others**3

@@ -40,7 +40,7 @@ def test_a_missing_colon_or_space_is_found_in_its_line(path, write):
         ("model:\n  depth: !!int x\n", "2: not valid YAML: a value does not fit its tag"),
     ],
 )
-def test_the_line_and_what_to_do(write, text, message):
+def test_errors_name_the_line_and_the_remedy(write, text, message):
     with pytest.raises(ConfigError, match=f"run.yaml:{message}"):
         load(write(text))
 

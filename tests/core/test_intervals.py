@@ -20,13 +20,13 @@ from ucf_vit.core.intervals import Interval
         ("0.5..1e2", [0.5, 100], [0.4]),
     ],
 )
-def test_what_is_in_it(text, inside, outside):
+def test_numbers_in_an_interval(text, inside, outside):
     interval = Interval.parse(text)
     assert interval.has(np.array(inside, float)).all() and not interval.has(np.array(outside, float)).any()
 
 
 @pytest.mark.parametrize("text", ["", "1", "a", "1...2", "3..1", ">", "> =1", "1..", "..2", "nan", ">nan"])
-def test_what_is_no_interval(text):
+def test_invalid_intervals(text):
     with pytest.raises(ValueError, match=r"not a range of numbers such as '>0'"):
         Interval.parse(text)
 

@@ -24,7 +24,9 @@ def _clean() -> Iterator[None]:
     root.setLevel(logging.NOTSET)
 
 
-def test_file_has_all_and_terminal_what_matters(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_file_has_all_lines_and_the_terminal_important_ones(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     file = tmp_path / "out" / "log.txt"
     set_up(file)
     log = get_logger("ucf_vit.data.loader.stream")

@@ -38,19 +38,19 @@ def surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         ("", ""),
     ],
 )
-def test_what_is_meant(text: str, path: str) -> None:
+def test_expansion_of_paths(text: str, path: str) -> None:
     assert path_or_url(text) == path
 
 
 @pytest.mark.parametrize("text", ["$NOWHERE/x", "${NOWHERE}", "${HOME:-x}", "~nobody-of-this-name/x"])
-def test_what_there_is_not_is_an_error(text: str) -> None:
+def test_unknown_variables_and_users_are_errors(text: str) -> None:
     with pytest.raises(UserError, match=r"no (variable|user)") as error:
         path_or_url(text)
     assert text in str(error.value)
 
 
 @given(st.text("$a{}~/HOME ", max_size=12))
-def test_what_is_escaped_means_itself(path: str) -> None:
+def test_an_escaped_path_expands_to_itself(path: str) -> None:
     assert expanded(escaped(path)) in (path, f"./{path}")
 
 

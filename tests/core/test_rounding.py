@@ -21,5 +21,5 @@ def test_so_is_a_quotient(number: int, a: int, b: int) -> None:
     assert part_of(number * b, a / b) == number * a
 
 
-def test_what_is_not_whole_is_rounded_down() -> None:
+def test_fractions_are_rounded_down() -> None:
     assert [part_of(10, fraction) for fraction in (0.0, 0.199, 0.2, 0.999, 1.0)] == [0, 1, 2, 9, 10]

@@ -79,7 +79,7 @@ def test_a_run_is_found_by_directory_checkpoint_and_config(run: Path) -> None:
     assert "validation items" in report and "c2\n  c3" in report and "Processes" in report
 
 
-def test_what_is_no_run_is_one_message(run: Path, tmp_path: Path) -> None:
+def test_a_path_without_a_run_is_one_message(run: Path, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="no such checkpoint, and no config or directory of a run"):
         call("evaluate", tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
@@ -93,15 +93,13 @@ def test_what_is_no_run_is_one_message(run: Path, tmp_path: Path) -> None:
         call("evaluate", run, "--split", "test", "--data", tmp_path)
 
 
-def test_without_best_the_newest_is_taken_and_that_is_told(
-    run: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_without_best_the_newest_is_taken_with_a_warning(run: Path, caplog: pytest.LogCaptureFixture) -> None:
     shutil.rmtree(run / "best")
     assert f"{run}/last_even (step 1)" in call("evaluate", run)
     assert "there is no best checkpoint; taking the newest, last_even" in caplog.text
 
 
-def test_a_checkpoint_alone_says_what_the_run_was(run: Path, tmp_path: Path) -> None:
+def test_a_checkpoint_without_config_file_has_the_config(run: Path, tmp_path: Path) -> None:
     shutil.copytree(run / "best", tmp_path / "given/mine")
     said = call("evaluate", tmp_path / "given/mine")
     assert f"{tmp_path}/given/mine (step 1) on validation items" in said
@@ -150,7 +148,7 @@ def test_items_that_were_trained_on_are_refused_by_name(run: Path) -> None:
     assert results(run)["items"][f"tiny ({run.parent / 'data'})"] == ["c1", "c2", "c3"]
 
 
-def test_copies_of_what_was_trained_on_are_known_wherever_they_are(run: Path, tmp_path: Path) -> None:
+def test_copies_of_training_items_are_recognised(run: Path, tmp_path: Path) -> None:
     new = images(tmp_path / "new", "x", "c0", seed=1)
     shutil.copy(run.parent / "data/images/c1.npy", new / "images/y.npy")
     with pytest.raises(UserError, match=r"1 of 3 items were trained on: y \(same contents\)"):
@@ -160,7 +158,7 @@ def test_copies_of_what_was_trained_on_are_known_wherever_they_are(run: Path, tm
     assert "1 of 2 items have the name of one that was trained on: c0. They count as others" in said
 
 
-def test_what_the_weights_began_with_counts_too(run: Path, tmp_path: Path) -> None:
+def test_items_of_the_initial_weights_count_too(run: Path, tmp_path: Path) -> None:
     other = images(tmp_path / "other", *"klmn", seed=3)
     start = {"start_from": str(run / "best"), "checkpoint_path": str(tmp_path / "second")}
     runs.train(config_of(tmp_path / "d.yaml", other, trainer=start))
@@ -215,7 +213,7 @@ def test_a_test_split_is_looked_at_by_nothing_else(tmp_path: Path) -> None:
     assert "3 items: x, y, z" in call("evaluate", out, "--split", "test", f"data.test={{tiny: {whole}}}")
 
 
-def test_items_that_chose_the_checkpoint_are_told_in_another_place(tmp_path: Path) -> None:
+def test_items_that_chose_the_checkpoint_are_named(tmp_path: Path) -> None:
     root = images(tmp_path / "data", *"abcd")
     runs.train(config_of(tmp_path / "c.yaml", root))
     shutil.copytree(root, tmp_path / "copy")
@@ -225,7 +223,7 @@ def test_items_that_chose_the_checkpoint_are_told_in_another_place(tmp_path: Pat
     assert "2 of 2 items chose the checkpoint as the best: c (same contents), d (same contents)" in said
 
 
-def test_no_item_to_evaluate_on_says_what_to_set(tmp_path: Path) -> None:
+def test_an_evaluation_without_items_names_the_keys(tmp_path: Path) -> None:
     config = config_of(
         tmp_path / "c.yaml", images(tmp_path / "data", *"ab"), data={"dict_end_idx": {"tiny": 1.0}}
     )
@@ -264,7 +262,7 @@ def test_a_whole_data_set_validates(tmp_path: Path, caplog: pytest.LogCaptureFix
     assert "data: tiny: 4 items; tiny: 3 items; 1 files passed over" in caplog.text
 
 
-def test_links_to_what_trains_do_not_validate_unnoticed(
+def test_links_to_training_items_are_refused_for_validation(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A folder by another way is refused; a link to a file has its contents."""
@@ -314,7 +312,7 @@ def test_unreadable_items_are_counted_out(run: Path, tmp_path: Path) -> None:
     assert "1 unreadable items are left out" in said and "y.npy" in said
 
 
-def test_a_checkpoint_that_keeps_no_items_says_so(run: Path) -> None:
+def test_a_checkpoint_without_items_is_noted(run: Path) -> None:
     state = run / "best/state.pt"
     content = torch.load(state, weights_only=True)
     del content["items"]
@@ -325,7 +323,7 @@ def test_a_checkpoint_that_keeps_no_items_says_so(run: Path) -> None:
     assert "does not record its training items" in call("evaluate", run)
 
 
-def test_what_the_training_wrote_stays(run: Path) -> None:
+def test_files_of_the_training_stay(run: Path) -> None:
     files = [
         path for path in run.rglob("*") if path.is_file() and path.name not in ("report.html", "log.txt")
     ]

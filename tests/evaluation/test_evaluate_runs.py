@@ -38,7 +38,7 @@ def unlabelled(tmp_path: Path, concrete: Path) -> Path:
     return root
 
 
-def test_without_foreground_the_loss_chooses_and_that_is_told(tmp_path: Path, unlabelled: Path) -> None:
+def test_without_foreground_the_loss_chooses_with_a_warning(tmp_path: Path, unlabelled: Path) -> None:
     """Dice would have no value for a network that is right, and be 0 for others."""
     trainer = {"max_epochs": 3, "early_stop_epochs": 2}
     config = runs.write_config(
@@ -78,7 +78,7 @@ def test_a_model_beside_its_baseline(tmp_path: Path, concrete: Path) -> None:
 
 
 @pytest.mark.parametrize("layout", ["simple", "fsdp"])
-def test_two_processes_find_what_one_does(
+def test_two_processes_evaluate_like_one(
     forkserver: BaseContext, tmp_path: Path, concrete: Path, layout: str
 ) -> None:
     halves = {"dict_end_idx": {"tiny": 0.25}}

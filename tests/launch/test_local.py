@@ -80,7 +80,7 @@ def test_a_signal_goes_on_to_all(tmp_path: Path, number: signal.Signals, status:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs prctl")
-def test_ranks_are_asked_to_end_when_what_started_them_is_killed(tmp_path: Path) -> None:
+def test_ranks_end_when_their_launcher_is_killed(tmp_path: Path) -> None:
     rank = POLITE.format("SIGTERM", f"os.unlink(f'{tmp_path}/{{rank}}')", tmp_path)
     start = (
         "import sys, os; from ucf_vit.train.launch import local; "

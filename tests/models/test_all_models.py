@@ -85,7 +85,7 @@ def test_can_be_built_without_memory_and_initialised_later(name, options):
 
 
 @every_model
-def test_initial_weights_depend_on_the_seed_alone(name):
+def test_initial_weights_depend_only_on_the_seed(name):
     options = DEFAULTS | SHAPES[0]
     states = []
     for seed in (1, 1, 2):

@@ -130,7 +130,7 @@ def small(tile, ratio, patch=2):
 @pytest.mark.parametrize(
     ("side", "ratio", "kept", "of_half"), [(10, 0.9, 10, 5), (10, 0.7, 30, 15), (14, 0.75, 49, 24)]
 )
-def test_as_many_tokens_are_kept_as_the_ratio_says(side, ratio, kept, of_half):
+def test_the_number_of_kept_tokens_follows_the_ratio(side, ratio, kept, of_half):
     """Ten of 100 tokens are kept at ratio 0.9, which is 9.999999999999998 in floating point."""
     network = small((2 * side, 2 * side), ratio)
     tokens = side * side

@@ -183,7 +183,7 @@ WRAPPERS = ["utils/load_balance.py", *[f"utils/{name}/preprocess_load_balancing.
 
 
 @pytest.mark.parametrize("name", WRAPPERS)
-def test_every_kind_of_data_set_has_a_wrapper_that_prints_what_is_to_be_pasted(
+def test_every_kind_of_data_set_has_a_wrapper_that_prints_the_keys(
     config: Path, name: str, monkeypatch, capsys
 ) -> None:
     script = str(ROOT / name)

@@ -74,7 +74,7 @@ def test_a_hook_hears_of_the_error_that_ends_a_run(folder: Path) -> None:
     assert len(json.loads(Path("out/losses_0.json").read_text())) == 2
 
 
-def test_what_is_wrong_with_them_is_said(folder: Path) -> None:
+def test_wrong_plan_files_are_errors(folder: Path) -> None:
     with pytest.raises(
         UserError, match=r"my_network.py:Convolutions takes no option 'widht' \(did you mean 'width'"
     ):

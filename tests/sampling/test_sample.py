@@ -152,7 +152,7 @@ def test_a_tree_for_each_variable(tmp_path: Path, coloured: Path) -> None:
         assert stored["blue"].shape == (5, 16, 16)
 
 
-def test_samples_are_told_what_they_are(tmp_path: Path, told: Path) -> None:
+def test_samples_are_conditioned(tmp_path: Path, told: Path) -> None:
     options = ["--number", "2", "--condition", "class=red"]
     assert "(class red)" in call(told, *options, "--guidance", 3, "--compare", "--out", tmp_path / "a")
     call(told, "trainer.data_type=bfloat16", *options, "--condition", "dataset=tiny", "--out", tmp_path / "b")
@@ -176,7 +176,7 @@ def test_copies_are_found(flat: Path) -> None:
     assert found.generated < found.noise / 3 and found.floor < found.noise / 3
 
 
-def test_what_cannot_be_sampled_is_one_message(
+def test_impossible_samples_are_one_message(
     tmp_path: Path, flat: Path, told: Path, concrete: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = ("--out", tmp_path / "out")

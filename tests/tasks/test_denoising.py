@@ -92,7 +92,7 @@ def test_what_is_drawn_belongs_to_the_sample():
     assert task.eval().draw(many).drawn["labelled"].all()
 
 
-def test_a_network_that_says_nothing_has_the_variance_of_noise_as_loss():
+def test_a_zero_prediction_has_the_variance_of_noise_as_loss():
     task = task_of()
     torch.nn.init.zeros_(task.model.head.weight)
     batch = batch_of(count=64)
@@ -139,7 +139,7 @@ def test_labels_are_those_of_class_and_data_set():
         task.labels_of(replace(batch, label=None))
 
 
-def test_told_samples_alone_see_their_labels():
+def test_only_labelled_samples_see_their_labels():
     task = task_of(conditions=CONDITIONS, condition_dropout=0.5)
     drawn = task.draw(batch_of(count=16))
     seen = []
@@ -152,7 +152,7 @@ def test_told_samples_alone_see_their_labels():
     assert (told[:, 0] != told[:, 1]).any()
 
 
-def test_what_was_always_told_can_not_be_left_out():
+def test_labels_are_required_without_condition_dropout():
     task = task_of(conditions=CONDITIONS, condition_dropout=0.0)
     told = torch.tensor([[0, 1]] * 2)
     task.generate(torch.arange(2), steps=1, labels=told)

@@ -40,7 +40,7 @@ def drawn(seed: int, share: float) -> tuple[Tensor, Tensor]:
 
 @settings(max_examples=30)
 @given(st.integers(0, 10**6), st.floats(0, 0.9))
-def test_the_loss_is_that_of_the_others_alone(seed: int, share: float) -> None:
+def test_the_loss_is_that_of_the_other_voxels(seed: int, share: float) -> None:
     logits, label = drawn(seed, share)
     logits.requires_grad_()
     found = segmentation_loss(logits, label, label >= 0)
@@ -66,7 +66,7 @@ def test_a_sample_without_a_label_has_no_loss_and_no_gradient() -> None:
 
 @settings(max_examples=30)
 @given(st.integers(0, 10**6), st.floats(0, 1))
-def test_dice_is_that_of_the_others_alone(seed: int, share: float) -> None:
+def test_dice_is_that_of_the_other_voxels(seed: int, share: float) -> None:
     logits, label = drawn(seed, share)
     predicted = logits.argmax(dim=1)
     alone = [
@@ -83,7 +83,7 @@ class Known(torch.nn.Module):
         return image
 
 
-def test_evaluation_counts_the_others_alone() -> None:
+def test_evaluation_counts_only_the_other_voxels() -> None:
     logits, label = drawn(0, 0.4)
     label[1] = IGNORED
     task = Segmentation(Known(), CLASSES, (6, 5), ignores=True)
@@ -121,7 +121,7 @@ def test_thresholds_are_not_fitted_to_them() -> None:
     assert baseline.dice([Sample(image, truth, ("x",), "f")])["dice_1"] > 0.97
 
 
-def test_a_pixel_of_a_token_is_what_most_of_the_others_are() -> None:
+def test_a_pixel_of_a_token_has_the_most_frequent_other_class() -> None:
     forest = Forest((8, 8))
     leaves = grow_trees(torch.zeros(1, 8, 8), forest, 1)
     label = torch.full((1, 8, 8), IGNORED)

@@ -161,7 +161,7 @@ def test_trees_are_drawn_for_training_and_have_their_middle_for_evaluation(train
 @pytest.mark.parametrize(
     "name", ["token_segmentation", "masked on trees", "diffusion on trees", "classification on trees"]
 )
-def test_what_is_not_valid_changes_nothing(name: str) -> None:
+def test_invalid_tokens_change_nothing(name: str) -> None:
     """Garbage in the places of missing leaves leaves loss and gradients as they are."""
     task, batch = build(name), batch_for(name)
     drawn = task.draw(batch)
@@ -177,7 +177,7 @@ def test_what_is_not_valid_changes_nothing(name: str) -> None:
     torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-4, atol=1e-6)
 
 
-def test_samples_with_nothing_to_reconstruct_have_no_loss_and_no_say() -> None:
+def test_samples_without_patches_to_reconstruct_do_not_count() -> None:
     """Trees of one leaf, all that there is of a constant image: nothing can be removed."""
     size = {"tile_size": (8, 8), "patch_size": 4, "fixed_length": 4}
     patcher = AdaptivePatcher(**size, split_rule="threshold", split_threshold=1.0, detail="gradient")
@@ -220,7 +220,7 @@ def test_segmentation_loss_is_cross_entropy_plus_monais_dice_loss() -> None:
     assert torch.isclose(segmentation_loss(logits, label).mean(), expected, rtol=1e-5)
 
 
-def test_a_class_that_a_sample_lacks_counts_in_its_cross_entropy_alone() -> None:
+def test_an_absent_class_counts_only_in_cross_entropy() -> None:
     logits, label = torch.randn(1, 3, 10), torch.randint(0, 2, (1, 10))
     dice = DiceLoss(softmax=True, to_onehot_y=True, reduction="none", smooth_nr=0, smooth_dr=0)
     expected = torch.nn.functional.cross_entropy(logits, label) + dice(logits, label[:, None])[:, :2].mean()
@@ -329,7 +329,7 @@ def test_missing_labels_are_named(name: str) -> None:
         build(name)(batch)
 
 
-def test_the_noise_of_a_sample_depends_on_its_key_alone() -> None:
+def test_the_noise_of_a_sample_depends_only_on_its_key() -> None:
     task = build("masked")
     batch = batch_for("masked")
     noise: Tensor = task.draw(batch).drawn["noise"]

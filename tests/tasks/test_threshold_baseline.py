@@ -26,7 +26,7 @@ def concrete():
     return samples
 
 
-def test_intensity_alone_does_not_segment_the_synthetic_concrete(concrete):
+def test_intensity_does_not_segment_the_synthetic_concrete(concrete):
     dice = fit_threshold(concrete[:4], num_classes=4).dice(concrete[4:])
     classes = [dice[f"dice_{number}"] for number in (1, 2, 3)]
     assert all(0.3 < score < 0.75 for score in classes)
@@ -100,7 +100,7 @@ def test_samples_may_come_from_a_generator(concrete):
     assert fit_threshold(iter(concrete[:2]), 4) == fit_threshold(concrete[:2], 4)
 
 
-def test_what_cannot_be_fitted_is_named():
+def test_samples_that_cannot_be_fitted_are_named():
     with pytest.raises(DataError, match="no training sample"):
         fit_threshold([], 3)
     with pytest.raises(DataError, match="case_7: the intensity threshold needs a label"):

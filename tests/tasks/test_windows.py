@@ -73,7 +73,7 @@ def whole(name: str) -> tuple[Task, Tensor]:
 
 
 @torch.no_grad()
-def test_a_classifier_says_the_mean_of_the_tiles_that_cover_an_image() -> None:
+def test_a_classifier_returns_the_mean_over_tiles() -> None:
     task, image = whole("classification")
     padded = nn.functional.pad(image[:, :, :7], (0, 0, 0, 1))
     corners = [padded[..., column : column + 12] for column in (0, 6, 8)]
