@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ucf_vit.data.storage import scratch
-from ucf_vit.data.storage.scratch import Scratch
+from ucf_vit.data.storage.scratch import Scratch, _sweep
 
 FORK = multiprocessing.get_context("fork")
 
@@ -167,13 +166,12 @@ def test_an_owner_that_is_collected_while_another_is_made_waits_for_no_lock(tmp_
 
     def sweep_and_collect(directory):
         gc.collect()
-        sweep(directory)
+        _sweep(directory)
 
-    sweep = scratch._sweep
     cycle = [Scratch(tmp_path / "s")]
     cycle.append(cycle)
     del cycle
-    monkeypatch.setattr(scratch, "_sweep", sweep_and_collect)
+    monkeypatch.setattr("ucf_vit.data.storage.scratch._sweep", sweep_and_collect)
     former = signal.signal(signal.SIGALRM, too_long)
     signal.alarm(10)
     try:
