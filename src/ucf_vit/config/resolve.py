@@ -136,7 +136,7 @@ def _data(data: Data, default_vars: list[str]) -> Data:
 
 
 def _split(split: SplitOptions, data: Data) -> SplitOptions:
-    """With the fraction that validates: none where folds, a file or whole data sets do."""
+    """Fills in the fraction of validation items: 0 if folds, a file or whole data sets define them."""
     others = split.kind == "given" or split.folds is not None or data.validation
     own = (0.0 if others else 0.2) if split.validation is None else split.validation
     return split.model_copy(update={"validation": own})

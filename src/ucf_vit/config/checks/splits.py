@@ -1,4 +1,4 @@
-"""Checks of which files train, validate and test."""
+"""Checks of training, validation and test files."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def whole_sets(run: Run) -> Iterator[Problem]:
 
 
 def own_ranges(run: Run) -> Iterator[Problem]:
-    """With `data.split` there are no ranges; a whole data set that validates or tests replaces one."""
+    """Checks that there are no ranges with `data.split`; warns of those that a whole data set replaces."""
     data = run.data
     for split, (start_key, end_key) in RANGES.items():
         for name in run.datasets:

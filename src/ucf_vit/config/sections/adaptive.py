@@ -10,9 +10,7 @@ from ucf_vit.config.sections.fields import Count, Level, Number, Section, Sides,
 class Adaptive(Section):
     """Adaptive patches: trees, tokens and the detail that splits them."""
 
-    adaptive_patching: bool = key(
-        False, "Small patches where there is detail, large ones where there is none."
-    )
+    adaptive_patching: bool = key(False, "Small patches in regions with detail, large ones elsewhere.")
     fixed_length: Whole | None = key(
         None,
         "Adaptive patching: tokens per tree. A tile of one root has 3n + 1 in 2D (quadtree), 7n + 1 in 3D "

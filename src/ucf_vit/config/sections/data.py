@@ -259,7 +259,7 @@ class Data(Section):
     max_errors: Whole = key(10, "With on_error skip: abort after this number of them.", "files", ge=0)
 
     def root(self, dataset: str, split: Split) -> str | None:
-        """Returns the root of the whole data set that is for `split`; None where there is none."""
+        """Returns the root of the whole data set for `split`, None if there is none."""
         return None if split == "training" else getattr(self, split).get(dataset)
 
     def part(self, dataset: str, split: Split) -> tuple[str, float, float]:

@@ -31,9 +31,9 @@ class Parallelism(Section):
     )
     seq_par_attention: Literal["auto", "ulysses", "ring"] = key(
         "auto",
-        "How ranks that split the tokens attend to all of them: ulysses: each has all tokens of some heads, "
-        "of which there must be one for each rank (num_heads / tensor_par_size); ring: keys and values go "
-        "round, without dropout; auto: ulysses where there are heads for all ranks, else ring.",
+        "Attention over tokens that are split over ranks: ulysses: each rank has all tokens of some heads, "
+        "and there must be a head for each rank (num_heads / tensor_par_size); ring: keys and values are "
+        "passed on from rank to rank, without dropout; auto: ulysses if there are enough heads, else ring.",
     )
     cpu_offloading: bool = key(
         False, "Mode fsdp: keep sharded weights, gradients and moments in host memory between uses."

@@ -1,1 +1,1 @@
-"""The data of a run: its data sets, their statistics, and the plan of which rank reads what."""
+"""Data of a run: data sets, splits, statistics and plan."""
