@@ -76,7 +76,7 @@ def own_ranges(run: Run) -> Iterator[Problem]:
 
 
 def split(run: Run) -> Iterator[Problem]:
-    """Fractions leave items to train on; nothing is said that has no effect."""
+    """Checks that fractions leave training items, and that every key has an effect."""
     options = run.data.split
     if options is None:
         return
