@@ -19,7 +19,7 @@ from ucf_vit.data.loader.whole_items import volumes
 from ucf_vit.data.prepare.conversion import StorageOptions
 from ucf_vit.data.prepare.convert import prepare
 from ucf_vit.data.storage.scratch import Scratch
-from ucf_vit.evaluation import Wanted, evaluate_run
+from ucf_vit.evaluation import EvaluationRequest, evaluate_run
 from ucf_vit.tasks import dice
 from ucf_vit.train.inputs.datasets import build_datasets
 from ucf_vit.train.inputs.plan_files import draft
@@ -78,7 +78,7 @@ def test_the_median_of_the_training_items_is_kept_with_the_weights(trained: Path
 
 def test_dice_is_that_of_whole_predictions_on_the_stored_grid(trained: Path, scans: Path) -> None:
     out = trained.parent / "out"
-    evaluate_run(out, Wanted(threshold=True))
+    evaluate_run(out, EvaluationRequest(threshold=True))
     found = results(out)
     grid = found["facts"]["Grid"]
     assert grid == (
@@ -104,7 +104,7 @@ def test_dice_is_that_of_whole_predictions_on_the_stored_grid(trained: Path, sca
 
 
 def test_another_spacing_is_named_beside_the_results(trained: Path) -> None:
-    evaluate_run(trained.parent / "out", Wanted(), ["data.spacing=[2, 2, 2]"])
+    evaluate_run(trained.parent / "out", EvaluationRequest(), ["data.spacing=[2, 2, 2]"])
     facts = results(trained.parent / "out")["facts"]
     assert "data.spacing was 'median', is [2" in facts["Trained otherwise"].replace('"', "'")
     assert "spacing 2 x 2 x 2 mm" in facts["Grid"]
@@ -144,7 +144,7 @@ def test_prepared_data_has_the_grid_it_was_prepared_with(tmp_path: Path, trained
         build_datasets(load(trained, [*there, "data.spacing=[2, 2, 2]"]), Scratch())
     as_prepared = load(trained, [*there, "data.spacing=as_stored", "data.orientation=as_stored"])
     assert build_datasets(as_prepared, Scratch())[0].value_options == direct.value_options
-    evaluate_run(trained.parent / "out", Wanted(), there)
+    evaluate_run(trained.parent / "out", EvaluationRequest(), there)
     assert "on which they were prepared" in results(trained.parent / "out")["facts"]["Grid"]
 
 
