@@ -106,7 +106,7 @@ def test_dice_is_that_of_whole_predictions_on_the_stored_grid(trained: Path, sca
 def test_another_spacing_is_named_beside_the_results(trained: Path) -> None:
     evaluate_run(trained.parent / "out", EvaluationRequest(), ["data.spacing=[2, 2, 2]"])
     facts = results(trained.parent / "out")["facts"]
-    assert "data.spacing was 'median', is [2" in facts["Trained otherwise"].replace('"', "'")
+    assert "data.spacing was 'median', is [2" in facts["Trained with other settings"].replace('"', "'")
     assert "spacing 2 x 2 x 2 mm" in facts["Grid"]
 
 
