@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ucf_vit.core.errors import DataError
 from ucf_vit.data.formats.pictures import suffixes
+from ucf_vit.data.sources.layouts.itk_reader import ItkReader
 from ucf_vit.data.sources.layouts.nifti_reader import NiftiReader
 from ucf_vit.data.sources.layouts.picture_reader import PictureReader
 from ucf_vit.data.sources.layouts.reader import Reader
@@ -18,7 +19,9 @@ def reader_of(name: str, scratch: Scratch | None, files: Files | None, where: st
     """
     if name.lower().endswith(NiftiReader.suffixes):
         return NiftiReader(scratch, files)
+    if name.lower().endswith(ItkReader.suffixes):
+        return ItkReader(scratch, files)
     if name.lower().endswith(suffixes()):
         return PictureReader(scratch=scratch, files=files)
-    known = ", ".join((*NiftiReader.suffixes, ".png", ".jpg", ".tif"))
+    known = ", ".join((*NiftiReader.suffixes, *ItkReader.suffixes, ".png", ".jpg", ".tif"))
     raise DataError(f"{where} {name!r} can't be read; known are {known} and other formats that Pillow reads")
