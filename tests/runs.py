@@ -16,6 +16,7 @@ import torch
 import yaml
 
 from ports import free_port
+from ucf_vit.config.legacy_layout import MOVED
 from ucf_vit.train.hooks.jsonl import read_metrics
 
 Rank = Callable[..., None]
@@ -31,6 +32,7 @@ NETWORK = {
     "lr": 1e-3,
     "warmup_steps": 2,
 }
+"""Keys of a network, each of which `write_config` puts in its section."""
 TASKS: dict[str, dict[str, Any]] = {
     "masked": {
         "decoder_embed_dim": 24,
@@ -56,7 +58,10 @@ TASKS: dict[str, dict[str, Any]] = {
 
 
 def write_config(path: Path, task: str, root: Path, /, **sections: dict[str, Any]) -> Path:
-    """A tiny run of `task` on the data set in `root`; its output goes beside the file, to `out`."""
+    """A tiny run of `task` on the data set in `root`; its output goes beside the file, to `out`.
+
+    `model` may have keys of the sections `input`, `adaptive`, `variables`, `diffusion` and `optimizer` too.
+    """
     images = task == "classification"
     config: dict[str, dict[str, Any]] = {
         "trainer": {
@@ -80,7 +85,10 @@ def write_config(path: Path, task: str, root: Path, /, **sections: dict[str, Any
     if images:
         config["dataset_options"] = {"imagenet_resize": {"tiny": [16, 16]}}
     for name, values in sections.items():
-        config[name] |= values
+        config.setdefault(name, {}).update(values)
+    model = config.pop("model")
+    for name, value in model.items():
+        config.setdefault(MOVED.get(name, "model"), {})[name] = value
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(yaml.safe_dump(config))
     return path

@@ -1,4 +1,4 @@
-"""Train a diffusion model; `ucf-vit sample` makes images with it.
+"""Train a diffusion model, or the network that `model.name` says; `ucf-vit sample` makes images with it.
 
     python training_scripts/train_diffusion.py CONFIG.yaml [model.depth=6 ...]
     torchrun --nproc-per-node=4 training_scripts/train_diffusion.py CONFIG.yaml
@@ -32,6 +32,7 @@ def main(path: str, *overrides: str) -> None:
             condition_dropout=options.condition_dropout,
             unit_range=None,  # the data decides
             patcher=build_patcher(run),
+            **run.trainer.task_options,
         )
         train_task(task, run, world)
 

@@ -1,4 +1,4 @@
-"""Train SAP to give every voxel a class, token by token along adaptive patches.
+"""Train SAP, or the network that `model.name` says, to give every voxel a class along adaptive patches.
 
     python training_scripts/train_sap.py CONFIG.yaml [adaptive.fixed_length=1016 ...]
     torchrun --nproc-per-node=4 training_scripts/train_sap.py CONFIG.yaml
@@ -9,13 +9,10 @@ measure of detail is a function, see `adaptive.detail`.
 
 import sys
 
-import torch
-
 from ucf_vit.cli.main import guarded
-from ucf_vit.config import encoder_options, input_options, load
-from ucf_vit.models import SAP
+from ucf_vit.config import load
 from ucf_vit.tasks import TokenSegmentation
-from ucf_vit.train.build import build_patcher
+from ucf_vit.train.build import build_network, build_patcher
 from ucf_vit.train.launch import start
 from ucf_vit.train.run import train_task
 
@@ -24,24 +21,15 @@ from ucf_vit.train.run import train_task
 def main(path: str, *overrides: str) -> None:
     """Builds network and task, and trains."""
     run = load(path, overrides, task="token_segmentation")
-    net = run.model
     with start(run) as world:
-        with torch.device("meta"):  # no memory yet: each process gets the weights it is to hold
-            model = SAP(
-                input_options(run),
-                encoder_options(run),
-                num_classes=run.num_classes,
-                feature_size=net.feature_size,
-                skip_connection=net.skip_connection,
-                linear_decoder=net.linear_decoder,
-            )
         task = TokenSegmentation(
-            model,
+            build_network(run),
             run.num_classes,
             run.spatial_tile,
             overlap=run.trainer.sliding_window_overlap,
             patcher=build_patcher(run),
             ignores=run.data.ignore_label is not None,
+            **run.trainer.task_options,
         )
         train_task(task, run, world)
 

@@ -1,4 +1,4 @@
-"""Train UNETR to give every voxel a class, from scratch or from a masked autoencoder.
+"""Train UNETR, or the network that `model.name` says, to give every voxel a class.
 
     python training_scripts/train_unetr.py CONFIG.yaml [model.feature_size=32 ...]
     torchrun --nproc-per-node=4 training_scripts/train_unetr.py CONFIG.yaml
@@ -8,13 +8,10 @@ To try another loss or metric, subclass `Segmentation` here and override `forwar
 
 import sys
 
-import torch
-
 from ucf_vit.cli.main import guarded
-from ucf_vit.config import encoder_options, input_options, load
-from ucf_vit.models import UNETR
+from ucf_vit.config import load
 from ucf_vit.tasks import Segmentation
-from ucf_vit.train.build import build_patcher
+from ucf_vit.train.build import build_network, build_patcher
 from ucf_vit.train.launch import start
 from ucf_vit.train.run import train_task
 
@@ -23,25 +20,15 @@ from ucf_vit.train.run import train_task
 def main(path: str, *overrides: str) -> None:
     """Builds network and task, and trains."""
     run = load(path, overrides, task="segmentation")
-    net = run.model
     with start(run) as world:
-        with torch.device("meta"):  # no memory yet: each process gets the weights it is to hold
-            model = UNETR(
-                input_options(run),
-                encoder_options(run),
-                num_classes=run.num_classes,
-                feature_size=net.feature_size,
-                skip_connection=net.skip_connection,
-                linear_decoder=net.linear_decoder,
-                token_placement=run.adaptive.token_placement,
-            )
         task = Segmentation(
-            model,
+            build_network(run),
             run.num_classes,
             run.spatial_tile,
             overlap=run.trainer.sliding_window_overlap,
             patcher=build_patcher(run),
             ignores=run.data.ignore_label is not None,
+            **run.trainer.task_options,
         )
         train_task(task, run, world)
 

@@ -63,6 +63,16 @@ def test_values_of_a_png_keep_their_brightness(tmp_path: Path) -> None:
         assert greys[value] > 0.2 * sum(greys)
 
 
+def test_tokens_and_leaves_of_different_sides(tmp_path: Path) -> None:
+    np.save(tmp_path / "slab.npy", np.random.default_rng(0).random((32, 32, 16)))
+    options = ["--patch-size", "8x8x4", "--output", str(tmp_path / "p.png"), "--overwrite"]
+    said = call("visualize", "patches", str(tmp_path / "slab.npy"), *options)
+    assert "32 x 32 x 16, " in said and "tokens of 8 x 8 x 4" in said
+    assert "leaves of 8 x 8 x 4 to 16 x 16 x 8 pixels" in said
+    said = call("visualize", "patches", str(tmp_path / "slab.npy"), *options, "--min-leaf", "2x2x2")
+    assert "leaves of 8 to 16 pixels" in said
+
+
 def test_a_nifti_file_of_two_axes_is_an_image(tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).random((32, 32)).astype(np.float32)
     nibabel.save(nibabel.Nifti1Image(pixels, np.eye(4)), tmp_path / "d2.nii")
@@ -96,6 +106,9 @@ def test_the_picture_of_a_config_is_that_of_its_report(tmp_path: Path, concrete:
     runs.train(config)
     drawn = tmp_path / "out" / "pictures" / "patches_tiny.png"
     assert drawn.read_bytes() == (tmp_path / "p.png").read_bytes()
+    for run in ("out", "out/last"):
+        call("visualize", "patches", str(tmp_path / run), "--output", str(tmp_path / "p.png"), "--overwrite")
+        assert drawn.read_bytes() == (tmp_path / "p.png").read_bytes()
     assert 'alt="patches_tiny"' in (tmp_path / "out" / "report.html").read_text()
 
 
@@ -112,6 +125,10 @@ def test_an_image_that_cannot_be_drawn_is_one_message(
     assert "itself" in refused(capsys, photo, "--output", photo)
     assert ".png" in refused(capsys, photo, "--output", tmp_path / "a.jpg")
     assert "no leaf" in refused(capsys, photo, "--min-leaf", "99")
+    assert "--min-leaf 0: expected sides" in refused(capsys, photo, "--min-leaf", "0")
+    assert "--patch-size 8x: expected sides" in refused(capsys, photo, "--patch-size", "8x")
+    assert "patch_size [8, 8, 8] has 3 entries" in refused(capsys, photo, "--patch-size", "8x8x8")
+    assert "use input.patch_size=[8,8,4]" in refused(capsys, plain, "--patch-size", "8x8x4")
     assert "gradient" in refused(capsys, photo, "--detail", "gradeint")
     assert "--smoothing 2: expected an odd" in refused(capsys, photo, "--smoothing", "2")
     keys = "use adaptive.fixed_length=57 adaptive.detail_smoothing=[5]"

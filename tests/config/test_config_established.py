@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ucf_vit.config import load
-from ucf_vit.config.check_ranks import check_ranks
+from ucf_vit.config.checks.ranks import check_ranks
 from ucf_vit.core.errors import ConfigError
 
 ESTABLISHED = Path(__file__).parent / "established"

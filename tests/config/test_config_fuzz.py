@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from ucf_vit.config import Run, dump, explain, from_dict, load
-from ucf_vit.config.check_ranks import check_ranks
+from ucf_vit.config.checks.ranks import check_ranks
 from ucf_vit.config.describe.keys import keys
 from ucf_vit.config.yaml.dialect import Dumper, Loader
 from ucf_vit.core.errors import ConfigError

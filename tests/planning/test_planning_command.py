@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 import runs
 from ucf_vit.cli.main import app
 from ucf_vit.config import load
-from ucf_vit.config.check_ranks import check_ranks
+from ucf_vit.config.checks.ranks import check_ranks
 from ucf_vit.core.errors import ConfigError, DataError, UserError
 from ucf_vit.data.loader.stream import Stream
 from ucf_vit.data.sources import SOURCES

@@ -47,6 +47,7 @@ def test_files_of_a_users_own_in_one_run(folder: Path) -> None:
     runs.train(Path("run.yaml"), *SMALL)
     saved = yaml.safe_load(Path("out/config.yaml").read_text())
     assert saved["trainer"]["task"] == "my_task.py:MeanTeacher"
+    assert saved["trainer"]["task_options"] == {"rate": 0.1}
     assert (saved["model"]["name"], saved["model"]["options"]) == ("my_network.py:Convolutions", {"width": 6})
     seen = json.loads(Path("out/losses_0.json").read_text())
     logged = runs.losses(Path("out"))
@@ -55,7 +56,7 @@ def test_files_of_a_users_own_in_one_run(folder: Path) -> None:
     assert runs.losses(Path("out"), "validation", "validation/dice_1")
 
     task, run = open_trained(Path("out"))
-    assert run == load("out") and type(task).__name__ == "MeanTeacher"
+    assert run == load("out") and type(task).__name__ == "MeanTeacher" and task.rate == 0.1
     assert task.model[0].weight.shape == (6, 1, 3, 3)
     assert not torch.equal(task.model[0].weight, task.teacher[0].weight)
     assert task.predict_whole(torch.zeros(1, 1, 20, 24)).shape == (1, 2, 20, 24)
@@ -79,6 +80,10 @@ def test_wrong_plan_files_are_errors(folder: Path) -> None:
         UserError, match=r"my_network.py:Convolutions takes no option 'widht' \(did you mean 'width'"
     ):
         runs.train(Path("run.yaml"), "model.options={widht: 3}")
+    with pytest.raises(
+        ConfigError, match=r"trainer.task_options = .*MeanTeacher takes no option 'rat' \(did you mean 'rate'"
+    ):
+        runs.train(Path("run.yaml"), "trainer.task_options={rat: 0.2}")
     with pytest.raises(
         ConfigError, match=r"model.name = 'my_network.py:Convolution': .*did you mean 'Convolutions'"
     ):
@@ -122,3 +127,13 @@ def test_parts_that_an_installed_package_offers(folder: Path) -> None:
     subprocess.run(command, check=True, env=environment)
     assert len(json.loads(Path("out/losses_0.json").read_text())) == 2
     assert yaml.safe_load(Path("out/config.yaml").read_text())["trainer"]["task"] == "mine"
+
+
+def test_a_training_script_builds_the_network_that_the_config_names(folder: Path) -> None:
+    script = Path(__file__).parents[2] / "training_scripts/train_unetr.py"
+    values = ["trainer.task=segmentation", "trainer.hooks=[]", "trainer.max_steps=1"]
+    task_options = "trainer.task_options={windows: 2}"
+    command = [sys.executable, str(script), "run.yaml", *SMALL, *values, task_options]
+    subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    task, _ = open_trained(Path("out"))
+    assert type(task.model).__name__ == "Convolutions" and task.windows == 2

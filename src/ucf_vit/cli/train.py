@@ -8,7 +8,7 @@ import typer
 
 from ucf_vit.cli.config import Config, Overrides, Task
 from ucf_vit.config import load
-from ucf_vit.config.check_ranks import check_ranks
+from ucf_vit.config.checks.ranks import check_ranks
 from ucf_vit.core.errors import UserError
 from ucf_vit.core.files.paths import escaped
 

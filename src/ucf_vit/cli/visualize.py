@@ -9,7 +9,6 @@ import typer
 
 from ucf_vit.cli.arguments import to_path, to_sides
 from ucf_vit.cli.config import Overrides, Overwrite
-from ucf_vit.config import config_of, load
 from ucf_vit.core.errors import UserError
 from ucf_vit.core.files.outputs import check_free, check_png
 
@@ -40,7 +39,7 @@ def patches(
         Path,
         typer.Argument(
             metavar="IMAGE|CONFIG|RUN",
-            help="PNG, JPEG, NIfTI or .npy; or a run: its YAML file or directory.",
+            help="PNG, JPEG, NIfTI or .npy; or a run: its YAML file, directory or checkpoint.",
             parser=to_path,
         ),
     ],
@@ -98,11 +97,13 @@ def patches(
     }
     options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     _check_output(output, source)
-    if config_of(source).suffix.lower() in (".yaml", ".yml"):
+    if _is_run(source):
         if options:
             keys = " ".join(_KEYS[name].format(value).replace(", ", ",") for name, value in options.items())
             raise UserError(f"{source}: a config has keys in place of options; use {keys}")
-        run = load(source, overrides or [])
+        from ucf_vit.train.saved_runs.open_run import find_run
+
+        run = find_run(source, overrides or []).run
         several = len(run.datasets) > 1
         outputs = {
             name: output.with_stem(f"{output.stem}_{name}") if several else output for name in run.datasets
@@ -117,6 +118,12 @@ def patches(
     else:
         check_free([output], overwrite)
         _write(output, picture_of_file(source, **options))
+
+
+def _is_run(source: Path) -> bool:
+    """Whether `source` is a config, the directory of a run, or one of its checkpoints; otherwise an image."""
+    is_name = not source.exists() and not source.suffix  # such as RUN/last, whose directory is RUN/last_even
+    return source.is_dir() or is_name or source.suffix.lower() in (".yaml", ".yml")
 
 
 def _sides(option: str, text: str) -> int | list[int]:

@@ -61,7 +61,7 @@ def differences(before: Mapping[str, Mapping[str, Any]], run: Run) -> list[str]:
 
 
 def _keys(trees: bool, variables: bool) -> Iterator[str]:
-    yield "trainer.task"
+    yield from ("trainer.task", "trainer.task_options")
     sections: dict[str, Iterable[str]] = {
         "model": Model.model_fields,
         "input": Input.model_fields,

@@ -36,7 +36,11 @@ def build_task(run: Run, record: Record | None = None) -> Task:
     if run.parallelism.mode == "simple":
         materialise(model, run.trainer.seed, torch.device("cpu"))
     offered = {**_task_options(run), "conditions": conditions, "model": model, "patcher": build_patcher(run)}
-    task = TASKS.build(run.task, {}, offered)
+    try:
+        arguments = TASKS.arguments(run.task, run.trainer.task_options, offered)
+    except UserError as error:
+        raise run.error("trainer.task_options", str(error), run.trainer.task_options) from None
+    task = TASKS[run.task](**arguments)
     if record is not None:
         record.restore(task)
     return task

@@ -6,7 +6,7 @@ from rich.filesize import decimal
 from torch import nn
 
 from ucf_vit.config import Run
-from ucf_vit.config.check_ranks import check_ranks
+from ucf_vit.config.checks.ranks import check_ranks
 from ucf_vit.core.errors import UserError
 from ucf_vit.models import MAE
 from ucf_vit.parallel.ranks.mesh import AXES, MeshLayout, layout_from_degrees

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator
 
-from ucf_vit.config.sections.fields import LocalPath, Name, Number, Section, Whole, key, known_to
+from ucf_vit.config.sections.fields import LocalPath, Name, Number, Options, Section, Whole, key, known_to
 from ucf_vit.registries.hooks import HOOKS
 from ucf_vit.registries.tasks import TASKS, task_name
 
@@ -26,6 +26,11 @@ class Trainer(Section):
         "(classification; with adaptive_patching also token_segmentation), together with the name of the "
         "file's folder if that is a task's; they have to leave one task. Older names: mae, unetr, sap, vit.",
         derived="by the script, --task, or the file's keys and folder",
+    )
+    task_options: Options = key(
+        {},
+        "Further options for the constructor of the task, by name: of a task of your own, or those that have "
+        "no key, such as label_smoothing of classification.",
     )
     max_epochs: Whole = key(100, "Passes over the training data.", "epochs", ge=1)
     max_steps: Whole | None = key(

@@ -12,7 +12,7 @@ from statistics import median
 from typing import Any
 
 from ucf_vit.config import Data, Run
-from ucf_vit.config.check_ranks import check_ranks
+from ucf_vit.config.checks.ranks import check_ranks
 from ucf_vit.core.errors import UserError
 from ucf_vit.data.build_dataset import ReadShapes
 from ucf_vit.data.storage import Files

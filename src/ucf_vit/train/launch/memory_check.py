@@ -6,7 +6,7 @@ import torch
 from rich.filesize import decimal
 
 from ucf_vit.config import Run, parameters
-from ucf_vit.config.check_ranks import check_ranks
+from ucf_vit.config.checks.ranks import check_ranks
 from ucf_vit.core.errors import UserError
 from ucf_vit.core.memory import memory_here
 from ucf_vit.train.launch.rank import Place

@@ -15,7 +15,7 @@ import torch
 import torch.distributed as dist
 
 from ucf_vit.config import Run
-from ucf_vit.config.check_ranks import check_ranks
+from ucf_vit.config.checks.ranks import check_ranks
 from ucf_vit.core.errors import UserError
 from ucf_vit.parallel.ranks.liveness import LivenessMonitor
 from ucf_vit.parallel.ranks.mesh import MeshLayout, layout_from_degrees, make_mesh, make_token_group

@@ -12,7 +12,7 @@ from ucf_vit import checkpoint
 from ucf_vit.checkpoint.saver import Saver
 from ucf_vit.checkpoint.swap_directory import remove
 from ucf_vit.config import Run
-from ucf_vit.config.check_ranks import check_ranks
+from ucf_vit.config.checks.ranks import check_ranks
 from ucf_vit.core.errors import CheckpointError
 from ucf_vit.core.log import FILE_ONLY
 from ucf_vit.tasks.task import Direction, Task
