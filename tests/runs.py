@@ -88,7 +88,7 @@ def write_config(path: Path, task: str, root: Path, /, **sections: dict[str, Any
         config.setdefault(name, {}).update(values)
     model = config.pop("model")
     for name, value in model.items():
-        config.setdefault(MOVED.get(name, "model"), {})[name] = value
+        config.setdefault(MOVED.get(name, "model"), {}).setdefault(name, value)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(yaml.safe_dump(config))
     return path
