@@ -8,6 +8,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+import runs
 from ucf_vit.cli.main import app
 from ucf_vit.core.errors import DataError, UserError
 from ucf_vit.data.sources import Prepared
@@ -102,3 +103,33 @@ def test_what_is_wrong(task: Path, tmp_path: Path, arguments: tuple, message: st
     given = [{"SRC": task, "OUT": tmp_path / "out"}.get(one, one) for one in arguments]
     with pytest.raises(UserError, match=message):
         prepare(*given)
+
+
+def test_small_files_from_an_object_store_into_training(tmp_path: Path, s3, bucket: str) -> None:
+    for case in range(4):
+        noise = np.random.default_rng(case)
+        folder = tmp_path / f"kits/case_{case:05d}"
+        folder.mkdir(parents=True)
+        for name, high in (("imaging", 300), ("segmentation", 3)):
+            values = noise.integers(0, high, (20, 16, 18)).astype(np.int16)
+            nibabel.save(nibabel.Nifti1Image(values, np.diag([48.0, 40, 40, 1])), folder / f"{name}.nii.gz")
+    out = tmp_path / "small"
+    text = prepare(
+        "kits", "--source-dir", tmp_path / "kits", "--target-dir", out, "--small", "--split", 0.5, 0.5, 0
+    )
+    pasted = yaml.safe_load(text[text.index("data:") :])["data"]
+    assert pasted["split"] == {"kind": "given", "file": str(out / "splits.json")}
+    for path in sorted(out.rglob("*.npy")):
+        s3.upload_file(str(path), bucket, f"kits/{path.relative_to(out)}")
+    data = {
+        **pasted,
+        "dict_root_dirs": {"tiny": f"s3://{bucket}/kits"},
+        "dict_normalization": {"tiny": {"kind": "none"}},
+        "dict_end_idx": {},
+    }
+    config = runs.write_config(tmp_path / "run/c.yaml", "segmentation", tmp_path, data=data)
+    runs.train(config, "trainer.max_epochs=1", "trainer.validation_epochs=1")
+    trained = json.loads((tmp_path / "run/out/splits.json").read_text())["datasets"]["tiny"]
+    assert trained == {**json.loads((out / "splits.json").read_text())["datasets"]["kits"], "groups": {}}
+    assert len(runs.losses(tmp_path / "run/out")) == 2 * 8 // 4
+    assert all(np.isfinite(loss) for loss in runs.losses(tmp_path / "run/out").values())

@@ -9,6 +9,7 @@ import typer
 
 from ucf_vit.cli.arguments import to_path, to_sides
 from ucf_vit.cli.config import Overrides, Overwrite
+from ucf_vit.cli.visualize_volume import volume
 from ucf_vit.core.errors import UserError
 from ucf_vit.core.files.outputs import check_free, check_png
 
@@ -31,6 +32,9 @@ app = typer.Typer(help="Draw the model's input.", no_args_is_help=True)
 @app.callback()
 def visualize() -> None:
     """Draw the model's input."""
+
+
+app.command()(volume)
 
 
 @app.command()

@@ -115,7 +115,7 @@ class Data(Section):
     )
     dict_options: dict[str, Options] = key(
         {},
-        "Options of the source of each dataset, such as {brain: {fold: 0}} of nnunet_raw; docs/sources.md "
+        "Options of the source of each dataset, such as {brain: {fold: 0}} of nnunet_raw; docs/layouts.md "
         "lists those of each source.",
         derived="none",
     )
