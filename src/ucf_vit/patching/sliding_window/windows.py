@@ -17,7 +17,7 @@ Region = tuple[slice, ...]
 
 
 @dataclass(frozen=True)
-class Axis:
+class WindowAxis:
     """Windows along one axis, and the intervals between their borders.
 
     Interval `i` spans `edges[i]` to `edges[i + 1]` and lies in windows `first[i]` to `last[i]`.
@@ -29,7 +29,7 @@ class Axis:
     last: tuple[int, ...]
 
 
-def window_axis(length: int, window: int, overlap: float) -> Axis:
+def window_axis(length: int, window: int, overlap: float) -> WindowAxis:
     """Returns windows that start every `int(window * (1 - overlap))` voxels; the last ends at the border.
 
     The same windows as those of MONAI's `sliding_window_inference`. Raises UserError where `overlap` is
@@ -44,7 +44,7 @@ def window_axis(length: int, window: int, overlap: float) -> Axis:
     starts = tuple(min(k * stride, length - window) for k in range(count))
     edges = tuple(sorted({*starts, *(start + window for start in starts)}))
     inside = [[k for k, s in enumerate(starts) if s <= edge < s + window] for edge in edges[:-1]]
-    return Axis(starts, edges, tuple(k[0] for k in inside), tuple(k[-1] for k in inside))
+    return WindowAxis(starts, edges, tuple(k[0] for k in inside), tuple(k[-1] for k in inside))
 
 
 class Windows:
