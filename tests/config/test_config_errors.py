@@ -20,34 +20,34 @@ def message(*args, **kwargs):
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
-        ("embed_dim", "embed_dimm", "9: model.embed_dimm = 48: unknown key (did you mean 'embed_dim'?)"),
-        ("patch_size: 8", "patch_size: 8\n  batch_size: 2", "9: model.batch_size = 2: unknown key here (did you mean 'data.batch_size'?)"),
-        ("patch_size: 8", "patch_size: 8\n  num_workerz: 2", "9: model.num_workerz = 2: unknown key (did you mean 'data.num_workers'?)"),
+        ("embed_dim", "embed_dimm", "11: model.embed_dimm = 48: unknown key (did you mean 'embed_dim'?)"),
+        ("patch_size: 8", "patch_size: 8\n  batch_size: 2", "10: input.batch_size = 2: unknown key here (did you mean 'data.batch_size'?)"),
+        ("patch_size: 8", "patch_size: 8\n  num_workerz: 2", "10: input.num_workerz = 2: unknown key (did you mean 'data.num_workers'?)"),
         ("trainer:", "trianer:", "2: trianer = {'checkpoint_path': 'runs/small'}: unknown key (did you mean 'trainer'?)"),
-        ("patch_size: 8", "patch_size: eight", "8: model.patch_size = 'eight': expected a whole number >= 1, or a list with one for each axis (pixels)"),
-        ("patch_size: 8", "patch_size: 8.5", "8: model.patch_size = 8.5: expected a whole number >= 1, or a list with one for each axis (pixels)"),
-        ("patch_size: 8", "patch_size: true", "8: model.patch_size = true: expected a whole number >= 1, or a list with one for each axis (pixels)"),
-        ("patch_size: 8", "patch_size:", "8: model.patch_size = null: expected a whole number >= 1, or a list with one for each axis (pixels); leave the key out to get its default"),
-        ("patch_size: 8", "patch_size: []", "8: model.patch_size = []: expected a whole number >= 1, or a list with one for each axis (pixels)"),
-        ("patch_size: 8", "patch_size: [8, 8, no]", "8: model.patch_size = [8, 8, False]: expected a whole number >= 1, or a list with one for each axis (pixels)"),
-        ("patch_size: 8", "patch_size: [8, 8, 0]", "8: model.patch_size = [8, 8, 0]: expected a whole number >= 1, or a list with one for each axis (pixels)"),
-        ("patch_size: 8", "patch_size: [8, 8]", "8: model.patch_size = [8, 8]: 2 sides for a tile of 3 axes, [32, 32, 16]; give one number, or one for each axis"),
-        ("lr: 1e-4", "lr: .nan", "5: model.lr = nan: expected a number > 0"),
-        ("lr: 1e-4", "lr: 0", "5: model.lr = 0: expected a number > 0"),
-        ("lr: 1e-4", "lr: yes", "5: model.lr = true: expected a number > 0"),
-        ("lr: 1e-4", "loss_fn: mse", "5: model.loss_fn = 'mse': expected one of maskMSE, MSE"),
-        ("lr: 1e-4", "pos_embed: sincoss", "5: model.pos_embed = 'sincoss': expected one of auto, learned, sincos (did you mean 'sincos'?)"),
-        ("lr: 1e-4", "skip_connection: 1", "5: model.skip_connection = 1: expected true or false"),
-        ("[ct]", "[1]", "6: model.default_vars.0 = 1: expected text; put it in quotes"),
-        ("[ct]", "ct", "6: model.default_vars = 'ct': expected a list of 1 or more, each text"),
-        ("[ct]", "[]", "6: model.default_vars = []: expected a list of 1 or more, each text"),
-        ("[32, 32, 16]", "[32]", "7: model.tile_size = [32]: expected a list of 2 to 3, each a whole number >= 1 (pixels)"),
-        ("[32, 32, 16]", "[32, 0]", "7: model.tile_size.1 = 0: expected a whole number >= 1"),
-        ("{ct1: 0.8, ct2: 0.5}", "{ct1: 1.8, ct2: 0.5}", "15: data.dict_end_idx.ct1 = 1.8: expected a number >= 0 and <= 1"),
-        ("{ct1: 0.8, ct2: 0.5}", "0.8", "15: data.dict_end_idx = 0.8: expected a dictionary, for each dataset a number >= 0 and <= 1 (fraction)"),
-        ("ct1: /data/a", "1: /data/a", "14: data.dict_root_dirs.1: expected a name that is text; put it in quotes"),
-        ("num_classes: 3", "dict_normalization: {ct1: {kid: none}, ct2: {}}", "16: data.dict_normalization.ct1.kid = 'none': unknown key (did you mean 'kind'?)"),
-        ("num_classes: 3", "dict_label_mapping: {ct1: {a: 1}, ct2: {}}", "16: data.dict_label_mapping.ct1.a: expected a label: a whole number, nan, or a range such as '>0', '<=3' or '1..255'"),
+        ("patch_size: 8", "patch_size: eight", "9: input.patch_size = 'eight': expected a whole number >= 1, or a list with one for each axis (pixels)"),
+        ("patch_size: 8", "patch_size: 8.5", "9: input.patch_size = 8.5: expected a whole number >= 1, or a list with one for each axis (pixels)"),
+        ("patch_size: 8", "patch_size: true", "9: input.patch_size = true: expected a whole number >= 1, or a list with one for each axis (pixels)"),
+        ("patch_size: 8", "patch_size:", "9: input.patch_size = null: expected a whole number >= 1, or a list with one for each axis (pixels); leave the key out to get its default"),
+        ("patch_size: 8", "patch_size: []", "9: input.patch_size = []: expected a whole number >= 1, or a list with one for each axis (pixels)"),
+        ("patch_size: 8", "patch_size: [8, 8, no]", "9: input.patch_size = [8, 8, False]: expected a whole number >= 1, or a list with one for each axis (pixels)"),
+        ("patch_size: 8", "patch_size: [8, 8, 0]", "9: input.patch_size = [8, 8, 0]: expected a whole number >= 1, or a list with one for each axis (pixels)"),
+        ("patch_size: 8", "patch_size: [8, 8]", "9: input.patch_size = [8, 8]: 2 sides for a tile of 3 axes, [32, 32, 16]; give one number, or one for each axis"),
+        ("lr: 1e-4", "lr: .nan", "5: optimizer.lr = nan: expected a number > 0"),
+        ("lr: 1e-4", "lr: 0", "5: optimizer.lr = 0: expected a number > 0"),
+        ("lr: 1e-4", "lr: yes", "5: optimizer.lr = true: expected a number > 0"),
+        ("feature_size: 8", "loss_fn: mse", "13: model.loss_fn = 'mse': expected one of maskMSE, MSE"),
+        ("patch_size: 8", "pos_embed: sincoss", "9: input.pos_embed = 'sincoss': expected one of auto, learned, sincos (did you mean 'sincos'?)"),
+        ("feature_size: 8", "skip_connection: 1", "13: model.skip_connection = 1: expected true or false"),
+        ("[ct]", "[1]", "7: input.default_vars.0 = 1: expected text; put it in quotes"),
+        ("[ct]", "ct", "7: input.default_vars = 'ct': expected a list of 1 or more, each text"),
+        ("[ct]", "[]", "7: input.default_vars = []: expected a list of 1 or more, each text"),
+        ("[32, 32, 16]", "[32]", "8: input.tile_size = [32]: expected a list of 2 to 3, each a whole number >= 1 (pixels)"),
+        ("[32, 32, 16]", "[32, 0]", "8: input.tile_size.1 = 0: expected a whole number >= 1"),
+        ("{ct1: 0.8, ct2: 0.5}", "{ct1: 1.8, ct2: 0.5}", "17: data.dict_end_idx.ct1 = 1.8: expected a number >= 0 and <= 1"),
+        ("{ct1: 0.8, ct2: 0.5}", "0.8", "17: data.dict_end_idx = 0.8: expected a dictionary, for each dataset a number >= 0 and <= 1 (fraction)"),
+        ("ct1: /data/a", "1: /data/a", "16: data.dict_root_dirs.1: expected a name that is text; put it in quotes"),
+        ("num_classes: 3", "dict_normalization: {ct1: {kid: none}, ct2: {}}", "18: data.dict_normalization.ct1.kid = 'none': unknown key (did you mean 'kind'?)"),
+        ("num_classes: 3", "dict_label_mapping: {ct1: {a: 1}, ct2: {}}", "18: data.dict_label_mapping.ct1.a: expected a label: a whole number, nan, or a range such as '>0', '<=3' or '1..255'"),
     ],
 )  # fmt: skip
 def test_one_wrong_key(spoil, old, new, expected):
@@ -57,8 +57,8 @@ def test_one_wrong_key(spoil, old, new, expected):
 
 def test_missing_keys_name_their_section(spoil):
     path = spoil("  dataset: basic_ct\n", "")
-    assert message(path) == f"{path}:12: data.dataset: missing; expected text"
-    path = spoil("model:", "parallelism:")
+    assert message(path) == f"{path}:14: data.dataset: missing; expected text"
+    path = spoil("input:", "parallelism:")
     assert f"{path}: input: missing; expected a section (ucf-vit config explain input lists" in message(path)
 
 
@@ -66,9 +66,9 @@ def test_several_errors_one_per_line(spoil):
     path = spoil("  embed_dim: 48\n  num_heads: 4", "  embed_dim: wide\n  nun_heads: 4\n  depth: 0")
     assert message(path).splitlines() == [
         f"{path}: 3 errors",
-        f"  {path}:9: model.embed_dim = 'wide': expected a whole number >= 1 (features)",
-        f"  {path}:11: model.depth = 0: expected a whole number >= 1 and <= 10000 (blocks)",
-        f"  {path}:10: model.nun_heads = 4: unknown key (did you mean 'num_heads'?)",
+        f"  {path}:11: model.embed_dim = 'wide': expected a whole number >= 1 (features)",
+        f"  {path}:13: model.depth = 0: expected a whole number >= 1 and <= 10000 (blocks)",
+        f"  {path}:12: model.nun_heads = 4: unknown key (did you mean 'num_heads'?)",
     ]
 
 

@@ -186,7 +186,7 @@ def test_any_text_and_number_survives_a_dump(name, path, lr):
     config["data"]["dict_root_dirs"] = {name: path}
     config["data"].pop("dict_end_idx")
     config["trainer"]["checkpoint_path"] = path
-    config["model"]["lr"] = lr
+    config["optimizer"]["lr"] = lr
     run = from_dict(config)
     assert yaml.load(dump(run), Loader) == run.model_dump(exclude_none=True)
     assert from_dict(yaml.load(dump(run), Loader)) == run

@@ -78,21 +78,21 @@ def test_runs_do_not_change_and_can_be_sent_to_other_processes(small):
     run = load(small)
     with pytest.raises(ValidationError, match="frozen"):
         run.model.depth = 3
-    assert pickle.loads(pickle.dumps(run)).where("model.embed_dim") == f"{small}:9"
+    assert pickle.loads(pickle.dumps(run)).where("model.embed_dim") == f"{small}:11"
 
 
 def test_values_know_where_they_come_from(small):
     run = load(small, ["model.depth=3"])
-    assert run.where("model.embed_dim") == f"{small}:9"
+    assert run.where("model.embed_dim") == f"{small}:11"
     assert run.where("model.depth") == "override model.depth=3"
-    assert run.where("data.batch_size") == f"{small}:12"
+    assert run.where("data.batch_size") == f"{small}:14"
     assert run.where("load_balancing.auto_load_balancing") == str(small)
 
 
 def test_an_error_for_later_layers(small):
     error = load(small).error("data.dataset", "no source of this name", "basic_ct")
     assert isinstance(error, ConfigError) and error.exit_code == 2
-    assert str(error) == f"{small}:13: data.dataset = 'basic_ct': no source of this name"
+    assert str(error) == f"{small}:15: data.dataset = 'basic_ct': no source of this name"
 
 
 def test_values_in_memory(small):

@@ -78,7 +78,7 @@ def test_an_error_in_the_file_is_still_the_file_s(spoil):
     path = spoil("embed_dim: 48", "embed_dim: 0")
     assert (
         message(path, "model.depth=3")
-        == f"{path}:9: model.embed_dim = 0: expected a whole number >= 1 (features)"
+        == f"{path}:11: model.embed_dim = 0: expected a whole number >= 1 (features)"
     )
 
 
