@@ -13,74 +13,97 @@ from nifti_files import save_nifti
 from ucf_vit.core.errors import DataError, UserError
 from ucf_vit.data.formats.prepared.manifest import UNFINISHED
 from ucf_vit.data.geometry.geometry import Geometry
+from ucf_vit.data.geometry.options import GridOptions
+from ucf_vit.data.geometry.regrid import Regrid
+from ucf_vit.data.geometry.undo import label_to_original
 from ucf_vit.data.prepare.conversion import Origin, StorageOptions
 from ucf_vit.data.prepare.convert import prepare
 from ucf_vit.data.prepare.presets import PRESETS, SMALL
 from ucf_vit.data.prepare.recipe import Recipe
-from ucf_vit.data.prepare.resize import resize_image, resize_label
 from ucf_vit.data.prepare.verify import verify
 from ucf_vit.data.sources import NpyPairs, Prepared
 
+SAME = Recipe()
 sides = st.integers(1, 12)
 shapes = st.tuples(sides, sides, sides)
+
+
+def grid(shape: tuple[int, ...]) -> Regrid:
+    return SAME.regrid(shape, None, "x")
 
 
 @settings(max_examples=40)
 @given(shapes, shapes)
 def test_any_shape_to_any_other(old: tuple[int, ...], new: tuple[int, ...]) -> None:
-    image = resize_image(np.full((2, *old), 7.0), new)
+    recipe = Recipe(shape=new)
+    made = recipe.regrid(old, None, "x")
+    image = recipe.image(np.full((2, *old), 7.0), made)
     assert image.shape == (2, *new) and np.allclose(image, 7, atol=1e-4)
-    label = np.arange(np.prod(old)).reshape(old)
-    found = resize_label(label, new)
+    found = recipe.label(np.arange(np.prod(old)).reshape(old), made).astype(int)
     centres = [(np.arange(b) + 0.5) * a / b - 0.5 for a, b in zip(old, new, strict=True)]
     for axis, centre in enumerate(centres):
         taken = np.unravel_index(found, old)[axis]
         assert np.abs(np.moveaxis(taken, axis, -1) - centre).max() <= 0.5 + 1e-9
 
 
-def test_voxels_stay_where_they_are() -> None:
-    ramp = np.broadcast_to(np.arange(32.0)[:, None, None], (32, 4, 4))[None]
-    for size in (16, 48):
-        centres = (np.arange(size) + 0.5) * 32 / size - 0.5
-        inner = slice(size // 4, -size // 4)
-        assert np.allclose(resize_image(ramp, (size, 4, 4))[0, inner, 1, 1], centres[inner], atol=0.02)
-
-
-def test_shrinking_averages_noise() -> None:
-    noise = np.random.default_rng(0).normal(size=(1, 48, 48, 48))
-    assert resize_image(noise, (12, 12, 12)).std() < 0.15
+def test_prepared_and_back(tmp_path: Path) -> None:
+    """The label of a resampled item, put back on the stored grid, is the stored one; so is the affine."""
+    place = np.array([[0, -0.9, 0, 5], [1.1, 0, 0, -7], [0, 0, 2.5, 3], [0, 0, 0, 1]])
+    ball = sum((axis - 20) ** 2 for axis in np.indices((40, 44, 42))) < 15**2
+    for name, values in (("imaging", 100 * ball), ("segmentation", ball)):
+        (tmp_path / "kits/case_0").mkdir(parents=True, exist_ok=True)
+        nibabel.save(
+            nibabel.Nifti1Image(values.astype(np.int16), place), tmp_path / f"kits/case_0/{name}.nii"
+        )
+    origin = Origin.of("kits", str(tmp_path / "kits"))
+    for number, recipe in enumerate((Recipe(shape=(48, 40, 50)), Recipe(spacing=(1, 1, 2)), Recipe())):
+        out = tmp_path / str(number)
+        prepare(Origin(origin.kind, origin.given, recipe), out, StorageOptions())
+        source = Prepared(out)
+        (item,) = source.items()
+        back = source.grid(item)
+        assert source.read(item).label.shape == back.shape == source.shape(item)[1:]
+        found = label_to_original(source.read(item).label, back)
+        assert 2 * np.count_nonzero(found & ball) / (found.sum() + ball.sum()) > 0.97
+        assert found.shape == ball.shape and np.array_equal(back.stored.affine, place.astype(np.float32))
+    prepare(Origin(origin.kind, origin.given, Recipe(pad=(64, 64, 64))), tmp_path / "p", StorageOptions())
+    padded = Prepared(tmp_path / "p")
+    assert padded.grid(padded.items()[0]) is None
+    turned = Origin(origin.kind, origin.given, Recipe(spacing=(1, 1, 1)), GridOptions(orientation="RAS"))
+    with pytest.raises(UserError, match=r"recipe resamples it again; set data\.orientation"):
+        prepare(turned, tmp_path / "t", StorageOptions())
 
 
 def test_values_and_padding() -> None:
     image = np.array([[[[-500.0, 0.0, 101.0, 900.0]]]], np.float32)
     recipe = Recipe(clip=(-79, 304), mean_std=(101, 76.9), pad=(1, 2, 7))
-    made = recipe.image(image, (1, 1, 4))
+    made = recipe.image(image, grid((1, 1, 4)))
     low, high = (-79 - 101) / 76.9, (304 - 101) / 76.9
     row = [low, low, -101 / 76.9, 0, high, low, low]
     assert made.dtype == np.float32 and np.allclose(made[0, 0, 0], row)
     assert np.allclose(made[0, 0, 1], low)
-    label = recipe.label(np.array([[[1.0, 2.0, 0.0, 2.0]]]), (1, 1, 4))
+    label = recipe.label(np.array([[[1.0, 2.0, 0.0, 2.0]]]), grid((1, 1, 4)))
     assert label.dtype == np.uint8 and label[0].tolist() == [[0, 1, 2, 0, 2, 0, 0], [0] * 7]
-    assert Recipe(binary=True).label(np.array([[0, 3], [1, 0]]), (2, 2)).tolist() == [[0, 1], [1, 0]]
-    assert Recipe().label(np.array([[0, 300]]), (1, 2)).tolist() == [[0, 300]]
+    assert Recipe(binary=True).label(np.array([[0, 3], [1, 0]]), grid((2, 2))).tolist() == [[0, 1], [1, 0]]
+    assert SAME.label(np.array([[0, 300]]), grid((1, 2))).tolist() == [[0, 300]]
 
 
 def test_each_channel_is_standardised() -> None:
     image = np.random.default_rng(0).normal((5.0,), 3, (2, 4, 5, 6)) * np.array([1, 100]).reshape(2, 1, 1, 1)
-    made = Recipe(standardise=True).image(image, (4, 5, 6))
+    made = Recipe(standardise=True).image(image, grid((4, 5, 6)))
     assert np.allclose(made.mean((1, 2, 3)), 0, atol=1e-6) and np.allclose(made.std((1, 2, 3)), 1)
 
 
 def test_the_spacing_of_the_header_gives_the_shape() -> None:
     geometry = Geometry((100, 512, 400), np.diag([3.0, 0.8, 0.75, 1]))
-    shape = PRESETS["kits"].resampled_shape(geometry.shape, geometry, "x")
+    shape = PRESETS["kits"].regrid(geometry.shape, geometry, "x").shape
     assert shape == (188, 341, 250)
     small = SMALL["kits"]
-    assert small.padded(small.resampled_shape(geometry.shape, geometry, "x")) == (32, 32, 32)
+    assert small.padded(small.regrid(geometry.shape, geometry, "x").shape) == (32, 32, 32)
     with pytest.raises(DataError, match="x: has no spacing; give the shape instead"):
-        small.resampled_shape((4, 4, 4), None, "x")
+        small.regrid((4, 4, 4), None, "x")
     with pytest.raises(DataError, match=r"x: has 2 axes, 3 are given"):
-        small.resampled_shape((4, 4), None, "x")
+        small.regrid((4, 4), None, "x")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from ucf_vit.core.errors import DataError
+from ucf_vit.core.errors import DataError, UserError
 from ucf_vit.core.files.urls import checked
 from ucf_vit.core.threads import map_in_threads
 from ucf_vit.data.formats.prepared import manifest
@@ -68,6 +68,11 @@ class Origin:
             source = SOURCES[self.kind](**self.given)
         scratch = self.given.get("scratch") or Scratch()
         files = self.given.get("files") or Files(Cache(scratch))
+        if not self.grid.as_stored and self.recipe.resamples:
+            raise UserError(
+                f"{self.given['root']}: the config turns, crops or resamples it ({self.grid}), and the "
+                "recipe resamples it again; set data.orientation and data.spacing to as_stored"
+            )
         source = on_grid(source, self.grid, scratch, files, self.given)
         return source if self.recipe == Recipe() else Processed(source, self.recipe)
 

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from ucf_vit.core.errors import DataError, UserError
 from ucf_vit.data.batch import Sample
 from ucf_vit.data.geometry.geometry import Geometry
-from ucf_vit.data.prepare.resize import resize_image, resize_label
+from ucf_vit.data.geometry.options import GridOptions
+from ucf_vit.data.geometry.regrid import Regrid, regrid
+from ucf_vit.data.geometry.resample import resample_image, resample_nearest
 from ucf_vit.data.sources import Item, Source
 from ucf_vit.data.splits.make import seeded
 from ucf_vit.data.splits.seeded import Fractions
@@ -24,11 +26,11 @@ class Recipe:
     """What is done to each item, in this order; None leaves a step out.
 
     `spacing` (mm) or `shape`, along the stored axes: resampled, images by cubic splines and smoothed where
-    they shrink, labels by the nearest voxel. `clip`: values are limited to (low, high). `mean_std`: the mean
-    is subtracted, the rest divided by the deviation; `standardise` does it with those of each channel. `pad`:
-    smaller items are padded on both sides to this shape, images with their smallest value, labels with 0.
-    `binary`: labels above 0 become 1. `split`: fractions for training, validation and test, drawn from
-    `seed`; items of a group stay together.
+    they shrink (slices far apart by the nearest one), labels by the nearest voxel. `clip`: values are limited
+    to (low, high). `mean_std`: the mean is subtracted, the rest divided by the deviation; `standardise` does
+    it with those of each channel. `pad`: smaller items are padded on both sides to this shape, images with
+    their smallest value, labels with 0. `binary`: labels above 0 become 1. `split`: fractions for training,
+    validation and test, drawn from `seed`; items of a group stay together.
     """
 
     spacing: tuple[float, ...] | None = None
@@ -68,26 +70,32 @@ class Recipe:
         """Whether prepared values are to be used as they are, without another normalization."""
         return self.standardise or self.mean_std is not None
 
-    def resampled_shape(self, shape: Sequence[int], geometry: Geometry | None, path: str) -> tuple[int, ...]:
-        """Returns the shape `(*S)` before padding. Raises DataError where the number of axes is another."""
+    @property
+    def resamples(self) -> bool:
+        """Whether items get another number of voxels than by padding."""
+        return self.shape is not None or self.spacing is not None
+
+    def regrid(self, shape: Sequence[int], geometry: Geometry | None, path: str) -> Regrid:
+        """Returns how the grid `(*S)` is resampled, before padding. Raises DataError where it can't be."""
         wanted = self.shape or self.spacing or self.pad
         if wanted is not None and len(wanted) != len(shape):
             raise DataError(f"{path}: has {len(shape)} axes, {len(wanted)} are given: {wanted}")
-        if self.spacing is None:
-            return self.shape or tuple(shape)
-        if geometry is None:
+        if self.spacing is not None and geometry is None:
             raise DataError(f"{path}: has no spacing; give the shape instead")
-        pairs = zip(shape, geometry.spacing, self.spacing, strict=True)
-        return tuple(max(1, int(size * old / new + 0.5)) for size, old, new in pairs)
+        same = regrid(geometry or Geometry(tuple(shape), np.eye(4)), GridOptions(spacing=self.spacing))
+        if self.shape is None:
+            return same
+        steps = tuple(old / new for old, new in zip(shape, self.shape, strict=True))
+        return replace(same, shape=self.shape, steps=steps)
 
     def padded(self, shape: Sequence[int]) -> tuple[int, ...]:
         """Returns the shape `(*S)` after padding."""
         return tuple(max(pair) for pair in zip(shape, self.pad or shape, strict=True))
 
-    def image(self, image: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
-        """Returns an image `[C, *S]` resampled to `shape`, with its new values, padded."""
-        if image.shape[1:] != shape:
-            image = resize_image(image, shape)
+    def image(self, image: NDArray[Any], grid: Regrid) -> NDArray[Any]:
+        """Returns an image `[C, *S]` resampled to the shape of `grid`, with its new values, padded."""
+        if grid.resamples:
+            image = resample_image(image, grid)
         if self.clip or self.changes_values:
             image = np.array(image, np.float32)
         if self.clip:
@@ -98,13 +106,15 @@ class Recipe:
             affine = Normalization("zscore").fit(image, range(len(image)))
             for channel, shift, divisor in zip(image, *affine, strict=True):
                 channel[...] = (channel - shift) / divisor
-        return _padded(image, self.padded(shape), image.min())
+        return _padded(image, self.padded(grid.shape), image.min())
 
-    def label(self, label: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
-        """Returns a label `[*S]` resampled to `shape`, padded; whole numbers up to 255 as uint8."""
+    def label(self, label: NDArray[Any], grid: Regrid) -> NDArray[Any]:
+        """Returns a label `[*S]` resampled to the shape of `grid`, padded; whole numbers to 255 as uint8."""
         if self.binary:
             label = (label > 0).astype(np.uint8)
-        label = _padded(resize_label(label, shape)[None], self.padded(shape), 0)[0]
+        if grid.resamples:
+            label = resample_nearest(label, grid)
+        label = _padded(label[None], self.padded(grid.shape), 0)[0]
         small = label.astype(np.uint8) if label.min() >= 0 and label.max() <= 255 else label
         return small if np.array_equal(small, label) else label
 
@@ -140,7 +150,19 @@ class Processed(Source):
 
     def shape(self, item: Item) -> tuple[int, ...]:
         """Returns `(C, *S)` after the recipe."""
-        return (len(self.variables), *self.recipe.padded(self._resampled_shape(item)))
+        return (len(self.variables), *self.recipe.padded(self._regrid(item).shape))
+
+    def geometry(self, item: Item) -> Geometry | None:
+        """Returns the grid after the recipe; None for padded items."""
+        grid = self.grid(item)
+        return None if grid is None else grid.geometry
+
+    def grid(self, item: Item) -> Regrid | None:
+        """Returns how the stored grid was changed; None for padded items, and those without a position."""
+        stored, made = self.inner.grid(item), self._regrid(item)
+        if stored is None or self.recipe.padded(made.shape) != made.shape:
+            return None
+        return made if self.recipe.resamples else stored
 
     def parts(self, item: Item) -> Sequence[str]:
         """Returns the files of the inner source."""
@@ -163,17 +185,16 @@ class Processed(Source):
         label = whole.label[region] if whole.label is not None and is_volume else whole.label
         return Sample(image, label, names, whole.file)
 
-    def _resampled_shape(self, item: Item) -> tuple[int, ...]:
-        geometry = self.inner.geometry(item) if self.recipe.spacing else None
-        return self.recipe.resampled_shape(self.inner.shape(item)[1:], geometry, item.image)
+    def _regrid(self, item: Item) -> Regrid:
+        return self.recipe.regrid(self.inner.shape(item)[1:], self.inner.geometry(item), item.image)
 
     def _whole(self, item: Item) -> Sample:
         key = (item.key, item.step, item.label is None)
         if self._last is None or self._last[0] != key:
-            shape, sample = self._resampled_shape(item), self.inner.read(item)
+            grid, sample = self._regrid(item), self.inner.read(item)
             label = sample.label
             if label is not None and label.ndim:
-                label = self.recipe.label(label, shape)
-            made = Sample(self.recipe.image(sample.image, shape), label, sample.variables, sample.file)
+                label = self.recipe.label(label, grid)
+            made = Sample(self.recipe.image(sample.image, grid), label, sample.variables, sample.file)
             self._last = key, made
         return self._last[1]

@@ -124,7 +124,7 @@ SOURCES: Registry[Source] = Registry(
     "data source",
     "ucf_vit.sources",
     {
-        "basic_ct": f"{_HERE}.basic_ct:BasicCT",
+        "basic_ct": f"{_HERE}.layouts.basic_ct:BasicCT",
         "bids": f"{_HERE}.layouts.bids:Bids",
         "catsdogs": f"{_HERE}.catsdogs:CatsDogs",
         "csv": f"{_HERE}.layouts.table:Table",
