@@ -177,3 +177,17 @@ def test_an_unreadable_header_fails_or_is_skipped(ct, scratch):
     data = build(ct, scratch, on_error="skip")
     assert len(data.items) == 5
     assert "v0.nii" in data.skipped[0].file and "it ends after 0 bytes" in data.skipped[0].cause
+
+
+def test_all_files_that_do_not_fit_are_named_in_one_message(tmp_path, scratch):
+    for number in range(4):
+        channels = (2,) if number in (1, 3) else ()
+        save_nifti(tmp_path / f"imagesTr/v{number}.nii", np.ones((8, 8, 8, *channels), np.float32))
+        side = 8 if number in (1, 3) else 7
+        save_nifti(tmp_path / f"labelsTr/v{number}.nii", np.ones((8, 8, side), np.uint8))
+    options = {"tile_size": (8, 8, 8), "scratch": scratch}
+    with pytest.raises(DataError, match=r"labelsTr/v0\.nii: shape .*; 1 more item\(s\) .*imagesTr/v2\.nii"):
+        build_dataset("x", "basic_ct", tmp_path, **options)
+    message = r"v1\.nii: has 2 channel\(s\), num_channels_available says 1; 1 more file\(s\) .*v3\.nii"
+    with pytest.raises(DataError, match=message):
+        build_dataset("x", "basic_ct", tmp_path, channels_available=1, on_error="skip", **options)

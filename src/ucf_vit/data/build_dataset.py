@@ -195,17 +195,27 @@ def _shapes(
     one = partial(_shape, source, max_bytes)
     shapes = map_in_threads(one, items) if read_shapes is None else read_shapes(items, one)
     good: list[tuple[Item, tuple[int, ...]]] = []
-    skipped: list[Skipped] = []
+    errors: list[tuple[Item, Exception]] = []
     for item, shape in zip(items, shapes, strict=True):
-        if not isinstance(shape, Exception):
-            good.append((item, shape))
-        elif on_error == "fail":
-            raise shape
+        if isinstance(shape, Exception):
+            errors.append((item, shape))
         else:
-            skipped.append(Skipped(item.image, str(shape)))
+            good.append((item, shape))
+    if errors and on_error == "fail":
+        raise _together(errors)
+    skipped = [Skipped(item.image, str(error)) for item, error in errors]
     if skipped and not good:
         raise DataError(f"none of {len(items)} items can be read; the first error: {skipped[0].cause}")
     return good, tuple(skipped)
+
+
+def _together(errors: Sequence[tuple[Item, Exception]]) -> Exception:
+    """Returns the first error; of several one that names the files of the others too."""
+    (_, first), *others = errors
+    if not others:
+        return first
+    names = first_few([item.image for item, _ in others], 5)
+    return DataError(f"{first}; {len(others)} more item(s) can't be used: {names}")
 
 
 def _shape(source: Source, max_bytes: int | None, item: Item) -> tuple[int, ...] | DataError:

@@ -27,7 +27,7 @@ def check_classes(name: str, source: Source, num_classes: int | None) -> None:
 
 
 def check_channels(dataset: Dataset, channels: Sequence[int], available: int | None) -> None:
-    """Raises DataError where a file does not have `available` channels (None: at least those used).
+    """Raises DataError where files do not have `available` channels (None: at least those used).
 
     `channels` `[N]` is the number of channels of each item.
     """
@@ -37,11 +37,22 @@ def check_channels(dataset: Dataset, channels: Sequence[int], available: int | N
             f"{dataset.name}: normalization has {len(normalization.mean)} means for the variables "
             + ", ".join(dataset.source.variables)
         )
-    for item, count in zip(dataset.items, channels, strict=True):
-        if available is not None and count != available:
-            raise DataError(f"{item.image}: has {count} channel(s), num_channels_available says {available}")
-        if count <= max(dataset.channels):
-            raise DataError(f"{item.image}: has {count} channel(s), needs {max(dataset.channels) + 1}")
+    needed = max(dataset.channels) + 1
+    wrong = [
+        (item.image, count)
+        for item, count in zip(dataset.items, channels, strict=True)
+        if count < needed or available not in (None, count)
+    ]
+    if not wrong:
+        return
+    (file, count), *others = wrong
+    expected = f"needs {needed}"
+    if available not in (None, count):
+        expected = f"num_channels_available says {available}"
+    more = (
+        f"; {len(others)} more file(s) do not fit: {first_few([f for f, _ in others], 5)}" if others else ""
+    )
+    raise DataError(f"{file}: has {count} channel(s), {expected}{more}")
 
 
 def check_arrays(name: str, source: Source, tile_size: Sequence[int]) -> None:
