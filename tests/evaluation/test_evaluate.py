@@ -141,7 +141,9 @@ def test_items_that_were_trained_on_are_refused_by_name(run: Path) -> None:
     before = (run / "report.html").read_bytes()
     with pytest.raises(UserError, match=r"1 of 3 items were trained on: c1 \(same file\)") as refused:
         call("evaluate", run)
-    assert "--allow-trained" in str(refused.value) and "by path and by contents" in str(refused.value)
+    assert "--allow-trained" in str(refused.value) and "by path, by contents of the file, and by" in str(
+        refused.value
+    )
     assert (run / "report.html").read_bytes() == before and not (run / "evaluations").exists()
     said = call("evaluate", run, "--allow-trained")
     assert "1 of 3 items were trained on: c1 (same file)." in said
@@ -274,7 +276,10 @@ def test_links_to_training_items_are_refused_for_validation(
     for way in (tmp_path / "link", tmp_path / "data/../data"):
         with pytest.raises(DataError, match=r"4 item\(s\) are used to train and to validate: tiny: a"):
             runs.train(config, f"data.validation={{tiny: {way}}}")
-    runs.train(config, f"data.validation={{tiny: {tmp_path / 'some'}}}")
+    linked = f"data.validation={{tiny: {tmp_path / 'some'}}}"
+    with pytest.raises(DataError, match=r"1 validation item\(s\) have the contents .*: x = b"):
+        runs.train(config, linked)
+    runs.train(config, linked, "data.leak_check=off", "trainer.overwrite=true")
     assert "1 validation item(s) have the contents of items that train: x = b" in caplog.text
     with pytest.raises(UserError, match=r"1 of 1 items were trained on: x \(same contents\)"):
         call("evaluate", tmp_path / "out")

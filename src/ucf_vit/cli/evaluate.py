@@ -39,7 +39,10 @@ def evaluate(
         bool, typer.Option("--threshold", help="Compare with the best intensity thresholds.")
     ] = False,
     allow_trained: Annotated[
-        bool, typer.Option("--allow-trained", help="Include items that the checkpoint was trained on.")
+        bool,
+        typer.Option(
+            "--allow-trained", "--allow-overlap", help="Include items that the checkpoint was trained on."
+        ),
     ] = False,
     output: Annotated[
         Path | None,

@@ -14,6 +14,7 @@ import typer
 
 import ucf_vit
 from ucf_vit.cli import (
+    check_leaks,
     checkpoint,
     config,
     evaluate,
@@ -40,6 +41,7 @@ app = typer.Typer(
 )
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
+app.command("check-leaks")(check_leaks.check_leaks)
 app.command("sample")(sample.sample)
 app.command("stats")(stats.stats)
 app.command("prepare")(prepare.prepare)

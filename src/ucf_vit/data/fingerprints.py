@@ -130,6 +130,11 @@ def among(rows: NDArray[np.int64], others: NDArray[np.int64], column: int) -> ND
 
 
 def joined(parts: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
-    """Returns the distinct rows `[N, 3]` of several arrays."""
-    rows = np.concatenate([np.zeros((0, 3), np.int64), *parts])
-    return np.unique(rows, axis=0)
+    """Returns the distinct rows `[N, K]` of several arrays; of items that are there twice the fuller row.
+
+    Items are distinct by the first three columns.
+    """
+    rows = np.unique(np.concatenate(list(parts)), axis=0) if parts else np.zeros((0, 3), np.int64)
+    order = np.argsort((rows[:, 3:] == 0).sum(1), kind="stable")
+    _, first = np.unique(rows[order, :3], axis=0, return_index=True)
+    return rows[order][first]

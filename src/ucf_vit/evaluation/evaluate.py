@@ -32,7 +32,7 @@ from ucf_vit.train.data_record import Record
 from ucf_vit.train.evaluation_files import Evaluation, Metrics
 from ucf_vit.train.hooks.report import CHOSEN, environment
 from ucf_vit.train.inputs.run_data import HeldOut
-from ucf_vit.train.inputs.used_items import used_items
+from ucf_vit.train.inputs.used_items import compares_contents, used_items
 from ucf_vit.train.launch import find_place, start
 from ucf_vit.train.same_on_all_ranks import check_data
 from ucf_vit.train.saved_runs.open_run import find_run, read_checkpoint, record_of
@@ -92,7 +92,8 @@ def _evaluate(
     check_data(datasets, world)
     for one in datasets if world.is_main else ():
         say(f"{one.name}: {one.listed}")
-    overlap = world.on_main(lambda: _overlap(datasets, read, request))
+    contents = compares_contents(run, datasets)
+    overlap = world.on_main(lambda: _overlap(datasets, read, request, contents))
     trained = load_into(task, run, world, read, record)
     with closing(HeldOut(run.data, run.trainer.seed, world, task, datasets, original=True)) as data:
         totals = evaluate_totals(task, data.batches(), world, getattr(torch, run.trainer.data_type))
@@ -133,8 +134,10 @@ def _evaluate(
         say(f"{'results' if path.suffix == '.json' else 'report'}: {path}")
 
 
-def _overlap(datasets: Sequence[Dataset], read: checkpoint.Checkpoint, request: EvaluationRequest) -> Overlap:
-    overlap = Overlap.of(datasets, used_items(read.state))
+def _overlap(
+    datasets: Sequence[Dataset], read: checkpoint.Checkpoint, request: EvaluationRequest, contents: bool
+) -> Overlap:
+    overlap = Overlap.of(datasets, used_items(read.state), contents)
     overlap.check(request.allow_trained)
     return overlap
 

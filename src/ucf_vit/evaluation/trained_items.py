@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from ucf_vit.core.errors import UserError
 from ucf_vit.data.dataset import Dataset
-from ucf_vit.data.fingerprints import CONTENTS, NAME, PLACE, among, fingerprints
-from ucf_vit.train.inputs.used_items import Rows, Use
+from ucf_vit.data.fingerprints import NAME, among, fingerprints
+from ucf_vit.data.leaks.compare import NEAR, VALUES, Rows, copies, exact_copies, without_values
+from ucf_vit.train.inputs.used_items import Use
 
-COMPARED = (
-    "Items are compared with those recorded in the checkpoint, by path and by contents (the size of a file "
-    "and blocks from all parts of it)."
-)
+BY_FILES = "by path and by contents (the size of a file and blocks from all parts of it)"
+BY_VALUES = "by path, by contents of the file, and by their values, also altered ones"
 SHOWN = 10
 
 
@@ -23,35 +22,47 @@ SHOWN = 10
 class Overlap:
     """Names of evaluated items by their use in training, each with how it was recognised.
 
-    `known` are the uses that the checkpoint records. `namesakes` are others with the name of an item that
-    was trained on.
+    `known` are the uses that the checkpoint records. `near` are items that look like others of a use,
+    flipped, re-windowed, resampled or cropped. `namesakes` are others with the name of an item that was
+    trained on. `by_values` says whether items were read to be compared.
     """
 
     total: int
     known: frozenset[Use]
     used: Mapping[Use, Sequence[str]]
+    near: Mapping[Use, Sequence[str]] = field(default_factory=dict)
     namesakes: Sequence[str] = ()
+    by_values: bool = False
 
     @classmethod
-    def of(cls, datasets: Sequence[Dataset], used: Mapping[Use, Rows]) -> Overlap:
-        """Compares the items of `datasets` with those that were `used`."""
-        names = [item.key for one in datasets for item in one.items]
-        rows = np.concatenate([fingerprints(one) for one in datasets])
-        by_use: dict[Use, list[str]] = {}
-        recognised = np.zeros(len(names), bool)
-        for use, others in used.items():
-            same_file, same_contents = among(rows, others, PLACE), among(rows, others, CONTENTS)
-            recognised |= same_file | same_contents
-            by_use[use] = [
-                f"{names[n]} ({'same file' if same_file[n] else 'same contents'})"
-                for n in np.flatnonzero(same_file | same_contents)
-            ]
-        namesakes = np.zeros_like(recognised)
-        if "trained" in used:
-            namesakes = among(rows, used["trained"], NAME) & ~recognised
-        return cls(
-            len(names), frozenset(used), by_use, [names[number] for number in np.flatnonzero(namesakes)]
-        )
+    def of(cls, datasets: Sequence[Dataset], used: Mapping[Use, Rows], contents: bool = False) -> Overlap:
+        """Compares the items of `datasets` with those that were `used`; with `contents` by values, too."""
+        contents = contents and any((rows[:, VALUES] != 0).any() for rows in used.values())
+        same: dict[Use, list[str]] = {use: [] for use in used}
+        near: dict[Use, list[str]] = {use: [] for use in used}
+        namesakes: list[str] = []
+        for one in datasets:
+            rows = without_values(fingerprints(one))
+            if contents:
+                found = copies(one, rows, used)
+            else:
+                found = {use: exact_copies(rows, others) for use, others in used.items()}
+            names = [item.key for item in one.items]
+            for use, some in found.items():
+                same[use] += [f"{names[c.item]} ({c.how})" for c in some if c.how != NEAR]
+                near[use] += [names[c.item] for c in some if c.how == NEAR]
+            if "trained" in used:
+                met = {copy.item for some in found.values() for copy in some}
+                numbers = np.flatnonzero(among(rows, used["trained"], NAME)).tolist()
+                namesakes += [names[number] for number in numbers if number not in met]
+        total = sum(len(one.items) for one in datasets)
+        return cls(total, frozenset(used), same, near, namesakes, contents)
+
+    @property
+    def compared(self) -> str:
+        """Returns how items were compared, as a sentence."""
+        how = BY_VALUES if self.by_values else BY_FILES
+        return f"Items are compared with those recorded in the checkpoint, {how}."
 
     def check(self, allowed: bool) -> None:
         """Raises UserError naming items that were trained on, unless they are `allowed`."""
@@ -59,7 +70,7 @@ class Overlap:
         if trained and not allowed:
             raise UserError(
                 f"{len(trained)} of {self.total} items were trained on: {few(trained)}. Remove them, or "
-                f"include them with --allow-trained. {COMPARED}"
+                f"include them with --allow-trained. {self.compared}"
             )
 
     def notes(self) -> list[str]:
@@ -75,6 +86,12 @@ class Overlap:
             for use, text in texts.items()
             if self.used.get(use)
         ]
+        notes += [
+            f"{len(some)} of {self.total} items look like items that {text}, flipped, re-windowed, resampled "
+            f"or cropped: {few(some)}."
+            for use, text in texts.items()
+            if (some := self.near.get(use))
+        ]
         if not self.used["trained"]:
             notes.append(
                 f"None of the {self.total} items has the path or contents of one that was trained on."
@@ -85,7 +102,7 @@ class Overlap:
                 f"{few(self.namesakes)}. They count as others, since path and contents differ; so would the "
                 "same item in another format."
             )
-        return [*notes, COMPARED]
+        return [*notes, self.compared]
 
 
 def few(names: Sequence[str]) -> str:

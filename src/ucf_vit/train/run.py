@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +25,14 @@ from ucf_vit.train.hooks.hook import Hook
 from ucf_vit.train.inputs.plan_files import prepare_plan
 from ucf_vit.train.inputs.run_data import RunData, build_data
 from ucf_vit.train.inputs.splits import begin_splits
-from ucf_vit.train.inputs.used_items import UsedItems, used_items
+from ucf_vit.train.inputs.used_items import (
+    Rows,
+    Use,
+    UsedItems,
+    check_copies,
+    compares_contents,
+    used_items,
+)
 from ucf_vit.train.loop import Loop, fit
 from ucf_vit.train.optimization.ema import Ema
 from ucf_vit.train.optimization.loss_scale import LossScale
@@ -79,8 +86,16 @@ def _train(
             state.ema = Ema(task, run.trainer.ema_decay)
         hooks = build_hooks(run, world, data, more)
         saver.on_save = lambda name, seconds: _call_on_save(hooks, state, name, seconds)
-        with closing(UsedItems(*data.of_main(world), before if world.is_main else {})) as state.items:
+        with closing(_used_items(run, world, data, before)) as state.items:
+            check_copies(state.items, run, world)
             return _fit(state, build_loop(run, data, state.total_steps, saver), hooks, data)
+
+
+def _used_items(run: Run, world: World, data: RunData, before: Mapping[Use, Rows]) -> UsedItems:
+    """Returns the search for the items of a run, which the first process makes for all."""
+    training, held_out = data.of_main(world)
+    contents = compares_contents(run, [*training, *held_out])
+    return UsedItems(training, held_out, before if world.is_main else {}, contents)
 
 
 def _fit(state: State, loop: Loop, hooks: Sequence[Hook], data: RunData) -> bool:

@@ -227,6 +227,15 @@ class Data(Section):
         "Box that is used of each item: nonzero: around what is not 0 in some channel; threshold: around "
         "what is above Otsu's threshold of some channel. Every item is read once to find it.",
     )
+    leak_check: Literal["contents", "files", "off"] | None = key(
+        None,
+        "How training items are compared with held-out ones: contents: all items are read before the "
+        "training begins, so that copies in other formats and altered ones are found; files: by path, size "
+        "and blocks of the files. Exact copies are refused, near ones named; off: files are compared, and "
+        "copies only named.",
+        derived="contents for up to 2^31 values on a local disk, for which a training waits 20 s at most; "
+        "else files",
+    )
     augmentation: bool = key(
         True, "Flips, crops and intensity changes while training, as the task wants them."
     )

@@ -3,48 +3,90 @@
 from __future__ import annotations
 
 import logging
+import math
+import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
 from threading import Event
 from typing import Any, Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from ucf_vit.config import Run
 from ucf_vit.core.errors import CheckpointError, DataError
+from ucf_vit.core.files.urls import is_remote
 from ucf_vit.core.lists import first_few
 from ucf_vit.data.dataset import Dataset
-from ucf_vit.data.fingerprints import CONTENTS, fingerprints, joined, real_place
+from ucf_vit.data.fingerprints import fingerprints, joined, real_place
+from ucf_vit.data.leaks.compare import (
+    COLUMNS,
+    NEAR,
+    Copy,
+    Rows,
+    copies,
+    exact_copies,
+    sign,
+    without_values,
+)
 from ucf_vit.data.sources import Item
+from ucf_vit.parallel.ranks.world import World
 
 log = logging.getLogger(__name__)
 Use = Literal["trained", "pretrained", "validated"]
 """Uses of items: in this training, in the training of the initial weights, or to choose a checkpoint."""
-Rows = NDArray[np.int64]
 KEY = "items"
 """Key of the items in the state of a checkpoint."""
 SHOWN = 5
+NEAR_TEXT = "look like items that train (flipped, re-windowed, resampled or cropped)"
+MANY = 2**31
+"""Values up to which local items are read to be compared, unless the config says so."""
+WAIT = 20.0
+"""Seconds that a training waits for the comparison, unless the config asks for it."""
 
 
 class UsedItems:
-    """Fingerprints `[N, 3]` of the items of a run by their use, computed in a thread during training.
+    """Fingerprints `[N, 10]` of the items of a run by their use, computed in a thread.
 
-    `before` are the fingerprints saved in the checkpoint that a run resumes or starts from. A warning names
-    held-out items with the same contents as training items.
+    `before` are the fingerprints saved in the checkpoint that a run resumes or starts from. With `contents`
+    all items are read: copies are found whatever was done to them.
     """
 
     def __init__(
-        self, training: Sequence[Dataset], held_out: Sequence[Dataset], before: Mapping[Use, Rows]
+        self,
+        training: Sequence[Dataset],
+        held_out: Sequence[Dataset],
+        before: Mapping[Use, Rows],
+        contents: bool = False,
     ) -> None:
         self._stop = Event()
         self._thread = ThreadPoolExecutor(1, "fingerprints")
-        self._fingerprints = self._thread.submit(_find, training, held_out, before, self._stop.is_set)
+        search = Search(training, held_out, before, contents, self._stop.is_set)
+        self._search = self._thread.submit(search.run)
+
+    def wait(self, seconds: float) -> bool:
+        """Waits at most `seconds` for the search; returns whether it is done."""
+        return self._search in wait([self._search], seconds).done
+
+    def check(self, refuse: bool) -> None:
+        """Warns of near copies, and raises DataError for exact ones; without `refuse` these are a warning.
+
+        So are all that are found later, while the training runs.
+        """
+        if not self._search.done():
+            log.info("items are compared for copies while the training runs; what is found will be a warning")
+            self._search.add_done_callback(_tell)
+            return
+        _, exact, near = self._search.result()
+        if exact and refuse:
+            raise DataError(f"{exact}; take them out of one of the two, or set data.leak_check: off")
+        _warn(exact, near)
 
     def state_dict(self) -> dict[str, Tensor]:
         """Returns the fingerprints as tensors; waits until they are computed."""
-        return {use: torch.from_numpy(rows) for use, rows in self._fingerprints.result().items()}
+        return {use: torch.from_numpy(rows) for use, rows in self._search.result()[0].items()}
 
     def close(self) -> None:
         """Stops reading files."""
@@ -59,12 +101,10 @@ def used_items(state: Mapping[str, Any]) -> dict[Use, Rows]:
     """
     items: dict[Use, Rows] = {}
     for use, rows in dict(state.get(KEY) or {}).items():
-        good = (
-            isinstance(rows, Tensor) and rows.dtype == torch.int64 and rows.ndim == 2 and rows.shape[1] == 3
-        )
-        if not good:
+        good = isinstance(rows, Tensor) and rows.dtype == torch.int64 and rows.ndim == 2
+        if not good or rows.shape[1] not in (3, COLUMNS):  # 3: of an earlier version, without values
             raise CheckpointError(f"state of the checkpoint: {KEY}.{use} is damaged")
-        items[use] = rows.numpy()
+        items[use] = without_values(rows.numpy())
     return items
 
 
@@ -85,31 +125,81 @@ def check_apart(training: Sequence[Dataset], held_out: Sequence[Dataset]) -> Non
         )
 
 
-def _find(
-    training: Sequence[Dataset],
-    held_out: Sequence[Dataset],
-    before: Mapping[Use, Rows],
-    stopped: Callable[[], bool],
-) -> dict[Use, Rows]:
-    own, others = ([fingerprints(one, stopped) for one in datasets] for datasets in (training, held_out))
-    _warn_of_copies(training, own, held_out, others)
-    new: dict[Use, list[Rows]] = {"trained": own, "validated": others, "pretrained": []}
-    return {
-        use: joined([*rows, before[use]] if use in before else rows)
-        for use, rows in new.items()
-        if rows or use in before
-    }
+@dataclass(frozen=True)
+class Search:
+    """Search for the items of a run, and for copies among them; see `UsedItems`."""
+
+    training: Sequence[Dataset]
+    held_out: Sequence[Dataset]
+    before: Mapping[Use, Rows]
+    contents: bool
+    stopped: Callable[[], bool]
+
+    def run(self) -> tuple[dict[Use, Rows], str, str]:
+        """Returns rows by use, and texts about exact and about near copies."""
+        own, others = (
+            [without_values(fingerprints(one, self.stopped)) for one in datasets]
+            for datasets in (self.training, self.held_out)
+        )
+        exact, near = self._copies(own, others)
+        new: dict[Use, list[Rows]] = {"trained": own, "validated": others, "pretrained": []}
+        rows = {
+            use: joined([*some, self.before[use]] if use in self.before else some)
+            for use, some in new.items()
+            if some or use in self.before
+        }
+        return rows, exact, near
+
+    def _copies(self, own: Sequence[Rows], others: Sequence[Rows]) -> tuple[str, str]:
+        trained = np.concatenate([*own, np.zeros((0, COLUMNS), np.int64)])
+        names = [item.key for one in self.training for item in one.items]
+        exact = [
+            self._named(one, copy, names)
+            for one, rows in zip(self.held_out, others, strict=True)
+            for copy in exact_copies(rows, trained)
+        ]
+        if exact or not self.contents:
+            return _told(exact, "have the contents of items that train"), ""
+        known = list(self.before.values())
+        for one, rows in zip(self.training, own, strict=True):
+            sign(one, rows, known, self.stopped)
+        trained = np.concatenate([*own, np.zeros((0, COLUMNS), np.int64)])
+        near: list[str] = []
+        for one, rows in zip(self.held_out, others, strict=True):
+            for copy in copies(one, rows, {"trained": trained}, self.stopped)["trained"]:
+                (near if copy.how == NEAR else exact).append(self._named(one, copy, names))
+        return _told(exact, "have the contents of items that train"), _told(near, NEAR_TEXT)
+
+    def _named(self, dataset: Dataset, copy: Copy, names: Sequence[str]) -> str:
+        return f"{dataset.items[copy.item].key} = {names[copy.other]}"
 
 
-def _warn_of_copies(
-    training: Sequence[Dataset], own: Sequence[Rows], held_out: Sequence[Dataset], others: Sequence[Rows]
-) -> None:
-    if not others:
-        return
-    trained, held = np.concatenate(own), np.concatenate(others)
-    _, first, second = np.intersect1d(trained[:, CONTENTS], held[:, CONTENTS], return_indices=True)
-    pairs = sorted((b, a) for a, b in zip(first, second, strict=True) if held[b, CONTENTS])
-    names, others_names = ([item.key for one in sets for item in one.items] for sets in (training, held_out))
-    if pairs:
-        shown = first_few([f"{others_names[b]} = {names[a]}" for b, a in pairs], SHOWN)
-        log.warning("%d validation item(s) have the contents of items that train: %s", len(pairs), shown)
+def _told(pairs: Sequence[str], what: str) -> str:
+    return f"{len(pairs)} validation item(s) {what}: {first_few(pairs, SHOWN)}" if pairs else ""
+
+
+def _tell(search: Future[tuple[dict[Use, Rows], str, str]]) -> None:
+    if search.exception() is None:
+        _warn(*search.result()[1:])
+
+
+def _warn(*texts: str) -> None:
+    for text in filter(None, texts):
+        log.warning("%s", text)
+
+
+def check_copies(items: UsedItems, run: Run, world: World) -> None:
+    """Waits for the search as long as `run` says, and raises DataError for exact copies (collective)."""
+    asked, started = run.data.leak_check == "contents", time.monotonic()
+    while not world.on_main(lambda: items.wait(WAIT)) and asked:
+        log.info("comparing items for copies, %.0f s so far", time.monotonic() - started)
+    world.on_main(lambda: items.check(run.data.leak_check != "off"))
+
+
+def compares_contents(run: Run, datasets: Sequence[Dataset]) -> bool:
+    """Returns whether items are read to be compared: `data.leak_check`, else if they are local and few."""
+    if run.data.leak_check is not None:
+        return run.data.leak_check == "contents"
+    remote = any(is_remote(item.image) for one in datasets for item in one.items[:1])
+    count = sum(len(one.channels) * math.prod(tiling.shape) for one in datasets for tiling in one.tilings)
+    return not remote and count <= MANY

@@ -14,6 +14,7 @@ from ucf_vit.config import Run, Trainer
 from ucf_vit.core.did_you_mean import did_you_mean
 from ucf_vit.core.errors import CheckpointError
 from ucf_vit.data.fingerprints import joined
+from ucf_vit.data.leaks.compare import Rows
 from ucf_vit.models.transfer import transfer
 from ucf_vit.parallel.distribute import is_on_meta
 from ucf_vit.parallel.initial_weights import materialise
@@ -21,7 +22,7 @@ from ucf_vit.parallel.ranks.world import World
 from ucf_vit.registries.tasks import task_name
 from ucf_vit.tasks.task import Task
 from ucf_vit.train.data_record import Record
-from ucf_vit.train.inputs.used_items import Rows, Use, used_items
+from ucf_vit.train.inputs.used_items import Use, used_items
 from ucf_vit.train.saved_runs.regrid import patch_of
 from ucf_vit.train.saved_runs.restore import OtherNetworkError, load_for_inference, load_tensors
 
