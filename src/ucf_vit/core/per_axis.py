@@ -12,13 +12,13 @@ def per_axis(sides: int | Sequence[int], dims: int, name: str) -> tuple[int, ...
 
     Raises UserError, which calls the sides `name`, if a sequence has not one number for each axis.
     """
-    found = (sides,) * dims if isinstance(sides, int) else tuple(sides)
-    if len(found) != dims:
+    values = (sides,) * dims if isinstance(sides, int) else tuple(sides)
+    if len(values) != dims:
         raise UserError(
-            f"{name} {list(found)} has {len(found)} entries for a tile of {dims} axes; expected one number, "
-            "or one for each axis"
+            f"{name} {list(values)} has {len(values)} entries for a tile of {dims} axes; expected one "
+            "number, or one for each axis"
         )
-    return found
+    return values
 
 
 def compact(sides: Sequence[int]) -> int | list[int]:

@@ -90,7 +90,7 @@ def _draw_row(
     _show(leaves, _scaled(_chosen(tile, tile.image, tree, view, panel), window), view, panel)
     _outline(leaves, tile, tree, view, panel)
     maps = {other: _averaged(other.cut(tile.detail[tree]), _step(other, panel)) for other in seen}
-    steep = np.concatenate([found.ravel() for found in maps.values()])
+    steep = np.concatenate([one.ravel() for one in maps.values()])
     brightest = float(np.percentile(steep, 99.5)) or float(steep.max()) or 1.0
     _show(detail, maps[view] / brightest, view, panel, cmap="magma")
     last, step = max(tile.counts[tree] - 1, 1), _step(view, panel)

@@ -82,13 +82,13 @@ def check_leaks(first: str, second: str, reading: Reading, overrides: Sequence[s
     reading = Reading(reading.dataset, reading.variables, next((run for run in runs if run), None))
     known, name_of_known = _known(first, runs[0], reading)
     held_out = _held_out(second, runs[1], reading)
-    found: list[str] = []
+    lines: list[str] = []
     total = 0
     for one in held_out:
         total += len(one.items)
         rows = without_values(fingerprints(one))
-        found += [_told(one, copy, name_of_known) for copy in copies(one, rows, {"known": known})["known"]]
-    return Leaks(total, found)
+        lines += [_told(one, copy, name_of_known) for copy in copies(one, rows, {"known": known})["known"]]
+    return Leaks(total, lines)
 
 
 def _told(dataset: Dataset, copy: Copy, name_of_known: Callable[[int], str]) -> str:
@@ -132,10 +132,10 @@ def _known(path: str, run: Run | None, reading: Reading) -> tuple[Rows, Callable
 def _held_out(path: str, run: Run | None, reading: Reading) -> Sequence[Dataset]:
     if run is None:
         return [reading.of(path_or_url(path))]
-    found = [*_items(run, "validation"), *_items(run, "test")]
-    if not found:
+    items = [*_items(run, "validation"), *_items(run, "test")]
+    if not items:
         raise UserError(f"{path}: holds nothing out; set data.split, data.validation or data.test")
-    return found
+    return items
 
 
 def _items(run: Run, split: Split) -> Sequence[Dataset]:

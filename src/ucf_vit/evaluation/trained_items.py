@@ -44,15 +44,15 @@ class Overlap:
         for one in datasets:
             rows = without_values(fingerprints(one))
             if contents:
-                found = copies(one, rows, used)
+                copies_by_use = copies(one, rows, used)
             else:
-                found = {use: exact_copies(rows, others) for use, others in used.items()}
+                copies_by_use = {use: exact_copies(rows, others) for use, others in used.items()}
             names = [item.key for item in one.items]
-            for use, some in found.items():
+            for use, some in copies_by_use.items():
                 same[use] += [f"{names[c.item]} ({c.how})" for c in some if c.how != NEAR]
                 near[use] += [names[c.item] for c in some if c.how == NEAR]
             if "trained" in used:
-                met = {copy.item for some in found.values() for copy in some}
+                met = {copy.item for some in copies_by_use.values() for copy in some}
                 numbers = np.flatnonzero(among(rows, used["trained"], NAME)).tolist()
                 namesakes += [names[number] for number in numbers if number not in met]
         total = sum(len(one.items) for one in datasets)

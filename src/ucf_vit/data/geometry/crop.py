@@ -36,8 +36,8 @@ def foreground_box(image: NDArray[Any], how: Crop) -> Box:
     box = []
     for axis in range(inside.ndim):
         others = tuple(one for one in range(inside.ndim) if one != axis)
-        found = np.flatnonzero(inside.any(axis=others))
-        box.append((int(found[0]), int(found[-1]) + 1))
+        inside_places = np.flatnonzero(inside.any(axis=others))
+        box.append((int(inside_places[0]), int(inside_places[-1]) + 1))
     return tuple(box)
 
 

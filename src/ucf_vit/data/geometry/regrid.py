@@ -61,12 +61,12 @@ class Regrid:
 
     def stored_region(self, region: Sequence[slice]) -> tuple[slice, ...]:
         """Returns the part of the stored array that `region` of the turned and cropped one is."""
-        found = [slice(None)] * len(region)
+        stored = [slice(None)] * len(region)
         for axis, flip, (first, last), part in zip(self.axes, self.flips, self.box, region, strict=True):
             start, stop, _ = part.indices(last - first)
             start, stop, size = start + first, max(start, stop) + first, self.stored.shape[axis]
-            found[axis] = slice(size - stop, size - start) if flip else slice(start, stop)
-        return tuple(found)
+            stored[axis] = slice(size - stop, size - start) if flip else slice(start, stop)
+        return tuple(stored)
 
     def turn(self, array: NDArray[Any]) -> NDArray[Any]:
         """Returns a view `[..., *S]` with its last axes turned."""

@@ -46,10 +46,10 @@ def resample_image(image: NDArray[Any], grid: Regrid) -> NDArray[np.float32]:
         values = _filled(values, missing, len(grid.shape))
     coarse = coarse_axis(grid)
     kinds: list[Kind] = ["nearest" if axis == coarse else "cubic" for axis in range(len(grid.shape))]
-    found = apply(forward_matrices(grid, kinds), torch.from_numpy(values)).numpy()
+    resampled = apply(forward_matrices(grid, kinds), torch.from_numpy(values)).numpy()
     if missing.any():
-        found[resample_nearest(missing, grid)] = np.nan
-    return found
+        resampled[resample_nearest(missing, grid)] = np.nan
+    return resampled
 
 
 def resample_mask(mask: NDArray[Any], grid: Regrid) -> NDArray[np.bool_]:

@@ -29,8 +29,8 @@ def values_to_original(values: NDArray[Any], grid: Regrid, outside: float = 0.0)
     They are interpolated linearly, so that those of all classes keep their sum. `outside` fills what was
     cropped away.
     """
-    found = apply(backward_matrices(grid), torch.from_numpy(np.ascontiguousarray(values, np.float32)))
-    return np.stack([_placed(one.numpy(), grid, outside) for one in found])
+    interpolated = apply(backward_matrices(grid), torch.from_numpy(np.ascontiguousarray(values, np.float32)))
+    return np.stack([_placed(one.numpy(), grid, outside) for one in interpolated])
 
 
 def classes_on_original(scores: Tensor, grid: Regrid, background: int = 0) -> Tensor:

@@ -69,21 +69,21 @@ def sign(items: Dataset, rows: Rows, known: Sequence[Rows] = (), stopped: Stoppe
     before = {(row[PLACE], row[CONTENTS]): row[VALUES:] for some in known for row in some if row[VALUES]}
     signatures = [before.get((row[PLACE], row[CONTENTS])) if row[CONTENTS] else None for row in rows]
     new = [number for number, signature in enumerate(signatures) if signature is None]
-    for number, found in zip(new, looks(items, new, stopped), strict=True):
-        signatures[number] = None if found is None else found.signature
+    for number, examined in zip(new, looks(items, new, stopped), strict=True):
+        signatures[number] = None if examined is None else examined.signature
     for row, signature in zip(rows, signatures, strict=True):
         row[VALUES:] = 0 if signature is None else signature
 
 
 def exact_copies(rows: Rows, known: Rows) -> list[Copy]:
     """Returns those of `rows` that are known, each once: by path, contents of the file, or values."""
-    found: dict[int, Copy] = {}
+    copies_by_item: dict[int, Copy] = {}
     for column, how in EXACT.items():
         places = {value: number for number, value in enumerate(known[:, column].tolist()) if value}
         for number, value in enumerate(rows[:, column].tolist()):
             if value in places:
-                found.setdefault(number, Copy(number, places[value], how))
-    return [found[number] for number in sorted(found)]
+                copies_by_item.setdefault(number, Copy(number, places[value], how))
+    return [copies_by_item[number] for number in sorted(copies_by_item)]
 
 
 def copies(
@@ -95,18 +95,18 @@ def copies(
     """
     signatures = {name: Signatures(some[:, VALUES:]) for name, some in known.items()}
     near: dict[Use, dict[int, int]] = {name: {} for name in known}
-    for number, found in enumerate(looks(items, range(len(rows)), stopped)):
-        if found is None:
+    for number, examined in enumerate(looks(items, range(len(rows)), stopped)):
+        if examined is None:
             continue
-        rows[number, VALUES:] = found.signature
+        rows[number, VALUES:] = examined.signature
         for name, some in signatures.items():
-            others = np.flatnonzero(some.near(found))
+            others = np.flatnonzero(some.near(examined))
             if len(others):
                 near[name][number] = int(others[0])
     return {name: _merged(exact_copies(rows, some), near[name]) for name, some in known.items()}
 
 
 def _merged(exact: Sequence[Copy], near: Mapping[int, int]) -> list[Copy]:
-    found = {number: Copy(number, other, NEAR) for number, other in near.items()}
-    found.update({one.item: one for one in exact})
-    return [found[number] for number in sorted(found)]
+    copies_by_item = {number: Copy(number, other, NEAR) for number, other in near.items()}
+    copies_by_item.update({one.item: one for one in exact})
+    return [copies_by_item[number] for number in sorted(copies_by_item)]

@@ -109,14 +109,14 @@ def weights(thumbnail: Thumbnail) -> NDArray[np.float32]:
     The product with the bits of another image (as -1 and 1) is 1 where they agree, and -1 for the same image
     with the contrast inverted. All are 0 for an image that has too little detail.
     """
-    found = np.stack([differences(one) for one in _orientations(thumbnail)])
-    sizes = np.abs(found)
+    contrasts = np.stack([differences(one) for one in _orientations(thumbnail)])
+    sizes = np.abs(contrasts)
     clear = sizes[sizes > NOISE]
     if not clear.size:
-        return np.zeros_like(found)
+        return np.zeros_like(contrasts)
     sizes = np.minimum(sizes, np.quantile(clear, CERTAIN))
     total = sizes.sum(1, keepdims=True)
-    worth = np.sign(found) * sizes / total
+    worth = np.sign(contrasts) * sizes / total
     return np.where(1 / np.square(worth).sum(1, keepdims=True) >= INFORMATION, worth, 0).astype(np.float32)
 
 

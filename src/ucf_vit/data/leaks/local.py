@@ -31,17 +31,17 @@ Hashes = NDArray[np.uint32]
 @cache
 def _neighbours(dims: int) -> tuple[NDArray[np.intp], NDArray[np.uint64]]:
     """Returns offsets `[K, d]`, sorted by class, and the class of each, `[K]`."""
-    found: list[tuple[tuple[int, ...], tuple[int, ...]]] = []
+    neighbours: list[tuple[tuple[int, ...], tuple[int, ...]]] = []
     for offset in itertools.product(range(-REACH, REACH + 1), repeat=dims):
         size = tuple(sorted(map(abs, offset)))
         whole = dims == 2 or all(step in (0, size[-1]) for step in size)
         if size[-1] in SHELLS[dims] and whole:
-            found.append((size, offset))
-    classes = {size: number for number, size in enumerate(sorted({size for size, _ in found}))}
-    found.sort()
+            neighbours.append((size, offset))
+    classes = {size: number for number, size in enumerate(sorted({size for size, _ in neighbours}))}
+    neighbours.sort()
     return (
-        np.array([offset for _, offset in found], np.intp),
-        np.array([classes[size] for size, _ in found], np.uint64),
+        np.array([offset for _, offset in neighbours], np.intp),
+        np.array([classes[size] for size, _ in neighbours], np.uint64),
     )
 
 
@@ -51,7 +51,7 @@ def hashes(image: NDArray[np.generic]) -> tuple[Hashes, NDArray[np.float32]]:
     That is 0 for those that any crop down to `CROP` of each side contains with their neighbours, and that
     usual windows leave as they are; below 1 for others in the middle.
     """
-    found, costs = [np.zeros(0, np.uint32)], [np.zeros(0, np.float32)]
+    all_hashes, costs = [np.zeros(0, np.uint32)], [np.zeros(0, np.float32)]
     for channel in image:
         values = np.asarray(channel, np.float32)
         step = slice(None, None, 1 + min(values.shape) // 64)
@@ -60,9 +60,9 @@ def hashes(image: NDArray[np.generic]) -> tuple[Hashes, NDArray[np.float32]]:
         low, high = np.quantile(some, WINDOW) if some.size else (0.0, 0.0)
         for sign, limits in ((1, (low, high)), (-1, (-high, -low))):
             one, cost = _of_maxima(sign * values, *limits)
-            found.append(one)
+            all_hashes.append(one)
             costs.append(cost)
-    return np.concatenate(found), np.concatenate(costs)
+    return np.concatenate(all_hashes), np.concatenate(costs)
 
 
 def _of_maxima(values: NDArray[np.float32], low: float, high: float) -> tuple[Hashes, NDArray[np.float32]]:
@@ -79,9 +79,9 @@ def _of_maxima(values: NDArray[np.float32], low: float, high: float) -> tuple[Ha
     mixed = (classes[order] * factors).sum(1, dtype=np.uint64)
     mixed ^= mixed >> np.uint64(31)
     mixed *= np.uint64(0x9E3779B97F4A7C15)
-    found = (mixed >> np.uint64(32)).astype(np.uint32)
+    upper = (mixed >> np.uint64(32)).astype(np.uint32)
     outside = _outside(places, values.shape)
-    return np.maximum(found, 1), np.where(outside > 0, 1 + outside, clipped / 2).astype(np.float32)
+    return np.maximum(upper, 1), np.where(outside > 0, 1 + outside, clipped / 2).astype(np.float32)
 
 
 def _maxima(values: NDArray[np.float32]) -> NDArray[np.intp]:
@@ -111,9 +111,9 @@ def _outside(places: NDArray[np.intp], shape: tuple[int, ...]) -> NDArray[np.flo
     return np.clip(away / sides, 0, None).max(1, initial=0).astype(np.float32)
 
 
-def selected(found: Hashes, cost: NDArray[np.float32]) -> Hashes:
+def selected(candidates: Hashes, cost: NDArray[np.float32]) -> Hashes:
     """Returns `KEPT` hashes: the least easily lost ones, the smallest first; 0 where there are less."""
-    order = np.lexsort((found, cost))
-    _, first = np.unique(found[order], return_index=True)
-    chosen = found[order][np.sort(first)][:KEPT]
+    order = np.lexsort((candidates, cost))
+    _, first = np.unique(candidates[order], return_index=True)
+    chosen = candidates[order][np.sort(first)][:KEPT]
     return np.concatenate([chosen, np.zeros(KEPT - len(chosen), np.uint32)])

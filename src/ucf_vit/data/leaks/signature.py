@@ -41,18 +41,18 @@ class Look:
 
 def look(image: NDArray[Any]) -> Look:
     """Returns what an image `[C, *S]` is compared by; a constant image is equal to no other."""
-    found = np.zeros(SIZE, np.int64)
+    signature = np.zeros(SIZE, np.int64)
     image = np.asarray(image)
     flat = image.reshape(-1)
     if flat.size == 0 or bool((flat == flat[0]).all()):
         nothing = np.zeros((1, frame.BITS), np.float32)
-        return Look(found, nothing, np.zeros(0, np.uint32))
+        return Look(signature, nothing, np.zeros(0, np.uint32))
     thumbnail = frame.thumbnail(image)
     patterns, cost = local.hashes(image)
-    found[0] = values_hash(image)
-    found[FRAME] = frame.bits(thumbnail).view(np.int64)
-    found[PATTERNS] = local.selected(patterns, cost).view(np.int64)
-    return Look(found, frame.weights(thumbnail), np.unique(patterns))
+    signature[0] = values_hash(image)
+    signature[FRAME] = frame.bits(thumbnail).view(np.int64)
+    signature[PATTERNS] = local.selected(patterns, cost).view(np.int64)
+    return Look(signature, frame.weights(thumbnail), np.unique(patterns))
 
 
 def values_hash(image: NDArray[Any]) -> int:
@@ -80,10 +80,10 @@ class Signatures:
 
     def agreement(self, other: Look) -> NDArray[np.float32]:
         """Returns how far the frames agree, in the best orientation, `[N]` from 0 to 1."""
-        found: NDArray[np.float32] = np.abs(self._signs @ other.frames.T).max(1, initial=0)
-        return found
+        agreements: NDArray[np.float32] = np.abs(self._signs @ other.frames.T).max(1, initial=0)
+        return agreements
 
     def in_common(self, other: Look) -> NDArray[np.int64]:
         """Returns the number of patterns in common, `[N]`."""
-        found: NDArray[np.int64] = (np.isin(self._patterns, other.patterns) & (self._patterns > 0)).sum(1)
-        return found
+        counts: NDArray[np.int64] = (np.isin(self._patterns, other.patterns) & (self._patterns > 0)).sum(1)
+        return counts

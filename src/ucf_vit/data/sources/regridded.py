@@ -96,12 +96,12 @@ class Regridded(Source):
     def grid(self, item: Item) -> Regrid:
         """Returns how the item's grid is changed. Raises DataError where its header does not place it."""
         key = item.key, item.step
-        found = self._grids.get(key)
-        if found is None:
+        known = self._grids.get(key)
+        if known is None:
             if len(self._grids) >= _KNOWN:
                 self._grids.clear()
-            found = self._grids[key] = self._grid(item)
-        return found
+            known = self._grids[key] = self._grid(item)
+        return known
 
     def read(
         self, item: Item, region: tuple[slice, ...] | None = None, channels: Sequence[int] | None = None

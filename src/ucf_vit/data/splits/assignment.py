@@ -82,8 +82,8 @@ class Listed:
     def dump(self) -> str:
         """Returns JSON that `ucf_vit.data.splits.given.read_splits` reads."""
         datasets = {}
-        for name, found in self.splits.items():
-            keys = {split: sorted(key for key, s in found.items() if s == split) for split in SPLITS}
+        for name, split_of_item in self.splits.items():
+            keys = {split: sorted(key for key, s in split_of_item.items() if s == split) for split in SPLITS}
             groups = {key: group for key, group in sorted(self.groups.get(name, {}).items()) if group}
             datasets[name] = {**keys, "groups": groups}
         return json.dumps({"about": dict(self.about), "datasets": datasets}, indent=1) + "\n"
@@ -98,12 +98,12 @@ def cut_groups(
     splits: Mapping[str, Mapping[str, str]], groups: Mapping[str, Mapping[str, str]]
 ) -> Iterator[str]:
     """Yields, for each group in several splits, its name with an item of each of these splits."""
-    found: dict[str, dict[str, str]] = defaultdict(dict)
+    examples_by_group: dict[str, dict[str, str]] = defaultdict(dict)
     for name, by_key in groups.items():
         for key, group in by_key.items():
             split = splits.get(name, {}).get(key, "")
             if group and split:
-                found[group].setdefault(split, key)
-    for group, examples in sorted(found.items()):
+                examples_by_group[group].setdefault(split, key)
+    for group, examples in sorted(examples_by_group.items()):
         if len(examples) > 1:
             yield f"{group} ({', '.join(f'{key} in {split}' for split, key in examples.items())})"

@@ -47,12 +47,14 @@ def _of_fold(folds: list[Any], path: Path, fold: int) -> dict[str, str]:
 
 
 def _by_name(names: Mapping[str, Iterable[str]], path: Path) -> dict[str, str]:
-    found: dict[str, str] = {}
+    split_of_name: dict[str, str] = {}
     for split, some in names.items():
         for name in map(one_form, some):
-            if found.setdefault(name, split) != split:
-                raise DataError(f"{path}: item {name} is there to {found[name]} and to {split}; keep one")
-    return found
+            if split_of_name.setdefault(name, split) != split:
+                raise DataError(
+                    f"{path}: item {name} is there to {split_of_name[name]} and to {split}; keep one"
+                )
+    return split_of_name
 
 
 def _split(word: str, path: Path) -> str:

@@ -29,19 +29,19 @@ def group_of_items(items: Sequence[Item], root: str, how: str = "") -> dict[str,
         return {item.key: item.group for item in items}
     if how.lower().endswith(".csv"):
         table = read_table(Path(how), "group")
-        found = {item.key: look_up(table, item) for item in items}
+        groups = {item.key: look_up(table, item) for item in items}
         wanted = f"expected a row of {how} with its key, path or file name"
     else:
         pattern = re.compile(how)
-        found = {item.key: _match(pattern, item, root) for item in items}
+        groups = {item.key: _match(pattern, item, root) for item in items}
         wanted = f"expected a match of {how!r} in its path below {root} or in its key"
-    without = [key for key, group in found.items() if not group]
+    without = [key for key, group in groups.items() if not group]
     if without:
         raise DataError(
             f"{root}: data.groups gives no group to {len(without)} of {len(items)} items "
             f"({first_few(without)}); {wanted}"
         )
-    return {key: group or "" for key, group in found.items()}
+    return {key: group or "" for key, group in groups.items()}
 
 
 def _match(pattern: re.Pattern[str], item: Item, root: str) -> str | None:

@@ -37,15 +37,15 @@ def classes_of(pixels: NDArray[Any], codes: Sequence[int]) -> NDArray[np.uint8]:
 
     Raises DataError for colours that are not there, with how many pixels have them.
     """
-    found = coded(pixels)
+    stored = coded(pixels)
     order = np.argsort(codes)
     known = np.asarray(codes)[order]
-    places = np.searchsorted(known, found).clip(max=len(known) - 1)
-    strange = known[places] != found
+    places = np.searchsorted(known, stored).clip(max=len(known) - 1)
+    strange = known[places] != stored
     if strange.any():
         raise DataError(
             f"{np.count_nonzero(strange)} of {strange.size} pixels have colours that are not among those of "
-            f"the classes, such as {shown_colours(found[strange])}; name them in the option colours, or save "
+            f"the classes, such as {shown_colours(stored[strange])}; name them in colours, or save "
             "masks without loss and without smooth edges"
         )
     return order.astype(np.uint8)[places]

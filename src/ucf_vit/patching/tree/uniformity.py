@@ -39,26 +39,26 @@ def advice_if_uniform(leaves: Leaves, detail: Tensor, patcher: AdaptivePatcher) 
     """
     if int(leaves.counts.amin()) < FEWEST or float(uniform_share(leaves).amin()) < NEARLY:
         return ""
-    found = f"the patches are nearly uniform (leaves of {leaves.sizes_in_words()} pixels)"
+    state = f"the patches are nearly uniform (leaves of {leaves.sizes_in_words()} pixels)"
     if not detail.any():
         return (
-            f"{found}: detail {patcher.detail_name} finds nothing in this tile; choose gradient or variance, "
+            f"{state}: detail {patcher.detail_name} finds nothing in this tile; choose gradient or variance, "
             "a shorter detail_smoothing, for canny a lower canny_high and canny_low, or look at another tile"
         )
     forest = leaves.forest
     if leaves.levels[0] == 0:
         return (
-            f"{found}: in a tile of {product_of(forest.space)} no leaf can be larger than "
+            f"{state}: in a tile of {product_of(forest.space)} no leaf can be larger than "
             f"{compact(forest.root)} pixels; take sides that can be halved more often, such as multiples of "
             f"{compact([4 * side for side in forest.root])}"
         )
     if leaves.levels[-1] == forest.depth:
         return (
-            f"{found}: there are nearly as many tokens as smallest leaves; lower fixed_length or min_leaf, "
+            f"{state}: there are nearly as many tokens as smallest leaves; lower fixed_length or min_leaf, "
             "or take uniform patches (adaptive_patching: false)"
         )
     return (
-        f"{found}: detail {patcher.detail_name} is everywhere alike; choose another detail, a longer "
+        f"{state}: detail {patcher.detail_name} is everywhere alike; choose another detail, a longer "
         "detail_smoothing, for canny a higher canny_high and canny_low, or a lower fixed_length; where all "
         "of the image is structure, uniform patches do as well"
     )

@@ -57,10 +57,10 @@ def median_spacing(datasets: Sequence[Dataset]) -> tuple[float, ...]:
 
 def _geometry(source: Source, item: Item) -> Geometry:
     with reading_item(item):
-        found = source.geometry(item)
-        if found is None:
+        geometry = source.geometry(item)
+        if geometry is None:
             raise DataError("its source knows no spacing, so there is no median; set data.spacing: as_stored")
-    return found
+    return geometry
 
 
 def _changed(run: Run, **values: object) -> Run:

@@ -60,14 +60,14 @@ def assigned(run: Run, scratch: Scratch, files: Files, recorded: Assignment | No
     """
     if run.data.split is None:
         return None
-    found = recorded or _of_directory(run)
-    if found is None:
+    assignment = recorded or _of_directory(run)
+    if assignment is None:
         listed = split_items(run, scratch, files)
         return None if listed is None else Assignment.of(listed.splits, _about(run))
-    if found.about != _about(run):
-        message = f"the splits of this run were made with {found.about}; keep that, or begin a new run"
+    if assignment.about != _about(run):
+        message = f"the splits of this run were made with {assignment.about}; keep that, or begin a new run"
         raise run.error("data.split", message, _about(run))
-    return found
+    return assignment
 
 
 def _of_directory(run: Run) -> Assignment | None:
@@ -126,10 +126,10 @@ def _of_layout(name: str, items: Sequence[Item], split: Split) -> Sequence[Item]
 def check_groups(training: Sequence[Dataset], held_out: Sequence[Dataset]) -> None:
     """Warns where items of a group train and others are held out, as in ranges of the sorted list."""
     parts = {"training": training, "validation": held_out}
-    found = [(split, one, item) for split, some in parts.items() for one in some for item in one.items]
+    held = [(split, one, item) for split, some in parts.items() for one in some for item in one.items]
     splits: dict[str, dict[str, str]] = defaultdict(dict)
     groups: dict[str, dict[str, str]] = defaultdict(dict)
-    for split, one, item in found:
+    for split, one, item in held:
         splits[f"{one.name} {split}"][item.key] = split
         groups[f"{one.name} {split}"][item.key] = item.group
     if cut := list(cut_groups(splits, groups)):
@@ -177,8 +177,8 @@ def _made(options: SplitOptions, items: Items, sources: Mapping[str, Source]) ->
 
 
 def _check_roots(run: Run, splits: Mapping[str, Mapping[str, str]]) -> None:
-    for name, found in splits.items():
+    for name, split_of_item in splits.items():
         for split in ("validation", "test"):
-            if run.data.root(name, split) and split in found.values():
+            if run.data.root(name, split) and split in split_of_item.values():
                 message = f"is there beside items that data.split gives to {split}; leave one of the two out"
                 raise run.error(f"data.{split}", message)

@@ -86,8 +86,8 @@ def read_shape(path: str, files: Files | None = None) -> tuple[int, ...]:
 def read_geometry(path: str, files: Files | None = None) -> Geometry:
     """Returns the grid of a file. Raises DataError as `read_header`, and for a singular affine."""
     with reading(path):
-        found = read_header(path, files).geometry
-        return Geometry.checked(found.shape, found.affine, found.remarks)
+        geometry = read_header(path, files).geometry
+        return Geometry.checked(geometry.shape, geometry.affine, geometry.remarks)
 
 
 def _volume(path: str, stored: tuple[int, ...]) -> tuple[int, ...]:

@@ -37,9 +37,9 @@ def placement(header: Any, shape: tuple[int, ...], spacing: NDArray[Any]) -> tup
         remarks += _mended(spacing)
     forms = [one for one in (sform, qform) if one is not None]
     # Where no form is regular, one is returned nevertheless: whoever needs the position refuses it.
-    found = [*affines, *forms, header.get_base_affine()][0]
+    affine = [*affines, *forms, header.get_base_affine()][0]
     factor = _UNITS.get(header.get_xyzt_units()[0], 1.0)
-    return np.diag([factor] * 3 + [1.0]) @ np.asarray(found, np.float64), tuple(remarks)
+    return np.diag([factor] * 3 + [1.0]) @ np.asarray(affine, np.float64), tuple(remarks)
 
 
 def _sform(header: Any) -> Affine | None:

@@ -100,12 +100,12 @@ class Bids(FileSource):
                     f"{_name(place)}; choose by the option entities, such as {{acquisition: NAME}}"
                 )
             others[entities["suffix"]] = file.path
-        found = (
+        matches = (
             layout.get(scope="derivatives", **self._label, extension=list(NIFTI))
             if derivatives.is_dir()
             else []
         )
-        return images, [(file.get_entities(), file.path) for file in found]
+        return images, [(file.get_entities(), file.path) for file in matches]
 
     def _label_of(self, place: tuple[str, ...], labels: Sequence[tuple[dict[str, Any], str]]) -> str | None:
         """Returns the only label of a case; an entity that only one of both has does not count."""

@@ -73,13 +73,13 @@ class DatasetJson:
 
 def _labels(entry: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     """Returns values by name, of `{"0": "background"}` as of `{"background": 0, "tumour": [1, 2]}`."""
-    found: dict[str, tuple[int, ...]] = {}
+    values_by_name: dict[str, tuple[int, ...]] = {}
     for key, value in entry.items():
         if isinstance(value, str):
-            found[value] = (*found.get(value, ()), int(key))
+            values_by_name[value] = (*values_by_name.get(value, ()), int(key))
         else:
-            found[key] = tuple(map(int, value)) if isinstance(value, list) else (int(value),)
-    return found
+            values_by_name[key] = tuple(map(int, value)) if isinstance(value, list) else (int(value),)
+    return values_by_name
 
 
 def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:

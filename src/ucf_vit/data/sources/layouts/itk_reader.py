@@ -35,14 +35,14 @@ class ItkReader(Reader):
 
     def header(self, path: str, label: bool = False) -> FileHeader:
         """Returns the header from the first bytes of the file."""
-        found = self._header(path)
-        return FileHeader(found.channels, found.shape, found.geometry)
+        stored = self._header(path)
+        return FileHeader(stored.channels, stored.shape, stored.geometry)
 
     def geometry(self, path: str) -> Geometry:
         """Returns the grid by spacing, origin and direction of the header."""
-        found = self._header(path).geometry
+        stored = self._header(path).geometry
         with reading(path):
-            return Geometry.checked(found.shape, found.affine)
+            return Geometry.checked(stored.shape, stored.affine)
 
     def image(self, path: str, channels: Sequence[int], region: tuple[slice, ...]) -> NDArray[Any]:
         """Returns `[C, *region]`: a view where the channels follow each other."""

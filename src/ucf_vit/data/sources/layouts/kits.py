@@ -46,17 +46,17 @@ class Kits(FileSource):
         """Returns one item per case folder with an image, sorted; the case is the group."""
         listing = Listing(self.root, self.reader.files)
         self.passed_over = listing.passed_over
-        found: dict[str, dict[str, str]] = {IMAGE: {}, self.label: {}}
-        names = {kind + suffix for kind in found for suffix in self.reader.suffixes}
+        paths: dict[str, dict[str, str]] = {IMAGE: {}, self.label: {}}
+        names = {kind + suffix for kind in paths for suffix in self.reader.suffixes}
         for name, path in listing.walk(
             "", lambda name: name.lower() in {n.lower() for n in names}, deep=True
         ):
             case, _, file = name.rpartition("/")
             kind = stem(file, self.reader.suffixes)
-            if case in found[kind]:
-                raise DataError(f"{path} and {found[kind][case]} are both of {case}; keep one of them")
-            found[kind][case] = path
-        images, labels = found[IMAGE], found[self.label]
+            if case in paths[kind]:
+                raise DataError(f"{path} and {paths[kind][case]} are both of {case}; keep one of them")
+            paths[kind][case] = path
+        images, labels = paths[IMAGE], paths[self.label]
         if not images:
             raise DataError(f"{self.root}: no CASE/{IMAGE}.nii.gz found{listing.more}")
         for case in sorted(labels.keys() - images.keys()):
