@@ -20,6 +20,7 @@ from ucf_vit.cli import (
     evaluate,
     mesh,
     plan,
+    predict,
     prepare,
     sample,
     stats,
@@ -42,6 +43,7 @@ app = typer.Typer(
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("check-leaks")(check_leaks.check_leaks)
+app.command("predict")(predict.predict)
 app.command("sample")(sample.sample)
 app.command("stats")(stats.stats)
 app.command("prepare")(prepare.prepare)

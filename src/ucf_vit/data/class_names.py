@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from ucf_vit.core.did_you_mean import did_you_mean
 from ucf_vit.core.errors import DataError
 from ucf_vit.core.text import one_form
 from ucf_vit.data.dataset import Dataset
+from ucf_vit.data.values.label_map import IGNORED
 
 SHOWN = 20
 
@@ -23,6 +26,20 @@ def class_order(datasets: Iterable[Dataset], known: Sequence[str] = ()) -> tuple
         for name in dataset.class_names:
             names.setdefault(one_form(name), name)
     return tuple(names.values())
+
+
+def label_names(datasets: Iterable[Dataset]) -> dict[int, str]:
+    """Returns the names of the classes of pixels or voxels, by class number, as the data sets name values.
+
+    A class of several values has all their names, joined by " + "; ignored values have none.
+    """
+    names: dict[int, dict[str, None]] = {}
+    for dataset in datasets:
+        for value, name in dataset.source.label_names.items():
+            number = int(dataset.label_map.numbers(np.array([value]))[0])
+            if number != IGNORED:
+                names.setdefault(number, {})[name] = None
+    return {number: " + ".join(names[number]) for number in sorted(names)}
 
 
 def numbered(dataset: Dataset, names: Sequence[str]) -> Dataset:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
@@ -17,11 +19,12 @@ from torch import Tensor, nn
 from ucf_vit.core.registry import Registry
 from ucf_vit.data.batch import Batch
 from ucf_vit.data.values.normalization import Normalization
+from ucf_vit.patching.sliding_window.windows import Region
 from ucf_vit.patching.tree.patcher import AdaptivePatcher
 from ucf_vit.patching.tree.patches import Patches
 from ucf_vit.registries import tasks
 from ucf_vit.registries.tasks import TaskFacts
-from ucf_vit.tasks.tile_prediction import predict_in_tiles
+from ucf_vit.tasks.tile_prediction import assemble, predict_parts_in_tiles
 
 Direction = Literal["min", "max"]
 
@@ -189,17 +192,34 @@ class Task(nn.Module):
         return self.output_of(image if patches is None else patches, variables=variables)
 
     def predict_whole(self, image: Tensor, variables: Sequence[str] | None = None) -> Tensor:
-        """Returns predictions `[B, K, *S]` for images `[B, C, *S]` of any size, from those for tiles.
+        """Returns what `predict` returns of tiles, `[B, K, *S]`, for images `[B, C, *S]` of any size.
 
-        Overlapping tiles are blended with Gaussian weights. With 2D tiles, the slices of a volume along its
-        last axis are predicted one by one.
+        Overlapping tiles are blended by a Gaussian window; a task of 2D tiles predicts the slices of a volume
+        along its last axis one by one.
         """
-        return predict_in_tiles(
+        return assemble(self.predict_parts(image, variables), image)
+
+    def predict_parts(
+        self,
+        image: Tensor,
+        variables: Sequence[str] | None = None,
+        *,
+        memory: float = math.inf,
+        directory: Path | None = None,
+    ) -> Iterator[tuple[Region, Tensor]]:
+        """Yields the parts of `predict_whole`, each once, with predictions `[B, K, *P]`.
+
+        At most `memory` bytes of predictions that are not complete yet are kept in memory, the rest in a
+        temporary file in `directory`.
+        """
+        return predict_parts_in_tiles(
             partial(self._predict_tile, variables=variables),
             image,
             self.tile_size or image.shape[2:],
             overlap=self.overlap,
             at_once=self.windows,
+            memory=memory,
+            directory=directory,
         )
 
     def _predict_tile(self, image: Tensor, variables: Sequence[str] | None) -> Tensor:

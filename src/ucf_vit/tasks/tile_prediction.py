@@ -3,36 +3,50 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 
 import torch.nn.functional as F
 from torch import Tensor
 
 from ucf_vit.patching.sliding_window.blend import predict_cells
+from ucf_vit.patching.sliding_window.windows import Region
 from ucf_vit.patching.tiles import Tiling
 
 
-def predict_in_tiles(
+def predict_parts_in_tiles(
     predict: Callable[[Tensor], Tensor],
     image: Tensor,
     tile_size: Sequence[int],
     *,
     overlap: float = 0.5,
     at_once: int = 4,
-) -> Tensor:
-    """Returns predictions `[B, K, *S]` (float32) of images `[B, C, *S]`.
+    memory: float = math.inf,
+    directory: Path | None = None,
+) -> Iterator[tuple[Region, Tensor]]:
+    """Yields each part of images `[B, C, *S]` once, with its predictions `[B, K, *P]` (float32).
 
     `predict` maps tiles `[N, C, *T]` to `[N, K, *T]`. Tiles share the fraction `overlap` of their sides and
     are blended with Gaussian weights. Sides shorter than a tile are padded with 0 at their end, as the loader
-    pads tiles. A volume is predicted slice by slice along its last axis if `tile_size` has two entries.
+    pads tiles. A volume is predicted slice by slice along its last axis if `tile_size` has two entries. At
+    most `memory` bytes of sums are in memory, the rest is in a temporary file in `directory`.
     """
-    if image.ndim - 2 > len(tile_size):
-        stacked = image.movedim(-1, 1).flatten(0, 1)
-        slices = predict_in_tiles(predict, stacked, tile_size, overlap=overlap, at_once=at_once)
-        return slices.unflatten(0, (len(image), image.shape[-1])).movedim(1, -1)
-    cells = predict_cells(predict, image, tile_size, overlap=overlap, at_once=at_once, memory=math.inf)
+    options = {"overlap": overlap, "at_once": at_once, "memory": memory, "directory": directory}
+    if image.ndim - 2 == len(tile_size):
+        yield from predict_cells(predict, image, tile_size, **options)  # type: ignore[arg-type]
+        return
+    batch, step = len(image), max(at_once // len(image), 1)
+    for first in range(0, image.shape[-1], step):
+        depth = slice(first, min(first + step, image.shape[-1]))
+        stacked = image[..., depth].movedim(-1, 1).flatten(0, 1)
+        for region, values in predict_cells(predict, stacked, tile_size, **options):  # type: ignore[arg-type]
+            yield (*region, depth), values.unflatten(0, (batch, -1)).movedim(1, -1)
+
+
+def assemble(parts: Iterable[tuple[Region, Tensor]], image: Tensor) -> Tensor:
+    """Returns predictions `[B, K, *S]` from those of all parts of images `[B, C, *S]`."""
     whole: Tensor | None = None
-    for region, values in cells:
+    for region, values in parts:
         if whole is None:
             whole = values.new_empty((len(image), values.shape[1], *image.shape[2:]))
         whole[(..., *region)] = values

@@ -12,7 +12,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from ucf_vit.core.errors import CheckpointError, DataError
-from ucf_vit.data.class_names import class_order
+from ucf_vit.data.class_names import class_order, label_names
 from ucf_vit.data.dataset import Dataset
 from ucf_vit.data.geometry.options import GridOptions
 from ucf_vit.data.splits.assignment import Assignment
@@ -57,7 +57,8 @@ class Record:
 
     `splits` are the splits of items by `data.split`, None without it. A checkpoint keeps them in its state,
     since there may be many items; everything else is in its `meta.json`. `grid` is the grid on which items
-    were used, None if that is not known.
+    were used, None if that is not known. `label_names` are the names of the classes of pixels or voxels, by
+    number, where the data sets have them.
     """
 
     class_names: tuple[str, ...] = ()
@@ -65,6 +66,7 @@ class Record:
     task: Mapping[str, Any] = field(default_factory=dict)
     splits: Assignment | None = None
     grid: GridOptions | None = None
+    label_names: Mapping[int, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, datasets: Sequence[Dataset], first_classes: Sequence[str] = ()) -> Record:
@@ -73,6 +75,7 @@ class Record:
             class_order(datasets, first_classes),
             {one.name: Normalized(one.normalization, tuple(one.source.variables)) for one in datasets},
             grid=next((one.grid for one in datasets), None),
+            label_names=label_names(datasets),
         )
 
     def normalization(self, dataset: Dataset) -> Normalization | None:
@@ -105,7 +108,13 @@ class Record:
     def dump(self) -> dict[str, Any]:
         """Returns the record as JSON values, without the splits."""
         normalized = {name: asdict(one) for name, one in self.normalized.items()}
-        kept = {"class_names": self.class_names, "normalized": normalized, "task": dict(self.task)}
+        kept: dict[str, Any] = {
+            "class_names": self.class_names,
+            "normalized": normalized,
+            "task": dict(self.task),
+        }
+        if self.label_names:
+            kept["label_names"] = {str(number): name for number, name in self.label_names.items()}
         return kept if self.grid is None or self.grid.as_stored else {**kept, "grid": self.grid.values}
 
     @classmethod
@@ -121,7 +130,7 @@ class Record:
         except (ValidationError, DataError, AttributeError, LookupError, TypeError, ValueError) as cause:
             text = " ".join(str(cause).split())
             raise CheckpointError(f"{directory}: its record of the data is damaged ({text})") from None
-        return cls(kept.class_names, kept.normalized, kept.task, splits, grid)
+        return cls(kept.class_names, kept.normalized, kept.task, splits, grid, kept.label_names)
 
 
 class _Kept(BaseModel):
@@ -131,6 +140,7 @@ class _Kept(BaseModel):
     normalized: Mapping[str, Normalized] = {}
     task: Mapping[str, Any] = {}
     grid: Mapping[str, Any] | None = None
+    label_names: Mapping[int, str] = {}
 
 
 _SCHEMA = TypeAdapter(_Kept)

@@ -6,6 +6,8 @@ import importlib.util
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 from ucf_vit.core.errors import DataError, UserError
 from ucf_vit.core.files.urls import is_remote
@@ -34,6 +36,7 @@ class Dicom(Source):
 
     spatial_dims = 3
     class_names = ()
+    file_options: Mapping[str, Any] = MappingProxyType({})
     normalization = Normalization("minmax")
 
     def __init__(
@@ -109,10 +112,10 @@ def _headers(listing: Listing, limit: int) -> Mapping[str, Slice | DataError]:
 
 def _look(path: str, limit: int) -> Slice | DataError | str:
     """Returns the header of a file, its error, or the kind of a file that is no image."""
-    return read_slice(path, limit) if _is_dicom(path) else OTHER
+    return read_slice(path, limit) if is_dicom(path) else OTHER
 
 
-def _is_dicom(path: str) -> bool:
+def is_dicom(path: str) -> bool:
     """Returns whether a file is DICOM by its suffix or its first bytes."""
     name = Path(path).name
     if name.upper() == "DICOMDIR":

@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from contextlib import suppress
-from io import BytesIO
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
 from ucf_vit.core.errors import DataError
 from ucf_vit.core.text import one_form
 from ucf_vit.data.batch import Sample
-from ucf_vit.data.formats.pictures import read_rgb, size_of, suffixes
-from ucf_vit.data.reading import reading
+from ucf_vit.data.formats.pictures import suffixes
+from ucf_vit.data.sources.layouts.rgb_reader import RgbReader
 from ucf_vit.data.sources.listing import Listing, is_hidden
 from ucf_vit.data.sources.source import Item, Source
-from ucf_vit.data.storage import Files, is_remote, join
+from ucf_vit.data.storage import Files, join
 from ucf_vit.data.values.normalization import Normalization
 
 BESIDE = "images in no class folder"
 _PART = re.compile(r"(train|val|valid|test|dev)(ing|idation)?|fold[-_ ]?\d+|split[-_ ]?\d+", re.IGNORECASE)
 """Names of folders that are splits of a data set."""
-BEGINNING = 2**15
-"""Number of bytes at the start of a remote file in which the image size is looked for."""
-_UNREADABLE = "no readable image"
 
 
 class ImageNet(Source):
@@ -39,6 +36,7 @@ class ImageNet(Source):
 
     spatial_dims = 2
     variables: tuple[str, ...] = ("red", "green", "blue")
+    file_options: Mapping[str, Any] = MappingProxyType({"unit_range": True})
     normalization = Normalization("mean_std", mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 
     def __init__(
@@ -51,7 +49,7 @@ class ImageNet(Source):
         self.root = str(root)
         self._files = files or Files()
         self.variables = tuple(variables)
-        self.resize = None if resize is None else (int(resize[0]), int(resize[1]))
+        self._reader = RgbReader(resize, self._files)
         if len(self.variables) != 3:
             raise DataError(f"{self.root}: RGB images have 3 variables, got {', '.join(self.variables)}")
         folders = self._files.folders(self.root)
@@ -91,26 +89,15 @@ class ImageNet(Source):
 
     def shape(self, item: Item) -> tuple[int, ...]:
         """Returns `(3, H, W)`: `resize`, or the size in the header."""
-        if self.resize is not None:
-            return (3, *self.resize)
-        if is_remote(item.image):
-            start = self._files.head(item.image, BEGINNING)
-            with suppress(Exception):  # the size may come later: the whole file says what is wrong
-                return (3, *size_of(BytesIO(start)))
-        with reading(item.image, _UNREADABLE):
-            return (3, *self._files.using(item.image, size_of))
+        header = self._reader.header(item.image)
+        return (header.channels, *header.shape)
 
     def read(
         self, item: Item, region: tuple[slice, ...] | None = None, channels: Sequence[int] | None = None
     ) -> Sample:
         """Returns `[C, *region]` float32 in [0, 1] and the class index `[]`."""
-        with reading(item.image, _UNREADABLE):
-            pixels = self._files.using(
-                item.image, lambda file: read_rgb(file, self.resize, self._files.limit)
-            )
-        image = np.moveaxis(pixels, -1, 0)[(slice(None), *(region or ()))]
-        if channels is not None:
-            image = image[list(channels)]
-        names = self.variables if channels is None else tuple(self.variables[c] for c in channels)
+        chosen = range(len(self.variables)) if channels is None else channels
+        image = self._reader.image(item.image, chosen, region or ())
+        names = tuple(self.variables[c] for c in chosen)
         label = None if item.class_index is None else np.asarray(item.class_index, np.int64)
         return Sample(image, label, names, item.image)

@@ -68,6 +68,8 @@ class Source(Protocol):
     """Whether a variable is found by its name in the file; else channels are named in order."""
     arrays: Mapping[str, ArraySpec] = MappingProxyType({})
     """Arrays that `read` returns in `Sample.extra`, by name; names are Python identifiers."""
+    file_options: Mapping[str, Any] | None = None
+    """Options with which the source `files` reads one file as this source does; None: it can't."""
     made_with: Mapping[str, Any] | None = None
     """Options with which the stored values were made; None: those of the constructor."""
 
@@ -130,6 +132,7 @@ SOURCES: Registry[Source] = Registry(
         "csv": f"{_HERE}.layouts.table:Table",
         "dicom": f"{_HERE}.dicom:Dicom",
         "fields": f"{_HERE}.fields:Fields",
+        "files": f"{_HERE}.layouts.separate_files:SeparateFiles",
         "imagenet": f"{_HERE}.imagenet:ImageNet",
         "kits": f"{_HERE}.layouts.kits:Kits",
         "msd": f"{_HERE}.layouts.msd:Msd",

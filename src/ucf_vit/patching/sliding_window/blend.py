@@ -78,7 +78,8 @@ class _Blend:
         self.predict, self.space = predict, image.shape[2:]
         self.at_once = at_once
         missing = [max(w - n, 0) for w, n in zip(window, self.space, strict=True)]
-        self.image = F.pad(image, [pad for side in reversed(missing) for pad in (0, side)])
+        pads = [pad for side in reversed(missing) for pad in (0, side)]
+        self.image = F.pad(image, pads) if any(missing) else image
         self.windows = Windows(self.image.shape[2:], window, overlap)
         self.weights = gaussian_weights(window, image.device)
 

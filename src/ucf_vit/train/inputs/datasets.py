@@ -40,7 +40,8 @@ OWN_KEYS = {
 class Part:
     """Range of the files at `root`, from fraction `start` to `end`, to be read as the data set `name`.
 
-    `split` is the split that the files are in; None: all files, whatever split they are in.
+    `split` is the split that the files are in; None: all files, whatever split they are in. `source` reads
+    them; None: `data.dataset`.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Part:
     start: float = 0.0
     end: float = 1.0
     split: Split | None = None
+    source: str | None = None
 
 
 def build_datasets(
@@ -58,6 +60,7 @@ def build_datasets(
     parts: Sequence[Part] | None = None,
     record: Record | None = None,
     statistics: bool = True,
+    labels: bool = True,
     read_shapes: Callable[[str], ReadShapes] | None = None,
     files: Files | None = None,
 ) -> list[Dataset]:
@@ -66,8 +69,9 @@ def build_datasets(
     With the `record` of a checkpoint, class numbers, normalization and, with `data.split`, the items of a
     split are those of the record. Without one, each source numbers its classes, and normalization `stats`
     reads the run's statistics file; without `statistics` it is left open, for data sets whose statistics are
-    to be measured. `read_shapes` returns, for the name of a data set, the function that reads its shapes
-    (default: reads every header). `files` opens files (default: with the cache that the config describes).
+    to be measured. Without `labels` no item has one, whatever the task learns from. `read_shapes` returns,
+    for the name of a data set, the function that reads its shapes (default: reads every header). `files`
+    opens files (default: with the cache that the config describes).
     """
     files = files or remote_files(run.data, scratch)
     _check_source(run)
@@ -79,7 +83,7 @@ def build_datasets(
     datasets = []
     for part in parts:
         shapes = None if read_shapes is None else read_shapes(part.name)
-        one = _build(run, part, split, scratch, files, shapes, assignment)
+        one = _build(run, part, split, scratch, files, shapes, assignment, labels and run.learns_labels)
         datasets.append(_as_recorded(one, run, split, record) if statistics else one)
     return datasets
 
@@ -108,12 +112,14 @@ def _build(
     files: Files,
     read_shapes: ReadShapes | None,
     assignment: Assignment | None,
+    labels: bool,
 ) -> Dataset:
     data, name = run.data, part.name
+    source = part.source or data.dataset
     given = data.dict_normalization.get(name)
     return build_dataset(
         name,
-        data.dataset,
+        source,
         part.root,
         tile_size=run.spatial_tile,
         start=part.start,
@@ -125,14 +131,14 @@ def _build(
         overlap=data.tile_overlap,
         use_all=data.use_all_data or split != "training",
         small_images=data.small_images,
-        labels=run.learns_labels,
-        num_classes=run.num_classes if run.learns_labels else None,
+        labels=labels,
+        num_classes=run.num_classes if labels else None,
         normalization=None if given is None else given.model_dump(),
         nan=data.dict_nan.get(name),
         label_mapping=data.dict_label_mapping.get(name),
         ignore_label=data.ignore_label,
         buffer_size=data.dict_buffer_sizes[name],
-        options=source_options(run, name),
+        options=source_options(run, name, source),
         grid=grid_options(run),
         on_error=data.on_error,
         scratch=scratch,

@@ -15,11 +15,12 @@ from ucf_vit.data.storage.scratch import Scratch
 log = logging.getLogger(__name__)
 
 
-def source_options(run: Run, name: str) -> dict[str, Any]:
+def source_options(run: Run, name: str, source: str | None = None) -> dict[str, Any]:
     """Returns the options that the config gives to a data set's source: `data.dict_options`, and others.
 
-    Section `dataset_options` may name options of several sources; those that this source lacks are ignored
-    with a warning.
+    Another `source` than `data.dataset` gets those that it takes, and those with which it reads files as the
+    source of the run does. Section `dataset_options` may name options of several sources; those that the
+    source of the run lacks are ignored with a warning.
     """
     given = {
         "resize": run.dataset_options.imagenet_resize.get(name),
@@ -35,7 +36,12 @@ def source_options(run: Run, name: str) -> dict[str, Any]:
             _warn_unused(f"{run.where(keys[option])}: {keys[option]}", run.data.dataset, option)
     if run.data.label_geometry != "refuse":
         options["label_geometry"] = run.data.label_geometry
-    return {**options, **run.data.dict_options.get(name, {})}
+    options |= run.data.dict_options.get(name, {})
+    if source is None or source == run.data.dataset:
+        return options
+    options |= getattr(SOURCES[run.data.dataset], "file_options", None) or {}
+    accepted = Signature.of(SOURCES[source])
+    return {option: value for option, value in options.items() if accepted.takes(option)}
 
 
 @cache

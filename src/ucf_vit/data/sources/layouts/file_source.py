@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Literal
 
 import numpy as np
 
@@ -28,6 +29,7 @@ class FileSource(Source):
     """
 
     class_names = ()
+    file_options: Mapping[str, Any] = MappingProxyType({})
     normalization = Normalization("minmax")
 
     def __init__(

@@ -1,0 +1,60 @@
+"""Table of the classes of whole images, which a second call completes."""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from ucf_vit.core.errors import UserError
+from ucf_vit.core.files.atomic_files import write_atomic
+
+FILE = "predictions.csv"
+SAVE_SECONDS = 10.0
+"""Longest time for which rows are only in memory."""
+
+
+class ClassTable:
+    """Rows of file, class and the probability of each class (`p_NAME`), in the order in which they came.
+
+    Rows of the file that exists are kept, unless they are replaced. Raises UserError where it has other
+    columns.
+    """
+
+    def __init__(self, path: Path, classes: Sequence[str]) -> None:
+        self.path = path
+        self.classes = tuple(classes)
+        self._columns = ["file", "class", *(f"p_{name}" for name in classes)]
+        self._rows = self._read()
+        self._saved = time.monotonic()
+
+    def __contains__(self, file: str) -> bool:
+        return file in self._rows
+
+    def add(self, file: str, probabilities: Sequence[float]) -> None:
+        """Adds a row, or replaces that of the same file."""
+        best = max(range(len(probabilities)), key=probabilities.__getitem__)
+        self._rows[file] = [file, self.classes[best], *(f"{value:.6f}" for value in probabilities)]
+        if time.monotonic() - self._saved > SAVE_SECONDS:
+            self.save()
+
+    def save(self) -> None:
+        """Writes all rows."""
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([self._columns, *self._rows.values()])
+        write_atomic(self.path, text.getvalue())
+        self._saved = time.monotonic()
+
+    def _read(self) -> dict[str, list[str]]:
+        if not self.path.exists():
+            return {}
+        with self.path.open(newline="", encoding="utf-8") as lines:
+            columns, *rows = list(csv.reader(lines)) or [[]]
+        if columns != self._columns:
+            raise UserError(
+                f"{self.path}: has the columns {', '.join(columns)}, expected {', '.join(self._columns)}; "
+                "name another directory"
+            )
+        return {row[0]: row for row in rows}

@@ -1,0 +1,147 @@
+"""Predictions of each kind of task: what is written for an item, and how it is made."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from math import prod
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import torch
+
+from ucf_vit.core.errors import DataError, UserError
+from ucf_vit.data.batch import Sample
+from ucf_vit.data.sources.regridded import Regridded
+from ucf_vit.drawing.style import class_colour
+from ucf_vit.inference.class_table import FILE, ClassTable
+from ucf_vit.inference.inputs import Case
+from ucf_vit.inference.label_files import PROBABILITIES, label_suffix, write_labels, write_probabilities
+from ucf_vit.inference.request import PredictionRequest
+from ucf_vit.inference.segment import segment
+from ucf_vit.tasks.classification import Classification
+from ucf_vit.tasks.segmentation import Segmentation
+from ucf_vit.train.saved_runs.open_trained import Trained
+
+CLASSES = "classes.json"
+Advance = Callable[[int], None]
+"""Function that is called with a number of voxels whose prediction is done."""
+
+
+class Predictor(Protocol):
+    """Predicts items one by one and writes the predictions."""
+
+    def written(self, case: Case) -> Sequence[Path]:
+        """Returns the files that are written for an item."""
+        ...
+
+    def is_done(self, case: Case) -> bool:
+        """Returns whether the prediction of an item exists."""
+        ...
+
+    def predict(self, case: Case, sample: Sample, advance: Advance) -> None:
+        """Predicts and writes an item, read as `sample`. Raises DataError."""
+        ...
+
+    def finish(self) -> None:
+        """Writes what is still in memory."""
+        ...
+
+
+def predictor_of(trained: Trained[Any], request: PredictionRequest) -> Predictor:
+    """Returns the predictor of the task of a run. Raises UserError for a task that predicts no classes."""
+    if isinstance(trained.task, Segmentation):
+        return SegmentationPredictor(cast(Trained[Segmentation], trained), request)
+    if request.probabilities:
+        raise UserError("--probabilities are those of segmentations; a table of classes always has them")
+    if isinstance(trained.task, Classification):
+        return ClassificationPredictor(cast(Trained[Classification], trained), request)
+    raise UserError(
+        f"{trained.directory} is of task {trained.run.task}; predictions are made by models of task "
+        "segmentation, token_segmentation and classification"
+    )
+
+
+class SegmentationPredictor:
+    """Writes class numbers of every voxel, and probabilities on request."""
+
+    def __init__(self, trained: Trained[Segmentation], request: PredictionRequest) -> None:
+        self._trained, self._request = trained, request
+
+    def written(self, case: Case) -> Sequence[Path]:
+        """Returns the file of the labels, and that of the probabilities where they are requested."""
+        suffixes = [label_suffix(case), *([PROBABILITIES] if self._request.probabilities else [])]
+        return [self._request.output / f"{case.name}{suffix}" for suffix in suffixes]
+
+    def is_done(self, case: Case) -> bool:
+        """Returns whether all files of an item exist."""
+        return all(path.exists() for path in self.written(case))
+
+    def predict(self, case: Case, sample: Sample, advance: Advance) -> None:
+        """Writes the labels last: where they exist, everything of the item does."""
+        source = case.dataset.source
+        found = segment(
+            self._trained.task,
+            torch.from_numpy(sample.image)[None].to(self._trained.device),
+            sample.variables,
+            source.grid(case.item) if isinstance(source, Regridded) else None,
+            self._request.output,
+            probabilities=self._request.probabilities,
+            advance=advance,
+        )
+        labels, *others = self.written(case)
+        if found.probabilities is not None:
+            write_probabilities(others[0], found.probabilities)
+        write_labels(labels, found.labels, case)
+
+    def finish(self) -> None:
+        """Does nothing: every item is written at once."""
+
+
+class ClassificationPredictor:
+    """Completes a table of classes."""
+
+    def __init__(self, trained: Trained[Classification], request: PredictionRequest) -> None:
+        self._trained = trained
+        self._table = ClassTable(request.output / FILE, class_names(trained))
+
+    def written(self, case: Case) -> Sequence[Path]:
+        """Returns the table."""
+        return [self._table.path]
+
+    def is_done(self, case: Case) -> bool:
+        """Returns whether the table has a row of the item."""
+        return case.item.key in self._table
+
+    def predict(self, case: Case, sample: Sample, advance: Advance) -> None:
+        """Adds a row."""
+        image = torch.from_numpy(sample.image)[None].to(self._trained.device)
+        probabilities = self._trained.task.predict_whole(image, sample.variables)[0].float().softmax(0)
+        if not bool(probabilities.isfinite().all()):
+            raise DataError("the prediction is not finite; try --set trainer.data_type=float32")
+        self._table.add(case.item.key, probabilities.tolist())
+        advance(prod(case.shape))
+
+    def finish(self) -> None:
+        """Writes the table."""
+        self._table.save()
+
+
+def class_names(trained: Trained[Any]) -> list[str]:
+    """Returns the name of each class, a number where it has none."""
+    record = trained.record
+    names: Mapping[int, str] = dict(enumerate(record.class_names)) or record.label_names
+    return [names.get(number, str(number)) for number in range(trained.run.num_classes)]
+
+
+def classes_json(trained: Trained[Any]) -> str:
+    """Returns number, name and colour of each class as JSON."""
+    classes = [
+        {"number": number, "name": name, "colour": _hex(class_colour(number))}
+        for number, name in enumerate(class_names(trained))
+    ]
+    return json.dumps(classes, indent=1, ensure_ascii=False) + "\n"
+
+
+def _hex(colour: tuple[float, float, float]) -> str:
+    return "#" + "".join(f"{round(255 * part):02x}" for part in colour)
