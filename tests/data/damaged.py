@@ -61,6 +61,11 @@ def dicom(root: Path) -> None:
     save_series(root, VOLUME[:, :, :3])
 
 
+def volumes(root: Path) -> None:
+    nifti(".nii.gz")(root.parent / "paired")
+    shutil.copytree(root.parent / "paired/imagesTr", root)
+
+
 def npz(save: Callable[..., None]) -> Callable[[Path], None]:
     def make(root: Path) -> None:
         root.mkdir()
@@ -98,6 +103,7 @@ KINDS: dict[str, tuple[str, str, Callable[[Path], None]]] = {
     "jpeg": ("imagenet", "", pictures("a.jpg")),
     "png": ("imagenet", "", pictures("a.png")),
     "pictures in one folder": ("catsdogs", "", named_pictures),
+    "volumes without a layout": ("files", "", volumes),
     "npy": ("npy_pairs", "", arrays),
     "tiff": ("tiff", "tifffile", tiff()),
     "tiff deflated": ("tiff", "tifffile", tiff(compression="zlib", photometric="minisblack")),

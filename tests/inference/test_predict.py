@@ -15,10 +15,14 @@ from typer.testing import CliRunner
 import runs
 from dicom_files import save_series
 from ucf_vit.cli.main import app
+from ucf_vit.config import load
 from ucf_vit.core.errors import CheckpointError, UserError
+from ucf_vit.data.prepare.conversion import StorageOptions
+from ucf_vit.data.prepare.convert import prepare
 from ucf_vit.evaluation import EvaluationRequest, evaluate_run
 from ucf_vit.inference import PredictionRequest, predict_run
 from ucf_vit.tasks import dice
+from ucf_vit.train.inputs.prepare_datasets import origins
 from ucf_vit.train.saved_runs.open_trained import open_trained
 
 PLACED = (
@@ -207,6 +211,17 @@ def test_a_data_set_is_read_in_its_layout(tmp_path: Path, run: Path, scans: Path
         assert np.array_equal(labels_in(tmp_path / "o" / name), labels_in(tmp_path / "p" / name))
 
 
+def test_prepared_data_goes_back_to_the_grid_of_its_files(tmp_path: Path, run: Path, scans: Path) -> None:
+    for _, _, origin, place, settings in origins(load(run), tmp_path, StorageOptions()):
+        prepare(origin, place, settings)
+    predict(run, tmp_path / "o", tmp_path / "tiny", dataset="prepared")
+    predict(run, tmp_path / "p", held_out(scans)[0])
+    name = held_out(scans)[0].name
+    found, expected = (nibabel.load(tmp_path / folder / name) for folder in "op")
+    assert np.array_equal(found.affine, expected.affine)
+    assert np.array_equal(np.asarray(found.dataobj), np.asarray(expected.dataobj))
+
+
 def test_a_dicom_series_becomes_nifti_at_its_place(tmp_path: Path, run: Path) -> None:
     pytest.importorskip("pydicom", reason="needs pydicom: pip install 'ucf-vit[dicom]'")
     volume = np.random.default_rng(0).integers(0, 900, (20, 18, 10)).astype(np.int16)
@@ -281,3 +296,33 @@ def test_tasks_without_classes_are_refused(tmp_path: Path, concrete: Path) -> No
     runs.train(runs.write_config(tmp_path / "c.yaml", "masked", concrete, trainer={"max_steps": 1}))
     with pytest.raises(UserError, match="is of task masked; predictions are made by models of task segmen"):
         predict(tmp_path / "out", tmp_path / "o", concrete / "imagesTr")
+
+
+def test_classes_have_the_names_of_the_training_data(tmp_path: Path, concrete: Path) -> None:
+    """Stored values are mapped to classes: names follow the classes, joined where several values are one."""
+    root = shutil.copytree(concrete, tmp_path / "data")
+    about = {
+        "channel_names": {"0": "ct"},
+        "labels": {"background": 0, "mortar": 1, "stone": 2, "pore": 3},
+        "training": [
+            {"image": f"./imagesTr/{p.name}", "label": f"./labelsTr/{p.name}"}
+            for p in sorted((root / "imagesTr").iterdir())
+        ],
+    }
+    (root / "dataset.json").write_text(json.dumps(about))
+    data = {"dataset": "msd", "dict_label_mapping": {"tiny": {1: 2, 2: 2, 3: 1}}}
+    config = runs.write_config(
+        tmp_path / "c.yaml",
+        "segmentation",
+        root,
+        trainer={"max_steps": 1},
+        model={"num_classes": 3},
+        data=data,
+    )
+    runs.train(config)
+    shutil.move(root, tmp_path / "moved")
+    predict(tmp_path / "out", tmp_path / "o", tmp_path / "moved")
+    classes = json.loads((tmp_path / "o/classes.json").read_text())
+    assert [one["name"] for one in classes] == ["background", "pore", "mortar + stone"]
+    assert [one["number"] for one in classes] == [0, 1, 2]
+    assert len(list((tmp_path / "o").glob("*.nii.gz"))) == 4

@@ -1,7 +1,9 @@
 """Whole items by a sliding window: windows overlap as asked, and their middles count most."""
 
 import math
+from collections.abc import Sequence
 from itertools import product
+from pathlib import Path
 
 import pytest
 import torch
@@ -110,3 +112,27 @@ def test_a_diffusion_model_refuses() -> None:
     task = Denoising(build("diffusion", options))
     with pytest.raises(UserError, match="make new ones with ucf-vit sample"):
         task.predict_whole(torch.zeros(1, 1, 8, 8))
+
+
+def test_parts_are_those_of_the_whole_and_each_comes_once(tmp_path: Path) -> None:
+    """Also with all sums in a file, and of slices of volumes, some of which are predicted together."""
+    torch.manual_seed(0)
+    task = Segmentation(nn.Conv2d(2, 3, 1), 3, (SIDE, SIDE))
+    for shape in ((11, 21), (11, 21, 7)):
+        image = torch.randn(2, 2, *shape)
+        whole, count = task.predict_whole(image), torch.zeros(shape)
+        for region, values in task.predict_parts(image, memory=0, directory=tmp_path):
+            torch.testing.assert_close(values, whole[(..., *region)], rtol=0, atol=0)
+            count[region] += 1
+        assert (count == 1).all()
+
+
+def test_a_prediction_of_its_own_is_one_part() -> None:
+    class Doubled(Segmentation):
+        def predict_whole(self, image: Tensor, variables: Sequence[str] | None = None) -> Tensor:
+            return 2 * super().predict_whole(image, variables)
+
+    image = torch.zeros(1, 1, 20, SIDE)
+    expected = 2 * Segmentation(Place(), 2, (SIDE, SIDE)).predict_whole(image)
+    ((region, values),) = Doubled(Place(), 2, (SIDE, SIDE)).predict_parts(image, memory=0)
+    assert region == (slice(0, 20), slice(0, SIDE)) and torch.equal(values, expected)

@@ -13,6 +13,7 @@ from ucf_vit.core.files.paths import path_or_url
 from ucf_vit.core.files.urls import is_remote, join, name_of
 from ucf_vit.data.batch import Skipped
 from ucf_vit.data.dataset import Dataset
+from ucf_vit.data.geometry.regrid import Regrid
 from ucf_vit.data.sources import SOURCES, Item, Source
 from ucf_vit.data.sources.dicom import is_dicom
 from ucf_vit.data.sources.layouts.separate_files import is_image_file, stem_of
@@ -50,6 +51,13 @@ class Case:
         """The source of the item on the grid on which it is stored."""
         source = self.dataset.source
         return source.inner if isinstance(source, Regridded) else source
+
+    @property
+    def grid(self) -> Regrid | None:
+        """How the grid on which the item is stored was changed for the network; None where it was not."""
+        source = self.dataset.source
+        changed = isinstance(source, Regridded) or source.made_with is not None
+        return source.grid(self.item) if changed else None
 
     @property
     def shape(self) -> tuple[int, ...]:

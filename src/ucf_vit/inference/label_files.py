@@ -56,7 +56,8 @@ def _nifti_suffix(case: Case) -> str:
 
 
 def _nifti(labels: NDArray[Any], case: Case) -> Any:
-    geometry = case.source.geometry(case.item)
+    grid = case.grid
+    geometry = case.source.geometry(case.item) if grid is None else grid.stored
     affine = np.eye(4) if geometry is None else geometry.affine
     image = nibabel.Nifti1Image(labels, affine)
     image.header.set_xyzt_units("mm")

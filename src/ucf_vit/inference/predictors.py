@@ -12,7 +12,6 @@ import torch
 
 from ucf_vit.core.errors import DataError, UserError
 from ucf_vit.data.batch import Sample
-from ucf_vit.data.sources.regridded import Regridded
 from ucf_vit.drawing.style import class_colour
 from ucf_vit.inference.class_table import FILE, ClassTable
 from ucf_vit.inference.inputs import Case
@@ -79,12 +78,11 @@ class SegmentationPredictor:
 
     def predict(self, case: Case, sample: Sample, advance: Advance) -> None:
         """Writes the labels last: where they exist, everything of the item does."""
-        source = case.dataset.source
         found = segment(
             self._trained.task,
             torch.from_numpy(sample.image)[None].to(self._trained.device),
             sample.variables,
-            source.grid(case.item) if isinstance(source, Regridded) else None,
+            case.grid,
             self._request.output,
             probabilities=self._request.probabilities,
             advance=advance,

@@ -197,7 +197,7 @@ class Task(nn.Module):
         Overlapping tiles are blended by a Gaussian window; a task of 2D tiles predicts the slices of a volume
         along its last axis one by one.
         """
-        return assemble(self.predict_parts(image, variables), image)
+        return assemble(self._parts(image, variables, math.inf, None), image)
 
     def predict_parts(
         self,
@@ -210,8 +210,16 @@ class Task(nn.Module):
         """Yields the parts of `predict_whole`, each once, with predictions `[B, K, *P]`.
 
         At most `memory` bytes of predictions that are not complete yet are kept in memory, the rest in a
-        temporary file in `directory`.
+        temporary file in `directory`. A subclass with a `predict_whole` of its own has one part: all of it.
         """
+        if type(self).predict_whole is not Task.predict_whole:
+            whole = self.predict_whole(image, variables)
+            return iter([(tuple(slice(0, side) for side in image.shape[2:]), whole)])
+        return self._parts(image, variables, memory, directory)
+
+    def _parts(
+        self, image: Tensor, variables: Sequence[str] | None, memory: float, directory: Path | None
+    ) -> Iterator[tuple[Region, Tensor]]:
         return predict_parts_in_tiles(
             partial(self._predict_tile, variables=variables),
             image,

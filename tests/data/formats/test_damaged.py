@@ -35,7 +35,7 @@ def read_all(source: str, root: Path, scratch: Scratch, on_error: str) -> None:
     data = build_dataset(
         *("d", source, root),
         tile_size=TILES.get(source, (4, 4, 4)),
-        labels=source not in ("fields", "dicom", "tiff"),
+        labels=source not in ("fields", "dicom", "files", "tiff"),
         normalization={"kind": "minmax"},
         on_error=on_error,
         scratch=scratch,

@@ -34,7 +34,7 @@ def test_items_are_the_files_of_one_kind(tmp_path: Path, concrete: Path) -> None
     (tmp_path / "scan.nii.gz").touch()
     with pytest.raises(DataError, match=r"files of different kinds, .*a\.PNG and .*scan\.nii\.gz"):
         SeparateFiles(tmp_path)
-    with pytest.raises(DataError, match=r"no volume or picture found; passed over: 1 folders"):
+    with pytest.raises(DataError, match=r"no volume or picture found; passed over: 2 folders"):
         SeparateFiles(concrete.parent / concrete.name, ("ct",)).items()
 
 
