@@ -176,6 +176,7 @@ def test_in_a_config_that_is_no_yaml_or_means_something_else(url: str, form: str
 
 @settings(max_examples=200)
 @example(url="s3://user: hunter2Tr0ub4dor/@bucket/folder", before="")
+@example(url="s3://user: hunter2Tr0ub4dor\n@bucket/folder", before="")
 @given(url=urls(), before=st.sampled_from(["", "can't read ", "{'a': '"]))
 def test_messages_of_other_libraries(url: str, before: str) -> None:
     assert nothing_secret(bare(before + url))

@@ -22,7 +22,9 @@ pytestmark = pytest.mark.deep
 LIMIT = 2**20
 GROWTH = 200 * 2**20
 """Bytes: what libraries allocate at their first use, not what a header says."""
-TILES = {"imagenet": (4, 4), "catsdogs": (4, 4), "fields": (4, 4)}
+TILES = dict.fromkeys(("imagenet", "catsdogs", "fields", "pairs"), (4, 4))
+PLACES = {"csv": "cases.csv"}
+"""Within the directory, where that is not the root."""
 
 
 def test_every_source_is_damaged_here():
@@ -33,7 +35,7 @@ def read_all(source: str, root: Path, scratch: Scratch, on_error: str) -> None:
     """As a run does: build the data set, then one epoch of tiles."""
     files = Files(Cache(scratch), max_item_bytes=LIMIT)
     data = build_dataset(
-        *("d", source, root),
+        *("d", source, root / PLACES.get(source, "")),
         tile_size=TILES.get(source, (4, 4, 4)),
         labels=source not in ("fields", "dicom", "files", "tiff"),
         normalization={"kind": "minmax"},

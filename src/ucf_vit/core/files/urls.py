@@ -111,19 +111,23 @@ def without_credentials(text: str) -> str:
 
     The rest of the message is shown, as far as the end of a URL can be determined.
     """
-    return "\n".join(map(_hide_in_line, text.split("\n")))
+    lines = text.split("\n")
+    return "\n".join(
+        _hide_in_line(line, any("@" in one for one in lines[n:])) for n, line in enumerate(lines, 1)
+    )
 
 
-def _hide_in_line(line: str) -> str:
+def _hide_in_line(line: str, goes_on: bool) -> str:
+    """Hides parts of a line; `goes_on` says that a later line may have the end of a password."""
     shown: list[str] = []
-    while hidden := _hidden(line):
+    while hidden := _hidden(line, goes_on):
         start, end = hidden
         shown += [line[:start], HIDDEN]
         line = line[end:]
     return "".join([*shown, line])
 
 
-def _hidden(line: str) -> tuple[int, int] | None:
+def _hidden(line: str, goes_on: bool) -> tuple[int, int] | None:
     """Returns start and end of the first part to hide, None if there is none."""
     for start, kind, rest in _urls(line):
         word = _word(rest)
@@ -134,6 +138,8 @@ def _hidden(line: str) -> tuple[int, int] | None:
         if _has_password(kind, word) or (sign and (early or not _is_host(kind, host))):
             host = _word(rest[sign:]) if sign and _HOST_STARTS.match(rest, sign) else ""
             return start, start + sign + len(host) if host else len(line)
+        if goes_on and not sign and not _is_host(kind, host):
+            return start, len(line)
         if query := _query(kind, word):
             return start + query, start + len(word)
     return None
