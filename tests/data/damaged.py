@@ -98,27 +98,29 @@ def prepared(root: Path) -> None:
     prepare(origin, root, StorageOptions(chunk=(4, 4, 4)))
 
 
-def volumes(root: Path, image: str, label: str) -> None:
+def volume_and_label(root: Path, image: str, label: str) -> None:
     """An image and its label as NIfTI."""
     save_nifti(root / image, VOLUME)
     save_nifti(root / label, (VOLUME > 500).astype(np.uint8))
 
 
 def nnunet_raw(root: Path) -> None:
-    volumes(root, "imagesTr/a_0000.nii.gz", "labelsTr/a.nii.gz")
+    volume_and_label(root, "imagesTr/a_0000.nii.gz", "labelsTr/a.nii.gz")
     about = {"channel_names": {"0": "ct"}, "labels": {"background": 0, "bone": 1}, "file_ending": ".nii.gz"}
     (root / "dataset.json").write_text(json.dumps(about))
 
 
 def msd(root: Path) -> None:
     image, label = "imagesTr/a.nii.gz", "labelsTr/a.nii.gz"
-    volumes(root, image, label)
+    volume_and_label(root, image, label)
     about = {"modality": {"0": "ct"}, "training": [{"image": image, "label": label}], "test": []}
     (root / "dataset.json").write_text(json.dumps(about | {"labels": {"0": "background", "1": "bone"}}))
 
 
 def bids(root: Path) -> None:
-    volumes(root, "sub-01/anat/sub-01_T1w.nii.gz", "derivatives/manual/sub-01/anat/sub-01_mask.nii.gz")
+    volume_and_label(
+        root, "sub-01/anat/sub-01_T1w.nii.gz", "derivatives/manual/sub-01/anat/sub-01_mask.nii.gz"
+    )
     about = {"Name": "a", "BIDSVersion": "1.8.0"}
     (root / "dataset_description.json").write_text(json.dumps(about))
     about |= {"DatasetType": "derivative", "GeneratedBy": [{"Name": "manual"}]}
@@ -133,7 +135,7 @@ def image_masks(root: Path) -> None:
 
 
 def table(root: Path) -> None:
-    volumes(root, "a.nii.gz", "b.nii.gz")
+    volume_and_label(root, "a.nii.gz", "b.nii.gz")
     (root / "cases.csv").write_text("image,label,group\na.nii.gz,b.nii.gz,anna\n")
 
 
@@ -156,7 +158,7 @@ KINDS: dict[str, tuple[str, str, Callable[[Path], None]]] = {
     "prepared": ("prepared", "zarr", prepared),
     "nnunet_raw": ("nnunet_raw", "", nnunet_raw),
     "msd": ("msd", "", msd),
-    "kits": ("kits", "", lambda root: volumes(root, "c1/imaging.nii.gz", "c1/segmentation.nii.gz")),
+    "kits": ("kits", "", lambda root: volume_and_label(root, "c1/imaging.nii.gz", "c1/segmentation.nii.gz")),
     "bids": ("bids", "bids", bids),
     "pairs": ("pairs", "", image_masks),
     "csv": ("csv", "", table),
