@@ -77,6 +77,19 @@ def test_a_run_keeps_its_splits_when_files_are_added(
     assert len(keys(config, "training") | keys(config, "validation") | keys(config, "test")) == 23
 
 
+def test_splits_without_validation_or_training(
+    tmp_path: Path, scans: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "folds.json"
+    file.write_text(json.dumps([{"train": ["p0_l"], "val": []}, {"train": ["p99_l"], "val": ["p0_l"]}]))
+    config = config_of(tmp_path / "c.yaml", scans, split={"kind": "given", "file": str(file)})
+    assert keys(config, "training") == {"p0_l"}
+    assert "data.split: no item validates, so that none chooses the best checkpoint" in caplog.text
+    with pytest.raises(ConfigError, match=r"data\.split = .*leaves no data set any file to train on"):
+        runs.train(config, "data.split.fold=1")
+    assert f"{file}: 1 item(s) are in no data set: p99_l" in caplog.text
+
+
 def test_the_splits_of_another_run_are_used(tmp_path: Path, scans: Path) -> None:
     config = config_of(tmp_path / "c.yaml", scans, split={"folds": 5, "fold": 2})
     runs.train(config)

@@ -80,7 +80,8 @@ def check_tiles(dataset: Dataset) -> None:
         raise DataError(
             f"{dataset.items[most].image}: by its header it has {dataset.counts[most]:,} tiles of "
             f"{dataset.tile_size}; the order of the {len(dataset):,} in {dataset.name} takes {needed:,} "
-            "bytes, more than the memory of this machine. If the header is right, use larger tiles"
+            "bytes, more than the memory of this machine. If the header is right, use larger "
+            "tiles or a coarser data.spacing"
         )
 
 

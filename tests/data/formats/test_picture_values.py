@@ -60,7 +60,21 @@ def test_palettes_bilevel_and_grey_with_alpha(tmp_path: Path) -> None:
     assert picture_header(tmp_path / "la.png")[0] == 1
     assert np.array_equal(read_image(tmp_path / "la.png", None, LIMIT)[0], RGBA[..., 0])
     assert np.array_equal(read_image(tmp_path / "la.png", 4, LIMIT)[3], RGBA[..., 1])
-    assert np.array_equal(read_mask(tmp_path / "la.png", LIMIT), RGBA[..., 0])
+
+
+@pytest.mark.parametrize("mode", ["LA", "RGBA"])
+def test_alpha_of_a_mask_is_no_class(tmp_path: Path, mode: str) -> None:
+    values = np.zeros((6, 5), np.uint8)
+    values[1:3, 1:4] = 1
+    pixels = np.stack([*[values] * (len(mode) - 1), np.full_like(values, 255)], -1)
+    for alpha in (pixels[..., -1], 255 * values):  # opaque, or where the values say the same
+        pixels[..., -1] = alpha
+        Image.fromarray(pixels, mode).save(tmp_path / "a.png")
+        assert np.array_equal(read_mask(tmp_path / "a.png", LIMIT).reshape(30, -1)[:, 0], values.ravel())
+    pixels[..., :-1] = 0
+    Image.fromarray(pixels, mode).save(tmp_path / "a.png")
+    with pytest.raises(ValueError, match="pixels of one value differ in alpha"):
+        read_mask(tmp_path / "a.png", LIMIT)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

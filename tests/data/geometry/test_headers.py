@@ -48,12 +48,13 @@ def test_a_quaternion_that_is_none_is_no_qform(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_negative_and_zero_spacings_are_mended_and_named(tmp_path):
+def test_negative_and_zero_spacings_are_mended_and_named(tmp_path, caplog):
     found = read_geometry(write(tmp_path / "a.nii", None, PLACE, pixdim=[1, -0.7, 0, 2.5, 0, 0, 0, 0]))
     np.testing.assert_allclose(found.spacing, (0.7, 1, 2.5), rtol=1e-6)
     assert found.remarks == ("the spacing (-0.7, 0, 2.5) is not positive: sizes are used, and 1 mm for 0",)
     placed = read_geometry(write(tmp_path / "b.nii", PLACE, pixdim=[1, -0.7, 0, 2.5, 0, 0, 0, 0]))
     assert np.array_equal(placed.affine, PLACE) and not placed.remarks
+    assert not caplog.records  # nibabel says it without the name of the file, once per read
 
 
 @pytest.mark.parametrize(("unit", "factor"), [(0, 1), (1, 1e3), (2, 1), (3, 1e-3), (2 + 8, 1)])

@@ -56,6 +56,9 @@ def test_folds_of_nnunet(tmp_path: Path) -> None:
     file.write_text(json.dumps([{"train": ["a"], "val": ["a"]}]))
     with pytest.raises(DataError, match=r"item a is there to training and to validation"):
         read_splits(file, "ct")
+    file.write_text(json.dumps([{"train": "a", "val": ["b"]}]))
+    with pytest.raises(DataError, match=r"training is 'a'; expected a list of names"):
+        read_splits(file, "ct")
     file.write_text('{"folds": 3}')
     with pytest.raises(DataError, match=r"no splits; expected the splits\.json of a run"):
         read_splits(file, "ct")
@@ -63,10 +66,11 @@ def test_folds_of_nnunet(tmp_path: Path) -> None:
 
 def test_tables_of_splits(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     file = tmp_path / "splits.csv"
-    file.write_text("item,split\nscan0,train\nscan1,VAL\nscan2,test\n")
+    file.write_text("item,split\nscan0,train\n\nscan1.nii.gz,VAL\nscan2,test\n,\nscan7,train\n")
     found = given({"ct": ITEMS}, file, 0)
     assert found == {"ct": {"scan0": "training", "scan1": "validation", "scan2": "test", "scan3": ""}}
     assert "gives no split to 1 item(s), which are not used: scan3" in caplog.text
+    assert f"{file}: 1 item(s) are in no data set: scan7" in caplog.text
     file.write_text("item,split\nscan0,dev\n")
     with pytest.raises(DataError, match=r"split 'dev'; expected training, validation, test"):
         given({"ct": ITEMS}, file, 0)

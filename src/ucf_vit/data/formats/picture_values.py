@@ -58,12 +58,25 @@ def read_mask(file: Path, limit: int, colours: bool = False) -> NDArray[Any]:
                 raise ValueError(
                     "its colours have 16 bits; masks have grey values, a palette or 8 bit colours"
                 )
-            pixels = np.asarray(image.convert("RGB"))
+            has_alpha = image.mode in ("RGBA", "RGBa", "PA")
+            pixels = _opaque(np.asarray(image.convert("RGBA" if has_alpha else "RGB")), 3)
         elif image.mode in ("LA", "La"):
-            pixels = np.asarray(image.convert("LA"))[..., 0]
+            pixels = _opaque(np.asarray(image.convert("LA")), 1)[..., 0]
         else:
             pixels = np.asarray(image, np.uint8 if image.mode == "1" else None)
         return _turned(pixels, orientation_of(image))  # 1 once loading has turned a TIFF
+
+
+def _opaque(pixels: NDArray[Any], channels: int) -> NDArray[Any]:
+    """Returns `[H, W, channels]` without alpha. Raises ValueError where pixels of one value differ in it."""
+    values, alpha = pixels[..., :channels], pixels[..., channels:]
+    if alpha.size and alpha.min() < alpha.max():
+        codes = values.astype(np.uint32) @ (256 ** np.arange(channels, dtype=np.uint32))
+        if np.unique(codes * 256 + alpha[..., 0]).size > np.unique(codes).size:
+            raise ValueError(
+                "pixels of one value differ in alpha, which is no class; save what alpha shows as grey values"
+            )
+    return values
 
 
 def _is_deep(image: Image.Image) -> bool:

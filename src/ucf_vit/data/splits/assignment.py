@@ -20,7 +20,10 @@ from ucf_vit.data.splits.given import SPLITS
 
 log = logging.getLogger(__name__)
 FILE = "splits.json"
-ADVICE = "delete the entry from data.groups, move the items, or make new splits with data.split.kind: seeded"
+ADVICE = (
+    "correct the groups (of data.groups, or else of the layout), move the items, or make new splits with "
+    "data.split.kind: seeded"
+)
 
 
 @dataclass(frozen=True, eq=False)

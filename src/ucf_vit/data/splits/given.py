@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,9 +46,11 @@ def _of_fold(folds: list[Any], path: Path, fold: int) -> dict[str, str]:
     return _by_name({"training": folds[fold]["train"], "validation": folds[fold]["val"]}, path)
 
 
-def _by_name(names: Mapping[str, Iterable[str]], path: Path) -> dict[str, str]:
+def _by_name(names: Mapping[str, Any], path: Path) -> dict[str, str]:
     split_of_name: dict[str, str] = {}
     for split, some in names.items():
+        if not isinstance(some, list):
+            raise DataError(f"{path}: {split} is {some!r:.80}; expected a list of names")
         for name in map(one_form, some):
             if split_of_name.setdefault(name, split) != split:
                 raise DataError(

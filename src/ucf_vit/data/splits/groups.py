@@ -61,7 +61,7 @@ def read_table(path: Path, column: str) -> Mapping[str, str]:
             raise ValueError(f"expected the columns item and {column}, found {', '.join(names) or 'none'}")
         rows.fieldnames = names
         pairs = [((row["item"] or "").strip(), (row[column] or "").strip()) for row in rows]
-    return _distinct(pairs, path, column)
+    return _distinct(filter(any, pairs), path, column)
 
 
 def _distinct(pairs: Iterable[tuple[str, str]], path: Path, column: str) -> dict[str, str]:
@@ -76,8 +76,10 @@ def _distinct(pairs: Iterable[tuple[str, str]], path: Path, column: str) -> dict
 
 def look_up(table: Mapping[str, str], item: Item) -> str | None:
     """Returns the entry of an item by its key, its path, or the name of its file with or without suffix."""
+    return next((table[name] for name in names_of(item) if name in table), None)
+
+
+def names_of(item: Item) -> tuple[str, ...]:
+    """Returns the names by which a table or a file of splits may call an item, the first one first."""
     file = item.image.rpartition("/")[2]
-    for name in (item.key, item.image, file, file.partition(".")[0]):
-        if one_form(name) in table:
-            return table[one_form(name)]
-    return None
+    return tuple(map(one_form, (item.key, item.image, file, file.partition(".")[0])))

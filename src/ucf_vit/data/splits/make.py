@@ -14,7 +14,7 @@ from ucf_vit.core.threads import map_in_threads
 from ucf_vit.data.read_item import read_sample
 from ucf_vit.data.sources import Item, Source
 from ucf_vit.data.splits.given import read_splits
-from ucf_vit.data.splits.groups import look_up
+from ucf_vit.data.splits.groups import look_up, names_of
 from ucf_vit.data.splits.seeded import Fractions, Unit, seeded_splits
 from ucf_vit.data.values.labels import label_values
 
@@ -68,14 +68,17 @@ def _label_set(source: Source, item: Item) -> Hashable:
 def given(items: Items, file: Path | None, fold: int) -> Splits:
     """Returns the splits that `file` gives, or without one the layout of each data set.
 
-    Items without a split are named in a warning. Raises DataError where none of a data set has one.
+    Warnings name items without a split, and names in `file` that no item has. Raises DataError where no
+    item of a data set has a split.
     """
     splits: Splits = {}
+    listed: dict[str, str] = {}
     for name, some in items.items():
         if file is None:
             splits[name] = {item.key: item.split for item in some}
         else:
             known = read_splits(file, name, fold)
+            listed |= known
             splits[name] = {item.key: look_up(known, item) or "" for item in some}
         origin = "the layout of the data set" if file is None else str(file)
         without = [key for key, split in splits[name].items() if not split]
@@ -89,6 +92,9 @@ def given(items: Items, file: Path | None, fold: int) -> Splits:
                 "%s: %s gives no split to %d item(s), which are not used: %s",
                 *(name, origin, len(without), first_few(without)),
             )
+    names = {name for some in items.values() for item in some for name in names_of(item)}
+    if absent := sorted(listed.keys() - names):
+        log.warning("%s: %d item(s) are in no data set: %s", file, len(absent), first_few(absent))
     return splits
 
 

@@ -90,7 +90,10 @@ def build_data(
     known = None if planned is None else partial(planned.shapes_of, files)
     training = build_datasets(run, scratch, record=record, read_shapes=known, files=files)
     if not training:
-        raise run.error("data.dict_end_idx", "leaves no data set any file to train on", run.data.dict_end_idx)
+        key, value = ("data.dict_end_idx", run.data.dict_end_idx)
+        if run.data.split is not None:
+            key, value = "data.split", run.data.split.model_dump(exclude_none=True)
+        raise run.error(key, "leaves no data set any file to train on", value)
     record = _recorded(run, task, training, record, first_classes)
     training = [numbered(one, record.class_names) for one in training]
     held_out = build_datasets(run, scratch, "validation", record=record, files=files)

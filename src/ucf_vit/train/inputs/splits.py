@@ -177,6 +177,8 @@ def _made(options: SplitOptions, items: Items, sources: Mapping[str, Source]) ->
 
 
 def _check_roots(run: Run, splits: Mapping[str, Mapping[str, str]]) -> None:
+    if not any(run.data.root(name, "validation") or "validation" in splits[name].values() for name in splits):
+        log.warning("data.split: no item validates, so that none chooses the best checkpoint")
     for name, split_of_item in splits.items():
         for split in ("validation", "test"):
             if run.data.root(name, split) and split in split_of_item.values():

@@ -85,6 +85,11 @@ def test_the_fold_gives_the_splits(root: Path, scratch) -> None:
     (root / "splits_final.json").write_text(json.dumps(both))
     with pytest.raises(DataError, match="fold 0 trains and validates brain_1"):
         NnunetRaw(root, fold=0).items()
+    with pytest.raises(DataError, match=r"Dataset001_Brain: fold is 'all'; expected a number from 0 to 0"):
+        NnunetRaw(root, fold="all").items()
+    (root / "splits_final.json").write_text('{"train": [], "val": []}')
+    with pytest.raises(DataError, match=r"splits_final\.json: expected a list of folds"):
+        NnunetRaw(root, fold=0).items()
 
 
 def test_names_of_labels_and_regions(root: Path, scratch) -> None:
@@ -93,8 +98,10 @@ def test_names_of_labels_and_regions(root: Path, scratch) -> None:
     assert source.remarks() == (
         "label 4 is called 'ignore': set data.ignore_label: 4 so that it does not count",
     )
+    (root / "dataset.json").write_text(json.dumps({**ABOUT, "numTraining": 5}))
     core = NnunetRaw(root, region="core", scratch=scratch)
     item = core.items()[0]
+    assert core.remarks()[1].endswith("dataset.json: numTraining is 5, but there are 4 training cases")
     assert np.array_equal(core.read(item).label, voxels(0, 0) % 4 >= 2)
     assert core.label_names == {0: "background", 1: "core"}
     with pytest.raises(DataError, match=r"no label or region 'cores' \(did you mean 'core'\?\)"):
@@ -164,6 +171,8 @@ def test_photographs_in_one_file_or_a_file_per_channel(tmp_path: Path, scratch, 
         (None, r"dataset\.json: not found; expected it to name the channels and labels"),
         ("{", r"dataset\.json: can't be read as a dataset\.json"),
         ("{}", "has neither channel_names nor modality"),
+        ('{"channel_names": {"0": "T1", "5": "T2"}}', r"channels have the numbers 0, 5; expected 0 to 1"),
+        ('{"channel_names": {"0": "T1"}, "labels": ["a"]}', r"labels is \['a'\]; expected numbers by name"),
         (
             '{"channel_names": {"0": "CT"}, "file_ending": ".xyz"}',
             r"file_ending '\.xyz' can't be read; known",

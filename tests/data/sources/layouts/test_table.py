@@ -74,6 +74,10 @@ def test_pictures(root: Path, scratch) -> None:
         ("image,image\nx.nii,y.nii\n", "a column is there twice"),
         ("image,split\nx.nii,training\ny.nii,tset\n", r"row 3: split 'tset' \(did you mean 'test'\?\)"),
         ("image\nx.nii\nx.nii\n", "row 3: x.nii is there twice"),
+        ("image\nx.nii\nscans/../x.nii\n", r"row 3: scans/\.\./x.nii is there twice"),
+        ("image,split\n\n,\nx.nii,train\n\n , \ny.nii,tset\n", r"row 7: split 'tset'"),
+        ("\n\nimage\n\nx.doc\n", r"row 5: image 'x\.doc' can't be read"),
+        ("image;label\nx.nii;y.nii\n", "no column image; it has image;label; commas are expected between"),
         ("image\nx.doc\n", r"row 2: image 'x\.doc' can't be read; known are \.nii"),
         ("image\nx.nii\n;\n", "row 3: no image is named"),
     ],
@@ -81,6 +85,14 @@ def test_pictures(root: Path, scratch) -> None:
 def test_what_is_wrong_names_the_row(root: Path, text: str, message: str) -> None:
     with pytest.raises(DataError, match=message):
         Table(table(root, text)).items()
+
+
+def test_encodings_of_spreadsheets(root: Path) -> None:
+    rows = "image,group\nscans/0.nii.gz,Müller\n"
+    (item,) = Table(table(root, rows, encoding="utf-16")).items()
+    assert item.group == "Müller"
+    with pytest.raises(DataError, match="can't be read as a table; save it as CSV in UTF-8"):
+        Table(table(root, rows, encoding="latin-1"))
 
 
 def test_a_root_that_is_no_table(root: Path) -> None:

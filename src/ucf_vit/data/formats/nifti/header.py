@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import logging
 import math
 import zlib
 from collections.abc import Callable
@@ -25,6 +26,9 @@ _HEADER = 540
 _PACKED_HEADER = 4096
 """Bytes of a compressed file that contain its header, unless long extensions precede the data."""
 _LARGEST = 2**62
+_QUIET = logging.Logger("nibabel")
+_QUIET.addHandler(logging.NullHandler())
+"""Takes what nibabel says of headers that it mends, which names no file; `placement` remarks on them."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,8 @@ def read_header(path: str, files: Files | None = None) -> NiftiHeader:
     """
     with reading(path, "no readable NIfTI header"):
         stored = read_stored_header(path, files)
-        raw, spacing = type(stored)(stored.binaryblock, check=True), stored["pixdim"][1:4]
+        raw, spacing = stored.copy(), stored["pixdim"][1:4]
+        raw.check_fix(_QUIET)
         shape, offset = _volume(path, raw.get_data_shape()), int(raw.get_data_offset())
         dtype = raw.get_data_dtype()
         if dtype.kind not in "iuf":

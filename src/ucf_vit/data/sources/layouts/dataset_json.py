@@ -43,8 +43,14 @@ class DatasetJson:
             channels = entries.get("channel_names", entries.get("modality"))
             if not isinstance(channels, dict) or not channels:
                 raise DataError(f"{path}: has neither channel_names nor modality, which name the channels")
+            labels = entries.get("labels", {})
+            if not isinstance(labels, dict):
+                raise DataError(
+                    f"{path}: labels is {labels!r:.80}; expected numbers by name, as "
+                    "{background: 0, tumour: 1}"
+                )
             names = tuple(str(name) for _, name in sorted(channels.items(), key=lambda one: int(one[0])))
-            return cls(path, _distinct(names), _labels(entries.get("labels", {})), entries)
+            return cls(path, _distinct(names), _labels(labels), entries)
 
     def stored_channels(self, variables: Sequence[str]) -> tuple[int, ...]:
         """Returns the numbers of the channels called `variables` (all, in order, where there are none)."""
@@ -61,13 +67,17 @@ class DatasetJson:
         by_size = sorted(self.labels.items(), key=lambda one: -len(one[1]))
         return {value: name for name, values in by_size for value in values}
 
-    @property
-    def remarks(self) -> tuple[str, ...]:
-        """Advice on a label whose voxels do not count."""
-        values = self.labels.get(IGNORE, ())
-        return tuple(
-            f"label {value} is called {IGNORE!r}: set data.ignore_label: {value} so that it does not count"
-            for value in values
+    def remarks(self, cases: int) -> tuple[str, ...]:
+        """Returns advice on a label whose voxels do not count, and on `cases` that are not `numTraining`."""
+        values, expected = self.labels.get(IGNORE, ()), self.entries.get("numTraining", cases)
+        counts = f"{self.path}: numTraining is {expected}, but there are {cases} training cases"
+        return (
+            *(
+                f"label {value} is called {IGNORE!r}: set data.ignore_label: {value} so that it does not "
+                "count"
+                for value in values
+            ),
+            *([] if str(expected) == str(cases) else [counts]),
         )
 
 

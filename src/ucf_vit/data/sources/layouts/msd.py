@@ -43,6 +43,7 @@ class Msd(FileSource):
         names = [self.about.channels[channel] for channel in channels]
         super().__init__(str(root), names, reader, label_geometry, channels)
         self.label_names = self.about.label_names
+        self._cases_found = 0
 
     def items(self) -> Sequence[Item]:
         """Returns the listed training cases, sorted by name."""
@@ -56,6 +57,7 @@ class Msd(FileSource):
         ]
         if not items:
             raise DataError(f"{self.about.path}: lists no training case")
+        self._cases_found = len(items)
         self._count_others({one for pair in listed for one in pair}, tests)
         return sorted(items, key=lambda item: item.key)
 
@@ -76,8 +78,8 @@ class Msd(FileSource):
                     listing.passed_over.add(UNLISTED, f"{folder}/{name}")
 
     def remarks(self) -> Sequence[str]:
-        """Returns remarks on accepted labels, and on a label that is not to count."""
-        return (*super().remarks(), *self.about.remarks)
+        """Returns remarks on accepted labels, a label that is not to count, and the number of cases."""
+        return (*super().remarks(), *self.about.remarks(self._cases_found))
 
 
 def _below(name: str) -> str:

@@ -55,12 +55,13 @@ class NnunetRaw(FileSource):
     ) -> None:
         files = files or Files()
         self.about = DatasetJson.read(str(root), files)
+        self._check_numbers()
         ending = str(self.about.entries.get("file_ending", ".nii.gz")).lower()
         self._channels = self.about.stored_channels(variables)
         names = [self.about.channels[channel] for channel in self._channels]
         reader = reader_of(ending, scratch, files, f"{self.about.path}: file_ending")
         super().__init__(str(root), names, reader, label_geometry)
-        self.ending, self.fold = ending, fold
+        self.ending, self.fold, self._cases_found = ending, fold, 0
         self.splits = splits or join(str(root), SPLITS)
         self._values = None if region is None else self._region(region)
         self.label_names = {0: "background", 1: region} if region else self.about.label_names
@@ -72,6 +73,7 @@ class NnunetRaw(FileSource):
         items = self._cases(listing, "imagesTr", "labelsTr")
         if not items:
             raise DataError(f"{join(self.root, 'imagesTr')}: no CASE_0000{self.ending} found{listing.more}")
+        self._cases_found = len(items)
         if self.fold is not None:
             items = self._in_fold(items, listing)
         tests = []
@@ -92,14 +94,25 @@ class NnunetRaw(FileSource):
         return replace(sample, label=np.isin(sample.label, self._values).astype(np.uint8))
 
     def remarks(self) -> Sequence[str]:
-        """Returns remarks on accepted labels, and on a label that is not to count."""
-        return (*super().remarks(), *self.about.remarks)
+        """Returns remarks on accepted labels, a label that is not to count, and the number of cases."""
+        return (*super().remarks(), *self.about.remarks(self._cases_found))
 
     def places(self, item: Item) -> Sequence[tuple[str, int]]:
         """Returns a file per variable, or the channels of one colour image, as nnU-Net stores photographs."""
         if item.channel_files or not self._is_colour_image(item.image):
             return super().places(item)
         return [(item.image, channel) for channel in self._channels]
+
+    def _check_numbers(self) -> None:
+        """Raises DataError where the numbers of channels, which are in the names of files, have a gap."""
+        entries = self.about.entries
+        numbers = sorted(map(int, entries.get("channel_names", entries.get("modality"))))
+        if numbers != list(range(len(numbers))):
+            listed = ", ".join(map(str, numbers))
+            raise DataError(
+                f"{self.about.path}: its channels have the numbers {listed}; expected 0 to "
+                f"{len(numbers) - 1}, as in the names of files"
+            )
 
     def _cases(self, listing: Listing, images: str, labels: str) -> list[Item]:
         """Returns the cases of a folder. Raises DataError with all cases that lack a channel."""
@@ -167,7 +180,14 @@ class NnunetRaw(FileSource):
             )
         with reading(self.splits, "can't be read as the splits of nnU-Net"):
             folds = json.loads(files.using(self.splits, Path.read_bytes))
-            if not 0 <= (self.fold or 0) < len(folds):
+            if not isinstance(folds, list):
+                raise DataError(f"{self.splits}: expected a list of folds with the keys train and val")
+            if not isinstance(self.fold, int):
+                raise DataError(
+                    f"{self.root}: fold is {self.fold!r}; expected a number from 0 to {len(folds) - 1}, or "
+                    "none for all cases"
+                )
+            if not 0 <= self.fold < len(folds):
                 raise DataError(f"{self.splits}: has folds 0 to {len(folds) - 1}, not {self.fold}")
             fold = folds[self.fold]
             splits = {str(case): "training" for case in fold["train"]}
