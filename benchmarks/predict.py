@@ -113,7 +113,7 @@ def peak() -> float:
 
 def in_a_process(case: Case, labels_file: Path) -> tuple[float, float] | None:
     """Returns the results of `measure`; None where the process was killed, as for lack of memory."""
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("fork")  # torch is imported once
     results = context.SimpleQueue()
     process = context.Process(target=measure, args=(case, labels_file, results))
     process.start()

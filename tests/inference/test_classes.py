@@ -11,10 +11,12 @@ import pytest
 import torch
 
 import runs
+from remote_servers import Web
 from ucf_vit.core.errors import UserError
 from ucf_vit.data.formats.pictures import read_rgb
 from ucf_vit.inference import PredictionRequest, predict_run
 from ucf_vit.inference.class_table import ClassTable
+from ucf_vit.train.inputs.source_options import source_options
 from ucf_vit.train.saved_runs.open_trained import open_trained
 
 COLOURS = ["blue", "green", "red"]
@@ -52,6 +54,18 @@ def test_a_row_has_the_class_and_all_probabilities(tmp_path: Path, run: Path, co
     classes = json.loads((tmp_path / "classes.json").read_text())
     assert [one["name"] for one in classes] == COLOURS
     assert len({one["colour"] for one in classes}) == 3
+
+
+def test_files_are_read_as_the_source_of_the_run_reads_them(run: Path) -> None:
+    _, config = open_trained(run)
+    assert source_options(config, "tiny", "files") == {"resize": [16, 16], "unit_range": True}
+
+
+def test_files_of_a_web_server_are_read(tmp_path: Path, run: Path, coloured: Path, web: Web) -> None:
+    shutil.copytree(coloured / "red", tmp_path / "web/red")
+    predict(run, tmp_path / "url", f"{web.url}/red/7.png")
+    predict(run, tmp_path / "path", coloured / "red/7.png")
+    assert rows(tmp_path / "url") == rows(tmp_path / "path")
 
 
 def test_a_second_call_completes_the_table(

@@ -125,6 +125,8 @@ def test_parts_are_those_of_the_whole_and_each_comes_once(tmp_path: Path) -> Non
             torch.testing.assert_close(values, whole[(..., *region)], rtol=0, atol=0)
             count[region] += 1
         assert (count == 1).all()
+    slices = torch.stack([task.predict_whole(image[..., z]) for z in range(7)], dim=-1)
+    torch.testing.assert_close(whole, slices)
 
 
 def test_a_prediction_of_its_own_is_one_part() -> None:

@@ -43,6 +43,7 @@ def test_values_are_those_of_the_source_that_it_stands_for(tmp_path: Path) -> No
     names = ("red", "green", "blue")
     for source, options in (
         (ImageMasks(tmp_path / "x", names), {}),
+        (ImageNet(tmp_path, names), {}),
         (ImageNet(tmp_path, names, [6, 5]), {"resize": [6, 5]}),
     ):
         (item,) = source.items()
