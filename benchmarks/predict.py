@@ -150,7 +150,7 @@ def equal(one: Path, other: Path) -> str:
 
 def small() -> list[Case]:
     """Depth and classes grow one after the other, with both ways; files for the first."""
-    memory = 2.0**24
+    memory = 2.0**26
     grown = [((64, 64, 64), 4), ((128, 64, 64), 4), ((256, 64, 64), 4), ((128, 64, 64), 16)]
     cases = [Case(way, *grown[0], 32, memory) for way in ("MONAI", "blend", "file")]
     cases += [Case("blend", *one, 32, memory) for one in grown[1:]]
