@@ -148,6 +148,15 @@ def test_contradicting_headers_are_named_once_with_their_rule(tmp_path, scratch,
     assert told.startswith("ct: 3 item(s), the first ") and "s0.nii.gz: axes 0 and 1 meet at" in told
 
 
+@pytest.mark.parametrize(
+    ("spacing", "words"), [((0.1, 0.2, 0.4), "more than 64 times"), ((90.0, 90.0, 90.0), "less than 1/64 of")]
+)
+def test_an_item_whose_size_changes_beyond_reason_is_named(tmp_path, scratch, caplog, spacing, words):
+    scans(tmp_path)
+    build(tmp_path, GridOptions("as_stored", spacing, "none"), scratch)
+    assert f"2 item(s), the first {tmp_path}/imagesTr/s0.nii.gz" in caplog.text and words in caplog.text
+
+
 def test_sources_without_a_position_and_invalid_affines_are_refused(tmp_path, scratch):
     (tmp_path / "flat/images").mkdir(parents=True)
     np.save(tmp_path / "flat/images/a.npy", np.ones((8, 8, 8), np.float32))

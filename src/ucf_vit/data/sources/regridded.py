@@ -30,6 +30,8 @@ VERSION = 1
 _OPEN, _HELD = 32, 2
 """Number of items that stay open as memory maps, and in memory where there is no room for scratch files."""
 _KNOWN = 10_000
+_MUCH = 64
+"""Change in the number of voxels beyond which a header is probably wrong."""
 Arrays = Mapping[str, NDArray[Any]]
 
 
@@ -140,7 +142,14 @@ class Regridded(Source):
             stored = Geometry(tuple(self.inner.shape(item)[1:]), np.eye(4))
         for remark in stored.remarks:
             self._remarks[item.image] = remark
-        return regrid(stored, self.options, self._box(item))
+        grid = regrid(stored, self.options, self._box(item))
+        change = math.prod(grid.shape) / math.prod(grid.sides)
+        if not 1 / _MUCH <= change <= _MUCH:
+            size = f"more than {_MUCH} times" if change > 1 else f"less than 1/{_MUCH} of"
+            self._remarks[item.image] = (
+                f"with data.spacing it has {size} its voxels; is the spacing in its header right, in mm?"
+            )
+        return grid
 
     def _box(self, item: Item) -> Box | None:
         """Returns the box that is kept, along the stored axes; measured once per item and machine."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -17,6 +18,7 @@ from ucf_vit.data.read_item import reading_item
 from ucf_vit.data.sources import Item, Source
 from ucf_vit.train.data_record import Record
 
+log = logging.getLogger(__name__)
 _DIGITS = 6
 """Significant digits of the median: headers are rounded."""
 
@@ -38,6 +40,7 @@ def with_spacing(run: Run, record: Record | None, training: Callable[[Run], Sequ
     spacing = None if record is None or record.grid is None else record.grid.spacing
     if spacing is None:
         spacing = median_spacing(training(_changed(run, spacing="as_stored", crop="none", small_images=None)))
+        log.info("data.spacing: the median of the training items is %s mm", " x ".join(map(str, spacing)))
     return _changed(run, spacing=list(spacing))
 
 
