@@ -16,7 +16,7 @@ from torch import Tensor
 from ucf_vit.core.errors import DataError
 from ucf_vit.data.geometry.regrid import Regrid
 from ucf_vit.data.geometry.undo import classes_on_original, label_to_original, values_to_original
-from ucf_vit.patching.sliding_window.blend import MEMORY
+from ucf_vit.patching.sliding_window.blend import MEMORY, largest_class
 from ucf_vit.tasks.segmentation import Segmentation
 
 
@@ -59,7 +59,7 @@ def segment(
             logits = _temporary(np.float32, part, image, directory) if logits is None else logits
             logits[(slice(None), *region)] = part.cpu().numpy()
         else:
-            labels[region] = part.argmax(0).cpu().numpy()
+            labels[region] = largest_class(part[None])[0].cpu().numpy()
         if probabilities:
             shares = _temporary(np.float16, part, image, directory) if shares is None else shares
             shares[(slice(None), *region)] = part.softmax(0).cpu().numpy()

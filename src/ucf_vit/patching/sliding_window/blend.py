@@ -59,9 +59,22 @@ def predict_labels(
                 kind = torch.uint8 if total.shape[1] <= 257 else torch.int16
                 labels = torch.empty((len(image), *image.shape[2:]), dtype=kind, device=image.device)
             # The weights are the same for all classes: the largest sum is the largest mean.
-            labels[(slice(None), *region)] = total[:, :-1].argmax(1).to(labels.dtype)
+            labels[(slice(None), *region)] = largest_class(total[:, :-1])
     assert labels is not None
     return labels
+
+
+def largest_class(scores: Tensor) -> Tensor:
+    """Returns the class `[B, *S]` with the largest score of `[B, K, *S]`, uint8 or int16 as above.
+
+    The first of equal ones. Class by class in long rows, which takes a fraction of the time of `argmax`.
+    """
+    best = scores[:, 0].clone()
+    winner = torch.zeros_like(best, dtype=torch.uint8 if scores.shape[1] <= 256 else torch.int16)
+    for number in range(1, scores.shape[1]):
+        winner.masked_fill_(scores[:, number] > best, number)
+        torch.maximum(best, scores[:, number], out=best)
+    return winner
 
 
 class _Blend:
