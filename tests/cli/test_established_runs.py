@@ -40,6 +40,7 @@ def overrides(path: Path, root: Path, out: Path) -> list[str]:
         "trainer.checkpoint_path": str(out),
         "model.tile_size": [16, 16, 16],
         "model.patch_size": 4,
+        "data.leak_check": "off",  # the copies below
     }
     copies = [
         root,

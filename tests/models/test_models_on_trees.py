@@ -278,7 +278,7 @@ def test_tables_are_not_built_for_no_tokens(name):
 def test_a_masked_autoencoder_starts_a_network(target, options):
     mae, model = build("mae", options), build(target, options | {"fixed_length": 28})
     length = mae.num_tokens
-    report = transfer(model, mae.state_dict(), source_grid=(length,), source_patch=(4, 4))
+    report = transfer(model, mae.state_dict(), source_grid=(length,), source_patch=mae.input.patch_size)
     state = model.state_dict()
     for key, value in mae.state_dict().items():
         if key.startswith(("embed.", "encoder.", "positions.")) and key != "positions.table":

@@ -46,7 +46,7 @@ def patcher(dims: int, **options) -> AdaptivePatcher:
 
 
 def same(a: Leaves, b: Leaves) -> bool:
-    pairs = [(a.start, b.start), (a.size, b.size)]
+    pairs = [(a.start, b.start), (a.sides, b.sides)]
     if a.valid is None or b.valid is None:
         assert a.valid is b.valid is None
     else:

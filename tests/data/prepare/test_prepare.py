@@ -116,6 +116,11 @@ def some_nnunet(root: Path) -> dict:
     return {"variables": ("b", "a"), "fold": 0}
 
 
+def some_files(root: Path) -> dict:
+    some_cases(root, "{}.nii.gz", "")
+    return {}
+
+
 def some_decathlon(root: Path) -> dict:
     some_cases(root, "imagesTr/c{}.nii.gz", "labelsTr/c{}.nii.gz", (3,))
     cases = [{kind: f"./{kind}sTr/c{number}.nii.gz" for kind in ("image", "label")} for number in range(3)]
@@ -157,6 +162,7 @@ def some_masks(root: Path) -> dict:
 
 
 DATA = {
+    "files": some_files,
     "nnunet_raw": some_nnunet,
     "msd": some_decathlon,
     "kits": some_kits,
