@@ -6,8 +6,8 @@
 Each row is a process of its own: seconds of the prediction, and the growth of its peak memory above what it
 had with the image and the network in memory. The network is one convolution, so that the windows and the sums
 are what is measured. The labels are compared with those of the first row of the same image. `blend` is
-`predict_labels`; `MONAI` is `sliding_window_inference` and an argmax; `file` reads a NIfTI file, predicts it
-and writes the labels as `ucf-vit predict` does.
+`ucf_vit.inference.segment`; `MONAI` is `sliding_window_inference` and an argmax; `file` reads a NIfTI file,
+predicts it and writes the labels as `ucf-vit predict` does.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ from torch import Tensor, nn
 
 from ucf_vit.data.formats.nifti import Volumes, write_like
 from ucf_vit.data.storage.scratch import Scratch
-from ucf_vit.patching.sliding_window.blend import predict_labels
+from ucf_vit.inference.segment import segment
+from ucf_vit.tasks import Segmentation
 
 OVERLAP, AT_ONCE = 0.5, 4
 
@@ -82,8 +83,10 @@ def image_of(shape: tuple[int, ...]) -> Tensor:
 
 
 def ours(network: nn.Module, image: Tensor, case: Case) -> Tensor:
-    window = (case.window,) * 3
-    return predict_labels(network, image, window, overlap=OVERLAP, at_once=AT_ONCE, memory=case.memory)
+    task = Segmentation(network, case.classes, (case.window,) * 3, overlap=OVERLAP, windows=AT_ONCE)
+    with tempfile.TemporaryDirectory() as folder:
+        found = segment(task, image, ("intensity",), None, Path(folder), memory=case.memory)
+    return torch.from_numpy(found.labels)[None]
 
 
 def monai(network: nn.Module, image: Tensor, case: Case) -> Tensor:

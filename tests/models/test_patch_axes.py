@@ -51,7 +51,7 @@ def permuted_weights(model):
 
 
 def results(options, name):
-    """What a network, and that of permuted axes, say of an image and the permuted one."""
+    """Returns the outputs of a network for an image, and with permuted axes for the permuted image."""
     torch.manual_seed(0)
     model = build(name, options).double().eval()
     turned = build(name, options | {"tile_size": reordered(TILE), "patch_size": reordered(PATCH)}).double()

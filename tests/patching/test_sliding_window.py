@@ -10,7 +10,7 @@ from monai.inferers import sliding_window_inference
 from torch.nn import functional as F
 
 from ucf_vit.core.errors import UserError
-from ucf_vit.patching.sliding_window.blend import predict_cells, predict_labels
+from ucf_vit.patching.sliding_window.blend import largest_class, predict_cells
 from ucf_vit.patching.sliding_window.cell_sums import CellSums
 from ucf_vit.patching.sliding_window.windows import Windows
 
@@ -60,9 +60,7 @@ def test_predictions_are_those_of_monai(sides, overlap, batch, at_once, memory):
         expected = blended[(..., *(slice(0, n) for n in space))]
         options = {"overlap": overlap, "at_once": at_once, "memory": memory}
         found = assembled(image, predict_cells(predict, image, window, **options))
-        labels = predict_labels(predict, image, window, **options)
     torch.testing.assert_close(found, expected)
-    assert torch.equal(labels, found.argmax(1).to(torch.uint8))
 
 
 @given(sides=SIDES, overlap=OVERLAPS)
@@ -94,7 +92,7 @@ def test_what_waits_in_memory_does_not_grow_with_the_first_axis(monkeypatch):
     counts = []
     for length in (32, 64):
         most[0] = 0
-        predict_labels(network(3), torch.zeros(1, 2, length, 16, 16), (8, 8, 8))
+        list(predict_cells(network(3), torch.zeros(1, 2, length, 16, 16), (8, 8, 8)))
         counts.append(most[0])
     assert counts[0] == counts[1]
 
@@ -113,4 +111,12 @@ def test_memory_has_a_limit():
 @pytest.mark.parametrize("overlap", [1.0, -0.1])
 def test_an_overlap_that_is_none(overlap):
     with pytest.raises(UserError, match="overlap"):
-        predict_labels(network(2), torch.zeros(1, 2, 8, 8), (4, 4), overlap=overlap)
+        list(predict_cells(network(2), torch.zeros(1, 2, 8, 8), (4, 4), overlap=overlap))
+
+
+@pytest.mark.parametrize(("classes", "kind"), [(1, torch.uint8), (5, torch.uint8), (257, torch.int16)])
+def test_the_largest_class_is_the_first_of_the_largest(classes, kind):
+    scores = torch.randint(0, 4, (2, classes, 3, 5), generator=torch.Generator().manual_seed(0)).float()
+    first = (scores == scores.amax(1, keepdim=True)).to(torch.uint8).argmax(1)
+    found = largest_class(scores)
+    assert found.dtype == kind and torch.equal(found.long(), first)

@@ -3,8 +3,8 @@
 python utils/basic_ct/make_synthetic.py data/concrete --number 8 --size 64
 """
 
+from ucf_vit.cli.data.synth import basic_ct
 from ucf_vit.cli.main import script
-from ucf_vit.cli.synth import basic_ct
 
 if __name__ == "__main__":
     script(basic_ct)

@@ -3,7 +3,7 @@
 python utils/csv/preprocess_load_balancing.py CONFIG NUM_GPUS [KEY=VALUE ...]
 """
 
-from ucf_vit.cli.load_balancing import load_balancing
+from ucf_vit.cli.data.load_balancing import load_balancing
 from ucf_vit.cli.main import script
 
 if __name__ == "__main__":

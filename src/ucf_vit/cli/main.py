@@ -13,22 +13,9 @@ from typing import Annotated
 import typer
 
 import ucf_vit
-from ucf_vit.cli import (
-    check_leaks,
-    checkpoint,
-    config,
-    evaluate,
-    mesh,
-    plan,
-    predict,
-    prepare,
-    sample,
-    stats,
-    synth,
-    train,
-    visualize,
-)
+from ucf_vit.cli import checkpoint, config, evaluate, mesh, predict, sample, train, visualize
 from ucf_vit.cli.arguments import Commands, refuse_credentials
+from ucf_vit.cli.data import check_leaks, plan, prepare, stats, synth
 from ucf_vit.core.errors import UserError, exhausted
 from ucf_vit.core.files.urls import without_credentials
 

@@ -45,7 +45,7 @@ def volume(
 
     Files are written; no display is needed.
     """
-    from ucf_vit.cli.prepare_recipe import options_of
+    from ucf_vit.cli.data.prepare_recipe import options_of
     from ucf_vit.core.files.atomic_files import write_atomic
     from ucf_vit.drawing.volumes import draw_gif, draw_volume
     from ucf_vit.visualization.volume import TABLES, is_config, view_of_dataset, view_of_file, view_of_run

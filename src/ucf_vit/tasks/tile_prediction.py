@@ -6,11 +6,10 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-import torch.nn.functional as F
 from torch import Tensor
 
 from ucf_vit.patching.sliding_window.blend import predict_cells
-from ucf_vit.patching.sliding_window.windows import Region
+from ucf_vit.patching.sliding_window.windows import Region, pad_to_window
 from ucf_vit.patching.tiles import Tiling
 
 
@@ -61,12 +60,7 @@ def tiles_of(image: Tensor, tile_size: Sequence[int], overlap: float) -> Iterato
         for one in image.unbind(-1):
             yield from tiles_of(one, tile_size, overlap)
         return
-    padded = _padded(image, tile_size)
+    padded = pad_to_window(image, tile_size)
     tiling = Tiling(padded.shape[2:], tile_size, overlap, use_all=True)
     for number in range(len(tiling)):
         yield padded[(..., *tiling.region(number))]
-
-
-def _padded(image: Tensor, tile_size: Sequence[int]) -> Tensor:
-    missing = [max(tile - side, 0) for tile, side in zip(tile_size, image.shape[2:], strict=True)]
-    return F.pad(image, [pad for side in reversed(missing) for pad in (0, side)])

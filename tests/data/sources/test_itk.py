@@ -7,8 +7,8 @@ import pytest
 from ucf_vit.core.errors import DataError
 from ucf_vit.data.build_dataset import build_dataset
 from ucf_vit.data.geometry.options import GridOptions
-from ucf_vit.data.sources.layouts import itk_reader
-from ucf_vit.data.sources.layouts.itk_reader import ItkReader
+from ucf_vit.data.sources.readers import itk as itk_reader
+from ucf_vit.data.sources.readers.itk import ItkReader
 
 itk = pytest.importorskip("SimpleITK", reason="needs SimpleITK: pip install 'ucf-vit[itk]'")
 

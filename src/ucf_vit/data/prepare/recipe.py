@@ -23,7 +23,7 @@ from ucf_vit.data.values.normalization import Normalization
 
 @dataclass(frozen=True)
 class Recipe:
-    """What is done to each item, in this order; None leaves a step out.
+    """Steps applied to each item, in this order; None leaves a step out.
 
     `spacing` (mm) or `shape`, along the stored axes: resampled, images by cubic splines and smoothed where
     they shrink (slices far apart by the nearest one), labels by the nearest voxel. `clip`: values are limited

@@ -14,8 +14,8 @@ from ucf_vit.core.errors import DataError
 from ucf_vit.core.text import one_form
 from ucf_vit.data.batch import Sample
 from ucf_vit.data.formats.pictures import suffixes
-from ucf_vit.data.sources.layouts.rgb_reader import RgbReader
 from ucf_vit.data.sources.listing import Listing, is_hidden
+from ucf_vit.data.sources.readers.rgb import RgbReader
 from ucf_vit.data.sources.source import Item, Source
 from ucf_vit.data.storage import Files, join
 from ucf_vit.data.values.normalization import Normalization

@@ -6,11 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from ucf_vit.patching.sliding_window.cell_sums import CellSums
-from ucf_vit.patching.sliding_window.windows import Region, Windows, gaussian_weights
+from ucf_vit.patching.sliding_window.windows import Region, Windows, gaussian_weights, pad_to_window
 
 MEMORY = 2**30
 """Bytes of sums that stay in memory unless another limit is given."""
@@ -40,32 +39,9 @@ def predict_cells(
             yield region, total[:, :-1].div_(total[:, -1:])
 
 
-def predict_labels(
-    predict: Callable[[Tensor], Tensor],
-    image: Tensor,
-    window: Sequence[int],
-    *,
-    overlap: float = 0.5,
-    at_once: int = 4,
-    memory: float = MEMORY,
-    directory: Path | None = None,
-) -> Tensor:
-    """Returns the class `[B, *S]` uint8, or int16 for more than 256 classes; see `predict_cells`."""
-    labels: Tensor | None = None
-    windows = _Blend(predict, image, window, overlap, at_once)
-    with CellSums(memory, directory) as sums:
-        for region, total in windows.totals(sums):
-            if labels is None:
-                kind = torch.uint8 if total.shape[1] <= 257 else torch.int16
-                labels = torch.empty((len(image), *image.shape[2:]), dtype=kind, device=image.device)
-            # The weights are the same for all classes: the largest sum is the largest mean.
-            labels[(slice(None), *region)] = largest_class(total[:, :-1])
-    assert labels is not None
-    return labels
-
-
 def largest_class(scores: Tensor) -> Tensor:
-    """Returns the class `[B, *S]` with the largest score of `[B, K, *S]`, uint8 or int16 as above.
+    """Returns the class `[B, *S]` with the largest score of `[B, K, *S]`, uint8, or int16 for
+    more than 256 classes.
 
     The first of equal ones. Class by class in long rows, which takes a fraction of the time of `argmax`.
     """
@@ -78,7 +54,7 @@ def largest_class(scores: Tensor) -> Tensor:
 
 
 class _Blend:
-    """Windows over an image, and what `predict` says of them."""
+    """Windows over an image, and the sums of their predictions."""
 
     def __init__(
         self,
@@ -90,9 +66,7 @@ class _Blend:
     ) -> None:
         self.predict, self.space = predict, image.shape[2:]
         self.at_once = at_once
-        missing = [max(w - n, 0) for w, n in zip(window, self.space, strict=True)]
-        pads = [pad for side in reversed(missing) for pad in (0, side)]
-        self.image = F.pad(image, pads) if any(missing) else image
+        self.image = pad_to_window(image, window)
         self.windows = Windows(self.image.shape[2:], window, overlap)
         self.weights = gaussian_weights(window, image.device)
 

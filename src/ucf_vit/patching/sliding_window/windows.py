@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ucf_vit.core.errors import UserError
@@ -114,3 +115,10 @@ def gaussian_weights(window: Sequence[int], device: torch.device | None = None) 
         place = torch.arange(side, dtype=torch.float32, device=device) - (side - 1) / 2
         weights = weights[..., None] * torch.exp(-(place**2) / (2 * (side / 8) ** 2))
     return weights.clamp(min=max(float(weights.min()), 1e-3))
+
+
+def pad_to_window(image: Tensor, window: Sequence[int]) -> Tensor:
+    """Returns images `[B, C, *S]` with 0 at the end of sides shorter than a window; others as given."""
+    missing = [max(w - n, 0) for w, n in zip(window, image.shape[2:], strict=True)]
+    pads = [pad for side in reversed(missing) for pad in (0, side)]
+    return F.pad(image, pads) if any(missing) else image

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Literal
 
 from ucf_vit.data.sources.layouts.file_source import FileSource
-from ucf_vit.data.sources.layouts.nifti_reader import NiftiReader
 from ucf_vit.data.sources.listing import Listing
 from ucf_vit.data.sources.pairing import paired
+from ucf_vit.data.sources.readers.nifti import NiftiReader
 from ucf_vit.data.sources.source import Item
 from ucf_vit.data.storage import Files
 from ucf_vit.data.storage.scratch import Scratch

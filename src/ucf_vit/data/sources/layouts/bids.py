@@ -12,7 +12,7 @@ from ucf_vit.core.files.urls import is_remote
 from ucf_vit.core.lists import first_few
 from ucf_vit.data.reading import reading
 from ucf_vit.data.sources.layouts.file_source import FileSource
-from ucf_vit.data.sources.layouts.nifti_reader import NiftiReader
+from ucf_vit.data.sources.readers.nifti import NiftiReader
 from ucf_vit.data.sources.source import Item
 from ucf_vit.data.storage import Files
 from ucf_vit.data.storage.scratch import Scratch

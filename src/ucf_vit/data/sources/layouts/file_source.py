@@ -12,7 +12,7 @@ from ucf_vit.core.errors import DataError
 from ucf_vit.data.batch import Sample
 from ucf_vit.data.geometry.difference import difference
 from ucf_vit.data.geometry.geometry import Geometry
-from ucf_vit.data.sources.layouts.reader import FileHeader, Reader
+from ucf_vit.data.sources.readers.reader import FileHeader, Reader
 from ucf_vit.data.sources.source import Item, Source
 from ucf_vit.data.values.normalization import Normalization
 

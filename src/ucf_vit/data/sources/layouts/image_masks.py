@@ -11,9 +11,9 @@ from ucf_vit.data.arrays import ArraySpec
 from ucf_vit.data.batch import Sample
 from ucf_vit.data.sources.array_pairs import id_of
 from ucf_vit.data.sources.layouts.file_source import FileSource
-from ucf_vit.data.sources.layouts.picture_reader import PictureReader
 from ucf_vit.data.sources.listing import Listing
 from ucf_vit.data.sources.pairing import paired
+from ucf_vit.data.sources.readers.pictures import PictureReader
 from ucf_vit.data.sources.source import Item
 from ucf_vit.data.storage import Files, join
 from ucf_vit.data.storage.scratch import Scratch

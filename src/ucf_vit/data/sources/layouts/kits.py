@@ -9,9 +9,9 @@ from typing import Literal
 
 from ucf_vit.core.errors import DataError
 from ucf_vit.data.sources.layouts.file_source import FileSource
-from ucf_vit.data.sources.layouts.nifti_reader import NiftiReader
 from ucf_vit.data.sources.listing import Listing, stem
 from ucf_vit.data.sources.pairing import ORPHANS
+from ucf_vit.data.sources.readers.nifti import NiftiReader
 from ucf_vit.data.sources.source import Item
 from ucf_vit.data.storage import Files
 from ucf_vit.data.storage.scratch import Scratch

@@ -11,8 +11,8 @@ from ucf_vit.core.text import one_form
 from ucf_vit.data.reading import reading
 from ucf_vit.data.sources.layouts.dataset_json import FILE, DatasetJson
 from ucf_vit.data.sources.layouts.file_source import UNLABELLED_TEST, FileSource
-from ucf_vit.data.sources.layouts.nifti_reader import NiftiReader
 from ucf_vit.data.sources.listing import Listing, is_hidden, stem
+from ucf_vit.data.sources.readers.nifti import NiftiReader
 from ucf_vit.data.sources.source import Item
 from ucf_vit.data.storage import Files, MissingError, join
 from ucf_vit.data.storage.scratch import Scratch

@@ -18,9 +18,9 @@ from ucf_vit.data.batch import Sample
 from ucf_vit.data.reading import reading
 from ucf_vit.data.sources.layouts.dataset_json import DatasetJson
 from ucf_vit.data.sources.layouts.file_source import UNLABELLED_TEST, FileSource
-from ucf_vit.data.sources.layouts.readers import reader_of
 from ucf_vit.data.sources.listing import OTHER, Listing, Member, stem
 from ucf_vit.data.sources.pairing import ORPHANS
+from ucf_vit.data.sources.readers.reader_of import reader_of
 from ucf_vit.data.sources.source import Item
 from ucf_vit.data.storage import Files, MissingError, join
 from ucf_vit.data.storage.scratch import Scratch

@@ -9,13 +9,13 @@ from ucf_vit.core.errors import DataError
 from ucf_vit.core.files.urls import name_of
 from ucf_vit.data.formats.pictures import suffixes
 from ucf_vit.data.sources.layouts.file_source import FileSource
-from ucf_vit.data.sources.layouts.itk_reader import ItkReader
-from ucf_vit.data.sources.layouts.nifti_reader import NiftiReader
-from ucf_vit.data.sources.layouts.picture_reader import PictureReader
-from ucf_vit.data.sources.layouts.reader import Reader
-from ucf_vit.data.sources.layouts.readers import reader_of
-from ucf_vit.data.sources.layouts.rgb_reader import RgbReader
 from ucf_vit.data.sources.listing import Listing, Member, suffix_of
+from ucf_vit.data.sources.readers.itk import ItkReader
+from ucf_vit.data.sources.readers.nifti import NiftiReader
+from ucf_vit.data.sources.readers.pictures import PictureReader
+from ucf_vit.data.sources.readers.reader import Reader
+from ucf_vit.data.sources.readers.reader_of import reader_of
+from ucf_vit.data.sources.readers.rgb import RgbReader
 from ucf_vit.data.sources.source import Item
 from ucf_vit.data.storage import Cache, Files
 from ucf_vit.data.storage.scratch import Scratch

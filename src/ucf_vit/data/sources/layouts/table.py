@@ -16,8 +16,8 @@ from ucf_vit.core.files.urls import checked
 from ucf_vit.core.text import decoded_text
 from ucf_vit.data.reading import reading
 from ucf_vit.data.sources.layouts.file_source import FileSource
-from ucf_vit.data.sources.layouts.picture_reader import PictureReader
-from ucf_vit.data.sources.layouts.readers import reader_of
+from ucf_vit.data.sources.readers.pictures import PictureReader
+from ucf_vit.data.sources.readers.reader_of import reader_of
 from ucf_vit.data.sources.source import Item
 from ucf_vit.data.storage import Cache, Files, is_remote, join
 from ucf_vit.data.storage.scratch import Scratch

@@ -13,7 +13,7 @@ from ucf_vit.core.files.urls import is_remote
 from ucf_vit.data.formats import itk
 from ucf_vit.data.geometry.geometry import Geometry
 from ucf_vit.data.reading import reading
-from ucf_vit.data.sources.layouts.reader import FileHeader, Reader
+from ucf_vit.data.sources.readers.reader import FileHeader, Reader
 from ucf_vit.data.storage import Cache, Files
 from ucf_vit.data.storage.decoded import decode_once
 from ucf_vit.data.storage.scratch import Scratch

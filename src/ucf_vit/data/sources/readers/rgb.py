@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ucf_vit.core.errors import DataError
 from ucf_vit.data.formats.pictures import read_rgb, size_of, suffixes
 from ucf_vit.data.reading import reading
-from ucf_vit.data.sources.layouts.reader import FileHeader, Reader
+from ucf_vit.data.sources.readers.reader import FileHeader, Reader
 from ucf_vit.data.storage import Files, is_remote
 
 BEGINNING = 2**15

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from ucf_vit.core.errors import DataError
 from ucf_vit.data.formats.pictures import suffixes
-from ucf_vit.data.sources.layouts.itk_reader import ItkReader
-from ucf_vit.data.sources.layouts.nifti_reader import NiftiReader
-from ucf_vit.data.sources.layouts.picture_reader import PictureReader
-from ucf_vit.data.sources.layouts.reader import Reader
+from ucf_vit.data.sources.readers.itk import ItkReader
+from ucf_vit.data.sources.readers.nifti import NiftiReader
+from ucf_vit.data.sources.readers.pictures import PictureReader
+from ucf_vit.data.sources.readers.reader import Reader
 from ucf_vit.data.storage import Files
 from ucf_vit.data.storage.scratch import Scratch
 

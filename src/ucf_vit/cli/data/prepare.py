@@ -140,7 +140,7 @@ def prepare(
     destination = destination or target_dir
     if destination is None:
         raise UserError("ucf-vit prepare SRC DST: DST is missing, the directory to write to")
-    from ucf_vit.cli.prepare_recipe import changed, known_data_set, options_of
+    from ucf_vit.cli.data.prepare_recipe import changed, known_data_set, options_of
     from ucf_vit.data.prepare.conversion import StorageOptions
 
     source, dataset, recipe = known_data_set(source, source_dir, dataset, small)

@@ -15,7 +15,7 @@ from ucf_vit.core.errors import DataError
 from ucf_vit.data.formats.picture_values import picture_header, read_image, read_mask
 from ucf_vit.data.formats.pictures import suffixes
 from ucf_vit.data.reading import reading
-from ucf_vit.data.sources.layouts.reader import FileHeader, Reader
+from ucf_vit.data.sources.readers.reader import FileHeader, Reader
 from ucf_vit.data.storage import Cache, Files, is_remote
 from ucf_vit.data.storage.decoded import decode_once
 from ucf_vit.data.storage.scratch import Scratch

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ucf_vit.data.formats.nifti import SUFFIXES, Volumes, read_geometry, read_header
 from ucf_vit.data.geometry.geometry import Geometry
-from ucf_vit.data.sources.layouts.reader import FileHeader, Reader
+from ucf_vit.data.sources.readers.reader import FileHeader, Reader
 from ucf_vit.data.storage import Cache, Files
 from ucf_vit.data.storage.scratch import Scratch
 

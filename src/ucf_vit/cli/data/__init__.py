@@ -1,0 +1,1 @@
+"""Commands about data: made, measured, prepared, planned, compared."""

@@ -1,0 +1,1 @@
+"""Readers of file formats behind one interface, for the layouts of data sets."""
