@@ -35,6 +35,7 @@ def test_a_run_is_that_of_the_cpu(
 
 
 @pytest.mark.gpu
+@pytest.mark.filterwarnings("default")  # torch's compiler has advice of its own
 @pytest.mark.parametrize("kind", ["float32", "bfloat16", "float16"])
 @pytest.mark.parametrize("compiled", [False, True])
 def test_a_gpu_goes_on_where_it_stopped(tmp_path: Path, concrete: Path, kind: str, compiled: bool) -> None:
