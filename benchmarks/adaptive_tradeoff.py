@@ -30,10 +30,10 @@ from ucf_vit.data.storage.scratch import Scratch
 from ucf_vit.drawing.style import new_figure, render_png
 from ucf_vit.tasks import Segmentation, dice
 from ucf_vit.tasks.segmentation import voxel_label
-from ucf_vit.train.build import build_task
-from ucf_vit.train.inputs.datasets import build_datasets
-from ucf_vit.train.launch import start
-from ucf_vit.train.run import train_task
+from ucf_vit.training.build import build_task
+from ucf_vit.training.inputs.datasets import build_datasets
+from ucf_vit.training.launch import start
+from ucf_vit.training.run import train_task
 
 Config = dict[str, dict[str, Any]]
 Result = dict[str, float]

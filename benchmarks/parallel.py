@@ -37,10 +37,10 @@ from ucf_vit.parallel.distribute import DistributeOptions, distribute
 from ucf_vit.parallel.ranks.mesh import MeshLayout, make_mesh, make_token_group
 from ucf_vit.parallel.ranks.world import World
 from ucf_vit.tasks.classification import Classification
-from ucf_vit.train.optimization.loss_scale import LossScale
-from ucf_vit.train.optimization.optimizer import adamw
-from ucf_vit.train.state import State
-from ucf_vit.train.step import StepSettings, train_step
+from ucf_vit.training.optimization.loss_scale import LossScale
+from ucf_vit.training.optimization.optimizer import adamw
+from ucf_vit.training.state import State
+from ucf_vit.training.step import StepSettings, train_step
 
 PATIENCE = timedelta(minutes=5)
 Step = Callable[[], None]

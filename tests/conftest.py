@@ -64,7 +64,7 @@ def forkserver() -> BaseContext:
     """Starts real processes in a fifth of a second: torch and the library are imported once."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(
-        ["torch", "torch._dynamo", "ucf_vit.parallel.distribute", "ucf_vit.train.run"]
+        ["torch", "torch._dynamo", "ucf_vit.parallel.distribute", "ucf_vit.training.run"]
     )
     return context
 

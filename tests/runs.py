@@ -17,7 +17,7 @@ import yaml
 
 from ports import free_port
 from ucf_vit.config.legacy_layout import MOVED
-from ucf_vit.train.hooks.jsonl import read_metrics
+from ucf_vit.training.hooks.jsonl import read_metrics
 
 Rank = Callable[..., None]
 """Function that one process runs with its environment, the config and the overrides."""
@@ -97,9 +97,9 @@ def write_config(path: Path, task: str, root: Path, /, **sections: dict[str, Any
 def train(config: Path, *overrides: str) -> None:
     """Trains in this process, as `ucf-vit train` does."""
     from ucf_vit.config import load
-    from ucf_vit.train.build import build_task
-    from ucf_vit.train.launch import start
-    from ucf_vit.train.run import train_task
+    from ucf_vit.training.build import build_task
+    from ucf_vit.training.launch import start
+    from ucf_vit.training.run import train_task
 
     torch.set_num_threads(1)
     run = load(config, overrides)
@@ -155,7 +155,7 @@ def _train_rank(environment: dict[str, str], config: Path, *overrides: str) -> N
 
 def hold_after(config: Path, step: int, *overrides: str) -> None:
     """Train; after so many steps make a file `held` beside the config and sleep, to be killed."""
-    from ucf_vit.train import loop
+    from ucf_vit.training import loop
 
     take, numbers = loop.train_step, itertools.count(1)
 

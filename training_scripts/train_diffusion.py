@@ -11,9 +11,9 @@ import sys
 from ucf_vit.cli.main import guarded
 from ucf_vit.config import load
 from ucf_vit.tasks import Denoising
-from ucf_vit.train.build import build_network, build_patcher, condition_names
-from ucf_vit.train.launch import start
-from ucf_vit.train.run import train_task
+from ucf_vit.training.build import build_network, build_patcher, condition_names
+from ucf_vit.training.launch import start
+from ucf_vit.training.run import train_task
 
 
 @guarded

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmarks.device.measure import is_short, say
 
-from ucf_vit.train.hooks.jsonl import METRICS, read_metrics
+from ucf_vit.training.hooks.jsonl import METRICS, read_metrics
 
 CONFIG = Path(__file__).parents[2] / "configs" / "basic_ct" / "mae" / "demo.yaml"
 PATIENCE = 115

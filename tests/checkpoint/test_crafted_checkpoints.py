@@ -26,12 +26,12 @@ from ucf_vit.checkpoint.locate import locate
 from ucf_vit.config import Run, load
 from ucf_vit.core.errors import CheckpointError
 from ucf_vit.sampling.sample import open_diffusion
-from ucf_vit.train.build import build_task
-from ucf_vit.train.inputs.run_data import build_data
-from ucf_vit.train.launch import start
-from ucf_vit.train.run import build_state
-from ucf_vit.train.saved_runs.pretrained import start_from, start_from_mae
-from ucf_vit.train.saved_runs.restore import load_for_inference, resume
+from ucf_vit.training.build import build_task
+from ucf_vit.training.inputs.run_data import build_data
+from ucf_vit.training.launch import start
+from ucf_vit.training.run import build_state
+from ucf_vit.training.saved_runs.pretrained import start_from, start_from_mae
+from ucf_vit.training.saved_runs.restore import load_for_inference, resume
 
 pytestmark = pytest.mark.deep
 

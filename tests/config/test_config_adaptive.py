@@ -18,7 +18,7 @@ from ucf_vit.config.sections.input import Input
 from ucf_vit.core.errors import ConfigError
 from ucf_vit.core.per_axis import per_axis
 from ucf_vit.patching.tree.patcher import AdaptivePatcher
-from ucf_vit.train.build import build_patcher
+from ucf_vit.training.build import build_patcher
 
 sides = st.lists(st.integers(1, 300), min_size=2, max_size=3)
 

@@ -14,8 +14,8 @@ from ucf_vit.core import memory
 from ucf_vit.core.errors import ConfigError, DataError, UserError
 from ucf_vit.core.memory import memory_here
 from ucf_vit.data.loader.shared_memory import BatchLayout, BatchPart, SharedSlots
-from ucf_vit.train.build import build_network
-from ucf_vit.train.launch import memory_check, start
+from ucf_vit.training.build import build_network
+from ucf_vit.training.launch import memory_check, start
 
 
 def message(path: Path, *overrides: str) -> str:

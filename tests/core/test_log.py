@@ -46,13 +46,13 @@ def test_other_ranks_write_only_warnings_with_their_rank(
 ) -> None:
     file = tmp_path / "log.txt"
     set_up(file, rank=3, ranks=4)
-    log = get_logger("ucf_vit.train")
+    log = get_logger("ucf_vit.training")
     log.info("quiet")
     assert not file.exists()
     log.warning("broken file")
     captured = capsys.readouterr()
     assert captured.out + captured.err == ""
-    assert "WARNING [rank 3] ucf_vit.train: broken file" in file.read_text()
+    assert "WARNING [rank 3] ucf_vit.training: broken file" in file.read_text()
 
 
 def test_a_second_set_up_replaces_the_first_and_appends(

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from ucf_vit.config import load
 from ucf_vit.core.files.atomic_files import write_atomic
 from ucf_vit.core.text import from_bytes, one_form, printable, read_text, to_bytes
-from ucf_vit.train.hooks.jsonl import read_metrics
-from ucf_vit.train.inputs.statistics_files import read as read_statistics
+from ucf_vit.training.hooks.jsonl import read_metrics
+from ucf_vit.training.inputs.statistics_files import read as read_statistics
 
 
 @given(st.binary(max_size=20))

@@ -14,7 +14,7 @@ from ucf_vit import checkpoint
 from ucf_vit.cli.main import app
 from ucf_vit.core.errors import DataError, UserError
 from ucf_vit.synthetic.volume import make_volume
-from ucf_vit.train.inputs.used_items import used_items
+from ucf_vit.training.inputs.used_items import used_items
 
 
 def scan(seed: int) -> np.ndarray:

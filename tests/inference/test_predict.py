@@ -22,8 +22,8 @@ from ucf_vit.data.prepare.convert import prepare
 from ucf_vit.evaluation import EvaluationRequest, evaluate_run
 from ucf_vit.inference import PredictionRequest, predict_run
 from ucf_vit.tasks import dice
-from ucf_vit.train.inputs.prepare_datasets import origins
-from ucf_vit.train.saved_runs.open_trained import open_trained
+from ucf_vit.training.inputs.prepare_datasets import origins
+from ucf_vit.training.saved_runs.open_trained import open_trained
 
 PLACED = (
     "dim",

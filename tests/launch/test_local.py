@@ -13,7 +13,7 @@ import pytest
 
 import runs
 from ucf_vit import checkpoint
-from ucf_vit.train.launch import local
+from ucf_vit.training.launch import local
 
 RANK = "import os, signal, sys, time; rank = int(os.environ['RANK'])\n"
 POLITE = "signal.signal(signal.{0}, lambda *_: sys.exit({1})); open(f'{2}/{{rank}}', 'w'); time.sleep(600)"
@@ -83,7 +83,7 @@ def test_a_signal_goes_on_to_all(tmp_path: Path, number: signal.Signals, status:
 def test_ranks_end_when_their_launcher_is_killed(tmp_path: Path) -> None:
     rank = POLITE.format("SIGTERM", f"os.unlink(f'{tmp_path}/{{rank}}')", tmp_path)
     start = (
-        "import sys, os; from ucf_vit.train.launch import local; "
+        "import sys, os; from ucf_vit.training.launch import local; "
         f"local.run_together([sys.executable, '-c', {RANK + rank!r}], 2, os.environ)"
     )
     with subprocess.Popen([sys.executable, "-c", start]) as process:

@@ -8,7 +8,7 @@ from local_slurm import LocalSlurm
 
 import runs
 from ucf_vit.config import load
-from ucf_vit.train.launch import find_place
+from ucf_vit.training.launch import find_place
 
 pytestmark = pytest.mark.deep
 

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from ucf_vit.core.errors import UserError
 from ucf_vit.models import MAE
 from ucf_vit.options import DecoderOptions, EncoderOptions, InputOptions
-from ucf_vit.train.describe_mesh import encoder_lengths
+from ucf_vit.training.describe_mesh import encoder_lengths
 
 
 def layer(x, linear):

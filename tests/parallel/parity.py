@@ -22,7 +22,7 @@ from ucf_vit.parallel.shard import Sharding
 from ucf_vit.patching.tree.patcher import AdaptivePatcher
 from ucf_vit.registries.tasks import BUILT_IN
 from ucf_vit.tasks import TASKS, Task
-from ucf_vit.train.optimization.optimizer import adamw
+from ucf_vit.training.optimization.optimizer import adamw
 
 FLOAT = torch.Tensor.float
 BATCH = 4

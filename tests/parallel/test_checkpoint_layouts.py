@@ -22,9 +22,9 @@ from ucf_vit.parallel.ranks.mesh import MeshLayout
 from ucf_vit.parallel.ranks.world import World
 from ucf_vit.parallel.tensor_pieces import pieces_to_write
 from ucf_vit.tasks import Task
-from ucf_vit.train.optimization.ema import Ema
-from ucf_vit.train.optimization.optimizer import adamw, load_moments, optimizer_moments
-from ucf_vit.train.saved_runs.restore import load_tensors
+from ucf_vit.training.optimization.ema import Ema
+from ucf_vit.training.optimization.optimizer import adamw, load_moments, optimizer_moments
+from ucf_vit.training.saved_runs.restore import load_tensors
 
 pytestmark = pytest.mark.deep
 

@@ -21,9 +21,9 @@ from ucf_vit.parallel.dtensor_layout import gather_full_tensors
 from ucf_vit.parallel.ranks.mesh import MeshLayout
 from ucf_vit.parallel.ranks.world import World
 from ucf_vit.tasks import Task
-from ucf_vit.train.optimization.loss_scale import LossScale
-from ucf_vit.train.state import State
-from ucf_vit.train.step import StepSettings, train_step
+from ucf_vit.training.optimization.loss_scale import LossScale
+from ucf_vit.training.state import State
+from ucf_vit.training.step import StepSettings, train_step
 
 LAYOUTS = {
     "ddp 6": MeshLayout(ddp=6),

@@ -22,8 +22,8 @@ from ucf_vit.data.loader.stream import Stream
 from ucf_vit.data.sources import SOURCES
 from ucf_vit.data.storage.scratch import Scratch
 from ucf_vit.planning.plan import Plan
-from ucf_vit.train.inputs.datasets import build_datasets
-from ucf_vit.train.inputs.plan_files import check_plan, plan_run
+from ucf_vit.training.inputs.datasets import build_datasets
+from ucf_vit.training.inputs.plan_files import check_plan, plan_run
 
 ROOT = Path(__file__).parents[2]
 

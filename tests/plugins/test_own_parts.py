@@ -18,8 +18,8 @@ import yaml
 import runs
 from ucf_vit.config import load
 from ucf_vit.core.errors import ConfigError, UserError
-from ucf_vit.train.describe_mesh import describe_mesh
-from ucf_vit.train.saved_runs.open_trained import open_trained
+from ucf_vit.training.describe_mesh import describe_mesh
+from ucf_vit.training.saved_runs.open_trained import open_trained
 
 PAGE = (Path(__file__).parents[2] / "docs/extending.md").read_text()
 CONFIG = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)[0]

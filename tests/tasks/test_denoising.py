@@ -10,7 +10,7 @@ from ucf_vit.core.errors import UserError
 from ucf_vit.data.batch import Batch
 from ucf_vit.patching.tree.patcher import AdaptivePatcher
 from ucf_vit.tasks import Denoising
-from ucf_vit.train.optimization.optimizer import adamw
+from ucf_vit.training.optimization.optimizer import adamw
 
 TINY = {"embed_dim": 24, "depth": 2, "num_heads": 3, "linear_decoder": True, "patch_size": 4}
 CONDITIONS = {"class": ("0", "1", "2"), "dataset": ("a", "b")}

@@ -15,7 +15,7 @@ from ucf_vit.data.batch import Batch, Sample
 from ucf_vit.parallel.ranks.world import World
 from ucf_vit.tasks import Segmentation, dice
 from ucf_vit.tasks.threshold_baseline import IntensityInterval, ThresholdBaseline
-from ucf_vit.train.validation import evaluate, evaluate_totals
+from ucf_vit.training.validation import evaluate, evaluate_totals
 
 ALONE = World(0, 1, torch.device("cpu"))
 

@@ -19,6 +19,6 @@ def mesh(
 ) -> None:
     """Print the groups of ranks of a run, which of them cross a node, and the bytes per step in each."""
     run = load(config, overrides or [], task=task)
-    from ucf_vit.train.describe_mesh import describe_mesh
+    from ucf_vit.training.describe_mesh import describe_mesh
 
     typer.echo(describe_mesh(run, gpus, gpus_per_node))

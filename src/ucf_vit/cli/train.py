@@ -21,9 +21,9 @@ def train(config: Config, overrides: Overrides = None, task: Task = None, nproc:
     trainer.resume_from_checkpoint=true resumes it.
     """
     run = load(config, overrides or [], task=task)
-    from ucf_vit.train.build import build_task
-    from ucf_vit.train.launch import find_place, spawn, start
-    from ucf_vit.train.run import train_task
+    from ucf_vit.training.build import build_task
+    from ucf_vit.training.launch import find_place, spawn, start
+    from ucf_vit.training.run import train_task
 
     place = find_place()
     if nproc > 1 and place.size > 1:

@@ -105,7 +105,7 @@ def patches(
         if options:
             keys = " ".join(_KEYS[name].format(value).replace(", ", ",") for name, value in options.items())
             raise UserError(f"{source}: a config has keys in place of options; use {keys}")
-        from ucf_vit.train.saved_runs.open_run import find_run
+        from ucf_vit.training.saved_runs.open_run import find_run
 
         run = find_run(source, overrides or []).run
         several = len(run.datasets) > 1

@@ -17,8 +17,8 @@ from ucf_vit.data.storage.scratch import Scratch
 from ucf_vit.tasks.segmentation import Segmentation
 from ucf_vit.tasks.task import Task
 from ucf_vit.tasks.threshold_baseline import fit_threshold
-from ucf_vit.train.data_record import Record
-from ucf_vit.train.inputs.datasets import build_datasets
+from ucf_vit.training.data_record import Record
+from ucf_vit.training.inputs.datasets import build_datasets
 
 
 def check_segmentation(task: Task, name: str) -> None:

@@ -22,10 +22,10 @@ from ucf_vit.data.leaks.compare import COLUMNS, Copy, Rows, copies, sign, withou
 from ucf_vit.data.sources import SOURCES
 from ucf_vit.data.storage import Cache, Files, join
 from ucf_vit.data.storage.scratch import Scratch
-from ucf_vit.train.inputs.datasets import build_datasets
-from ucf_vit.train.inputs.source_options import source_options
-from ucf_vit.train.inputs.used_items import used_items
-from ucf_vit.train.saved_runs.open_run import find_run, read_checkpoint
+from ucf_vit.training.inputs.datasets import build_datasets
+from ucf_vit.training.inputs.source_options import source_options
+from ucf_vit.training.inputs.used_items import used_items
+from ucf_vit.training.saved_runs.open_run import find_run, read_checkpoint
 
 UNNAMED = "an item that was trained on"
 

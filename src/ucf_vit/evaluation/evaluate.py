@@ -27,17 +27,17 @@ from ucf_vit.evaluation.trained_items import Overlap, few
 from ucf_vit.parallel.ranks.world import World
 from ucf_vit.tasks import dice
 from ucf_vit.tasks.task import Task
-from ucf_vit.train.build import build_task
-from ucf_vit.train.data_record import Record
-from ucf_vit.train.evaluation_files import Evaluation, Metrics
-from ucf_vit.train.hooks.report import CHOSEN, environment
-from ucf_vit.train.inputs.run_data import HeldOut
-from ucf_vit.train.inputs.used_items import compares_contents, used_items
-from ucf_vit.train.launch import find_place, start
-from ucf_vit.train.same_on_all_ranks import check_data
-from ucf_vit.train.saved_runs.open_run import find_run, read_checkpoint, record_of
-from ucf_vit.train.saved_runs.open_trained import load_into
-from ucf_vit.train.validation import evaluate_totals
+from ucf_vit.training.build import build_task
+from ucf_vit.training.data_record import Record
+from ucf_vit.training.evaluation_files import Evaluation, Metrics
+from ucf_vit.training.hooks.report import CHOSEN, environment
+from ucf_vit.training.inputs.run_data import HeldOut
+from ucf_vit.training.inputs.used_items import compares_contents, used_items
+from ucf_vit.training.launch import find_place, start
+from ucf_vit.training.same_on_all_ranks import check_data
+from ucf_vit.training.saved_runs.open_run import find_run, read_checkpoint, record_of
+from ucf_vit.training.saved_runs.open_trained import load_into
+from ucf_vit.training.validation import evaluate_totals
 
 
 def evaluate_run(

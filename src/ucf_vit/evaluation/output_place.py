@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ucf_vit.core.errors import UserError
-from ucf_vit.train.evaluation_files import FOLDER, Evaluation
-from ucf_vit.train.hooks.report import REPORT, About, read_about, write_report
+from ucf_vit.training.evaluation_files import FOLDER, Evaluation
+from ucf_vit.training.hooks.report import REPORT, About, read_about, write_report
 
 log = logging.getLogger(__name__)
 

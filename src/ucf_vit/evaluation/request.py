@@ -13,8 +13,8 @@ from ucf_vit.core.files.paths import path_or_url
 from ucf_vit.core.files.urls import name_of
 from ucf_vit.data.dataset import Dataset
 from ucf_vit.data.storage.scratch import Scratch
-from ucf_vit.train.data_record import Record
-from ucf_vit.train.inputs.datasets import Part, build_datasets
+from ucf_vit.training.data_record import Record
+from ucf_vit.training.inputs.datasets import Part, build_datasets
 
 HOW = {
     "validation": "data.validation, data.dict_end_idx or data.dict_val_start_idx",

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from ucf_vit.core.log import say
 from ucf_vit.evaluation.trained_items import few
-from ucf_vit.train.evaluation_files import Evaluation
+from ucf_vit.training.evaluation_files import Evaluation
 
 
 def show(evaluation: Evaluation, notes: list[str]) -> None:

@@ -21,9 +21,9 @@ from ucf_vit.data.sources.listing import is_hidden
 from ucf_vit.data.sources.regridded import Regridded
 from ucf_vit.data.storage import Files
 from ucf_vit.data.storage.scratch import Scratch
-from ucf_vit.train.data_record import Record
-from ucf_vit.train.inputs.datasets import Part, build_datasets, resolved
-from ucf_vit.train.inputs.source_options import remote_files
+from ucf_vit.training.data_record import Record
+from ucf_vit.training.inputs.datasets import Part, build_datasets, resolved
+from ucf_vit.training.inputs.source_options import remote_files
 
 FILES, DICOM = "files", "dicom"
 """Sources of files that are in no layout."""

@@ -14,7 +14,7 @@ from ucf_vit.core.errors import UserError
 from ucf_vit.core.files.atomic_files import write_atomic
 from ucf_vit.core.files.urls import is_remote
 from ucf_vit.inference.inputs import Case
-from ucf_vit.train.saved_runs.open_trained import Trained
+from ucf_vit.training.saved_runs.open_trained import Trained
 
 log = logging.getLogger(__name__)
 ABOUT = "prediction.json"

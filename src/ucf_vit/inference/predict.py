@@ -21,7 +21,7 @@ from ucf_vit.inference.outputs import about, check_apart, check_names, open_outp
 from ucf_vit.inference.predictors import CLASSES, Advance, Predictor, classes_json, predictor_of
 from ucf_vit.inference.request import PredictionRequest
 from ucf_vit.inference.terminal import Display
-from ucf_vit.train.saved_runs.open_trained import Trained, open_trained
+from ucf_vit.training.saved_runs.open_trained import Trained, open_trained
 
 log = logging.getLogger(__name__)
 

@@ -20,7 +20,7 @@ from ucf_vit.inference.request import PredictionRequest
 from ucf_vit.inference.segment import segment
 from ucf_vit.tasks.classification import Classification
 from ucf_vit.tasks.segmentation import Segmentation
-from ucf_vit.train.saved_runs.open_trained import Trained
+from ucf_vit.training.saved_runs.open_trained import Trained
 
 CLASSES = "classes.json"
 Advance = Callable[[int], None]

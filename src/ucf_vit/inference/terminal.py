@@ -8,7 +8,7 @@ from types import TracebackType
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ucf_vit.core.log import say, terminal
-from ucf_vit.train.hooks.progress import duration
+from ucf_vit.training.hooks.progress import duration
 
 
 class Display:

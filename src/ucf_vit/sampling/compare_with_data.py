@@ -16,8 +16,8 @@ from ucf_vit.data.storage.scratch import Scratch
 from ucf_vit.sampling.fidelity.compare import Fidelity, Tiles, compare, in_words
 from ucf_vit.sampling.tiles import TileFilter, tiles
 from ucf_vit.tasks.denoising import Denoising
-from ucf_vit.train.data_record import Record
-from ucf_vit.train.inputs.datasets import build_datasets
+from ucf_vit.training.data_record import Record
+from ucf_vit.training.inputs.datasets import build_datasets
 
 
 def check_comparable(run: Run, number: int) -> None:

@@ -22,7 +22,7 @@ from ucf_vit.sampling import files
 from ucf_vit.sampling.compare_with_data import check_comparable, compare_with_data, print_fidelity
 from ucf_vit.sampling.tiles import TileFilter, Trees, find_trees
 from ucf_vit.tasks.denoising import Denoising
-from ucf_vit.train.saved_runs.open_trained import Trained, open_trained
+from ucf_vit.training.saved_runs.open_trained import Trained, open_trained
 
 log = logging.getLogger(__name__)
 STEPS = 50

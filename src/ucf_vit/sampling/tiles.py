@@ -16,8 +16,8 @@ from ucf_vit.data.loader.stream import Stream
 from ucf_vit.data.storage.scratch import Scratch
 from ucf_vit.patching.tree.leaves import Leaves
 from ucf_vit.patching.tree.patcher import AdaptivePatcher
-from ucf_vit.train.data_record import Record
-from ucf_vit.train.inputs.datasets import build_datasets
+from ucf_vit.training.data_record import Record
+from ucf_vit.training.inputs.datasets import build_datasets
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,8 @@ from ucf_vit.patching.tree.choose import (
 )
 from ucf_vit.patching.tree.forest import Forest
 from ucf_vit.patching.tree.patcher import AdaptivePatcher
-from ucf_vit.train.build import build_patcher
-from ucf_vit.train.inputs.datasets import build_datasets
+from ucf_vit.training.build import build_patcher
+from ucf_vit.training.inputs.datasets import build_datasets
 
 
 def picture_of_file(

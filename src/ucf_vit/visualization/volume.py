@@ -21,7 +21,7 @@ from ucf_vit.data.storage import Cache, Files
 from ucf_vit.data.storage.scratch import Scratch
 from ucf_vit.data.values.label_map import LabelMap
 from ucf_vit.drawing.volumes import VolumeView
-from ucf_vit.train.inputs.source_options import source_options
+from ucf_vit.training.inputs.source_options import source_options
 
 TABLES = (".csv", ".tsv")
 

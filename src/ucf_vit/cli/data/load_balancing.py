@@ -18,8 +18,8 @@ def load_balancing(
 ) -> None:
     """Print `batches_per_rank_epoch` and `dataset_group_list`; `ucf-vit plan` writes the plan as well."""
     run = load(config, [*(overrides or []), "load_balancing.auto_load_balancing=true"], task=task)
-    from ucf_vit.train.inputs.plan_files import draft
-    from ucf_vit.train.inputs.plan_table import keys
+    from ucf_vit.training.inputs.plan_files import draft
+    from ucf_vit.training.inputs.plan_table import keys
 
     drafted = draft(run, num_gpus)
     for name, listed in drafted.listed.items():

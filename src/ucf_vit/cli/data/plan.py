@@ -41,8 +41,15 @@ def plan(
     """
     run = load(config, [*(overrides or []), "load_balancing.auto_load_balancing=true"], task=task)
     from ucf_vit.core.files.atomic_files import write_atomic
-    from ucf_vit.train.inputs.plan_files import FILE, PICTURE, check_plan, measured, plan_directory, plan_run
-    from ucf_vit.train.inputs.plan_table import draw_loads, keys, table
+    from ucf_vit.training.inputs.plan_files import (
+        FILE,
+        PICTURE,
+        check_plan,
+        measured,
+        plan_directory,
+        plan_run,
+    )
+    from ucf_vit.training.inputs.plan_table import draw_loads, keys, table
 
     if profile is not None:
         run = measured(run, profile)

@@ -193,7 +193,7 @@ def _origins(
                 f"{source}: a config describes the data; leave --dataset, --variables and --option out"
             )
         run = load(source, overrides or [])
-        from ucf_vit.train.inputs.prepare_datasets import origins
+        from ucf_vit.training.inputs.prepare_datasets import origins
 
         return list(origins(run, destination, settings))
     from ucf_vit.data.prepare.conversion import Origin

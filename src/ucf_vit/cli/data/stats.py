@@ -23,8 +23,8 @@ def stats(
     """
     run = load(config, overrides or [], task=task)
     from ucf_vit.data.storage.scratch import Scratch
-    from ucf_vit.train.inputs.datasets import build_datasets
-    from ucf_vit.train.inputs.statistics_files import find_statistics
+    from ucf_vit.training.inputs.datasets import build_datasets
+    from ucf_vit.training.inputs.statistics_files import find_statistics
 
     datasets = build_datasets(run, Scratch(), statistics=False)
     used = [dataset for dataset in datasets if dataset.normalization.kind == "stats"]
