@@ -22,7 +22,9 @@ from ucf_vit.data.prepare.convert import prepare
 from ucf_vit.evaluation import EvaluationRequest, evaluate_run
 from ucf_vit.inference import PredictionRequest, predict_run
 from ucf_vit.tasks import dice
+from ucf_vit.tasks.ensemble import MeanOfTiles, ensemble_of
 from ucf_vit.training.inputs.prepare_datasets import origins
+from ucf_vit.training.saved_runs.open_ensemble import open_ensemble
 from ucf_vit.training.saved_runs.open_trained import open_trained
 
 PLACED = (
@@ -326,3 +328,57 @@ def test_classes_have_the_names_of_the_training_data(tmp_path: Path, concrete: P
     assert [one["name"] for one in classes] == ["background", "pore", "mortar + stone"]
     assert [one["number"] for one in classes] == [0, 1, 2]
     assert len(list((tmp_path / "o").glob("*.nii.gz"))) == 4
+
+
+def test_an_ensemble_predicts_the_mean_of_its_members(tmp_path: Path, run: Path, scans: Path) -> None:
+    """Of two checkpoints of the run, mirrored, also where images are resampled."""
+    image = held_out(scans)[0]
+    last = sorted(run.glob("last_*"))[0]
+    predict(run, tmp_path / "o", image, ensemble=(last,), mirror=True, probabilities=True)
+    about = json.loads((tmp_path / "o/prediction.json").read_text())
+    assert about["mirror"] is True and len(about["checkpoint"]) == 2
+    combined, members = open_ensemble([run, last], mirror=True)
+    assert combined.task.ensemble == MeanOfTiles(tuple(one.task for one in members), True)
+    with np.load(tmp_path / "o" / image.name.replace(".nii.gz", ".npz")) as arrays:
+        found = arrays["probabilities"].astype(np.float32)
+    predict(run, tmp_path / "p", image, probabilities=True)
+    with np.load(tmp_path / "p" / image.name.replace(".nii.gz", ".npz")) as arrays:
+        assert np.abs(arrays["probabilities"] - found).max() > 1e-3
+    with pytest.raises(UserError, match=r"holds predictions of .*mirrored\), not of"):
+        predict(run, tmp_path / "o", image, ensemble=(last,))
+
+
+def test_members_that_do_not_fit_are_refused(tmp_path: Path, run: Path, scans: Path) -> None:
+    config = runs.write_config(
+        tmp_path / "c.yaml",
+        "segmentation",
+        scans,
+        trainer={"max_steps": 1},
+        model={"num_classes": 5},
+        data=GRID,
+    )
+    runs.train(config)
+    with pytest.raises(UserError, match=r"have different numbers of classes: 5 and 4; the members"):
+        predict(run, tmp_path / "o", held_out(scans)[0], ensemble=(tmp_path / "out",))
+    grid = {**GRID, "spacing": [1.0, 1.0, 1.0]}
+    config = runs.write_config(
+        tmp_path / "d/c.yaml", "segmentation", scans, trainer={"max_steps": 1}, data=grid
+    )
+    runs.train(config)
+    with pytest.raises(UserError, match=r"have different grids: .*spacing 1 x 1 x 1 mm and .*1 x 1 x 1.5 mm"):
+        predict(run, tmp_path / "o", held_out(scans)[0], ensemble=(tmp_path / "d/out",))
+    assert not (tmp_path / "o").exists()
+
+
+def test_mirrored_tiles_get_trees_of_their_own(tmp_path: Path, concrete: Path) -> None:
+    config = runs.write_config(tmp_path / "c.yaml", "token_segmentation", concrete, trainer={"max_steps": 2})
+    runs.train(config)
+    image = sorted((concrete / "imagesTr").iterdir())[3]
+    predict(tmp_path / "out", tmp_path / "o", image, mirror=True)
+    task, _ = open_trained(tmp_path / "out")
+    values = np.asarray(nibabel.load(image).dataobj).astype(np.float32)
+    values = (values - values.min()) / (values.max() - values.min())
+    with torch.inference_mode():
+        expected = ensemble_of([task], mirror=True).predict_whole(torch.from_numpy(values)[None, None])
+        assert not torch.equal(expected, task.predict_whole(torch.from_numpy(values)[None, None]))
+    assert np.array_equal(labels_in(tmp_path / "o" / image.name), expected[0].argmax(0).numpy())

@@ -29,6 +29,21 @@ def predict(
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="DIR", help="Directory to write to.", parser=to_path)
     ],
+    ensemble: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--with",
+            metavar="RUN|CHECKPOINT",
+            help="Another run, such as one per fold: the mean of all is predicted; can be repeated.",
+            parser=to_path,
+        ),
+    ] = None,
+    mirror: Annotated[
+        bool,
+        typer.Option(
+            "--mirror", help="Also average over flips along all axes: 4 times the work in 2D, 8 in 3D."
+        ),
+    ] = False,
     dataset: Annotated[
         str | None,
         typer.Option(
@@ -56,5 +71,13 @@ def predict(
     """
     from ucf_vit.inference import PredictionRequest, predict_run
 
-    request = PredictionRequest(tuple(inputs), output, dataset, probabilities, overwrite)
+    request = PredictionRequest(
+        tuple(inputs),
+        output,
+        dataset=dataset,
+        ensemble=tuple(ensemble or ()),
+        mirror=mirror,
+        probabilities=probabilities,
+        overwrite=overwrite,
+    )
     predict_run(run, request, overrides or [])

@@ -19,18 +19,25 @@ from ucf_vit.training.saved_runs.open_trained import Trained
 log = logging.getLogger(__name__)
 ABOUT = "prediction.json"
 """File that says which checkpoint the predictions in a directory are of."""
-_DECISIVE = ("sha256", "overrides")
+_DECISIVE = ("sha256", "overrides", "mirror")
 
 
-def about(trained: Trained[Any], overrides: Sequence[str]) -> dict[str, Any]:
-    """Returns the facts on a checkpoint that its predictions depend on."""
-    meta = (trained.directory / META).read_bytes()
+def about(members: Sequence[Trained[Any]], overrides: Sequence[str], mirror: bool = False) -> dict[str, Any]:
+    """Returns what predictions depend on: the checkpoints of an ensemble, overrides, mirroring."""
+    digests = [hashlib.sha256((one.directory / META).read_bytes()).hexdigest() for one in members]
+    several = len(members) > 1
     return {
-        "checkpoint": str(trained.directory),
-        "step": trained.step,
-        "sha256": hashlib.sha256(meta).hexdigest(),
+        "checkpoint": [str(one.directory) for one in members] if several else str(members[0].directory),
+        "step": [one.step for one in members] if several else members[0].step,
+        "sha256": sorted(digests) if several else digests[0],
         "overrides": list(overrides),
+        **({"mirror": True} if mirror else {}),
     }
+
+
+def in_words(members: Sequence[Trained[Any]]) -> str:
+    """Returns the checkpoints with their steps."""
+    return " + ".join(f"{one.directory} (step {one.step})" for one in members)
 
 
 def check_names(cases: Sequence[Case]) -> None:
@@ -80,17 +87,20 @@ def open_output(
             f"{existing[0]}: exists, and no prediction wrote it (there is no {ABOUT} in {directory}); name "
             "another directory"
         )
-    if before is not None and any(before.get(key) != facts[key] for key in _DECISIVE):
-        message = (
-            f"{directory}: holds predictions of {before.get('checkpoint')} (step {before.get('step')}, "
-            f"overrides {before.get('overrides')}), not of {facts['checkpoint']} (step {facts['step']}, "
-            f"overrides {facts['overrides']})"
-        )
+    if before is not None and any(before.get(key) != facts.get(key) for key in _DECISIVE):
+        message = f"{directory}: holds predictions of {_told(before)}, not of {_told(facts)}"
         if not overwrite:
             raise UserError(f"{message}; name another directory, or replace them with --overwrite")
         log.warning("%s; those of other inputs stay", message)
     for name, text in {ABOUT: json.dumps(facts, indent=1) + "\n", **files}.items():
         write_atomic(directory / name, text)
+
+
+def _told(facts: Mapping[str, Any]) -> str:
+    mirrored = ", mirrored" if facts.get("mirror") else ""
+    return (
+        f"{facts.get('checkpoint')} (step {facts.get('step')}, overrides {facts.get('overrides')}{mirrored})"
+    )
 
 
 def _read(path: Path) -> dict[str, Any] | None:

@@ -17,11 +17,12 @@ from ucf_vit.core.log import say
 from ucf_vit.data.batch import Skipped
 from ucf_vit.data.loader.tile_reader import TileReader
 from ucf_vit.inference.inputs import Case, find_cases
-from ucf_vit.inference.outputs import about, check_apart, check_names, open_output
+from ucf_vit.inference.outputs import about, check_apart, check_names, in_words, open_output
 from ucf_vit.inference.predictors import CLASSES, Advance, Predictor, classes_json, predictor_of
 from ucf_vit.inference.request import PredictionRequest
 from ucf_vit.inference.terminal import Display
-from ucf_vit.training.saved_runs.open_trained import Trained, open_trained
+from ucf_vit.training.saved_runs.open_ensemble import open_ensemble
+from ucf_vit.training.saved_runs.open_trained import Trained
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +34,7 @@ def predict_run(path: Path, request: PredictionRequest, overrides: Sequence[str]
     and skipped. Raises UserError: before anything is predicted for a request that can't be fulfilled, and at
     the end with the number of inputs that failed.
     """
-    trained = open_trained(path, overrides)
+    trained, members = open_ensemble([path, *request.ensemble], overrides, mirror=request.mirror)
     predictor = predictor_of(trained, request)
     cases, failed = find_cases(trained.run, trained.record, request.inputs, request.dataset)
     if not cases:
@@ -41,10 +42,10 @@ def predict_run(path: Path, request: PredictionRequest, overrides: Sequence[str]
     check_names(cases)
     check_apart(cases, predictor.written)
     existing = [file for case in cases for file in predictor.written(case) if file.exists()]
-    facts = about(trained, overrides)
+    facts = about(members, overrides, request.mirror)
     open_output(request.output, facts, existing, request.overwrite, {CLASSES: classes_json(trained)})
     todo = [case for case in cases if request.overwrite or not predictor.is_done(case)]
-    say(f"{trained.directory} (step {trained.step}): {len(todo)} items to predict")
+    say(f"{in_words(members)}: {len(todo)} items to predict")
     if len(todo) < len(cases):
         say(f"{len(cases) - len(todo)} predicted already; replace them with --overwrite")
     for one in failed:

@@ -12,12 +12,15 @@ class PredictionRequest:
 
     An input is a file, a directory of files, a DICOM series, or the root of a data set, as `[NAME=]PATH`
     where NAME is one of the run's data sets. `dataset` is the source that reads all inputs (None: chosen for
-    each). `probabilities` writes those of all classes beside segmentations. `overwrite` replaces predictions
-    that exist; without it only missing ones are made.
+    each). Predictions are averaged over the run and the runs or checkpoints in `ensemble`, with `mirror` also
+    over flipped tiles. `probabilities` writes those of all classes beside segmentations. `overwrite` replaces
+    predictions that exist; without it only missing ones are made.
     """
 
     inputs: tuple[str, ...]
     output: Path
     dataset: str | None = None
+    ensemble: tuple[Path, ...] = ()
+    mirror: bool = False
     probabilities: bool = False
     overwrite: bool = False

@@ -44,7 +44,7 @@ class Classification(Task):
 
     def evaluate(self, batch: Batch) -> dict[str, Tensor]:
         """Returns the totals of cross-entropy, top-1 and top-5 accuracy."""
-        logits = self.predict(batch.image, self.patches_of(batch), batch.variables).float()
+        logits = self._logits(batch)
         label = class_label(batch)
         ranked = logits.topk(min(5, logits.shape[1]), dim=1).indices == label[:, None]
         correct = nan_if_not_finite(ranked.float(), logits)
@@ -57,17 +57,23 @@ class Classification(Task):
     def predict_whole(self, image: Tensor, variables: Sequence[str] | None = None) -> Tensor:
         """Returns logits `[B, K]` of images `[B, C, *S]` of any size: the mean over tiles that cover them."""
         tiles = tiles_of(image, self.tile_size or image.shape[2:], self.overlap)
-        logits = [self._predict_tile(tile, variables).float() for tile in tiles]
+        logits = [self.tile_output(tile, variables).float() for tile in tiles]
         return torch.stack(logits).mean(dim=0)
 
     def pictures(self, batch: Batch) -> list[Panel]:
         """Returns the first image with its class and the predicted one."""
-        logits = self.predict(batch.image, self.patches_of(batch), batch.variables).float()
+        logits = self._logits(batch)
         probability = logits.softmax(dim=1)[0]
         best = int(torch.argmax(probability))
         label, predicted = (self._name(number) for number in (int(class_label(batch)[0]), best))
         title = f"class {label}, predicted {predicted} ({float(probability[best]):.0%})"
         return [Panel(title, batch.image[0].float().mean(dim=0).cpu().numpy())]
+
+    def _logits(self, batch: Batch) -> Tensor:
+        """Returns logits `[B, K]` of the tiles of a batch; the mean of an ensemble."""
+        if self.ensemble is not None:
+            return self.ensemble(batch.image, batch.variables)
+        return self.predict(batch.image, self.patches_of(batch), batch.variables).float()
 
     def _name(self, number: int) -> str:
         return self.class_names[number] if number < len(self.class_names) else str(number)

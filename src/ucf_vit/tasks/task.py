@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
@@ -27,6 +27,8 @@ from ucf_vit.registries.tasks import TaskFacts
 from ucf_vit.tasks.tile_prediction import assemble, predict_parts_in_tiles
 
 Direction = Literal["min", "max"]
+TileFunction = Callable[[Tensor, Sequence[str] | None], Tensor]
+"""Maps tiles `[B, C, *T]` and the names of their channels to what `Task.predict` returns of them."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,8 @@ class Task(nn.Module):
     """Names of the classes of whole images in the order of their numbers, if known."""
     definitions: tuple[str, ...] = ()
     """Sentences that define the metrics, shown beside tables."""
+    ensemble: TileFunction | None = None
+    """Predicts tiles in place of the task's own network; None: its own network does."""
 
     model: nn.Module
     patcher: AdaptivePatcher | None
@@ -221,7 +225,7 @@ class Task(nn.Module):
         self, image: Tensor, variables: Sequence[str] | None, memory: float, directory: Path | None
     ) -> Iterator[tuple[Region, Tensor]]:
         return predict_parts_in_tiles(
-            partial(self._predict_tile, variables=variables),
+            partial(self.tile_output, variables=variables),
             image,
             self.tile_size or image.shape[2:],
             overlap=self.overlap,
@@ -230,8 +234,14 @@ class Task(nn.Module):
             directory=directory,
         )
 
-    def _predict_tile(self, image: Tensor, variables: Sequence[str] | None) -> Tensor:
-        return self.predict(image, None if self.patcher is None else self.patcher(image), variables)
+    def tile_output(self, tile: Tensor, variables: Sequence[str] | None = None) -> Tensor:
+        """Returns what `predict` returns of tiles `[B, C, *T]`, along new trees if patches are adaptive.
+
+        Of an ensemble (`tasks.ensemble`) it is the mean over its members.
+        """
+        if self.ensemble is not None:
+            return self.ensemble(tile, variables)
+        return self.predict(tile, None if self.patcher is None else self.patcher(tile), variables)
 
     def output_of(self, *inputs: Tensor | Patches, variables: Sequence[str] | None) -> Tensor:
         """Returns the model's output for `inputs`, whose channels are `variables`."""
