@@ -11,7 +11,7 @@ from ucf_vit.core.errors import UserError
 from ucf_vit.data.dataset import Dataset
 from ucf_vit.data.fingerprints import NAME, among, fingerprints
 from ucf_vit.data.leaks.compare import NEAR, VALUES, Rows, copies, exact_copies, without_values
-from ucf_vit.training.inputs.used_items import Use
+from ucf_vit.training.inputs.item_search import Use
 
 BY_FILES = "by path and by contents (the size of a file and blocks from all parts of it)"
 BY_VALUES = "by path, by contents of the file, and by their values, also altered ones"

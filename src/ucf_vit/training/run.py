@@ -15,6 +15,7 @@ from ucf_vit.checkpoint import Checkpoint
 from ucf_vit.checkpoint.saver import Saver
 from ucf_vit.config import Run
 from ucf_vit.core.log import set_up
+from ucf_vit.data.leaks.compare import Rows
 from ucf_vit.data.loader.fingerprint import items_digest
 from ucf_vit.parallel.ranks.world import World
 from ucf_vit.tasks.task import Task
@@ -22,17 +23,11 @@ from ucf_vit.training.build import distribute_task
 from ucf_vit.training.build_hooks import build_hooks
 from ucf_vit.training.data_record import Record
 from ucf_vit.training.hooks.hook import Hook
+from ucf_vit.training.inputs.item_search import Use
 from ucf_vit.training.inputs.plan_files import prepare_plan
 from ucf_vit.training.inputs.run_data import RunData, build_data
 from ucf_vit.training.inputs.splits import begin_splits
-from ucf_vit.training.inputs.used_items import (
-    Rows,
-    Use,
-    UsedItems,
-    check_copies,
-    compares_contents,
-    used_items,
-)
+from ucf_vit.training.inputs.used_items import UsedItems, check_copies, compares_contents, used_items
 from ucf_vit.training.loop import Loop, fit
 from ucf_vit.training.optimization.ema import Ema
 from ucf_vit.training.optimization.loss_scale import LossScale

@@ -230,9 +230,9 @@ class Data(Section):
     leak_check: Literal["contents", "files", "off"] | None = key(
         None,
         "How training items are compared with held-out ones: contents: all items are read before the "
-        "training begins, so that copies in other formats and altered ones are found; files: by path, size "
-        "and blocks of the files. Exact copies are refused, near ones named; off: files are compared, and "
-        "copies only named.",
+        "training begins, so that copies in other formats and altered ones are found, and classes of voxels "
+        "that only held-out labels have; files: by path, size and blocks of the files. Exact copies and such "
+        "classes are refused, near copies named; off: files are compared, and copies only named.",
         derived="contents for up to 2^31 values on a local disk, for which a training waits 20 s at most; "
         "else files",
     )

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ucf_vit.core.errors import DataError
+from ucf_vit.data.batch import Sample
 from ucf_vit.data.dataset import Dataset
 from ucf_vit.data.fingerprints import CONTENTS, PLACE
 from ucf_vit.data.leaks.signature import SIZE, Look, Signatures, look
@@ -24,11 +25,17 @@ NEAR = "near copy"
 Rows = NDArray[np.int64]
 """Fingerprints `[N, 10]`: path, contents and name of an item; the signature of its values (0: unknown)."""
 Stopped = Callable[[], bool]
+See = Callable[[int, Sample], None]
+"""Function that is called with the number of each item that is read, and its values."""
 Use = TypeVar("Use", bound=str)
 
 
 def _never() -> bool:
     return False
+
+
+def _blind(number: int, sample: Sample) -> None:
+    pass
 
 
 @dataclass(frozen=True)
@@ -45,7 +52,9 @@ def without_values(rows: Rows) -> Rows:
     return np.concatenate([rows, np.zeros((len(rows), COLUMNS - rows.shape[1]), np.int64)], 1)
 
 
-def looks(items: Dataset, numbers: Iterable[int], stopped: Stopped = _never) -> Iterator[Look | None]:
+def looks(
+    items: Dataset, numbers: Iterable[int], stopped: Stopped = _never, see: See = _blind
+) -> Iterator[Look | None]:
     """Yields the items of these numbers, read and looked at; None for unreadable ones, or once stopped.
 
     They are read as they are stored, before resampling, through a source that other threads do not use.
@@ -59,17 +68,22 @@ def looks(items: Dataset, numbers: Iterable[int], stopped: Stopped = _never) -> 
             yield None
             continue
         try:
-            yield look(read_sample(source, items.items[number], None, items.channels).image)
+            sample = read_sample(source, items.items[number], None, items.channels)
         except DataError:
             yield None
+            continue
+        see(number, sample)
+        yield look(sample.image)
 
 
-def sign(items: Dataset, rows: Rows, known: Sequence[Rows] = (), stopped: Stopped = _never) -> None:
+def sign(
+    items: Dataset, rows: Rows, known: Sequence[Rows] = (), stopped: Stopped = _never, see: See = _blind
+) -> None:
     """Fills in the signatures of `rows`; those of files that `known` rows have are not read again."""
     before = {(row[PLACE], row[CONTENTS]): row[VALUES:] for some in known for row in some if row[VALUES]}
     signatures = [before.get((row[PLACE], row[CONTENTS])) if row[CONTENTS] else None for row in rows]
     new = [number for number, signature in enumerate(signatures) if signature is None]
-    for number, examined in zip(new, looks(items, new, stopped), strict=True):
+    for number, examined in zip(new, looks(items, new, stopped, see), strict=True):
         signatures[number] = None if examined is None else examined.signature
     for row, signature in zip(rows, signatures, strict=True):
         row[VALUES:] = 0 if signature is None else signature
@@ -87,7 +101,7 @@ def exact_copies(rows: Rows, known: Rows) -> list[Copy]:
 
 
 def copies(
-    items: Dataset, rows: Rows, known: Mapping[Use, Rows], stopped: Stopped = _never
+    items: Dataset, rows: Rows, known: Mapping[Use, Rows], stopped: Stopped = _never, see: See = _blind
 ) -> dict[Use, list[Copy]]:
     """Returns which items are copies, exact or near, of each of several sets of `known` ones.
 
@@ -95,7 +109,7 @@ def copies(
     """
     signatures = {name: Signatures(some[:, VALUES:]) for name, some in known.items()}
     near: dict[Use, dict[int, int]] = {name: {} for name in known}
-    for number, examined in enumerate(looks(items, range(len(rows)), stopped)):
+    for number, examined in enumerate(looks(items, range(len(rows)), stopped, see)):
         if examined is None:
             continue
         rows[number, VALUES:] = examined.signature

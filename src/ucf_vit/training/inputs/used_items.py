@@ -5,13 +5,11 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
 from threading import Event
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,27 +18,15 @@ from ucf_vit.core.errors import CheckpointError, DataError
 from ucf_vit.core.files.urls import is_remote
 from ucf_vit.core.lists import first_few
 from ucf_vit.data.dataset import Dataset
-from ucf_vit.data.fingerprints import fingerprints, joined, real_place
-from ucf_vit.data.leaks.compare import (
-    COLUMNS,
-    NEAR,
-    Copy,
-    Rows,
-    copies,
-    exact_copies,
-    sign,
-    without_values,
-)
+from ucf_vit.data.fingerprints import real_place
+from ucf_vit.data.leaks.compare import COLUMNS, Rows, without_values
 from ucf_vit.data.sources import Item
 from ucf_vit.parallel.ranks.world import World
+from ucf_vit.train.inputs.item_search import SHOWN, Findings, ItemSearch, Use
 
 log = logging.getLogger(__name__)
-Use = Literal["trained", "pretrained", "validated"]
-"""Uses of items: in this training, in the training of the initial weights, or to choose a checkpoint."""
 KEY = "items"
 """Key of the items in the state of a checkpoint."""
-SHOWN = 5
-NEAR_TEXT = "look like items that train (flipped, re-windowed, resampled or cropped)"
 MANY = 2**31
 """Values up to which local items are read to be compared, unless the config says so."""
 WAIT = 20.0
@@ -63,7 +49,7 @@ class UsedItems:
     ) -> None:
         self._stop = Event()
         self._thread = ThreadPoolExecutor(1, "fingerprints")
-        search = Search(training, held_out, before, contents, self._stop.is_set)
+        search = ItemSearch(training, held_out, before, contents, self._stop.is_set)
         self._search = self._thread.submit(search.run)
 
     def wait(self, seconds: float) -> bool:
@@ -71,22 +57,22 @@ class UsedItems:
         return self._search in wait([self._search], seconds).done
 
     def check(self, refuse: bool) -> None:
-        """Warns of near copies, and raises DataError for exact ones; without `refuse` these are a warning.
+        """Warns of near copies; raises DataError for exact ones, and for classes of voxels that do not train.
 
-        So are all that are found later, while the training runs.
+        Without `refuse` these are warnings, as is all that is found later, while the training runs.
         """
         if not self._search.done():
             log.info("items are compared for copies while the training runs; what is found will be a warning")
             self._search.add_done_callback(_tell)
             return
-        _, exact, near = self._search.result()
-        if exact and refuse:
-            raise DataError(f"{exact}; take them out of one of the two, or set data.leak_check: off")
-        _warn(exact, near)
+        findings = self._search.result()
+        if findings.faults and refuse:
+            raise DataError(findings.faults[0])
+        _warn(findings)
 
     def state_dict(self) -> dict[str, Tensor]:
         """Returns the fingerprints as tensors; waits until they are computed."""
-        return {use: torch.from_numpy(rows) for use, rows in self._search.result()[0].items()}
+        return {use: torch.from_numpy(rows) for use, rows in self._search.result().rows.items()}
 
     def close(self) -> None:
         """Stops reading files."""
@@ -125,66 +111,13 @@ def check_apart(training: Sequence[Dataset], held_out: Sequence[Dataset]) -> Non
         )
 
 
-@dataclass(frozen=True)
-class Search:
-    """Search for the items of a run, and for copies among them; see `UsedItems`."""
-
-    training: Sequence[Dataset]
-    held_out: Sequence[Dataset]
-    before: Mapping[Use, Rows]
-    contents: bool
-    stopped: Callable[[], bool]
-
-    def run(self) -> tuple[dict[Use, Rows], str, str]:
-        """Returns rows by use, and texts about exact and about near copies."""
-        own, others = (
-            [without_values(fingerprints(one, self.stopped)) for one in datasets]
-            for datasets in (self.training, self.held_out)
-        )
-        exact, near = self._copies(own, others)
-        new: dict[Use, list[Rows]] = {"trained": own, "validated": others, "pretrained": []}
-        rows = {
-            use: joined([*some, self.before[use]] if use in self.before else some)
-            for use, some in new.items()
-            if some or use in self.before
-        }
-        return rows, exact, near
-
-    def _copies(self, own: Sequence[Rows], others: Sequence[Rows]) -> tuple[str, str]:
-        trained = np.concatenate([*own, np.zeros((0, COLUMNS), np.int64)])
-        names = [item.key for one in self.training for item in one.items]
-        exact = [
-            self._named(one, copy, names)
-            for one, rows in zip(self.held_out, others, strict=True)
-            for copy in exact_copies(rows, trained)
-        ]
-        if exact or not self.contents:
-            return _told(exact, "have the contents of items that train"), ""
-        known = list(self.before.values())
-        for one, rows in zip(self.training, own, strict=True):
-            sign(one, rows, known, self.stopped)
-        trained = np.concatenate([*own, np.zeros((0, COLUMNS), np.int64)])
-        near: list[str] = []
-        for one, rows in zip(self.held_out, others, strict=True):
-            for copy in copies(one, rows, {"trained": trained}, self.stopped)["trained"]:
-                (near if copy.how == NEAR else exact).append(self._named(one, copy, names))
-        return _told(exact, "have the contents of items that train"), _told(near, NEAR_TEXT)
-
-    def _named(self, dataset: Dataset, copy: Copy, names: Sequence[str]) -> str:
-        return f"{dataset.items[copy.item].key} = {names[copy.other]}"
-
-
-def _told(pairs: Sequence[str], what: str) -> str:
-    return f"{len(pairs)} validation item(s) {what}: {first_few(pairs, SHOWN)}" if pairs else ""
-
-
-def _tell(search: Future[tuple[dict[Use, Rows], str, str]]) -> None:
+def _tell(search: Future[Findings]) -> None:
     if search.exception() is None:
-        _warn(*search.result()[1:])
+        _warn(search.result())
 
 
-def _warn(*texts: str) -> None:
-    for text in filter(None, texts):
+def _warn(findings: Findings) -> None:
+    for text in (*findings.faults, *findings.notes):
         log.warning("%s", text)
 
 
