@@ -22,7 +22,7 @@ from ucf_vit.data.fingerprints import real_place
 from ucf_vit.data.leaks.compare import COLUMNS, Rows, without_values
 from ucf_vit.data.sources import Item
 from ucf_vit.parallel.ranks.world import World
-from ucf_vit.train.inputs.item_search import SHOWN, Findings, ItemSearch, Use
+from ucf_vit.training.inputs.item_search import SHOWN, Findings, ItemSearch, Use
 
 log = logging.getLogger(__name__)
 KEY = "items"
