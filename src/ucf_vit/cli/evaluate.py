@@ -58,8 +58,11 @@ def evaluate(
             f"--split {split} selects items of the run, --data other data; leave one of the two out"
         )
     from ucf_vit.evaluation import EvaluationRequest, evaluate_run
+    from ucf_vit.evaluation.terminal import show, show_files
 
     request = EvaluationRequest(
         checkpoint, split or "validation", tuple(data or ()), threshold, allow_trained, output
     )
-    evaluate_run(run, request, overrides or [], task)
+    results = evaluate_run(run, request, overrides or [], task, show)
+    if results is not None:
+        show_files(results.files)

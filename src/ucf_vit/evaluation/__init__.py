@@ -2,5 +2,6 @@
 
 from ucf_vit.evaluation.evaluate import evaluate_run, evaluate_task
 from ucf_vit.evaluation.request import EvaluationRequest
+from ucf_vit.evaluation.results import Results
 
-__all__ = ["EvaluationRequest", "evaluate_run", "evaluate_task"]
+__all__ = ["EvaluationRequest", "Results", "evaluate_run", "evaluate_task"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -14,7 +14,6 @@ from ucf_vit import checkpoint
 from ucf_vit.config import Run
 from ucf_vit.config.sections.parallelism import SIZES
 from ucf_vit.core.errors import UserError
-from ucf_vit.core.log import say
 from ucf_vit.data.batch import Skipped
 from ucf_vit.data.class_names import in_words
 from ucf_vit.data.dataset import Dataset
@@ -22,7 +21,7 @@ from ucf_vit.evaluation.baseline import check_segmentation, threshold_totals
 from ucf_vit.evaluation.grids import grids_in_words
 from ucf_vit.evaluation.output_place import OutputPlace
 from ucf_vit.evaluation.request import EvaluationRequest
-from ucf_vit.evaluation.terminal import show
+from ucf_vit.evaluation.results import Results
 from ucf_vit.evaluation.trained_items import Overlap, few
 from ucf_vit.parallel.ranks.world import World
 from ucf_vit.tasks import dice
@@ -39,13 +38,25 @@ from ucf_vit.training.saved_runs.open_run import find_run, read_checkpoint, reco
 from ucf_vit.training.saved_runs.open_trained import load_into
 from ucf_vit.training.validation import evaluate_totals
 
+Show = Callable[[Evaluation, Sequence[str]], None]
+"""Function that shows an evaluation and its notes."""
+
+
+def _show_nothing(evaluation: Evaluation, notes: Sequence[str]) -> None:
+    pass
+
 
 def evaluate_run(
-    path: Path, request: EvaluationRequest, overrides: Sequence[str] = (), task: str | None = None
-) -> None:
-    """Evaluates the run of a config, a directory or a checkpoint; prints a table and writes the report.
+    path: Path,
+    request: EvaluationRequest,
+    overrides: Sequence[str] = (),
+    task: str | None = None,
+    show: Show = _show_nothing,
+) -> Results | None:
+    """Evaluates the run of a config, a directory or a checkpoint, and writes its report.
 
-    Raises UserError for an impossible request before computing anything.
+    Returns the results, None on all ranks but the first. `show` gets them before they are written, which may
+    fail. Raises UserError for an impossible request before computing anything.
     """
     trained = find_run(path, overrides, task)
     if trained.name and request.checkpoint:
@@ -55,7 +66,7 @@ def evaluate_run(
         place = world.on_main(lambda: OutputPlace.choose(trained.directory, request.output))
         read = read_checkpoint(trained.directory, trained.name or request.checkpoint, world)
         record = record_of(read, run)
-        _evaluate(build_task(run, record), run, world, request, place, read, record)
+        return _evaluate(build_task(run, record), run, world, request, place, read, record, show)
 
 
 def _on_one_process(run: Run) -> Run:
@@ -65,15 +76,23 @@ def _on_one_process(run: Run) -> Run:
     return run.model_copy(update={"parallelism": parallelism, "load_balancing": balancing})
 
 
-def evaluate_task(task: Task, run: Run, world: World, request: EvaluationRequest | None = None) -> None:
-    """Evaluates `task`, which the caller built, with the weights of a checkpoint of `run`."""
+def evaluate_task(
+    task: Task,
+    run: Run,
+    world: World,
+    request: EvaluationRequest | None = None,
+    show: Show = _show_nothing,
+) -> Results | None:
+    """Evaluates `task`, which the caller built, with the weights of a checkpoint of `run`; see
+    `evaluate_run`.
+    """
     request = request or EvaluationRequest()
     directory = Path(run.trainer.checkpoint_path)
     place = world.on_main(lambda: OutputPlace.choose(directory, request.output))
     read = read_checkpoint(directory, request.checkpoint, world)
     record = record_of(read, run)
     record.restore(task)
-    _evaluate(task, run, world, request, place, read, record)
+    return _evaluate(task, run, world, request, place, read, record, show)
 
 
 def _evaluate(
@@ -84,14 +103,13 @@ def _evaluate(
     place: OutputPlace,
     read: checkpoint.Checkpoint,
     record: Record,
-) -> None:
+    show: Show,
+) -> Results | None:
     if request.threshold:
         check_segmentation(task, run.task)
     datasets = request.datasets(run, record)
     task.set_normalization({one.name: one.normalization for one in datasets})
     check_data(datasets, world)
-    for one in datasets if world.is_main else ():
-        say(f"{one.name}: {one.listed}")
     contents = compares_contents(run, datasets)
     overlap = world.on_main(lambda: _overlap(datasets, read, request, contents))
     trained = load_into(task, run, world, read, record)
@@ -99,7 +117,7 @@ def _evaluate(
         totals = evaluate_totals(task, data.batches(), world, getattr(torch, run.trainer.data_type))
         skipped = {one.file: one for of_rank in world.gather(data.skipped) for one in of_rank}
     if not world.is_main:
-        return
+        return None
     columns: dict[str, Mapping[str, float]] = {run.task: task.metrics(totals)}
     if request.threshold:
         columns["intensity threshold"] = dice.means(threshold_totals(run, record, datasets))
@@ -130,8 +148,8 @@ def _evaluate(
         environment=environment(world.device),
     )
     show(evaluation, notes)
-    for path in place.write(evaluation, request.file_name(_plain(read.directory.name)), run.task):
-        say(f"{'results' if path.suffix == '.json' else 'report'}: {path}")
+    files = place.write(evaluation, request.file_name(_plain(read.directory.name)), run.task)
+    return Results(evaluation, tuple(notes), tuple(files))
 
 
 def _overlap(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -13,9 +14,10 @@ from ucf_vit.evaluation.trained_items import few
 from ucf_vit.training.evaluation_files import Evaluation
 
 
-def show(evaluation: Evaluation, notes: list[str]) -> None:
+def show(evaluation: Evaluation, notes: Sequence[str]) -> None:
     """Prints title, items, tables and `notes`."""
     say(evaluation.title)
+    say(evaluation.facts["Data"])
     for name, keys in evaluation.items.items():
         say(f"{name}: {len(keys)} items: {few(keys)}")
     _print("metric", evaluation.by_metric)
@@ -23,6 +25,12 @@ def show(evaluation: Evaluation, notes: list[str]) -> None:
         _print("numbers of items", evaluation.counts)
     for note in notes:
         say(note)
+
+
+def show_files(files: Sequence[Path]) -> None:
+    """Prints the names of the files that were written."""
+    for path in files:
+        say(f"{'results' if path.suffix == '.json' else 'report'}: {path}")
 
 
 def _print(title: str, rows: Mapping[str, Mapping[str, float]]) -> None:
