@@ -191,3 +191,17 @@ def test_all_files_that_do_not_fit_are_named_in_one_message(tmp_path, scratch):
     message = r"v1\.nii: has 2 channel\(s\), num_channels_available says 1; 1 more file\(s\) .*v3\.nii"
     with pytest.raises(DataError, match=message):
         build_dataset("x", "basic_ct", tmp_path, channels_available=1, on_error="skip", **options)
+
+
+def test_files_of_unequal_channels_are_refused_and_unnamed_channels_told(tmp_path, scratch, caplog):
+    caplog.set_level("INFO")
+    for number in range(3):
+        channels = (2,) if number == 1 else (3,)
+        save_nifti(tmp_path / f"imagesTr/v{number}.nii", np.ones((8, 8, 8, *channels), np.float32))
+    options = {"tile_size": (8, 8, 8), "scratch": scratch, "labels": False}
+    message = r"x: files have different numbers of channels: 2 in \S*v1\.nii, 3 in \S*v2\.nii; move those"
+    with pytest.raises(DataError, match=message):
+        build_dataset("x", "basic_ct", tmp_path, variables=["t1"], **options)
+    (tmp_path / "imagesTr/v1.nii").unlink()
+    build_dataset("x", "basic_ct", tmp_path, variables=["t1"], **options)
+    assert "x: files have 3 channels, and names only for the first: t1" in caplog.text

@@ -27,9 +27,9 @@ def check_classes(name: str, source: Source, num_classes: int | None) -> None:
 
 
 def check_channels(dataset: Dataset, channels: Sequence[int], available: int | None) -> None:
-    """Raises DataError where files do not have `available` channels (None: at least those used).
+    """Raises DataError where files do not have `available` channels (None: as many as each other).
 
-    `channels` `[N]` is the number of channels of each item.
+    `channels` `[N]` is the number of channels of each item. Channels without a name are told: none is used.
     """
     normalization = dataset.normalization
     if normalization.kind == "mean_std" and 1 < len(normalization.mean) <= max(dataset.channels):
@@ -44,6 +44,7 @@ def check_channels(dataset: Dataset, channels: Sequence[int], available: int | N
         if count < needed or available not in (None, count)
     ]
     if not wrong:
+        _check_equal(dataset, channels)
         return
     (file, count), *others = wrong
     expected = f"needs {needed}"
@@ -53,6 +54,24 @@ def check_channels(dataset: Dataset, channels: Sequence[int], available: int | N
         f"; {len(others)} more file(s) do not fit: {first_few([f for f, _ in others], 5)}" if others else ""
     )
     raise DataError(f"{file}: has {count} channel(s), {expected}{more}")
+
+
+def _check_equal(dataset: Dataset, channels: Sequence[int]) -> None:
+    """Raises DataError where files differ in their number of channels; tells how many have no name."""
+    first = {count: item.image for item, count in zip(dataset.items, channels, strict=True)}
+    names = dataset.source.variables
+    if len(first) > 1:
+        examples = ", ".join(f"{count} in {file}" for count, file in sorted(first.items()))
+        raise DataError(
+            f"{dataset.name}: files have different numbers of channels: {examples}; move those of one kind "
+            "to a data set of their own"
+        )
+    for count in first:
+        if count > len(names):
+            log.info(
+                "%s: files have %d channels, and names only for the first: %s",
+                *(dataset.name, count, ", ".join(names)),
+            )
 
 
 def check_arrays(name: str, source: Source, tile_size: Sequence[int]) -> None:
