@@ -12,7 +12,6 @@ import torch
 
 from ucf_vit import checkpoint
 from ucf_vit.config import Run
-from ucf_vit.config.sections.parallelism import SIZES
 from ucf_vit.core.errors import UserError
 from ucf_vit.data.batch import Skipped
 from ucf_vit.data.class_names import in_words
@@ -32,7 +31,7 @@ from ucf_vit.training.evaluation_files import Evaluation, Metrics
 from ucf_vit.training.hooks.report import CHOSEN, environment
 from ucf_vit.training.inputs.run_data import HeldOut
 from ucf_vit.training.inputs.used_items import compares_contents, used_items
-from ucf_vit.training.launch import find_place, start
+from ucf_vit.training.launch import find_place, in_mode_simple, start
 from ucf_vit.training.same_on_all_ranks import check_data
 from ucf_vit.training.saved_runs.open_run import find_run, read_checkpoint, record_of
 from ucf_vit.training.saved_runs.open_trained import load_into
@@ -61,19 +60,12 @@ def evaluate_run(
     trained = find_run(path, overrides, task)
     if trained.name and request.checkpoint:
         raise UserError(f"{path} is a checkpoint; leave --checkpoint {request.checkpoint} out")
-    run = trained.run if find_place().size > 1 else _on_one_process(trained.run)
+    run = trained.run if find_place().size > 1 else in_mode_simple(trained.run)
     with start(run) as world:
         place = world.on_main(lambda: OutputPlace.choose(trained.directory, request.output))
         read = read_checkpoint(trained.directory, trained.name or request.checkpoint, world)
         record = record_of(read, run)
         return _evaluate(build_task(run, record), run, world, request, place, read, record, show)
-
-
-def _on_one_process(run: Run) -> Run:
-    """Returns `run` for a single process, whatever layout it was trained in."""
-    parallelism = run.parallelism.model_copy(update={**dict.fromkeys(SIZES, 1), "mode": "simple"})
-    balancing = run.load_balancing.model_copy(update={"auto_load_balancing": True})
-    return run.model_copy(update={"parallelism": parallelism, "load_balancing": balancing})
 
 
 def evaluate_task(

@@ -20,8 +20,13 @@ from ucf_vit.inference.inputs import Case, find_cases
 from ucf_vit.inference.outputs import about, check_apart, check_names, in_words, open_output
 from ucf_vit.inference.predictors import CLASSES, Advance, Predictor, classes_json, predictor_of
 from ucf_vit.inference.request import PredictionRequest
+from ucf_vit.inference.shares import PATIENCE, share_of
 from ucf_vit.inference.terminal import Display
+from ucf_vit.parallel.ranks.world import World
+from ucf_vit.training.launch import in_mode_simple, start
+from ucf_vit.training.same_on_all_ranks import check_same
 from ucf_vit.training.saved_runs.open_ensemble import open_ensemble
+from ucf_vit.training.saved_runs.open_run import find_run
 from ucf_vit.training.saved_runs.open_trained import Trained
 
 log = logging.getLogger(__name__)
@@ -30,40 +35,72 @@ log = logging.getLogger(__name__)
 def predict_run(path: Path, request: PredictionRequest, overrides: Sequence[str] = ()) -> None:
     """Predicts all inputs with the run or checkpoint at `path`, and writes the predictions.
 
-    Items whose prediction exists are left out, unless it is to be overwritten. An unreadable file is named
-    and skipped. Raises UserError: before anything is predicted for a request that can't be fulfilled, and at
-    the end with the number of inputs that failed.
+    Processes that a launcher has started share the items. Items whose prediction exists are left out, unless
+    it is to be overwritten. An unreadable file is named and skipped. Raises UserError: before anything is
+    predicted for a request that can't be fulfilled, and at the end with the number of inputs that failed.
     """
+    with start(in_mode_simple(find_run(path, overrides).run)) as world:
+        _predict_run(path, request, overrides, world.with_cpu_group(PATIENCE))
+
+
+def _predict_run(path: Path, request: PredictionRequest, overrides: Sequence[str], world: World) -> None:
     trained, members = open_ensemble([path, *request.ensemble], overrides, mirror=request.mirror)
-    predictor = predictor_of(trained, request)
+    predictor = predictor_of(trained, request, world.is_main)
     cases, failed = find_cases(trained.run, trained.record, request.inputs, request.dataset)
     if not cases:
         raise UserError(f"nothing to predict: {'; '.join(one.cause for one in failed)}")
+    check_same({f"input {number}": case.item.image for number, case in enumerate(cases)}, world)
     check_names(cases)
     check_apart(cases, predictor.written)
-    existing = [file for case in cases for file in predictor.written(case) if file.exists()]
-    facts = about(members, overrides, request.mirror)
-    open_output(request.output, facts, existing, request.overwrite, {CLASSES: classes_json(trained)})
-    todo = [case for case in cases if request.overwrite or not predictor.is_done(case)]
-    say(f"{in_words(members)}: {len(todo)} items to predict")
-    if len(todo) < len(cases):
-        say(f"{len(cases) - len(todo)} predicted already; replace them with --overwrite")
+
+    def prepare() -> list[int]:
+        existing = [file for case in cases for file in predictor.written(case) if file.exists()]
+        facts, files = about(members, overrides, request.mirror), {CLASSES: classes_json(trained)}
+        open_output(request.output, facts, existing, request.overwrite, files)
+        return [n for n, case in enumerate(cases) if request.overwrite or not predictor.is_done(case)]
+
+    todo = [cases[number] for number in world.on_main(prepare)]
+    if world.is_main:
+        _announce(members, world, len(todo), len(cases), failed)
+    mine = share_of(world.rank, world.size, [prod(case.shape) for case in todo])
+    try:
+        newly = _predict_all([todo[number] for number in mine], predictor, trained, world.is_main)
+    except BaseException:
+        if world.is_main:
+            predictor.save(predictor.rows)
+        raise
+    rows = {key: row for of_rank in world.gather(predictor.rows) for key, row in of_rank.items()}
+    failed += [one for of_rank in world.gather(newly) for one in of_rank]
+    if world.is_main:
+        predictor.save({case.item.key: rows[case.item.key] for case in todo if case.item.key in rows})
+        _conclude(request.output, len(cases), len(todo), failed)
+
+
+def _announce(
+    members: Sequence[Trained[Any]], world: World, todo: int, cases: int, failed: Sequence[Skipped]
+) -> None:
+    say(f"{in_words(members)}: {todo} items to predict")
+    if world.size > 1:
+        say(f"{world.size} processes share them; shown is the share of the first one")
+    if todo < cases:
+        say(f"{cases - todo} predicted already; replace them with --overwrite")
     for one in failed:
         log.warning("skipped an unreadable file: %s", one.cause)
-    try:
-        failed += _predict_all(todo, predictor, trained)
-    finally:
-        predictor.finish()
-    say(f"{request.output}: {len(cases)} items, {len(todo)} of them new")
+
+
+def _conclude(output: Path, cases: int, todo: int, failed: Sequence[Skipped]) -> None:
+    say(f"{output}: {cases} items, {todo} of them new")
     if failed:
         names = first_few([one.file for one in failed], 5)
         raise UserError(f"{len(failed)} input(s) could not be predicted: {names}; the others are done")
 
 
-def _predict_all(cases: Sequence[Case], predictor: Predictor, trained: Trained[Any]) -> list[Skipped]:
+def _predict_all(
+    cases: Sequence[Case], predictor: Predictor, trained: Trained[Any], shown: bool
+) -> list[Skipped]:
     """Predicts items one after the other; returns those that failed."""
     failed: list[Skipped] = []
-    with Display(len(cases), sum(prod(case.shape) for case in cases)) as display:
+    with Display(len(cases), sum(prod(case.shape) for case in cases), shown) as display:
         for case in cases:
             began, done = time.monotonic(), 0
 

@@ -13,7 +13,7 @@ import torch
 from ucf_vit.core.errors import DataError, UserError
 from ucf_vit.data.batch import Sample
 from ucf_vit.drawing.style import class_colour
-from ucf_vit.inference.class_table import FILE, ClassTable
+from ucf_vit.inference.class_table import FILE, ClassTable, Row
 from ucf_vit.inference.inputs import Case
 from ucf_vit.inference.label_files import PROBABILITIES, label_suffix, write_labels, write_probabilities
 from ucf_vit.inference.request import PredictionRequest
@@ -42,19 +42,27 @@ class Predictor(Protocol):
         """Predicts and writes an item, read as `sample`. Raises DataError."""
         ...
 
-    def finish(self) -> None:
-        """Writes what is still in memory."""
+    @property
+    def rows(self) -> dict[str, Row]:
+        """Results of this process that are in no file of their own, by item."""
+        ...
+
+    def save(self, rows: Mapping[str, Row]) -> None:
+        """Writes the results of all processes that are in no file of their own; called on one of them."""
         ...
 
 
-def predictor_of(trained: Trained[Any], request: PredictionRequest) -> Predictor:
-    """Returns the predictor of the task of a run. Raises UserError for a task that predicts no classes."""
+def predictor_of(trained: Trained[Any], request: PredictionRequest, is_main: bool = True) -> Predictor:
+    """Returns the predictor of the task of a run; only that of the main process writes what all share.
+
+    Raises UserError for a task that predicts no classes.
+    """
     if isinstance(trained.task, Segmentation):
         return SegmentationPredictor(cast(Trained[Segmentation], trained), request)
     if request.probabilities:
         raise UserError("--probabilities are those of segmentations; a table of classes always has them")
     if isinstance(trained.task, Classification):
-        return ClassificationPredictor(cast(Trained[Classification], trained), request)
+        return ClassificationPredictor(cast(Trained[Classification], trained), request, is_main)
     raise UserError(
         f"{trained.directory} is of task {trained.run.task}; predictions are made by models of task "
         "segmentation, token_segmentation and classification"
@@ -92,15 +100,20 @@ class SegmentationPredictor:
             write_probabilities(others[0], found.probabilities)
         write_labels(labels, found.labels, case)
 
-    def finish(self) -> None:
-        """Does nothing: every item is written at once."""
+    @property
+    def rows(self) -> dict[str, Row]:
+        """None: every item is written at once."""
+        return {}
+
+    def save(self, rows: Mapping[str, Row]) -> None:
+        """Does nothing."""
 
 
 class ClassificationPredictor:
     """Completes a table of classes."""
 
-    def __init__(self, trained: Trained[Classification], request: PredictionRequest) -> None:
-        self._trained = trained
+    def __init__(self, trained: Trained[Classification], request: PredictionRequest, is_main: bool) -> None:
+        self._trained, self._is_main = trained, is_main
         self._table = ClassTable(request.output / FILE, class_names(trained))
 
     def written(self, case: Case) -> Sequence[Path]:
@@ -118,10 +131,18 @@ class ClassificationPredictor:
         if not bool(probabilities.isfinite().all()):
             raise DataError("the prediction is not finite; try --set trainer.data_type=float32")
         self._table.add(case.item.key, probabilities.tolist())
+        if self._is_main:
+            self._table.save_sometimes()
         advance(prod(case.shape))
 
-    def finish(self) -> None:
-        """Writes the table."""
+    @property
+    def rows(self) -> dict[str, Row]:
+        """The new rows of the table."""
+        return self._table.new
+
+    def save(self, rows: Mapping[str, Row]) -> None:
+        """Writes the table with the new rows of all processes."""
+        self._table.new = dict(rows)
         self._table.save()
 
 

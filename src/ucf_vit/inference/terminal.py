@@ -12,13 +12,14 @@ from ucf_vit.training.hooks.progress import duration
 
 
 class Display:
-    """Context that shows how many of `voxels` in `count` items are done."""
+    """Context that shows how many of `voxels` in `count` items are done; nothing unless `shown`."""
 
-    def __init__(self, count: int, voxels: int) -> None:
+    def __init__(self, count: int, voxels: int, shown: bool = True) -> None:
+        self._shown = shown
         self._count, self._voxels = count, voxels
         self._items = self._done = 0
         self._began = time.monotonic()
-        console = terminal()
+        console = terminal() if shown else None
         columns = (BarColumn(), TextColumn("{task.fields[text]}", markup=False), TimeRemainingColumn())
         self._bar = None if console is None else Progress(*columns, console=console, auto_refresh=False)
         if self._bar is not None:
@@ -47,6 +48,8 @@ class Display:
         self.advance(voxels)
         if self._bar is not None:
             self._bar.update(self._task, text=f"{self._items}/{self._count}  {name}", refresh=True)
+            return
+        if not self._shown:
             return
         left = (time.monotonic() - self._began) / max(self._done, 1) * (self._voxels - self._done)
         remaining = f", {duration(left)} left" if self._items < self._count else ""

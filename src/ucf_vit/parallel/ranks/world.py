@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import torch
@@ -67,11 +68,15 @@ class World:
         """Number of processes over which the tokens of a sample are split."""
         return 1 if self.tokens is None else self.tokens.size
 
-    def with_cpu_group(self) -> World:
-        """Returns the same world with a new group on the CPU, for use in another thread; collective."""
+    def with_cpu_group(self, timeout: timedelta | None = None) -> World:
+        """Returns the same world with a new group on the CPU, for use in another thread; collective.
+
+        `timeout` is how long its collectives wait for the last process (default: that of the process group).
+        """
         if self.size == 1:
             return self
-        return replace(self, device=torch.device("cpu"), group=dist.new_group(backend="gloo"))
+        group = dist.new_group(backend="gloo", timeout=timeout)
+        return replace(self, device=torch.device("cpu"), group=group)
 
     def sum(self, tensor: Tensor) -> Tensor:
         """Returns the element-wise sum over all processes."""
