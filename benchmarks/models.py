@@ -21,8 +21,8 @@ from monai.networks import nets
 from torch import Tensor, nn
 
 from ucf_vit.models import UNETR, VIT
-from ucf_vit.models.convert import from_monai_unetr, from_timm
 from ucf_vit.options import EncoderOptions, InputOptions
+from ucf_vit.weights.pretrained import take
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def vit_case(side: int, patch: int, dim: int, depth: int, heads: int, batch: int
         EncoderOptions(embed_dim=dim, depth=depth, num_heads=heads),
         num_classes=100,
     )
-    ours.load_state_dict(from_timm(theirs.state_dict()))
+    take(ours, theirs.state_dict())
     name = f"VIT {side}² p{patch} {dim}x{depth} batch {batch}"
     return Case(name, ours, theirs, torch.randn(batch, 3, side, side), torch.randint(100, (batch,)))
 
@@ -84,7 +84,7 @@ def unetr_case(tile: tuple[int, ...], dim: int, heads: int, feature_size: int, b
         num_classes=4,
         feature_size=feature_size,
     )
-    ours.load_state_dict(from_monai_unetr(theirs.state_dict()))
+    take(ours, theirs.state_dict())
     name = f"UNETR {'x'.join(map(str, tile))} p16 {dim}x12 features {feature_size} batch {batch}"
     return Case(name, ours, theirs, torch.randn(batch, 1, *tile), torch.randint(4, (batch, *tile)))
 

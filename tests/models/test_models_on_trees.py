@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from tiny_models import ADAPTIVE, ADAPTIVE_CASES, DEFAULTS, build, case_id, image_for, patches_for, run
 from ucf_vit.core.errors import UserError
 from ucf_vit.models import MODELS
-from ucf_vit.models.transfer import transfer
+from ucf_vit.models.transfer import Source, transfer
 from ucf_vit.nn.embedding.positions import interpolate
 from ucf_vit.patching.tree.cut import cut
 from ucf_vit.patching.tree.forest import Forest
@@ -278,7 +278,7 @@ def test_tables_are_not_built_for_no_tokens(name):
 def test_a_masked_autoencoder_starts_a_network(target, options):
     mae, model = build("mae", options), build(target, options | {"fixed_length": 28})
     length = mae.num_tokens
-    report = transfer(model, mae.state_dict(), source_grid=(length,), source_patch=mae.input.patch_size)
+    report = transfer(model, mae.state_dict(), Source(grid=(length,), patch=mae.input.patch_size))
     state = model.state_dict()
     for key, value in mae.state_dict().items():
         if key.startswith(("embed.", "encoder.", "positions.")) and key != "positions.table":
@@ -287,7 +287,7 @@ def test_a_masked_autoencoder_starts_a_network(target, options):
     if "positions.table" in state:
         expected = interpolate(mae.positions.table, (length,), (model.input.num_tokens,))
         torch.testing.assert_close(model.positions.table, expected)
-        assert report.interpolated["positions.table"] == f"{length} patches to {model.input.num_tokens}"
+        assert report.changed["positions.table"] == f"{length} patches to {model.input.num_tokens}"
     assert run(model, image_for(options)).isfinite().all()
 
 
@@ -295,6 +295,6 @@ def test_weights_of_a_uniform_encoder_start_an_adaptive_one():
     uniform = build("mae", DEFAULTS | {"tile_size": (16, 24), "patch_size": 4})
     for boxes, reason in [(True, "no such tensor"), (False, "4 x 6 patches, 12 wide; the target has 23")]:
         model = build("vit", IMAGE | {"use_adaptive_pos_emb": boxes})
-        report = transfer(model, uniform.state_dict(), source_grid=(4, 6), source_patch=(4, 4))
+        report = transfer(model, uniform.state_dict(), Source(grid=(4, 6), patch=(4, 4)))
         assert reason in report.left["positions.table"]
         assert torch.equal(model.embed.weight, uniform.embed.weight)

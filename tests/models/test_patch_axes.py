@@ -9,10 +9,11 @@ from timm.models.vision_transformer import VisionTransformer
 
 from tiny_models import DEFAULTS, build, run
 from ucf_vit.models import MODELS
-from ucf_vit.models.convert import from_timm, to_timm
 from ucf_vit.nn.embedding.positions import sincos
 from ucf_vit.patching.adaptive import Forest, Patches, cut, paste
 from ucf_vit.patching.tree.grow import grow_trees
+from ucf_vit.weights.families.timm_vit import to_timm
+from ucf_vit.weights.pretrained import take
 
 TILE, PATCH, ORDER = (16, 8, 12), (8, 4, 2), (2, 0, 1)
 """ORDER makes the tile (12, 16, 8) and the patch (2, 8, 4)."""
@@ -116,7 +117,7 @@ def test_equal_to_timm():
     )
     options = DEFAULTS | {"tile_size": (12, 8), "patch_size": (6, 2), "in_channels": 3, "num_classes": 5}
     ours = build("vit", options | {"embed_dim": 24, "mlp_ratio": 4.0})
-    ours.load_state_dict(from_timm(theirs.state_dict()))
+    take(ours, theirs.state_dict())
     image = torch.randn(2, 3, 12, 8)
     torch.testing.assert_close(ours.eval()(image), theirs.eval()(image))
     back = to_timm(ours.state_dict(), patch_size=(6, 2))

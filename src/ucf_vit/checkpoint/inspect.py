@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import os
+import json
 from math import prod
 from pathlib import Path
 
 from rich.filesize import decimal
-from safetensors import SafetensorError
-from safetensors.torch import save_file
 
 from ucf_vit import checkpoint
 from ucf_vit.checkpoint import AVERAGED, OPTIMIZER, WEIGHTS
 from ucf_vit.checkpoint.locate import locate
 from ucf_vit.checkpoint.shards import Shards
-from ucf_vit.core.errors import CheckpointError, UserError
-from ucf_vit.core.files.atomic_files import flush, usual_mode
-from ucf_vit.core.files.outputs import check_free
+from ucf_vit.checkpoint.weights_file import check_weights_file, write_weights
+from ucf_vit.config import patch_of
+from ucf_vit.core.errors import CheckpointError
 from ucf_vit.core.text import printable
-
-SUFFIX = ".safetensors"
 
 
 def describe(directory: Path) -> str:
@@ -57,27 +53,24 @@ def export_weights(directory: Path, file: Path, *, averaged: bool = False, overw
     CheckpointError if the checkpoint is damaged or has no average, UserError if the file exists and
     `overwrite` is not set, does not end in .safetensors, or cannot be written.
     """
-    if file.suffix != SUFFIX:
-        raise UserError(f"{file}: weights are written as safetensors; call the file {file.stem}{SUFFIX}")
-    check_free([file], overwrite)
+    check_weights_file(file, overwrite)
     directory = locate(directory)
     read = checkpoint.load(directory)
     if averaged and not read.has_average:
         raise CheckpointError(f"{directory} has no averaged weights (trainer.ema_decay was 0)")
-    tensors = read.for_inference if averaged else read.weights
-    origin = {"format": "pt", "checkpoint": printable(str(directory)), "step": str(read.meta.get("step"))}
-    aside = file.with_name(f".{file.name}.{os.getpid()}.tmp")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with usual_mode(aside):
-            save_file(tensors, aside, origin)
-        flush(aside)
-        aside.replace(file)
-    except (OSError, SafetensorError) as cause:
-        raise UserError(f"{file}: cannot be written ({cause})") from None
-    finally:
-        aside.unlink(missing_ok=True)
-    return sum(tensor.numel() for tensor in tensors.values())
+    return write_weights(file, read.for_inference if averaged else read.weights, facts_of(read))
+
+
+def facts_of(read: checkpoint.Checkpoint) -> dict[str, str]:
+    """Returns the facts about a checkpoint that files of its weights have in their headers."""
+    grid, patch = read.meta.get("grid", ()), patch_of(read.config)
+    return {
+        "checkpoint": printable(str(read.directory)),
+        "step": str(read.meta.get("step")),
+        "grid": "x".join(map(str, grid)),
+        "patch": "x".join(map(str, patch)),
+        "variables": json.dumps(read.config["input"]["default_vars"]),
+    }
 
 
 def _bytes(shards: Shards, name: str) -> int:

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 import ucf_vit
-from ucf_vit.cli import checkpoint, config, evaluate, mesh, predict, sample, train, visualize
+from ucf_vit.cli import checkpoint, config, evaluate, mesh, predict, sample, train, visualize, weights
 from ucf_vit.cli.arguments import Commands, refuse_credentials
 from ucf_vit.cli.data import check_leaks, plan, prepare, stats, synth
 from ucf_vit.core.errors import UserError, exhausted
@@ -38,6 +38,7 @@ app.command("mesh")(mesh.mesh)
 app.command("plan")(plan.plan)
 app.add_typer(config.app, name="config")
 app.add_typer(checkpoint.app, name="checkpoint")
+app.add_typer(weights.app, name="weights")
 app.add_typer(synth.app, name="synth")
 app.add_typer(visualize.app, name="visualize")
 

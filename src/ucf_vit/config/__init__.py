@@ -5,7 +5,13 @@ from ucf_vit.config.describe.explain import explain
 from ucf_vit.config.describe.reference import reference
 from ucf_vit.config.differences import differences
 from ucf_vit.config.load import dump, from_dict, load
-from ucf_vit.config.network_options import decoder_options, encoder_options, input_options
+from ucf_vit.config.network_options import (
+    decoder_options,
+    encoder_options,
+    input_options,
+    patch_of,
+    pretrained_options,
+)
 from ucf_vit.config.own_directory import config_of
 from ucf_vit.config.run import Run
 from ucf_vit.config.sections.data import Data, DatasetOptions, NormalizationOptions, Split
@@ -36,5 +42,7 @@ __all__ = [
     "input_options",
     "load",
     "parameters",
+    "patch_of",
+    "pretrained_options",
     "reference",
 ]

@@ -17,7 +17,17 @@ from ucf_vit.config.sections.model import Model
 from ucf_vit.config.sections.variables import Variables
 from ucf_vit.registries.tasks import task_name
 
-OF_TRAINING = ("drop_rate", "drop_path", "attention", "min_snr", "condition_dropout")
+OF_TRAINING = (
+    "drop_rate",
+    "drop_path",
+    "attention",
+    "min_snr",
+    "condition_dropout",
+    "pretrained",
+    "pretrained_channels",
+    "pretrained_channel_rule",
+    "pretrained_inflation",
+)
 """Keys of the network's sections that affect training or speed only, not the network or its input."""
 OF_DATA = (
     "data.dataset",

@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from ucf_vit.config.run import Run
-from ucf_vit.options import DecoderOptions, EncoderOptions, InputOptions, VariableOptions, pick
+from ucf_vit.core.per_axis import per_axis
+from ucf_vit.options import (
+    DecoderOptions,
+    EncoderOptions,
+    InputOptions,
+    PretrainedOptions,
+    VariableOptions,
+    pick,
+)
 
 
 def input_options(run: Run) -> InputOptions:
@@ -38,3 +49,15 @@ def decoder_options(run: Run) -> DecoderOptions:
         num_heads=model.decoder_num_heads,
         mlp_ratio=model.mlp_ratio_decoder,
     )
+
+
+def pretrained_options(run: Run) -> PretrainedOptions:
+    """Returns how pretrained weights are fitted to the network."""
+    return pick(PretrainedOptions, run.model.model_dump())
+
+
+def patch_of(config: Mapping[str, Mapping[str, Any]]) -> tuple[int, ...]:
+    """Returns the sides of a patch in a dumped config."""
+    seen = config["input"]
+    dims = 2 if seen.get("twoD") else len(seen["tile_size"])
+    return per_axis(seen["patch_size"], dims, "patch_size")

@@ -1,4 +1,4 @@
-"""Transfer of encoder weights between networks, e.g. from a masked autoencoder to UNETR."""
+"""Transfer of weights between networks, e.g. from a masked autoencoder to UNETR."""
 
 from __future__ import annotations
 
@@ -6,91 +6,73 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor, nn
 
 from ucf_vit.core.errors import UserError
 from ucf_vit.core.per_axis import product_of
+from ucf_vit.models.fit_patches import fit_projection
+from ucf_vit.models.transfer_report import Transfer
 from ucf_vit.nn.embedding.embed import SequencePositions
 from ucf_vit.nn.embedding.positions import interpolate
 from ucf_vit.nn.embedding.variable_tokens import VariableEmbed
+from ucf_vit.options import PretrainedOptions
+from ucf_vit.registries.networks import NetworkFacts, Output
 
 SHARED = ("embed", "positions", "class_token", "encoder")
 """Modules that have the same meaning in all networks; decoders and heads only share names."""
 
-OF_PIXELS = ("embed.weight", "embed.tokens.weight")
-"""Tensors with a weight for each pixel of a patch."""
+PROJECTION, ITS_BIAS = "embed.weight", "embed.bias"
+OF_VARIABLES, THEIR_BIAS = "embed.tokens.weight", "embed.tokens.embedding"
+"""Projection of a patch of all channels, and of one of each variable."""
+QKV = (".q.weight", ".k.weight", ".v.weight")
 
 
-@dataclass
-class Transfer:
-    """Report of a transfer.
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Facts about the network that weights are of.
 
     Attributes:
-        taken: tensors that were copied.
-        interpolated: position tables that were resampled, with the grids.
-        partly: tensors of which only the rows of some variables were copied, with these variables.
-        left: tensors of the source that were not copied, with the reason.
-        initial: tensors of the target that keep their initial values.
+        grid: its patches along each axis; None: not known, so that its positions are left out.
+        patch: sides of its patches; None: not known, so that all that belongs to pixels is left out.
+        variables: names of its variables, if it knows them by name.
+        output: result of its forward pass, see `NetworkFacts`; None: not known, so that only the encoder and
+            all before it have a meaning in other networks.
     """
 
-    taken: list[str] = field(default_factory=list)
-    interpolated: dict[str, str] = field(default_factory=dict)
-    partly: dict[str, str] = field(default_factory=dict)
-    left: dict[str, str] = field(default_factory=dict)
-    initial: list[str] = field(default_factory=list)
-
-    def __str__(self) -> str:
-        """Returns the report as several lines, with the tensors of a module counted instead of listed."""
-        lines = [f"taken: {_summary(self.taken)}"]
-        lines += [f"interpolated: {name} ({how})" for name, how in self.interpolated.items()]
-        lines += [f"taken in part: {name} ({which})" for name, which in self.partly.items()]
-        for reason in dict.fromkeys(self.left.values()):
-            names = [name for name, why in self.left.items() if why == reason]
-            lines.append(f"left ({reason}): {_summary(names)}")
-        lines.append(f"keeps its initial values: {_summary(self.initial)}")
-        return "\n".join(lines)
+    grid: Sequence[int] | None
+    patch: Sequence[int] | None
+    variables: Sequence[str] = ()
+    output: Output | None = None
 
 
 def transfer(
     target: nn.Module,
     weights: Mapping[str, Tensor],
+    source: Source,
     *,
-    source_grid: Sequence[int],
-    source_patch: Sequence[int],
-    source_variables: Sequence[str] = (),
+    channels: Sequence[str] = (),
+    options: PretrainedOptions = PretrainedOptions(),
 ) -> Transfer:
-    """Copies patch embedding, positions, class token and encoder from `weights` into `target`, in place.
+    """Copies weights of another network, under the names that they have here, into `target`, in place.
 
-    `weights` is the state dict of a network with patches of sides `source_patch` on `source_grid` (patches
-    per axis). If the target has another grid, positions are interpolated; if it has other patches, the
-    projection of their pixels is left out, also where it has as many. Rows of variables are matched by name
-    with `source_variables`, so that source and target may know different variables. A tensor of another shape
-    is left out, with the reason.
+    These are patch embedding, positions, class token and encoder; if both networks return the same, also all
+    other modules. If the target has another grid, positions are interpolated; from images to volumes they are
+    repeated along the last axis, and the projection of patches is inflated. If it has any other patches, all
+    that belongs to single pixels is left out, also where a patch has as many. Rows of variables are matched
+    by name. `channels` are the names of the target's channels, if known. A tensor of another shape is left
+    out, with the reason.
     Raises UserError if no tensor of the encoder fits, since the target would then start from scratch.
     """
-    report = Transfer()
-    own = target.state_dict()
+    copy = _Copy(target, weights, source, channels, options)
     for name, value in weights.items():
-        if name.partition(".")[0] not in SHARED:
-            report.left[name] = "not part of the encoder"
-        elif name not in own:
-            report.left[name] = "the target has no such tensor"
-        elif name in OF_PIXELS and tuple(source_patch) != target.input.patch_size:
-            report.left[name] = (
-                f"patches of {product_of(source_patch)} pixels, the target's have "
-                f"{product_of(target.input.patch_size)}"
-            )
-        elif source_variables and name in _of_variables(target):
-            _take_by_name(target, name, value, source_variables, report)
-        elif name == "positions.table":
-            _place(own[name], target.get_submodule("positions").grid, value, source_grid, report)
-        elif value.shape != own[name].shape:
-            report.left[name] = f"shape {list(value.shape)}, the target has {list(own[name].shape)}"
+        if reason := copy.without_meaning(name):
+            copy.report.left[name] = reason
         else:
-            own[name].copy_(value)
-            report.taken.append(name)
-    arrived = {*report.taken, *report.interpolated, *report.partly}
-    report.initial = [name for name in own if name not in arrived]
+            copy.take(name, value)
+    copy.without_bias()
+    report = copy.report
+    report.initial = [name for name in copy.own if name not in report.arrived]
     if not any(name.startswith("encoder.") for name in report.taken):
         raise UserError(
             f"no tensor of the pretrained encoder fits this model; check embed_dim and depth\n{report}"
@@ -98,61 +80,144 @@ def transfer(
     return report
 
 
-def _of_variables(target: nn.Module) -> tuple[str, ...]:
-    """Returns the names of the tensors that have the same number of rows for each variable."""
-    if not isinstance(target.embed, VariableEmbed):
-        return ()
-    sequences = ("positions.table",) if isinstance(target.positions, SequencePositions) else ()
-    return ("embed.tokens.weight", "embed.tokens.embedding", "positions.channel.table", *sequences)
+@dataclass
+class _Copy:
+    """A transfer that is going on; `own` are the tensors of the target."""
 
+    target: nn.Module
+    weights: Mapping[str, Tensor]
+    source: Source
+    channels: Sequence[str]
+    options: PretrainedOptions
+    report: Transfer = field(default_factory=Transfer)
 
-def _take_by_name(
-    target: nn.Module, name: str, value: Tensor, source_variables: Sequence[str], report: Transfer
-) -> None:
-    """Copies the rows of the variables that both networks know."""
-    names = target.input.variables.names
-    own = target.state_dict()[name].unflatten(0, (len(names), -1))
-    rows = value.unflatten(0, (len(source_variables), -1))
-    if own.shape[1:] != rows.shape[1:]:
-        report.left[name] = f"rows {list(rows.shape[1:])}, the target has {list(own.shape[1:])}"
-        return
-    known = [variable for variable in names if variable in source_variables]
-    for variable in known:
-        own[names.index(variable)] = rows[list(source_variables).index(variable)]
-    if len(known) == len(names):
-        report.taken.append(name)
-    elif not known:
-        report.left[name] = "no variable in common"
-    else:
-        report.partly[name] = f"{len(known)} of {len(names)} variables: {', '.join(known)}"
+    def __post_init__(self) -> None:
+        self.own: dict[str, Tensor] = self.target.state_dict()
+        self.patch: tuple[int, ...] = self.target.input.patch_size
+        facts = getattr(self.target, "facts", NetworkFacts())
+        self.same_output = self.source.output is not None and self.source.output == facts.output
+        self.has_variables = isinstance(self.target.embed, VariableEmbed)
 
+    @property
+    def other_patch(self) -> bool:
+        return self.source.patch is None or tuple(self.source.patch) != self.patch
 
-def _place(
-    own: Tensor, grid: Sequence[int], table: Tensor, source_grid: Sequence[int], report: Transfer
-) -> None:
-    """Copies a position table, interpolated if the grids differ."""
-    name, old, new = "positions.table", tuple(source_grid), tuple(grid)
-    if len(table) != math.prod(old):
-        raise UserError(
-            f"{name} has {len(table)} rows, not one for each of the {product_of(old)} patches of its grid"
-        )
-    if len(old) != len(new) or table.shape[1] != own.shape[1]:
-        report.left[name] = (
-            f"{product_of(old)} patches, {table.shape[1]} wide; the target has {product_of(new)}, "
-            f"{own.shape[1]}"
-        )
-    elif old == new:
-        own.copy_(table)
-        report.taken.append(name)
-    else:
-        own.copy_(interpolate(table, old, new))
-        report.interpolated[name] = f"{product_of(old)} patches to {product_of(new)}"
+    def without_meaning(self, name: str) -> str:
+        """Returns why a tensor has no meaning in the target, empty if it has one."""
+        if name.partition(".")[0] not in SHARED:
+            if not self.same_output:
+                return "not part of the encoder"
+            if self.other_patch and self.source.output != "class logits":
+                return "belongs to patches of other sides"
+        if name == OF_VARIABLES and self.other_patch:
+            return f"patches of {self._old_patch} pixels, the target's have {product_of(self.patch)}"
+        if name in self.own or (self.has_variables and name in (PROJECTION, ITS_BIAS)):
+            return ""
+        return "the target has no such tensor"
 
+    def take(self, name: str, value: Tensor) -> None:
+        """Copies a tensor, changed as it must be, or notes why it does not fit."""
+        if self.source.variables and name in self._tables_of_variables():
+            self._take_by_name(name, value)
+        elif name == PROJECTION:
+            self._take_projection(value)
+        elif name == ITS_BIAS and self.has_variables:
+            self._put(THEIR_BIAS, value.expand(len(self.own[THEIR_BIAS]), -1), "the same for every variable")
+        elif name.endswith("positions.table"):
+            self._take_positions(name, value)
+        else:
+            self._put(name, value)
 
-def _summary(names: Sequence[str]) -> str:
-    """Returns the names grouped by their first part: `encoder (48 tensors), embed.bias`."""
-    groups: dict[str, list[str]] = {}
-    for name in names:
-        groups.setdefault(name.partition(".")[0], []).append(name)
-    texts = [f"{top} ({len(all_)} tensors)" if len(all_) > 1 else all_[0] for top, all_ in groups.items()]
-    return ", ".join(texts) or "nothing"
+    def without_bias(self) -> None:
+        """Sets biases of queries, keys and values to zero where the source has the weights and no bias."""
+        for name in [name for name in self.report.taken if name.endswith(QKV)]:
+            bias = name.removesuffix("weight") + "bias"
+            if bias in self.own and bias not in self.weights:
+                self._put(bias, torch.zeros_like(self.own[bias]), "zero, as without a bias")
+
+    def _put(self, name: str, value: Tensor, how: str = "", origin: str = "") -> None:
+        """Copies `value`, which `how` says to be changed; a shape that does not fit is noted of `origin`."""
+        if value.shape != self.own[name].shape:
+            shape, own = list(value.shape), list(self.own[name].shape)
+            self.report.left[origin or name] = f"shape {shape}, the target has {own}"
+            return
+        self.own[name].copy_(value)
+        self.report.note(name, how)
+
+    def _take_projection(self, value: Tensor) -> None:
+        """Copies the projection of patches, fitted to channels and axes; of named variables, to each."""
+        if self.source.patch is None:
+            self.report.left[PROJECTION] = f"patches of {self._old_patch}"
+            return
+        options, patch = self.options, self.source.patch
+        if self.has_variables:
+            names = self.target.input.variables.names
+            parts = [fit_projection(value, patch, self.patch, [name], options) for name in names]
+        else:
+            count = self.own[PROJECTION].shape[1] // math.prod(self.patch)
+            known = [*self.channels] if len(self.channels) == count else [None] * count
+            parts = [fit_projection(value, patch, self.patch, known, options)]
+        fitted, how = [part for part, _ in parts if part is not None], parts[0][1]
+        if not fitted:
+            self.report.left[PROJECTION] = how
+        elif self.has_variables:
+            self._put(OF_VARIABLES, torch.stack([part.T for part in fitted]), how or "one", PROJECTION)
+        else:
+            self._put(PROJECTION, fitted[0], how)
+
+    def _take_positions(self, name: str, table: Tensor) -> None:
+        """Copies a position table, interpolated if the grids differ and repeated along a third axis."""
+        new = self.target.get_submodule(name.rpartition(".")[0]).grid
+        if self.source.grid is None:
+            where = f"how its {len(table)} patches lie is not known"
+            self.report.left[name] = f"{where}; the target has {product_of(new)}"
+            return
+        old = tuple(self.source.grid)
+        if len(table) != math.prod(old):
+            raise UserError(
+                f"{name} has {len(table)} rows, not one for each of the {product_of(old)} patches of its grid"
+            )
+        flat, width = new[: len(old)], self.own[name].shape[1]
+        if table.shape[1] != width or (len(old) != len(new) and (len(old), len(new)) != (2, 3)):
+            self.report.left[name] = (
+                f"{product_of(old)} patches, {table.shape[1]} wide; the target has {product_of(new)}, {width}"
+            )
+            return
+        steps = []
+        if old != flat:
+            table = interpolate(table, old, flat)
+            steps.append(f"{product_of(old)} patches to {product_of(flat)}")
+        if flat != new:
+            table = table.repeat_interleave(new[-1], 0)
+            steps.append(f"repeated {new[-1]} times along the last axis")
+        self._put(name, table, "; ".join(steps))
+
+    def _tables_of_variables(self) -> tuple[str, ...]:
+        """Returns the names of the tensors that have the same number of rows for each variable."""
+        if not self.has_variables:
+            return ()
+        sequences = isinstance(self.target.positions, SequencePositions)
+        places = ("positions.table",) if sequences else ()
+        return (OF_VARIABLES, THEIR_BIAS, "positions.channel.table", *places)
+
+    def _take_by_name(self, name: str, value: Tensor) -> None:
+        """Copies the rows of the variables that both networks know."""
+        names, theirs = self.target.input.variables.names, list(self.source.variables)
+        own = self.own[name].unflatten(0, (len(names), -1))
+        rows = value.unflatten(0, (len(theirs), -1))
+        if own.shape[1:] != rows.shape[1:]:
+            self.report.left[name] = f"rows {list(rows.shape[1:])}, the target has {list(own.shape[1:])}"
+            return
+        known = [variable for variable in names if variable in theirs]
+        for variable in known:
+            own[names.index(variable)] = rows[theirs.index(variable)]
+        if len(known) == len(names):
+            self.report.taken.append(name)
+        elif not known:
+            self.report.left[name] = "no variable in common"
+        else:
+            self.report.partly[name] = f"{len(known)} of {len(names)} variables: {', '.join(known)}"
+
+    @property
+    def _old_patch(self) -> str:
+        return "sides that are not known" if self.source.patch is None else product_of(self.source.patch)

@@ -4,6 +4,7 @@ from ucf_vit.options.decoder import DecoderOptions
 from ucf_vit.options.encoder import EncoderOptions
 from ucf_vit.options.input import InputOptions
 from ucf_vit.options.pick import pick
+from ucf_vit.options.pretrained import PretrainedOptions
 from ucf_vit.options.variables import VariableOptions
 
-__all__ = ["DecoderOptions", "EncoderOptions", "InputOptions", "VariableOptions", "pick"]
+__all__ = ["DecoderOptions", "EncoderOptions", "InputOptions", "PretrainedOptions", "VariableOptions", "pick"]

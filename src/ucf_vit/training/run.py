@@ -37,6 +37,7 @@ from ucf_vit.training.run_directory import locked, open_directory
 from ucf_vit.training.saved_runs.pretrained import first_classes_of, start_from, start_from_mae
 from ucf_vit.training.saved_runs.restore import resume
 from ucf_vit.training.saved_runs.retention import save_if_good, save_slot
+from ucf_vit.training.saved_runs.weights_files import start_from_file
 from ucf_vit.training.state import State
 from ucf_vit.training.step import StepSettings
 from ucf_vit.training.validation import evaluate
@@ -71,6 +72,8 @@ def _train(
         before = {} if newest is None else used_items(newest.state)
         if newest is None and run.trainer.use_pretrained_mae_model:
             before = start_from_mae(task, run)
+        if newest is None and run.model.pretrained:
+            start_from_file(task, run)
         replica = distribute_task(task, run, world)
         if newest is None and run.trainer.start_from:
             before = start_from(task, run, world)

@@ -52,6 +52,13 @@ def pretrained(run: Run) -> Iterator[Problem]:
     if run.trainer.use_pretrained_mae_model and run.trainer.start_from:
         message = "trainer.use_pretrained_mae_model is true too; a run starts from one of them"
         yield Problem(("trainer", "start_from"), message, run.trainer.start_from)
+    others = ("use_pretrained_mae_model", "start_from")
+    if run.model.pretrained and (given := [name for name in others if getattr(run.trainer, name)]):
+        message = f"trainer.{given[0]} is given too; a run starts from one of them"
+        yield Problem(("model", "pretrained"), message, run.model.pretrained)
+    if run.model.pretrained_channels and not run.model.pretrained:
+        message = "model.pretrained is not set: no weights are taken; leave it out"
+        yield Problem(("model", "pretrained_channels"), message, run.model.pretrained_channels)
     if run.trainer.start_without and not run.trainer.start_from:
         message = "trainer.start_from is not set: no weights are taken; leave it out"
         yield Problem(("trainer", "start_without"), message, run.trainer.start_without)

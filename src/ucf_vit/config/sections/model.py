@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from ucf_vit.config.sections.fields import Name, Number, Options, Section, Whole, key, known_to
+from ucf_vit.config.sections.fields import (
+    Name,
+    Number,
+    Options,
+    PathOrUrl,
+    Section,
+    Whole,
+    key,
+    known_to,
+)
 from ucf_vit.registries.networks import NETWORKS
 
 NetworkName = Annotated[Name, known_to(NETWORKS)]
@@ -69,4 +78,26 @@ class Model(Section):
     )
     norm_pix_loss: bool = key(
         False, "Masked autoencoder: reconstruct patches normalised to mean 0, variance 1."
+    )
+    pretrained: PathOrUrl = key(
+        "",
+        "File of weights that the network starts from: safetensors or torch, of timm, MONAI, the authors of "
+        "the masked autoencoder, UCF-VIT or this package, see docs/weights.md. What fits is taken, and a "
+        "report says which; a resumed run ignores it.",
+    )
+    pretrained_channels: list[str] = key(
+        [],
+        "Names of the channels that these weights were trained with, in their order; a channel of "
+        "default_vars with one of these names takes its weights.",
+        derived="not known",
+    )
+    pretrained_channel_rule: Literal["mean", "repeat"] = key(
+        "mean",
+        "Weights of channels without such a name, if there are not as many: the mean over those of the file, "
+        "or those of the file in turn; scaled so that outputs keep their size.",
+    )
+    pretrained_inflation: Literal["mean", "centre"] = key(
+        "mean",
+        "Weights of volumes from those of images: spread over the last axis and divided by its length, or in "
+        "its middle with zeros around.",
     )

@@ -10,12 +10,13 @@ import torch
 from ucf_vit import checkpoint
 from ucf_vit.checkpoint.locate import find_start
 from ucf_vit.checkpoint.shards import Shards
-from ucf_vit.config import Run, Trainer
+from ucf_vit.config import Run, Trainer, patch_of
 from ucf_vit.core.did_you_mean import did_you_mean
 from ucf_vit.core.errors import CheckpointError
 from ucf_vit.data.fingerprints import joined
 from ucf_vit.data.leaks.compare import Rows
-from ucf_vit.models.transfer import transfer
+from ucf_vit.models.transfer import Source, transfer
+from ucf_vit.options import PretrainedOptions
 from ucf_vit.parallel.distribute import is_on_meta
 from ucf_vit.parallel.initial_weights import materialise
 from ucf_vit.parallel.ranks.world import World
@@ -23,7 +24,6 @@ from ucf_vit.registries.tasks import task_name
 from ucf_vit.tasks.task import Task
 from ucf_vit.training.data_record import Record
 from ucf_vit.training.inputs.used_items import Use, used_items
-from ucf_vit.training.saved_runs.regrid import patch_of
 from ucf_vit.training.saved_runs.restore import OtherNetworkError, load_for_inference, load_tensors
 
 log = logging.getLogger(__name__)
@@ -134,9 +134,9 @@ def start_from_mae(task: Task, run: Run) -> dict[Use, Rows]:
         report = transfer(
             task.model,
             weights,
-            source_grid=newest.meta.get("grid", ()),
-            source_patch=patch_of(newest.config),
-            source_variables=variables,
+            Source(grid=newest.meta.get("grid", ()), patch=patch_of(newest.config), variables=variables),
+            channels=run.input.default_vars,
+            options=PretrainedOptions(pretrained_channels=variables),
         )
     except (RuntimeError, TypeError, LookupError) as cause:
         raise CheckpointError(f"{newest.directory}: its weights are not what it says ({cause})") from None

@@ -7,21 +7,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ucf_vit.checkpoint.shards import Shards
-from ucf_vit.config import Run
-from ucf_vit.core.per_axis import per_axis, product_of
+from ucf_vit.config import Run, patch_of
+from ucf_vit.core.per_axis import product_of
 from ucf_vit.nn.embedding.embed import Positions
 from ucf_vit.nn.embedding.positions import interpolate
 from ucf_vit.tasks.task import Task
 
 TIED_TO_PATCH = ("embed", "decoder", "head")
 """Modules of a network whose weights belong to single pixels of a patch."""
-
-
-def patch_of(config: Mapping[str, Mapping[str, Any]]) -> tuple[int, ...]:
-    """Returns the sides of a patch in a dumped config."""
-    seen = config["input"]
-    dims = 2 if seen.get("twoD") else len(seen["tile_size"])
-    return per_axis(seen["patch_size"], dims, "patch_size")
 
 
 def regrid_positions(task: Task, shards: Shards, grid: Sequence[int]) -> dict[str, str]:

@@ -5,8 +5,10 @@ from timm.models.vision_transformer import VisionTransformer
 
 from ucf_vit.core.errors import UserError
 from ucf_vit.models import VIT
-from ucf_vit.models.convert import from_timm, to_timm
 from ucf_vit.options import EncoderOptions, InputOptions
+from ucf_vit.weights.families.timm_vit import to_timm
+from ucf_vit.weights.pretrained import take
+from ucf_vit.weights.recognise import convert
 
 SIZES = {"vit_tiny_patch16_224": (192, 3), "vit_base_patch16_224": (768, 12)}
 
@@ -17,7 +19,8 @@ def ours_like(
     tile = InputOptions(in_channels=3, tile_size=(side, side), patch_size=patch)
     encoder = EncoderOptions(embed_dim=dim, depth=len(theirs.blocks), num_heads=heads, qkv_bias=qkv_bias)
     model = VIT(tile, encoder, num_classes=theirs.num_classes, **options)
-    model.load_state_dict(from_timm(theirs.state_dict()))
+    report = take(model, theirs.state_dict())
+    assert not report.initial and not report.left
     return model
 
 
@@ -43,7 +46,7 @@ def test_same_weights_same_gradients(pair):
     for model in (ours, theirs):
         torch.nn.functional.cross_entropy(model(image), torch.tensor([1, 4])).backward()
     grads = {name: parameter.grad for name, parameter in theirs.named_parameters()}
-    expected = from_timm(grads | {"cls_token": torch.zeros_like(grads["cls_token"])})
+    expected = convert(grads | {"cls_token": torch.zeros_like(grads["cls_token"])})[1].weights
     for name, parameter in ours.named_parameters():
         torch.testing.assert_close(parameter.grad, expected[name], msg=name)
 
@@ -90,5 +93,5 @@ def test_weights_go_back_to_timm(pair):
 
 def test_options_that_do_not_exist_here_are_named():
     theirs = VisionTransformer(img_size=32, patch_size=8, embed_dim=24, depth=1, num_heads=2, reg_tokens=1)
-    with pytest.raises(UserError, match="'reg_token' belongs to an option"):
-        from_timm(theirs.state_dict())
+    with pytest.raises(UserError, match=r"register tokens \(reg_token\)"):
+        convert(theirs.state_dict())

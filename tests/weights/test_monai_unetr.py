@@ -4,8 +4,9 @@ from monai.networks import nets
 
 from ucf_vit.core.errors import UserError
 from ucf_vit.models import UNETR
-from ucf_vit.models.convert import from_monai_unetr
 from ucf_vit.options import EncoderOptions, InputOptions
+from ucf_vit.weights.pretrained import take
+from ucf_vit.weights.recognise import convert
 
 TILES = [(32, 48), (64, 64), (32, 16, 48), (32, 32, 32)]
 
@@ -25,7 +26,8 @@ def pair(tile: tuple[int, ...], in_channels: int = 2, **options) -> tuple[UNETR,
     seen = InputOptions(in_channels=in_channels, tile_size=tile)
     encoder = EncoderOptions(embed_dim=48, num_heads=4, mlp_ratio=2.0)
     ours = UNETR(seen, encoder, num_classes=3, feature_size=8)
-    ours.load_state_dict(from_monai_unetr(theirs.state_dict()))
+    report = take(ours, theirs.state_dict())
+    assert not report.initial and all("cross_attn" in name for name in report.left)
     return ours, theirs
 
 
@@ -53,7 +55,7 @@ def test_same_weights_same_gradients(tile):
     for model in (ours, theirs):
         model(image).square().mean().backward()
     grads = {name: p.grad for name, p in theirs.named_parameters() if p.grad is not None}
-    expected = from_monai_unetr(grads)
+    expected = convert(grads)[1].weights
     for name, parameter in ours.named_parameters():
         if ".attn." not in name or not name.endswith((".q.bias", ".k.bias", ".v.bias")):  # MONAI has none
             torch.testing.assert_close(parameter.grad, expected[name], msg=name)
@@ -63,4 +65,4 @@ def test_options_that_do_not_exist_here_are_named():
     theirs = nets.UNETR(1, 2, (32, 32), 4, 16, 32, 2, spatial_dims=2)
     state = theirs.state_dict() | {"vit.cls_token": torch.zeros(1, 1, 16)}
     with pytest.raises(UserError, match=r"'vit.cls_token' belongs to an option"):
-        from_monai_unetr(state)
+        convert(state)

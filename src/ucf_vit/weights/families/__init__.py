@@ -1,0 +1,1 @@
+"""Families of weights, one file each: how they are recognised by their names, and converted."""
