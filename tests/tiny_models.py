@@ -58,13 +58,23 @@ OPTIONS = [
     {"conditioning": "add"},
     {"depth": 5, "feature_size": 3, "num_classes": 1},
     {"attention": "math", "mask_ratio": 0.25, "qkv_bias": False},
+    {"stem": "conv", "patch_size": 2, "head_dim": 5},
 ]
 
 
 def takes(name: str, options: dict) -> bool:
     """Whether the network has such options, of its constructor or of its input and encoder."""
     groups = {field.name for kind in (InputOptions, EncoderOptions) for field in fields(kind)}
+    if "stem" in options and not has_input(name, options):
+        return False
     return options.keys() <= inspect.signature(MODELS[name]).parameters.keys() | groups | DEFAULTS.keys()
+
+
+def has_input(name: str, options: dict) -> bool:
+    """Whether the network can have such an input: SAP has adaptive patches, MAE embeds a part of them."""
+    if options.get("stem") == "conv":
+        return name not in ("mae", "sap")
+    return name != "sap" or "adaptive_patching" in options
 
 
 CASES = [(name, DEFAULTS | shape) for name, shape in itertools.product(MODELS, SHAPES)] + [
@@ -125,11 +135,6 @@ VAREMB = [
         ADAPTIVE_VOLUME | {"separate_channels": True},
     )
 ]
-
-
-def has_input(name: str, options: dict) -> bool:
-    """Whether the network can have such an input: SAP has no uniform patches."""
-    return name != "sap" or "adaptive_patching" in options
 
 
 VAREMB_CASES = [

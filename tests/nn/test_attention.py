@@ -32,6 +32,13 @@ def test_equals_the_formula(batch, length, dim, heads):
     assert torch.allclose(attention(x), by_hand(attention, x))
 
 
+def test_heads_of_their_own_width():
+    attention = Attention(EncoderOptions(embed_dim=6, num_heads=4, head_dim=5)).double()
+    x = torch.randn(2, 7, 6, dtype=torch.float64)
+    assert attention.q.out_features == attention.proj.in_features == 20
+    assert torch.allclose(attention(x), by_hand(attention, x))
+
+
 def test_the_first_tokens_alone_are_the_first_of_all():
     block = Block(EncoderOptions(embed_dim=12, num_heads=3, mlp_ratio=2.0)).double()
     x = torch.randn(2, 7, 12, dtype=torch.float64)

@@ -36,6 +36,7 @@ OPTIONS = {
     "uniform": UNIFORM,
     "volume, class token": VOLUME,
     "volume, no bias in qkv": VOLUME | {"qkv_bias": False},
+    "volume, conv stem, wide heads": VOLUME | {"stem": "conv", "head_dim": 6},
     "adaptive, class token": IMAGE | {"class_token": True},
     "variables": UNIFORM | NAMED,
     "variables in groups": UNIFORM | NAMED | GROUPS,

@@ -37,6 +37,7 @@ CHECKS: tuple[Check, ...] = (
     model.dimensions,
     model.patches,
     model.heads,
+    model.stem,
     model.schedule,
     memory.weights,
     memory.batch,

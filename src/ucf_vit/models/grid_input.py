@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from ucf_vit.core.errors import UserError
 from ucf_vit.models.network_input import Cut, NetworkInput
+from ucf_vit.nn.embedding.conv_stem import ConvStem
 from ucf_vit.nn.embedding.embed import Positions
-from ucf_vit.options import InputOptions
+from ucf_vit.options import EncoderOptions, InputOptions
 from ucf_vit.patching.tree.patches import Patches
 from ucf_vit.patching.uniform import PatchGrid
 
@@ -21,6 +22,7 @@ class GridInput(NetworkInput):
     def __init__(self, options: InputOptions) -> None:
         super().__init__(options)
         self.grid = grid_of(options)
+        self.stem = options.stem
 
     @property
     def channels(self) -> int:
@@ -36,6 +38,10 @@ class GridInput(NetworkInput):
     def patch_dim(self) -> int:
         """Values of one patch, `C * prod(P)`."""
         return self.grid.patch_dim
+
+    def embed(self, encoder: EncoderOptions) -> nn.Module:
+        """Returns the embedding of patches: each by itself, or by convolutions over all."""
+        return ConvStem(self.grid, encoder.embed_dim) if self.stem == "conv" else super().embed(encoder)
 
     def positions(self, dim: int, kind: str) -> Positions:
         """Returns a position table over the grid."""

@@ -53,6 +53,10 @@ class MAE(nn.Module):
         self.input = input_for(input)
         self.mask_ratio = mask_ratio
         _check_kept(self.num_tokens, mask_ratio)
+        if input.stem != "patch":
+            raise UserError(
+                f"stem {input.stem} sees all patches, also masked ones; take stem patch in an MAE"
+            )
         self.embed = self.input.embed(encoder)
         self.mask_token = MaskToken(dim) if linear_decoder else None
         self.positions = self.input.positions(dim, positions)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ucf_vit.nn.embedding.embed import PatchEmbed
 from ucf_vit.nn.embedding.variable_tokens import VariableEmbed
@@ -58,7 +58,7 @@ class NetworkInput(ABC):
         """Returns the indices of the variables `names`, see `VariableOptions.numbers`."""
         return None if self.variables is None else self.variables.numbers(names)
 
-    def embed(self, encoder: EncoderOptions) -> PatchEmbed | VariableEmbed:
+    def embed(self, encoder: EncoderOptions) -> nn.Module:
         """Returns the embedding of patches: of all channels together, or of each variable."""
         dim = encoder.embed_dim
         if self.variables is None:

@@ -20,16 +20,17 @@ class Attention(nn.Module):
     def __init__(self, options: EncoderOptions) -> None:
         super().__init__()
         dim = options.embed_dim
-        if dim % options.num_heads:
+        if options.head_dim is None and dim % options.num_heads:
             raise UserError(f"num_heads {options.num_heads} does not divide the embedding dimension {dim}")
         BACKENDS[options.attention]
-        self.head_dim = dim // options.num_heads
+        self.head_dim = options.head_dim or dim // options.num_heads
+        inner = self.head_dim * options.num_heads
         self.dropout = options.drop_rate
         self.backend = options.attention
-        self.q = nn.Linear(dim, dim, bias=options.qkv_bias)
-        self.k = nn.Linear(dim, dim, bias=options.qkv_bias)
-        self.v = nn.Linear(dim, dim, bias=options.qkv_bias)
-        self.proj = nn.Linear(dim, dim)
+        self.q = nn.Linear(dim, inner, bias=options.qkv_bias)
+        self.k = nn.Linear(dim, inner, bias=options.qkv_bias)
+        self.v = nn.Linear(dim, inner, bias=options.qkv_bias)
+        self.proj = nn.Linear(inner, dim)
         self.drop = nn.Dropout(options.drop_rate)
 
     def forward(self, x: Tensor, first: int | None = None, valid: Tensor | None = None) -> Tensor:

@@ -12,7 +12,8 @@ class EncoderOptions:
     Attributes:
         embed_dim: width D of a token, in features.
         depth: number of blocks.
-        num_heads: attention heads of each block; divides `embed_dim`.
+        num_heads: attention heads of each block; divides `embed_dim`, unless `head_dim` is given.
+        head_dim: width of a head, in features; None: `embed_dim / num_heads`.
         mlp_ratio: hidden width of the MLP over `embed_dim`.
         qkv_bias: add a bias in the projections to queries, keys and values.
         drop_rate: dropout of tokens, attention weights and hidden units in training, in [0, 1).
@@ -24,6 +25,7 @@ class EncoderOptions:
     embed_dim: int = 768
     depth: int = 12
     num_heads: int = 12
+    head_dim: int | None = None
     mlp_ratio: float = 4.0
     qkv_bias: bool = True
     drop_rate: float = 0.0

@@ -11,6 +11,7 @@ from ucf_vit.core.per_axis import per_axis
 from ucf_vit.options.variables import VariableOptions
 
 PositionKind = Literal["auto", "learned", "sincos"]
+Stem = Literal["patch", "conv"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +23,9 @@ class InputOptions:
         tile_size: sides of an image in pixels, 2 entries for images and 3 for volumes.
         patch_size: side of a patch in pixels along each axis; one number stands for all axes and becomes a
             tuple. Divides the tile, unless patches are adaptive.
+        stem: "patch" projects each patch by itself; "conv": tokens come from convolutions over the image, in
+            networks that see all patches. Needs sides of patches that are powers of two, no variables and no
+            adaptive patches.
         pos_embed: position embeddings, "learned" or fixed "sincos"; "auto": as published, sincos in MAE and
             DiffusionVIT and learned in all others.
         adaptive_patching: the network takes `Patches` cut along trees instead of images.
@@ -31,13 +35,14 @@ class InputOptions:
             the sequence.
         variables: channels that have names; None: all channels are always there, in the same order.
 
-    Raises UserError if the sides of a patch are not one per axis, or if `variables` has not one name for each
-    channel.
+    Raises UserError if the sides of a patch are not one per axis, if `variables` has not one name for each
+    channel, or if a convolutional stem can't serve.
     """
 
     in_channels: int
     tile_size: Sequence[int]
     patch_size: int | Sequence[int] = 16
+    stem: Stem = "patch"
     pos_embed: PositionKind = "auto"
     adaptive_patching: bool = False
     fixed_length: int | None = None
@@ -53,6 +58,12 @@ class InputOptions:
             raise UserError(
                 f"use_varemb: the model has {self.in_channels} channels and default_vars "
                 f"{len(self.variables)} names; expected a name for each"
+            )
+
+        if self.stem == "conv" and (self.variables is not None or self.adaptive_patching):
+            raise UserError(
+                "stem conv takes images of fixed channels on a grid; leave out use_varemb and "
+                "adaptive_patching, or take stem patch"
             )
 
     @property

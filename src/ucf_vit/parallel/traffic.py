@@ -85,7 +85,7 @@ def _sequence_bytes(
     """
     attn, ranks = encoder.blocks[0].attn, layout.seq
     shard, width = ceil(length / ranks), attn.q.in_features
-    heads = width // attn.head_dim // layout.tensor
+    heads = attn.q.out_features // attn.head_dim // layout.tensor
     ends = 2 * batch * ranks * shard * width * sizes.activation
     if not uses_ring(attention, heads, ranks):
         values = max(shard * heads, length * ceil(heads / ranks)) * attn.head_dim

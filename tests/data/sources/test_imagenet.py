@@ -31,6 +31,18 @@ def test_rgb_in_0_to_1_with_the_class(tmp_path):
     assert int(source.read(source.items()[0]).label) == 0
 
 
+def test_one_variable_is_grey(tmp_path):
+    values = only(tmp_path, Image.fromarray(GRADIENT), "a.png", variables=["grey"])
+    expected = np.asarray(Image.fromarray(GRADIENT).convert("L"))[None] / 255
+    assert values.shape == (1, 40, 60) and np.abs(values - expected).max() < 1 / 255
+    source = ImageNet(tmp_path, ["grey"])
+    assert source.read(source.items()[0], (slice(3, 9), slice(0, 5)), [0]).image.shape == (1, 6, 5)
+    dataset = build_dataset("x", "imagenet", tmp_path, tile_size=(8, 8), variables=["grey"])
+    assert dataset.channels == (0,) and len(dataset.normalization.mean) == 1
+    with pytest.raises(DataError, match="3 variables, or 1 for grey, got a, b"):
+        ImageNet(tmp_path, ["a", "b"])
+
+
 @pytest.mark.parametrize("mode", ["L", "LA", "RGBA", "P", "1", "I;16"])
 def test_other_png_modes_become_rgb(tmp_path, mode):
     image = (

@@ -43,18 +43,23 @@ def parameters(run: Run) -> int:
     if not facts.encoder:
         return 0
     patch = prod(run.patch)
-    count = _block_weights(net.depth, net.embed_dim, net.mlp_ratio) + run.in_channels * patch * net.embed_dim
+    inner = net.num_heads * net.head_dim if net.head_dim else net.embed_dim
+    count = _block_weights(net.depth, net.embed_dim, net.mlp_ratio, inner)
+    if run.input.stem == "patch":
+        count += run.in_channels * patch * net.embed_dim
     if facts.token_decoder and not net.linear_decoder:
-        count += _block_weights(net.decoder_depth, net.decoder_embed_dim, net.mlp_ratio_decoder)
+        count += _block_weights(
+            net.decoder_depth, net.decoder_embed_dim, net.mlp_ratio_decoder, net.decoder_embed_dim
+        )
         count += run.in_channels * patch * net.decoder_embed_dim
     if facts.output == "class logits":
         count += (net.num_classes or 0) * net.embed_dim
     return count
 
 
-def _block_weights(depth: int, width: int, mlp_ratio: float) -> int:
-    """Returns the weights of blocks: 4 width^2 in attention, 2 mlp_ratio width^2 in the MLP."""
-    return depth * (4 * width**2 + 2 * width * int(width * mlp_ratio))
+def _block_weights(depth: int, width: int, mlp_ratio: float, inner: int) -> int:
+    """Returns the weights of blocks: 4 width inner in attention, 2 mlp_ratio width^2 in the MLP."""
+    return depth * (4 * width * inner + 2 * width * int(width * mlp_ratio))
 
 
 def numbers_per_sample(run: Run) -> int:

@@ -60,6 +60,24 @@ def patches(run: Run) -> Iterator[Problem]:
         yield pair(run, "input.patch_size", "input.tile_size", message)
 
 
+def stem(run: Run) -> Iterator[Problem]:
+    """Checks that a convolutional stem sees whole images of fixed channels, and can reach its patches."""
+    if run.input.stem == "patch":
+        return
+    against = {
+        "is masked before it is embedded": run.network_facts.masks_tokens,
+        "has adaptive patches (adaptive_patching)": run.adaptive.adaptive_patching,
+        "may lack channels (use_varemb)": run.variables.use_varemb,
+    }
+    for reason, true in against.items():
+        if true:
+            message = f"a convolutional stem sees whole images, and an image here {reason}; take stem patch"
+            yield Problem(("input", "stem"), message, run.input.stem)
+    if any(side & (side - 1) for side in run.patch):
+        message = f"stem conv halves patches to one token: {compact(run.patch)} are no powers of 2"
+        yield pair(run, "input.patch_size", "input.stem", message)
+
+
 def _dividing(tile: Sequence[int], patch: Sequence[int]) -> int | list[int]:
     """Returns sides near to those of `patch` that divide the tile; one number where `patch` is one."""
     if len(set(patch)) == 1:
@@ -72,7 +90,7 @@ def heads(run: Run) -> Iterator[Problem]:
     model = run.model
     if not run.network_facts.encoder:
         return
-    pairs = [("num_heads", model.num_heads, "embed_dim", model.embed_dim)]
+    pairs = [] if model.head_dim else [("num_heads", model.num_heads, "embed_dim", model.embed_dim)]
     if not model.linear_decoder:
         pairs += [
             ("decoder_num_heads", model.decoder_num_heads, "decoder_embed_dim", model.decoder_embed_dim)

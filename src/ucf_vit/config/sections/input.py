@@ -32,6 +32,12 @@ class Input(Section):
         "placed.",
         "pixels",
     )
+    stem: Literal["patch", "conv"] = key(
+        "patch",
+        "From pixels to tokens: patch projects each patch by itself; conv: three 3 x 3 convolutions with "
+        "norm and ReLU at full resolution, then one for each halving until a patch is one token, so that sides "
+        "of patches are powers of two. Not for masked autoencoders, adaptive patches and use_varemb.",
+    )
     pos_embed: Literal["auto", "learned", "sincos"] = key(
         "auto",
         "Position embeddings: learned, fixed sines and cosines; auto: sincos for the tasks masked and "

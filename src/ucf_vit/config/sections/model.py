@@ -31,7 +31,12 @@ class Model(Section):
     options: Options = key({}, "Further options for the constructor of a network of your own, by name.")
     embed_dim: Whole = key(768, "Width of the encoder's tokens.", "features", ge=1)
     depth: Whole = key(12, "Blocks of the encoder.", "blocks", ge=1, le=10_000)
-    num_heads: Whole = key(12, "Attention heads of the encoder; divide embed_dim.", "heads", ge=1)
+    num_heads: Whole = key(
+        12, "Attention heads of the encoder; divide embed_dim, unless head_dim is given.", "heads", ge=1
+    )
+    head_dim: Whole | None = key(
+        None, "Width of an attention head.", "features", ge=1, derived="embed_dim / num_heads"
+    )
     mlp_ratio: Number = key(4.0, "Hidden width of the encoder's MLPs over embed_dim.", gt=0)
     qkv_bias: bool = key(True, "Bias in the projections to queries, keys and values.")
     drop_rate: Number = key(0.0, "Dropout while training.", "fraction", ge=0, lt=1)

@@ -21,17 +21,19 @@ from ucf_vit.data.storage import Files, join
 from ucf_vit.data.values.normalization import Normalization
 
 BESIDE = "images in no class folder"
+GREY = Normalization("mean_std", mean=(0.449,), std=(0.226,))
+"""Mean and deviation of the luminance of photographs, about those of their colours."""
 _PART = re.compile(r"(train|val|valid|test|dev)(ing|idation)?|fold[-_ ]?\d+|split[-_ ]?\d+", re.IGNORECASE)
 """Names of folders that are splits of a data set."""
 
 
 class ImageNet(Source):
-    """RGB images in one folder per class, also in subfolders; the classes are the sorted folder names.
+    """Images in one folder per class, also in subfolders; the classes are the sorted folder names.
 
     All formats that Pillow decodes without external programs are read. Values are in [0, 1]; images are
     turned as their Exif orientation says. `resize` `[H, W]` brings all images to one size by a triangle
     filter as wide as the reduction (no aliasing, no overshoot). Grey, palette and CMYK images become RGB;
-    alpha is dropped.
+    alpha is dropped. One variable is the luminance.
     """
 
     spatial_dims = 2
@@ -49,9 +51,13 @@ class ImageNet(Source):
         self.root = str(root)
         self._files = files or Files()
         self.variables = tuple(variables)
-        self._reader = RgbReader(resize, self._files)
-        if len(self.variables) != 3:
-            raise DataError(f"{self.root}: RGB images have 3 variables, got {', '.join(self.variables)}")
+        grey = len(self.variables) == 1
+        self._reader = RgbReader(resize, self._files, grey)
+        if grey:
+            self.normalization = GREY
+        elif len(self.variables) != 3:
+            names = ", ".join(self.variables)
+            raise DataError(f"{self.root}: images have 3 variables, or 1 for grey, got {names}")
         folders = self._files.folders(self.root)
         self.class_names = tuple(sorted({one_form(name) for name in folders if not is_hidden(name)}))
 
@@ -88,7 +94,7 @@ class ImageNet(Source):
             )
 
     def shape(self, item: Item) -> tuple[int, ...]:
-        """Returns `(3, H, W)`: `resize`, or the size in the header."""
+        """Returns `(C, H, W)`: `resize`, or the size in the header."""
         header = self._reader.header(item.image)
         return (header.channels, *header.shape)
 
