@@ -17,7 +17,7 @@ NET: KeyPath = ("model", "net", "init_args")
 MOVED: dict[str, str] = {
     name: section
     for section, names in {
-        "input": "default_vars tile_size twoD patch_size pos_embed",
+        "input": "default_vars tile_size twoD patch_size stem pos_embed",
         "adaptive": "adaptive_patching fixed_length min_leaf split_rule split_threshold split_overflow "
         "separate_channels use_adaptive_pos_emb detail detail_smoothing canny_low canny_high token_placement",
         "variables": "use_varemb aggregation aggregation_group aggregation_partial",
@@ -27,7 +27,7 @@ MOVED: dict[str, str] = {
     }.items()
     for name in names.split()
 }
-"""Section of each key that is also accepted in section `model`, its former place."""
+"""Section of each key that is also accepted in section `model`, the former place of nearly all."""
 UNUSED: dict[KeyPath, str] = {
     ("model", "net", "class_path"): "the network follows from the task",
     ("model", "use_grad_scaler"): "float16 always uses a gradient scaler",

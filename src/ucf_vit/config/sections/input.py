@@ -35,8 +35,8 @@ class Input(Section):
     stem: Literal["patch", "conv"] = key(
         "patch",
         "From pixels to tokens: patch projects each patch by itself; conv: three 3 x 3 convolutions with "
-        "norm and ReLU at full resolution, then one for each halving until a patch is one token, so that sides "
-        "of patches are powers of two. Not for masked autoencoders, adaptive patches and use_varemb.",
+        "norm and ReLU at full resolution, then one for each halving until a patch is one token. Sides of "
+        "patches are powers of two. Not for masked autoencoders, adaptive patches and use_varemb.",
     )
     pos_embed: Literal["auto", "learned", "sincos"] = key(
         "auto",
