@@ -39,7 +39,7 @@ ReadShapes = Callable[[Sequence[Item], ReadShape], Sequence[tuple[int, ...] | Ex
 
 def build_dataset(
     name: str,
-    source: str,
+    source: str | Source,
     root: str | Path,
     *,
     tile_size: Sequence[int],
@@ -68,6 +68,7 @@ def build_dataset(
 ) -> Dataset:
     """Returns the data set of items `part_of(n, start)` to `part_of(n, end)` of each stratum of a source.
 
+    `source` is the name of a source, which is made with `root` and `options`, or a source.
     Before, `arrange` picks among all items and may complete them, as with their groups.
     `variables` names the channels of the files (default: the source's own names); the first `channels_used`
     of them are used. A `tile_size` `[H, W]` cuts volumes into 2D slices along their last axis. With `labels`
@@ -81,9 +82,13 @@ def build_dataset(
     """
     scratch = scratch or Scratch()
     files = files or Files(Cache(scratch))
-    made, origin = make_source(source, root, tile_size, variables, options, scratch, files)
+    made, origin = (
+        make_source(source, root, tile_size, variables, options, scratch, files)
+        if isinstance(source, str)
+        else (source, None)
+    )
     grid = grid or GridOptions()
-    made = on_grid(made, grid, scratch, files, origin[1])
+    made = on_grid(made, grid, scratch, files, {} if origin is None else origin[1])
     channels = _channels(name, made, variables, channels_used)
     with reading(str(root)):
         everything = made.items()

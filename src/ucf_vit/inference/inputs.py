@@ -11,9 +11,10 @@ from ucf_vit.config import Run
 from ucf_vit.core.errors import DataError, UserError
 from ucf_vit.core.files.paths import path_or_url
 from ucf_vit.core.files.urls import is_remote, join, name_of
-from ucf_vit.data.batch import Skipped
+from ucf_vit.data.batch import Sample, Skipped
 from ucf_vit.data.dataset import Dataset
 from ucf_vit.data.geometry.regrid import Regrid
+from ucf_vit.data.loader.tile_reader import TileReader
 from ucf_vit.data.sources import SOURCES, Item, Source
 from ucf_vit.data.sources.dicom import is_dicom
 from ucf_vit.data.sources.layouts.separate_files import is_image_file, stem_of
@@ -58,6 +59,10 @@ class Case:
         source = self.dataset.source
         changed = isinstance(source, Regridded) or source.made_with is not None
         return source.grid(self.item) if changed else None
+
+    def read(self) -> Sample:
+        """Returns the item as the network gets it. Raises DataError."""
+        return TileReader(self.dataset, self.dataset.channels).whole(self.number)
 
     @property
     def shape(self) -> tuple[int, ...]:

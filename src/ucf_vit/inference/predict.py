@@ -9,16 +9,20 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from ucf_vit.core.errors import DataError, UserError
 from ucf_vit.core.lists import first_few
 from ucf_vit.core.log import say
 from ucf_vit.data.batch import Skipped
-from ucf_vit.data.loader.tile_reader import TileReader
 from ucf_vit.inference.inputs import Case, find_cases
 from ucf_vit.inference.outputs import about, check_apart, check_names, in_words, open_output
-from ucf_vit.inference.predictors import CLASSES, Advance, Predictor, classes_json, predictor_of
+from ucf_vit.inference.predictors import (
+    CLASSES,
+    Advance,
+    Predictor,
+    classes_json,
+    predicting,
+    predictor_of,
+)
 from ucf_vit.inference.request import PredictionRequest
 from ucf_vit.inference.shares import PATIENCE, share_of
 from ucf_vit.inference.terminal import Display
@@ -122,9 +126,6 @@ def _predict_all(
     return failed
 
 
-@torch.inference_mode()
 def _predict(case: Case, predictor: Predictor, trained: Trained[Any], advance: Advance) -> None:
-    sample = TileReader(case.dataset, case.dataset.channels).whole(case.number)
-    dtype = getattr(torch, trained.run.trainer.data_type)
-    with torch.autocast(trained.device.type, dtype, enabled=dtype != torch.float32):
-        predictor.predict(case, sample, advance)
+    with predicting(trained):
+        predictor.predict(case, case.read(), advance)

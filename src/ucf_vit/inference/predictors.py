@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from math import prod
 from pathlib import Path
 from typing import Any, Protocol, cast
 
 import torch
+from torch import Tensor
 
 from ucf_vit.core.errors import DataError, UserError
 from ucf_vit.data.batch import Sample
@@ -69,6 +71,29 @@ def predictor_of(trained: Trained[Any], request: PredictionRequest, is_main: boo
     )
 
 
+@contextmanager
+def predicting(trained: Trained[Any]) -> Iterator[None]:
+    """Context without gradients, in the precision in which a run was trained."""
+    dtype = getattr(torch, trained.run.trainer.data_type)
+    enabled = dtype != torch.float32
+    with torch.inference_mode(), torch.autocast(trained.device.type, dtype, enabled=enabled):
+        yield
+
+
+def image_of(trained: Trained[Any], sample: Sample) -> Tensor:
+    """Returns the image of a sample as a batch `[1, C, *S]` on the device of a run."""
+    return torch.from_numpy(sample.image)[None].to(trained.device)
+
+
+def class_probabilities(trained: Trained[Classification], sample: Sample) -> Tensor:
+    """Returns the probability of each class of an image, `[K]`. Raises DataError if they are not finite."""
+    logits = trained.task.predict_whole(image_of(trained, sample), sample.variables)
+    probabilities = logits[0].float().softmax(0)
+    if not bool(probabilities.isfinite().all()):
+        raise DataError("the prediction is not finite; try --set trainer.data_type=float32")
+    return probabilities
+
+
 class SegmentationPredictor:
     """Writes class numbers of every voxel, and probabilities on request."""
 
@@ -88,7 +113,7 @@ class SegmentationPredictor:
         """Writes the labels last: where they exist, everything of the item does."""
         found = segment(
             self._trained.task,
-            torch.from_numpy(sample.image)[None].to(self._trained.device),
+            image_of(self._trained, sample),
             sample.variables,
             case.grid,
             self._request.output,
@@ -126,11 +151,7 @@ class ClassificationPredictor:
 
     def predict(self, case: Case, sample: Sample, advance: Advance) -> None:
         """Adds a row."""
-        image = torch.from_numpy(sample.image)[None].to(self._trained.device)
-        probabilities = self._trained.task.predict_whole(image, sample.variables)[0].float().softmax(0)
-        if not bool(probabilities.isfinite().all()):
-            raise DataError("the prediction is not finite; try --set trainer.data_type=float32")
-        self._table.add(case.item.key, probabilities.tolist())
+        self._table.add(case.item.key, class_probabilities(self._trained, sample).tolist())
         if self._is_main:
             self._table.save_sometimes()
         advance(prod(case.shape))

@@ -12,10 +12,13 @@ from ucf_vit.training.hooks.progress import duration
 
 
 class Display:
-    """Context that shows how many of `voxels` in `count` items are done; nothing unless `shown`."""
+    """Context that shows how many of `voxels` in `count` items are done; nothing unless `shown`.
 
-    def __init__(self, count: int, voxels: int, shown: bool = True) -> None:
-        self._shown = shown
+    Without `lines` there is only the bar, on a terminal.
+    """
+
+    def __init__(self, count: int, voxels: int, shown: bool = True, lines: bool = True) -> None:
+        self._lines = shown and lines
         self._count, self._voxels = count, voxels
         self._items = self._done = 0
         self._began = time.monotonic()
@@ -49,7 +52,7 @@ class Display:
         if self._bar is not None:
             self._bar.update(self._task, text=f"{self._items}/{self._count}  {name}", refresh=True)
             return
-        if not self._shown:
+        if not self._lines:
             return
         left = (time.monotonic() - self._began) / max(self._done, 1) * (self._voxels - self._done)
         remaining = f", {duration(left)} left" if self._items < self._count else ""

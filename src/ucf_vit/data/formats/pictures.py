@@ -54,7 +54,7 @@ def size_of(file: Path | BytesIO) -> tuple[int, int]:
         return (width, height) if turn >= _FIRST_SIDE_WAYS else (height, width)
 
 
-def read_rgb(file: Path, size: tuple[int, int] | None, limit: int) -> NDArray[np.float32]:
+def read_rgb(file: Path | BytesIO, size: tuple[int, int] | None, limit: int) -> NDArray[np.float32]:
     """Returns `[H, W, 3]` in [0, 1].
 
     `size` (H, W) resizes by a triangle filter as wide as the reduction. Raises DataError where the header

@@ -11,7 +11,7 @@ from ucf_vit.core.errors import DataError
 from ucf_vit.data.build_dataset import ReadShapes, build_dataset
 from ucf_vit.data.class_names import in_words, numbered
 from ucf_vit.data.dataset import Dataset
-from ucf_vit.data.sources import SOURCES
+from ucf_vit.data.sources import SOURCES, Source
 from ucf_vit.data.splits.assignment import Assignment
 from ucf_vit.data.storage import Files
 from ucf_vit.data.storage.scratch import Scratch
@@ -40,8 +40,8 @@ OWN_KEYS = {
 class Part:
     """Range of the files at `root`, from fraction `start` to `end`, to be read as the data set `name`.
 
-    `split` is the split that the files are in; None: all files, whatever split they are in. `source` reads
-    them; None: `data.dataset`.
+    `split` is the split that the files are in; None: all files, whatever split they are in. `source`, or the
+    source of this name, reads them; None: `data.dataset`.
     """
 
     name: str
@@ -49,7 +49,7 @@ class Part:
     start: float = 0.0
     end: float = 1.0
     split: Split | None = None
-    source: str | None = None
+    source: str | Source | None = None
 
 
 def build_datasets(
@@ -138,7 +138,7 @@ def _build(
         label_mapping=data.dict_label_mapping.get(name),
         ignore_label=data.ignore_label,
         buffer_size=data.dict_buffer_sizes[name],
-        options=source_options(run, name, source),
+        options=source_options(run, name, source) if isinstance(source, str) else None,
         grid=grid_options(run),
         on_error=data.on_error,
         scratch=scratch,

@@ -1,0 +1,94 @@
+"""Prediction for one image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ucf_vit.core.errors import UserError
+from ucf_vit.inference.inputs import Case
+from ucf_vit.inference.label_files import label_suffix, write_labels
+
+
+@dataclass(frozen=True, repr=False)
+class Prediction:
+    """Prediction for one image, on the grid on which the image is stored.
+
+    Attributes:
+        name: name of the image, without suffix.
+        file: path or URL of the image, "array" for an array.
+        classes: names of the K classes.
+        labels: class numbers `[*S]` of a segmentation, None for a classification.
+        probabilities: `[K]` of a classification; `[K, *S]` float16 of a segmentation where requested.
+        affine: `[4, 4]`, position of the voxels in mm; None where it is not known, as for pictures.
+        spacing: distance of voxels along each axis in mm, None where it is not known.
+    """
+
+    name: str
+    file: str
+    classes: tuple[str, ...]
+    labels: NDArray[Any] | None
+    probabilities: NDArray[Any] | None
+    affine: NDArray[np.float64] | None
+    spacing: tuple[float, ...] | None
+    _case: Case = field(repr=False)
+
+    @classmethod
+    def of(
+        cls,
+        case: Case,
+        classes: tuple[str, ...],
+        labels: NDArray[Any] | None,
+        probabilities: NDArray[Any] | None,
+    ) -> Prediction:
+        """Returns the prediction for an item."""
+        grid = case.grid
+        stored = case.source.geometry(case.item) if grid is None else grid.stored
+        affine, spacing = (None, None) if stored is None else (stored.affine, stored.spacing)
+        return cls(case.name, case.item.image, classes, labels, probabilities, affine, spacing, case)
+
+    @property
+    def label(self) -> str:
+        """Name of the most probable class of the whole image. Raises UserError for a segmentation."""
+        if self.labels is not None or self.probabilities is None:
+            raise UserError(f"{self.name}: a segmentation has a class per voxel, in labels")
+        return self.classes[int(self.probabilities.argmax())]
+
+    def counts(self) -> dict[str, int]:
+        """Returns the number of voxels of each class of a segmentation."""
+        numbers = np.bincount(self._labels().ravel(), minlength=len(self.classes))
+        return dict(zip(self.classes, map(int, numbers), strict=True))
+
+    def save(self, path: str | Path) -> Path:
+        """Writes the labels of a segmentation, in the format and exactly on the grid of the image.
+
+        Returns the path. A directory gets a file with the name of the image. Raises UserError for a name with
+        another suffix than the format has: `.nii.gz` or `.nii` for volumes, `.png` for pictures.
+        """
+        path, suffix = Path(path), label_suffix(self._case)
+        if path.is_dir():
+            path = path / f"{self.name}{suffix}"
+        if not path.name.endswith(suffix):
+            raise UserError(f"{path}: labels of {self.file} are written as {suffix}; expected such a name")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_labels(path, self._labels(), self._case)
+        return path
+
+    def _labels(self) -> NDArray[Any]:
+        if self.labels is None:
+            raise UserError(f"{self.name}: a classification has no class per voxel, only label")
+        return self.labels
+
+    def __repr__(self) -> str:
+        if self.labels is None:
+            probability = 0.0 if self.probabilities is None else float(self.probabilities.max())
+            return f"Prediction({self.name}: {self.label}, {probability:.1%})"
+        total = self.labels.size
+        parts = [f"{name} {number / total:.1%}" for name, number in self.counts().items() if number]
+        shape = " x ".join(map(str, self.labels.shape))
+        spacing = self.spacing and ", " + " x ".join(f"{step:g}" for step in self.spacing) + " mm"
+        return f"Prediction({self.name}: {shape}{spacing or ''}; {', '.join(parts)})"
