@@ -115,7 +115,7 @@ def test_other_data_is_evaluated_whole(run: Path, tmp_path: Path) -> None:
     more = images(tmp_path / "more", "a", "g", seed=2)
     both = call("evaluate", run, "--data", f"tiny={new}", "--data", more)
     assert "6 items" in both and re.search(r"more\): 2 items: a, g", both)
-    names = sorted(path.stem for path in (run / "evaluations").iterdir())
+    names = sorted(path.stem for path in (run / "evaluations").glob("*.json"))
     assert len(names) == 2 and all(name.startswith("data_") and name.endswith("_best") for name in names)
     with pytest.raises(DataError, match="no such directory"):
         call("evaluate", run, "--data", tmp_path / "nowhere")

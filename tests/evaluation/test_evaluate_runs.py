@@ -1,5 +1,6 @@
 """Evaluations of segmentations: without any foreground, beside a baseline, and on several processes."""
 
+import csv
 import json
 import os
 import shutil
@@ -95,6 +96,12 @@ def test_two_processes_evaluate_like_one(
     found = results(out)
     assert found["metrics"]["segmentation"] == pytest.approx(alone["metrics"]["segmentation"], rel=1e-5)
     assert found["counts"] == alone["counts"] and found["items"] == alone["items"]
+    assert found["summary"]["1"]["dice"] == pytest.approx(alone["summary"]["1"]["dice"], rel=1e-5)
+    assert found["summary"]["all classes"]["dice"]["mean"] == pytest.approx(
+        found["metrics"]["segmentation"]["dice"]
+    )
+    rows = list(csv.DictReader((out / "evaluations/validation_best/scores.csv").read_text().splitlines()))
+    assert len(rows) == 3 * 3 and len({row["case"] for row in rows}) == 3
     evaluate_run(config, EvaluationRequest(), ["parallelism.fsdp_size=4", "parallelism.simple_ddp_size=1"])
     assert results(out)["metrics"]["segmentation"] == pytest.approx(
         alone["metrics"]["segmentation"], rel=1e-6

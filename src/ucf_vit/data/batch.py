@@ -70,7 +70,8 @@ class Batch:
     Data ranks may have batches of different sizes: `per_rank` is the mean size over them (None: all have the
     size of this one). `original` is that of a whole item that is used on another grid than the stored one, if
     its label was requested. `counts` is false on a rank for which no tile was left; its batch only keeps it
-    in step with the other ranks and has no effect on loss and metrics.
+    in step with the other ranks and has no effect on loss and metrics. `items` are the numbers of the
+    samples' items in their data set; empty for a batch that no data set made.
     """
 
     image: Tensor
@@ -87,6 +88,7 @@ class Batch:
     extra: Mapping[str, Tensor] = field(default_factory=dict)
     kinds: Mapping[str, Kind] = field(default_factory=dict)
     original: Original | None = None
+    items: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return len(self.image)

@@ -17,6 +17,7 @@ from ucf_vit.data.batch import Skipped
 from ucf_vit.data.class_names import in_words
 from ucf_vit.data.dataset import Dataset
 from ucf_vit.evaluation.baseline import check_segmentation, threshold_totals
+from ucf_vit.evaluation.cases.of_task import POLICY, recorder_of, titles_of
 from ucf_vit.evaluation.grids import grids_in_words
 from ucf_vit.evaluation.output_place import OutputPlace
 from ucf_vit.evaluation.request import EvaluationRequest
@@ -106,7 +107,10 @@ def _evaluate(
     overlap = world.on_main(lambda: _overlap(datasets, read, request, contents))
     trained = load_into(task, run, world, read, record)
     with closing(HeldOut(run.data, run.trainer.seed, world, task, datasets, original=True)) as data:
-        totals = evaluate_totals(task, data.batches(), world, getattr(torch, run.trainer.data_type))
+        recorder = recorder_of(task, run, record, datasets, bool(request.roots))
+        dtype = getattr(torch, run.trainer.data_type)
+        totals = evaluate_totals(task, data.batches(), world, dtype, recorder)
+        scored = None if recorder is None else recorder.finish(world)
         skipped = {one.file: one for of_rank in world.gather(data.skipped) for one in of_rank}
     if not world.is_main:
         return None
@@ -135,12 +139,14 @@ def _evaluate(
         },
         metrics={column: _finite(values) for column, values in columns.items()},
         counts=task.counts(totals),
-        notes=(*notes, *task.definitions),
+        notes=(*notes, *task.definitions, *([POLICY] if scored else [])),
+        summary=scored.summary() if scored else {},
+        titles=titles_of(scored.table.metrics if scored else {}, record.label_names),
         items=_names(datasets),
         environment=environment(world.device),
     )
     show(evaluation, notes)
-    files = place.write(evaluation, request.file_name(_plain(read.directory.name)), run.task)
+    files = place.write(evaluation, request.file_name(_plain(read.directory.name)), run.task, scored)
     return Results(evaluation, tuple(notes), tuple(files))
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ucf_vit.core.errors import UserError
+from ucf_vit.evaluation.cases.record import Scored
 from ucf_vit.training.evaluation_files import FOLDER, Evaluation
 from ucf_vit.training.hooks.report import REPORT, About, read_about, write_report
 
@@ -43,14 +44,21 @@ class OutputPlace:
             return cls(None)
         return cls(directory)
 
-    def write(self, evaluation: Evaluation, name: str, title: str) -> list[Path]:
-        """Writes results and report, and returns their paths. Raises UserError if they cannot be written."""
+    def write(
+        self, evaluation: Evaluation, name: str, title: str, scored: Scored | None = None
+    ) -> list[Path]:
+        """Writes results, scores of cases and report, and returns their paths.
+
+        Raises UserError if they cannot be written.
+        """
         if self.directory is None:
             return []
         file = self.directory / FOLDER / f"{name}.json"
         try:
-            evaluation.write(file)
-            return [file, write_report(self.directory, read_about(self.directory) or About(title))]
+            tables = [] if scored is None else scored.table.write(self.directory / FOLDER / name)
+            replace(evaluation, files=tuple(path.name for path in tables)).write(file)
+            about = read_about(self.directory) or About(title)
+            return [file, *tables[:1], write_report(self.directory, about)]
         except OSError as cause:
             why = cause.strerror or cause
             raise UserError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -12,6 +13,9 @@ from rich.table import Table
 from ucf_vit.core.log import say
 from ucf_vit.evaluation.trained_items import few
 from ucf_vit.training.evaluation_files import Evaluation
+
+_FILES = {".csv": "scores of each case", ".html": "report"}
+"""Names of the files of an evaluation, by their suffix."""
 
 
 def show(evaluation: Evaluation, notes: Sequence[str]) -> None:
@@ -22,7 +26,9 @@ def show(evaluation: Evaluation, notes: Sequence[str]) -> None:
         say(f"{name}: {len(keys)} items: {few(keys)}")
     _print("metric", evaluation.by_metric)
     if evaluation.counts:
-        _print("numbers of items", evaluation.counts)
+        _print("numbers of items", evaluation.by_kind)
+    if evaluation.summary:
+        _print("mean (95 % interval)", evaluation.by_class)
     for note in notes:
         say(note)
 
@@ -30,10 +36,10 @@ def show(evaluation: Evaluation, notes: Sequence[str]) -> None:
 def show_files(files: Sequence[Path]) -> None:
     """Prints the names of the files that were written."""
     for path in files:
-        say(f"{'results' if path.suffix == '.json' else 'report'}: {path}")
+        say(f"{_FILES.get(path.suffix, 'results')}: {path}")
 
 
-def _print(title: str, rows: Mapping[str, Mapping[str, float]]) -> None:
+def _print(title: str, rows: Mapping[str, Mapping[str, Any]]) -> None:
     columns = list(dict.fromkeys(name for row in rows.values() for name in row))
     table = Table()
     table.add_column(title)
@@ -44,7 +50,7 @@ def _print(title: str, rows: Mapping[str, Mapping[str, float]]) -> None:
     Console().print(table)
 
 
-def _text(value: float) -> str:
-    if isinstance(value, int):
+def _text(value: float | str) -> str:
+    if isinstance(value, int | str):
         return str(value)
     return "-" if math.isnan(value) else f"{value:.4f}"

@@ -48,6 +48,7 @@ class Classification(Task):
         label = class_label(batch)
         ranked = logits.topk(min(5, logits.shape[1]), dim=1).indices == label[:, None]
         correct = nan_if_not_finite(ranked.float(), logits)
+        self.report(batch, logits.softmax(dim=1), label)
         return {
             "loss": sum_and_count(F.cross_entropy(logits, label, reduction="none")),
             "top1": sum_and_count(correct[:, 0]),

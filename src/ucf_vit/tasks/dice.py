@@ -1,9 +1,11 @@
-"""Dice score of whole items, with the same definition for models and baselines."""
+"""Dice score of whole items, with the same definition for models and baselines, see `ucf_vit.metrics`."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
+
+from ucf_vit.metrics.voxels import Voxels, count_voxels
 
 DEFINITION = (
     "Dice of a class in an item is 2 |P and L| / (|P| + |L|), with the predicted voxels P and the labelled "
@@ -21,14 +23,12 @@ def empty_totals(num_classes: int) -> Tensor:
     return torch.zeros(num_classes - 1, len(COLUMNS), dtype=torch.float64)
 
 
-def totals_of(both: Tensor, predicted: Tensor, labelled: Tensor) -> Tensor:
-    """Returns the totals `[..., 5]` of items `[B, ...]` from their voxels in both masks, and in each."""
-    both, predicted, labelled = (count.detach().cpu().double() for count in (both, predicted, labelled))
-    dice = 2 * both / (predicted + labelled).clamp_min(1)
-    in_label, in_prediction = labelled > 0, predicted > 0
+def totals_of(voxels: Voxels) -> Tensor:
+    """Returns the totals `[..., 5]` of items `[B, ...]` from their numbers of voxels."""
+    in_label, in_prediction = voxels.labelled > 0, voxels.predicted > 0
     missed, only_predicted = in_label & ~in_prediction, in_prediction & ~in_label
     counts = (in_label, missed, only_predicted, ~in_label & ~in_prediction)
-    return torch.stack([dice.sum(0), *(count.sum(0).double() for count in counts)], dim=-1)
+    return torch.stack([voxels.dice().sum(0), *(count.sum(0).double() for count in counts)], dim=-1)
 
 
 def totals_of_labels(predicted: Tensor, label: Tensor, num_classes: int) -> Tensor:
@@ -36,11 +36,7 @@ def totals_of_labels(predicted: Tensor, label: Tensor, num_classes: int) -> Tens
 
     Voxels with a negative label are ignored: they are counted as correct background, which no total includes.
     """
-    pairs = (label * num_classes + predicted).flatten(1).clamp_min(0)
-    confusion = torch.stack([row.bincount(minlength=num_classes**2) for row in pairs])
-    confusion = confusion.unflatten(1, (num_classes, num_classes))
-    both = confusion.diagonal(dim1=1, dim2=2)
-    return totals_of(both[:, 1:], confusion.sum(dim=1)[:, 1:], confusion.sum(dim=2)[:, 1:])
+    return totals_of(count_voxels(predicted, label, num_classes))[1:]
 
 
 def means(totals: Tensor) -> dict[str, float]:

@@ -48,14 +48,21 @@ class MaskedAutoencoding(Task):
 
     def forward(self, batch: Batch) -> Loss:
         """Returns the mean over samples of the mean squared error per patch; 0 without patches that count."""
-        return Loss(self._per_sample(batch)[0].mean())
+        patches = self.patches_of(batch)
+        return Loss(self._errors(*self._reconstruct(batch, patches), patches)[0].mean())
 
     def evaluate(self, batch: Batch) -> dict[str, Tensor]:
         """Returns the totals of the loss on held-out tiles; each has the same mask in every run.
 
         Samples without patches to reconstruct do not count.
         """
-        error, is_counted = self._per_sample(self.draw(batch).to(batch.image.device))
+        batch = self.draw(batch).to(batch.image.device)
+        patches = self.patches_of(batch)
+        prediction, mask, target = self._reconstruct(batch, patches)
+        error, is_counted = self._errors(prediction, mask, target, patches)
+        if self.on_predicted is not None:
+            filled = self._fill_in(prediction, mask, target).float()
+            self.report(batch, self.model.image(filled, patches), batch.image)
         return {"loss": sum_and_count(error, is_counted)}
 
     def pictures(self, batch: Batch) -> list[Panel]:
@@ -97,10 +104,10 @@ class MaskedAutoencoding(Task):
         hidden = mask[..., None].to(target.dtype)
         return target * (1 - hidden) + prediction * hidden
 
-    def _per_sample(self, batch: Batch) -> tuple[Tensor, Tensor]:
+    def _errors(
+        self, prediction: Tensor, mask: Tensor, target: Tensor, patches: Patches | None
+    ) -> tuple[Tensor, Tensor]:
         """Returns the loss `[B]`, and which samples `[B]` have patches that count; others have loss 0."""
-        patches = self.patches_of(batch)
-        prediction, mask, target = self._reconstruct(batch, patches)
         if self.norm_pix_loss:
             mean, std = _patch_statistics(target)
             target = (target - mean) / std

@@ -15,7 +15,15 @@ from ucf_vit.patching.tree.patcher import AdaptivePatcher
 from ucf_vit.patching.tree.patches import Patches
 from ucf_vit.registries.tasks import BUILT_IN
 from ucf_vit.tasks import dice
-from ucf_vit.tasks.task import Direction, Loss, Panel, Task, nan_if_not_finite, sum_and_count
+from ucf_vit.tasks.task import (
+    Direction,
+    Loss,
+    Panel,
+    Task,
+    nan_if_not_finite,
+    sum_and_count,
+    zero_if_not_finite,
+)
 
 
 class Segmentation(Task):
@@ -74,6 +82,7 @@ class Segmentation(Task):
         if batch.original is not None:
             predicted, true = batch.original.classes(logits), batch.original.label
         totals = dice.totals_of_labels(predicted, true, self.num_classes)
+        self.report(batch, zero_if_not_finite(predicted, logits), true)
         totals[:, 0] += nan_if_not_finite(logits.new_zeros(len(label)), logits).sum().cpu()
         counts = self.counted(label)
         loss = nan_if_not_finite(segmentation_loss(logits, label, counts), logits)

@@ -108,6 +108,9 @@ class Task(nn.Module):
     ensemble: TileFunction | None = None
     """Predicts tiles in place of the task's own network; None: its own network does."""
 
+    on_predicted: Callable[[Batch, Tensor, Tensor], None] | None = None
+    """Called by `evaluate` with a batch, its predictions and its targets; set during an evaluation."""
+
     model: nn.Module
     patcher: AdaptivePatcher | None
     """Cuts images into adaptive patches; None if the model takes images."""
@@ -164,6 +167,15 @@ class Task(nn.Module):
     def evaluate(self, batch: Batch) -> dict[str, Tensor]:
         """Returns totals (float64) by name, summed over batches and processes; `[sum, count]` of a mean."""
         raise NotImplementedError(f"{type(self).__name__} has no evaluate")
+
+    def report(self, batch: Batch, predicted: Tensor, target: Tensor) -> None:
+        """Gives predictions and targets `[B, ...]` to `on_predicted`, if anybody listens.
+
+        Class numbers of each pixel for segmentation, probabilities `[B, K]` and class numbers `[B]` for
+        classification, images for reconstruction.
+        """
+        if self.on_predicted is not None:
+            self.on_predicted(batch, predicted.detach(), target.detach())
 
     def totals(self) -> dict[str, Tensor]:
         """Returns totals of no sample: zeros."""
@@ -280,6 +292,16 @@ def nan_if_not_finite(values: Tensor, logits: Tensor) -> Tensor:
 
     The argmax of NaN is 0, so a broken network would otherwise count as one that predicts class 0.
     """
+    return values.masked_fill(_not_finite(logits, values), torch.nan)
+
+
+def zero_if_not_finite(values: Tensor, logits: Tensor) -> Tensor:
+    """Returns `values` `[B, ...]`, with 0 for samples whose `logits` `[B, K, *S]` are not all finite."""
+    return values.masked_fill(_not_finite(logits, values), 0)
+
+
+def _not_finite(logits: Tensor, values: Tensor) -> Tensor:
+    """Returns which samples have logits that are not all finite, in a shape that fits to `values`."""
     axes = tuple(range(1, logits.ndim))
     finite = logits.amin(axes).isfinite() & logits.amax(axes).isfinite()
-    return values.masked_fill(~finite.view(-1, *[1] * (values.ndim - 1)), torch.nan)
+    return ~finite.view(-1, *[1] * (values.ndim - 1)).to(values.device)

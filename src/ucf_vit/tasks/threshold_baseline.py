@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ucf_vit.core.errors import DataError
 from ucf_vit.data.batch import Sample
+from ucf_vit.metrics.voxels import Voxels
 from ucf_vit.tasks import dice
 
 FINE_BINS = 4096
@@ -47,7 +48,7 @@ class ThresholdBaseline:
                 values, labelled = sample.image[interval.channel], label == number
                 predicted = (values >= interval.low) & (values < interval.high) & (label >= 0)
                 voxels.append([(predicted & labelled).sum(), predicted.sum(), labelled.sum()])
-            totals += dice.totals_of(*torch.tensor(np.array(voxels).T[:, None]))
+            totals += dice.totals_of(Voxels(*torch.tensor(np.array(voxels).T[:, None])))
         return totals
 
     def dice(self, samples: Iterable[Sample]) -> dict[str, float]:

@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from ucf_vit.core.files.atomic_files import write_atomic
+from ucf_vit.core.files.names import is_file_name
 from ucf_vit.drawing import page
 from ucf_vit.drawing.page import Table
 
@@ -20,12 +21,37 @@ Metrics = Mapping[str, float | None]
 
 
 @dataclass(frozen=True)
+class Summary:
+    """Mean and median of a score over `cases` of `groups`, and the 95 % interval of the mean, if known."""
+
+    mean: float
+    median: float
+    low: float | None
+    high: float | None
+    cases: int
+    groups: int
+
+    @property
+    def in_words(self) -> str:
+        """The mean with its interval, such as `0.871 (0.850 to 0.893)`."""
+        interval = f" ({_short(self.low)} to {_short(self.high)})" if self.low is not None else ""
+        return f"{_short(self.mean)}{interval}"
+
+
+def _short(value: float | None) -> str:
+    """Returns a number with three decimals, or two if it is large."""
+    return "-" if value is None else f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}"
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """Results of an evaluation.
 
     `metrics` are values by name for each column ("unetr", a baseline); None if a value is undefined. `counts`
     are numbers of items by metric and kind, `notes` explain the numbers, `items` are the names of the
-    evaluated items by data set.
+    evaluated items by data set. `summary` is that of the scores of cases by class; `titles` are those of
+    metrics and scores that tables show by another text than their name. `files` are the names of further
+    files of it, in the folder with the name of this one.
     """
 
     title: str
@@ -34,20 +60,36 @@ class Evaluation:
     metrics: Mapping[str, Metrics]
     counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    summary: Mapping[str, Mapping[str, Summary]] = field(default_factory=dict)
+    titles: Mapping[str, str] = field(default_factory=dict)
     items: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
+    files: tuple[str, ...] = ()
 
     @property
     def by_metric(self) -> dict[str, dict[str, float]]:
         """The metrics as rows, each with the columns that have it."""
         names = dict.fromkeys(name for values in self.metrics.values() for name in values)
         return {
-            name: {
+            self.titles.get(name, name): {
                 column: math.nan if (value := values[name]) is None else value
                 for column, values in self.metrics.items()
                 if name in values
             }
             for name in names
+        }
+
+    @property
+    def by_kind(self) -> dict[str, Mapping[str, int]]:
+        """The numbers of items by the title of a metric."""
+        return {self.titles.get(name, name): kinds for name, kinds in self.counts.items()}
+
+    @property
+    def by_class(self) -> dict[str, dict[str, str]]:
+        """The summary as rows by class, with texts by the title of a score."""
+        return {
+            name: {self.titles[one]: value.in_words for one, value in scores.items() if one in self.titles}
+            for name, scores in self.summary.items()
         }
 
     def write(self, path: Path) -> None:
@@ -61,7 +103,8 @@ class Evaluation:
         parts = [
             page.facts({**self.facts, "Evaluated": self.written}),
             page.table(Table("", self.by_metric)),
-            page.table(Table("", self.counts)) if self.counts else "",
+            page.table(Table("", self.by_class)) if self.summary else "",
+            page.table(Table("", self.by_kind)) if self.counts else "",
             page.notes(self.notes),
             page.folded("Items", names),
             page.folded("Environment of this evaluation", environment),
@@ -85,3 +128,17 @@ def read_evaluation(path: Path) -> Evaluation | None:
         return _SCHEMA.validate_python(content) if content.pop("format") == FORMAT else None
     except (OSError, ValueError, LookupError, AttributeError, TypeError, RecursionError, ValidationError):
         return None
+
+
+def remove_evaluations(directory: Path) -> None:
+    """Removes the evaluations in the directory of a run, with their further files and no others."""
+    for path in (directory / FOLDER).glob("*.json"):
+        evaluation = read_evaluation(path)
+        if evaluation is None:
+            continue
+        folder = path.with_suffix("")
+        for name in filter(is_file_name, evaluation.files):
+            (folder / name).unlink(missing_ok=True)
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+        path.unlink()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor
@@ -25,17 +25,26 @@ def evaluate(
 
 @torch.no_grad()
 def evaluate_totals(
-    task: Task, batches: Iterable[Batch], world: World, dtype: torch.dtype = torch.float32
+    task: Task,
+    batches: Iterable[Batch],
+    world: World,
+    dtype: torch.dtype = torch.float32,
+    on_predicted: Callable[[Batch, Tensor, Tensor], None] | None = None,
 ) -> dict[str, Tensor]:
-    """Returns the sums of the results of `task.evaluate` over the batches of all processes."""
+    """Returns the sums of the results of `task.evaluate` over the batches of all processes.
+
+    `on_predicted` is called on each process with its batches, predictions and targets, see `Task.report`.
+    """
     training = task.training
     task.eval()
+    task.on_predicted = on_predicted
     totals = task.totals()
     with gathered_weights(task):
         for batch in batches:
             with torch.autocast(world.device.type, dtype, enabled=dtype != torch.float32):
                 for name, more in task.evaluate(batch.to(world.device)).items():
                     totals[name] += more.cpu()
+    task.on_predicted = None
     task.train(training)
     summed = world.sum(torch.cat([one.flatten() for one in totals.values()])).cpu()
     parts = summed.split([one.numel() for one in totals.values()])

@@ -119,7 +119,7 @@ class Stream(IterableDataset[Batch]):
                     raise DataError(filled.error)
                 self._skipped.add(filled.skipped)
                 self.position += 1
-                if filled.files:
+                if filled.items:
                     yield self._batch(filled, tensors)
         except Exception:
             self.close()
@@ -180,13 +180,13 @@ class Stream(IterableDataset[Batch]):
 
     def _batch(self, filled: Filled, tensors: Tensors) -> Batch:
         reader, patcher = self._readers[filled.group], self._tiles.patcher
-        kept = {name: tensor[: len(filled.files)] for name, tensor in tensors.items()}
+        kept = {name: tensor[: len(filled.items)] for name, tensor in tensors.items()}
         return Batch(
             image=kept["image"],
             label=kept.get("label"),
             variables=reader.variables,
             dataset=reader.dataset.name,
-            files=filled.files,
+            files=tuple(reader.dataset.items[number].image for number in filled.items),
             keys=torch.from_numpy(filled.keys),
             skipped=filled.skipped,
             leaves=None if patcher is None else leaves_in(kept, patcher),
@@ -194,6 +194,7 @@ class Stream(IterableDataset[Batch]):
             counts=filled.counts,
             extra={name: kept[name] for name in reader.kinds},
             kinds=reader.kinds,
+            items=filled.items,
         )
 
 

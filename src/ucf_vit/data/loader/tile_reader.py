@@ -70,8 +70,8 @@ class TileReader:
         """Returns the image file that contains tile number `tile`."""
         return self.dataset.items[self.dataset.locate(tile)[0]].image
 
-    def read(self, tile: int, key: int, out: Arrays) -> str:
-        """Fills the arrays `out` of one row of `layout` with tile number `tile`; returns the file's path.
+    def read(self, tile: int, key: int, out: Arrays) -> int:
+        """Fills the arrays `out` of one row of `layout` with tile number `tile`; returns its item's number.
 
         Raises DataError with the file and the cause. A file that failed once is not tried again. Where the
         normalization does not need whole items, only tiles with NaN or infinite values are refused.
@@ -89,7 +89,7 @@ class TileReader:
         with reading_item(item):
             self._check(sample)
             self._fill(sample, facts, key, out)
-        return item.image
+        return number
 
     def whole(self, number: int) -> Sample:
         """Returns item number `number` with the values and types that its tiles have. Raises DataError."""

@@ -23,14 +23,15 @@ from ucf_vit.patching.tree.patcher import AdaptivePatcher
 class Filled:
     """Description of a batch that was filled; its tensors are in slot number `slot` if a worker filled them.
 
-    `keys` and `files` have one entry per filled row; `rows` were requested. `per_rank` and `counts` are
-    copied from the request. `error` is the message of an error that the main process has to raise.
+    `keys` and `items` (numbers in the data set) have one entry per filled row; `rows` were requested.
+    `per_rank` and `counts` are copied from the request. `error` is the message of an error that the main
+    process has to raise.
     """
 
     group: int
     rows: int
     keys: NDArray[np.int64]
-    files: tuple[str, ...]
+    items: tuple[int, ...]
     skipped: tuple[Skipped, ...] = ()
     slot: int = 0
     error: str | None = None
@@ -84,19 +85,19 @@ class TileSet:
         `before` is called with each tile before it is read.
         """
         arrays = {name: tensors[name].numpy() for name in self._names[request.group]}
-        files: list[str] = []
+        items: list[int] = []
         keys: list[int] = []
         skipped: dict[str, str] = {}
         try:
             for turn in range(len(request.tiles)):
-                row = len(files)
+                row = len(items)
                 before(int(request.tiles[turn]))
                 out = {name: array[row, ...] for name, array in arrays.items()}
                 filled = self._fill_row(request, turn, out, skipped)
                 if filled is not None:
-                    files.append(filled[0])
+                    items.append(filled[0])
                     keys.append(filled[1])
-            if self.patcher is not None and files:
+            if self.patcher is not None and items:
                 batch_trees.grow(
                     self.patcher, tensors, len(keys), torch.tensor(keys) if self.draw_trees else None
                 )
@@ -107,7 +108,7 @@ class TileSet:
             group=request.group,
             rows=len(request.tiles),
             keys=np.asarray(keys, np.int64),
-            files=tuple(files),
+            items=tuple(items),
             skipped=tuple(Skipped(file, cause) for file, cause in skipped.items()),
             slot=slot,
             error=error,
@@ -117,8 +118,8 @@ class TileSet:
 
     def _fill_row(
         self, request: Request, turn: int, out: Arrays, skipped: dict[str, str]
-    ) -> tuple[str, int] | None:
-        """Returns file and key of the tile that was read for row `turn`; None where the row stays empty."""
+    ) -> tuple[int, int] | None:
+        """Returns item and key of the tile that was read for row `turn`; None where the row stays empty."""
         reader = self.readers[request.group]
         for tile, key in self._candidates(request, turn):
             try:

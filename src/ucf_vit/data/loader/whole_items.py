@@ -65,6 +65,7 @@ def volumes(
                 extra={name: torch.from_numpy(array)[None] for name, array in sample.extra.items()},
                 kinds=reader.kinds,
                 original=stored,
+                items=(number,),
             )
             skipped = []
 
@@ -78,7 +79,7 @@ def examples(datasets: Sequence[Dataset], single_channel: bool = False) -> Itera
         for end, tiling in zip(dataset.ends.tolist(), dataset.tilings, strict=True):
             middle = int(np.ravel_multi_index([count // 2 for count in tiling.counts], tiling.counts))
             try:
-                file = reader.read(end - len(tiling) + middle, 0, row)
+                number = reader.read(end - len(tiling) + middle, 0, row)
             except DataError:
                 continue
             yield Batch(
@@ -86,9 +87,10 @@ def examples(datasets: Sequence[Dataset], single_channel: bool = False) -> Itera
                 label=tensors.get("label"),
                 variables=reader.variables,
                 dataset=dataset.name,
-                files=(file,),
+                files=(dataset.items[number].image,),
                 keys=torch.zeros(1, dtype=torch.int64),
                 extra={name: tensors[name] for name in reader.kinds},
                 kinds=reader.kinds,
+                items=(number,),
             )
             break

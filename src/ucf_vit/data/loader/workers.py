@@ -111,7 +111,7 @@ class Workers:
         return f" at {', '.join(places)}" if places else ""
 
     def _copy(self, filled: Filled, pinned: bool) -> Tensors:
-        rows = len(filled.files)
+        rows = len(filled.items)
         tensors = self._slots.layouts[filled.group].new(rows, pinned)
         for name, shared in self._slots.tensors(filled.slot, filled.group, filled.rows).items():
             tensors[name].copy_(shared[:rows])

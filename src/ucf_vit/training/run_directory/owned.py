@@ -13,7 +13,7 @@ from ucf_vit.core.errors import UserError
 from ucf_vit.core.files.atomic_files import clean_up, write_atomic
 from ucf_vit.core.files.names import is_file_name
 from ucf_vit.training.evaluation_files import FOLDER as EVALUATIONS
-from ucf_vit.training.evaluation_files import read_evaluation
+from ucf_vit.training.evaluation_files import remove_evaluations
 
 FILE, FORMAT = "run.json", 1
 PICTURES = "pictures"
@@ -84,9 +84,7 @@ class Owned:
             path = self.directory / name
             if path.is_file() or path.is_symlink():
                 path.unlink()
-        for path in (self.directory / EVALUATIONS).glob("*.json"):
-            if read_evaluation(path) is not None:
-                path.unlink()
+        remove_evaluations(self.directory)
         for folder in (self.directory / PICTURES, self.directory / EVALUATIONS):
             if folder.is_dir() and not any(folder.iterdir()):
                 folder.rmdir()

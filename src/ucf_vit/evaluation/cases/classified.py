@@ -1,0 +1,132 @@
+"""Classified cases: their probabilities, scores of all together, and the table of cases."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ucf_vit.core.files.atomic_files import write_atomic
+from ucf_vit.evaluation.cases.table import ALL, CSV, FORMAT, JSON
+from ucf_vit.metrics.classification import OVERALL, confusion, overall, per_class
+from ucf_vit.metrics.policy import Metric
+from ucf_vit.metrics.statistics.bootstrap import drawn_studies, percentile_interval
+from ucf_vit.training.evaluation_files import Summary
+
+_WORK = 3e8
+"""Numbers of cases x classes x drawn studies up to which there are intervals with all drawn studies."""
+
+
+@dataclass(frozen=True)
+class ClassifiedCase:
+    """One image: its class, and the probabilities `[K]` float32 of all classes.
+
+    `broken` says that the network's output was not finite; the probability of the right class is 0 then.
+    """
+
+    case: str
+    group: str
+    label: int
+    probabilities: NDArray[np.float32]
+    broken: bool = False
+
+    @classmethod
+    def of(cls, case: str, group: str, label: int, probabilities: NDArray[Any]) -> ClassifiedCase:
+        """Returns the case; probabilities that are not finite count as those of any other class."""
+        if np.isfinite(probabilities).all():
+            return cls(case, group, label, probabilities.astype(np.float32))
+        others = np.full(len(probabilities), 1 / max(1, len(probabilities) - 1), np.float32)
+        others[label] = 0
+        return cls(case, group, label, others, True)
+
+
+@dataclass(frozen=True)
+class ClassifiedCases:
+    """All cases, in the order of their names; `names` are those of the classes, by number."""
+
+    cases: tuple[ClassifiedCase, ...]
+    names: tuple[str, ...]
+
+    @property
+    def metrics(self) -> dict[str, Metric]:
+        """The scores of all cases together."""
+        return dict(OVERALL)
+
+    @cached_property
+    def labels(self) -> NDArray[np.int64]:
+        """Class numbers `[N]`."""
+        return np.array([one.label for one in self.cases], np.int64)
+
+    @cached_property
+    def probabilities(self) -> NDArray[np.float32]:
+        """Probabilities `[N, K]`."""
+        return np.stack([one.probabilities for one in self.cases])
+
+    @property
+    def confusion(self) -> NDArray[np.int64]:
+        """Numbers of cases `[K, K]` by label (rows) and prediction (columns)."""
+        return confusion(self.labels, self.probabilities.argmax(axis=1), self.probabilities.shape[1])
+
+    def name(self, number: int) -> str:
+        """Returns the name of a class, or its number."""
+        return self.names[number] if number < len(self.names) else str(number)
+
+    def summary(self) -> dict[str, dict[str, Summary]]:
+        """Returns the scores of all cases, and those of each class, with 95 % intervals for the former.
+
+        The intervals are percentiles over drawn studies of whole groups.
+        """
+        groups = {
+            group: number for number, group in enumerate(dict.fromkeys(one.group for one in self.cases))
+        }
+        numbers = np.array([groups[one.group] for one in self.cases])
+        values = overall(self.labels, self.probabilities)
+        drawn: dict[str, list[float]] = {name: [] for name in values}
+        wanted = int(min(1000, max(200, _WORK / self.probabilities.size)))
+        for rows in drawn_studies(numbers, wanted) if len(groups) > 1 else ():
+            for name, value in overall(self.labels[rows], self.probabilities[rows]).items():
+                drawn.setdefault(name, []).append(value)
+        cases = len(self.cases)
+        summary: dict[str, dict[str, Summary]] = {ALL: {}}
+        for name, value in values.items():
+            low, high = percentile_interval(drawn[name]) if drawn[name] else (None, None)
+            summary[ALL][name] = Summary(value, value, low, high, cases, len(groups))
+        for number, scores in enumerate(per_class(self.labels, self.probabilities)):
+            counts = int(scores["cases"])
+            summary[self.name(number)] = {
+                name: Summary(value, value, None, None, counts, len(set(numbers[self.labels == number])))
+                for name, value in scores.items()
+            }
+        return summary
+
+    def write(self, directory: Path) -> list[Path]:
+        """Writes `scores.csv` and `scores.json` and returns their paths. Raises OSError."""
+        names = [self.name(number) for number in range(self.probabilities.shape[1])]
+        rows = [
+            {
+                "case": one.case,
+                "group": one.group,
+                "class": self.name(one.label),
+                "predicted": names[int(one.probabilities.argmax())],
+                "correct": int(one.probabilities.argmax() == one.label),
+                **{
+                    f"p({name})": round(float(p), 6) for name, p in zip(names, one.probabilities, strict=True)
+                },
+            }
+            for one in self.cases
+        ]
+        text = io.StringIO()
+        table = csv.DictWriter(text, list(rows[0]) if rows else [], lineterminator="\n")
+        table.writeheader()
+        table.writerows(rows)
+        write_atomic(directory / CSV, text.getvalue())
+        content = {"format": f"{FORMAT}.classification", "classes": names, "rows": rows}
+        write_atomic(directory / JSON, json.dumps(content, allow_nan=False) + "\n")
+        return [directory / CSV, directory / JSON]

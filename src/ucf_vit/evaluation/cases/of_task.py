@@ -1,0 +1,52 @@
+"""The scores that belong to a task, and how tables call them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ucf_vit.config import Run
+from ucf_vit.data.dataset import Dataset
+from ucf_vit.evaluation.cases.named_cases import NamedCases
+from ucf_vit.evaluation.cases.record import (
+    ClassificationRecorder,
+    ReconstructionRecorder,
+    Recorder,
+    SegmentationRecorder,
+)
+from ucf_vit.metrics.policy import Metric
+from ucf_vit.tasks.classification import Classification
+from ucf_vit.tasks.masked import MaskedAutoencoding
+from ucf_vit.tasks.segmentation import Segmentation
+from ucf_vit.tasks.task import Task
+from ucf_vit.training.data_record import Record
+
+POLICY = (
+    "Scores of cases: a structure that is missed, or predicted where none is labelled, has the worst score "
+    "(0, a volume error of 1, or the diagonal of the image in mm); one that is in neither does not count. "
+    "Intervals are 95 % intervals of the mean, from a bootstrap over groups (patients)."
+)
+
+
+def recorder_of(
+    task: Task, run: Run, record: Record, datasets: Sequence[Dataset], other_data: bool
+) -> Recorder | None:
+    """Returns what scores the cases of an evaluation of `task`; None for tasks without such scores."""
+    if not isinstance(task, Segmentation | Classification | MaskedAutoencoding):
+        return None
+    cases = NamedCases(datasets, run.data.groups, other_data)
+    if isinstance(task, Segmentation):
+        return SegmentationRecorder(cases, task.num_classes, record.label_names)
+    if isinstance(task, Classification):
+        return ClassificationRecorder(cases, record.class_names)
+    return ReconstructionRecorder(cases)
+
+
+def titles_of(metrics: Mapping[str, Metric], label_names: Mapping[int, str]) -> dict[str, str]:
+    """Returns the titles of scores, and those of the Dice of classes that have names."""
+    scores = {name: titled(one) for name, one in metrics.items()}
+    return scores | {f"dice_{number}": f"dice_{number} ({name})" for number, name in label_names.items()}
+
+
+def titled(metric: Metric) -> str:
+    """Returns the title of a score with its unit."""
+    return f"{metric.title} ({metric.unit})" if metric.unit else metric.title

@@ -1,0 +1,1 @@
+"""Intervals of means over cases, and comparisons of methods, with groups (patients) as the unit."""
