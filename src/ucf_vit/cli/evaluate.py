@@ -1,4 +1,4 @@
-"""`ucf-vit evaluate`: metrics of a trained run on held-out items."""
+"""`ucf-vit evaluate`: metrics of trained runs on held-out items, or of predictions in files."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from ucf_vit.core.errors import UserError
 
 def evaluate(
     run: Annotated[
-        Path,
+        Path | None,
         typer.Argument(
-            metavar="RUN|CHECKPOINT|CONFIG",
+            metavar="[RUN|CHECKPOINT|CONFIG]",
             help="Directory of a run, one of its checkpoints (RUN/best), or its YAML file.",
             parser=to_path,
         ),
-    ],
+    ] = None,
     overrides: Overrides = None,
     task: Task = None,
     checkpoint: Annotated[
@@ -44,25 +44,70 @@ def evaluate(
             "--allow-trained", "--allow-overlap", help="Include items that the checkpoint was trained on."
         ),
     ] = False,
+    predictions: Annotated[
+        list[str] | None,
+        typer.Option(metavar="DIR", help="Without a run: files of any tool. Several are compared."),
+    ] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(help="Files with the labels of --predictions, with the same names.", parser=to_path),
+    ] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option(help="Images of --labels, for the pictures of the report.", parser=to_path),
+    ] = None,
+    classes: Annotated[
+        str | None,
+        typer.Option(help="Names of classes 1, 2, ... (liver,tumour) or a .json file, for --predictions."),
+    ] = None,
+    groups: Annotated[
+        str, typer.Option(help=r"Patient of a file: a pattern in its name such as '(\w+)_', or a .csv.")
+    ] = "",
+    ignore: Annotated[int | None, typer.Option(help="Value in --labels of voxels that do not count.")] = None,
     output: Annotated[
         Path | None,
-        typer.Option(help="Directory to write to. Default: that of the run.", parser=to_path),
+        typer.Option(
+            help="Directory to write to. Default: that of the run, or of the first --predictions.",
+            parser=to_path,
+        ),
     ] = None,
 ) -> None:
-    """Evaluate a trained run on held-out items; print the items and a table of metrics.
+    """Evaluate trained runs on held-out items, or predictions in files; print tables of scores.
 
-    Items that were trained on are refused. KEY=VALUE override RUN/config.yaml.
+    Items that were trained on are refused. KEY=VALUE override RUN/config.yaml. Several runs (RUN_A RUN_B ...)
+    or --predictions are compared on the same cases.
     """
     if split and data:
         raise UserError(
             f"--split {split} selects items of the run, --data other data; leave one of the two out"
         )
+    if (run is None) == (predictions is None):
+        raise UserError("name either a run or --predictions DIR, with --labels DIR")
+    if (predictions is None) != (labels is None):
+        raise UserError("--predictions DIR and --labels DIR belong together; give both")
+    changes = [text for text in overrides or () if "=" in text and not Path(text).exists()]
+    paths = [run, *(Path(text) for text in overrides or () if text not in changes)] if run else []
+    methods = paths or [Path(text) for text in predictions or ()]
     from ucf_vit.evaluation import EvaluationRequest, evaluate_run
-    from ucf_vit.evaluation.terminal import show, show_files
+    from ucf_vit.evaluation.compare_results import compare_results, places
+    from ucf_vit.evaluation.files.evaluate_files import FilesRequest, evaluate_files
+    from ucf_vit.evaluation.terminal import show, show_comparison, show_files
 
-    request = EvaluationRequest(
-        checkpoint, split or "validation", tuple(data or ()), threshold, allow_trained, output
-    )
-    results = evaluate_run(run, request, overrides or [], task, show)
-    if results is not None:
-        show_files(results.files)
+    found = {}
+    for path, place in places(methods, output).items():
+        if labels is not None:
+            request = FilesRequest(path, labels, classes, groups, ignore, images=images, output=place)
+            results = evaluate_files(request, show)
+        else:
+            roots = tuple(data or ())
+            wanted = EvaluationRequest(
+                checkpoint, split or "validation", roots, threshold, allow_trained, place
+            )
+            results = evaluate_run(path, wanted, changes, task, show)
+        if results is not None:
+            found[str(path)] = results
+            show_files(results.files)
+    if len(found) > 1:
+        comparison = compare_results(found, output)
+        show_comparison(comparison.differences)
+        show_files(comparison.files)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from ucf_vit.evaluation.cases.of_task import POLICY, recorder_of, titles_of
 from ucf_vit.evaluation.grids import grids_in_words
 from ucf_vit.evaluation.output_place import OutputPlace
 from ucf_vit.evaluation.request import EvaluationRequest
-from ucf_vit.evaluation.results import Results
+from ucf_vit.evaluation.results import Results, Show, show_nothing
 from ucf_vit.evaluation.trained_items import Overlap, few
 from ucf_vit.parallel.ranks.world import World
 from ucf_vit.tasks import dice
@@ -38,20 +38,13 @@ from ucf_vit.training.saved_runs.open_run import find_run, read_checkpoint, reco
 from ucf_vit.training.saved_runs.open_trained import load_into
 from ucf_vit.training.validation import evaluate_totals
 
-Show = Callable[[Evaluation, Sequence[str]], None]
-"""Function that shows an evaluation and its notes."""
-
-
-def _show_nothing(evaluation: Evaluation, notes: Sequence[str]) -> None:
-    pass
-
 
 def evaluate_run(
     path: Path,
     request: EvaluationRequest,
     overrides: Sequence[str] = (),
     task: str | None = None,
-    show: Show = _show_nothing,
+    show: Show = show_nothing,
 ) -> Results | None:
     """Evaluates the run of a config, a directory or a checkpoint, and writes its report.
 
@@ -74,7 +67,7 @@ def evaluate_task(
     run: Run,
     world: World,
     request: EvaluationRequest | None = None,
-    show: Show = _show_nothing,
+    show: Show = show_nothing,
 ) -> Results | None:
     """Evaluates `task`, which the caller built, with the weights of a checkpoint of `run`; see
     `evaluate_run`.
@@ -147,7 +140,7 @@ def _evaluate(
     )
     show(evaluation, notes)
     files = place.write(evaluation, request.file_name(_plain(read.directory.name)), run.task, scored)
-    return Results(evaluation, tuple(notes), tuple(files))
+    return Results(evaluation, tuple(notes), tuple(files), scored)
 
 
 def _overlap(

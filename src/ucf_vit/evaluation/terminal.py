@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ucf_vit.core.log import say
+from ucf_vit.evaluation.cases.compare import Difference
 from ucf_vit.evaluation.trained_items import few
 from ucf_vit.training.evaluation_files import Evaluation
 
@@ -24,7 +25,8 @@ def show(evaluation: Evaluation, notes: Sequence[str]) -> None:
     say(evaluation.facts["Data"])
     for name, keys in evaluation.items.items():
         say(f"{name}: {len(keys)} items: {few(keys)}")
-    _print("metric", evaluation.by_metric)
+    if evaluation.metrics:
+        _print("metric", evaluation.by_metric)
     if evaluation.counts:
         _print("numbers of items", evaluation.by_kind)
     if evaluation.summary:
@@ -37,6 +39,23 @@ def show_files(files: Sequence[Path]) -> None:
     """Prints the names of the files that were written."""
     for path in files:
         say(f"{_FILES.get(path.suffix, 'results')}: {path}")
+
+
+def show_comparison(differences: Sequence[Difference]) -> None:
+    """Prints the differences of methods as tables, one for each pair of them."""
+    pairs: dict[str, dict[str, dict[str, str]]] = {}
+    for one in differences:
+        interval = "" if one.low is None else f" ({one.low:.3f} to {one.high:.3f})"
+        row = {
+            "difference (95 % interval)": f"{one.mean:+.4f}{interval}",
+            "p": f"{one.p:.4f}",
+            "p (Holm)": f"{one.adjusted:.4f}",
+            "cases": str(one.cases),
+            "groups": str(one.groups),
+        }
+        pairs.setdefault(f"{one.first} - {one.second}", {})[f"{one.name}: {one.metric}"] = row
+    for title, rows in pairs.items():
+        _print(title, rows)
 
 
 def _print(title: str, rows: Mapping[str, Mapping[str, Any]]) -> None:

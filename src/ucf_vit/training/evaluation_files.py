@@ -102,7 +102,7 @@ class Evaluation:
         environment = "\n".join(f"{name}: {value}" for name, value in self.environment.items())
         parts = [
             page.facts({**self.facts, "Evaluated": self.written}),
-            page.table(Table("", self.by_metric)),
+            page.table(Table("", self.by_metric)) if self.metrics else "",
             page.table(Table("", self.by_class)) if self.summary else "",
             page.table(Table("", self.by_kind)) if self.counts else "",
             page.notes(self.notes),
