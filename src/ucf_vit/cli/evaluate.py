@@ -91,13 +91,14 @@ def evaluate(
     from ucf_vit.evaluation import EvaluationRequest, evaluate_run
     from ucf_vit.evaluation.compare_results import compare_results, places
     from ucf_vit.evaluation.files.evaluate_files import FilesRequest, evaluate_files
+    from ucf_vit.evaluation.results import Results
     from ucf_vit.evaluation.terminal import show, show_comparison, show_files
 
     found = {}
     for path, place in places(methods, output).items():
         if labels is not None:
             request = FilesRequest(path, labels, classes, groups, ignore, images=images, output=place)
-            results = evaluate_files(request, show)
+            results: Results | None = evaluate_files(request, show)
         else:
             roots = tuple(data or ())
             wanted = EvaluationRequest(
