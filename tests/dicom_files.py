@@ -16,8 +16,12 @@ def save_series(
     name: str = "",
     suffix: str = ".dcm",
     patient: str = "P7",
+    frame: bool = False,
 ) -> None:
-    """`volume` `[X, Y, Z]` int16, one file per slice; file i holds slice `order[i]`, `gap` mm apart."""
+    """`volume` `[X, Y, Z]` int16, one file per slice; file i holds slice `order[i]`, `gap` mm apart.
+
+    With `frame` they have a frame of reference, which segmentations need.
+    """
     from pydicom.dataset import Dataset, FileMetaDataset
     from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
@@ -32,6 +36,8 @@ def save_series(
         one.file_meta.MediaStorageSOPInstanceUID = one.SOPInstanceUID = generate_uid()
         one.SeriesInstanceUID, one.StudyInstanceUID, one.Modality = series, study, "CT"
         one.PatientID = patient
+        if frame:
+            one.FrameOfReferenceUID = f"{study}.1"[:64]
         one.Columns, one.Rows = volume.shape[:2]
         one.BitsAllocated = one.BitsStored = 16
         one.HighBit, one.PixelRepresentation, one.SamplesPerPixel = 15, 1, 1

@@ -228,7 +228,7 @@ def test_a_dicom_series_becomes_nifti_at_its_place(tmp_path: Path, run: Path) ->
     pytest.importorskip("pydicom", reason="needs pydicom: pip install 'ucf-vit[dicom]'")
     volume = np.random.default_rng(0).integers(0, 900, (20, 18, 10)).astype(np.int16)
     save_series(tmp_path / "series7", volume, orientation=(0, 1, 0, 0, 0, -1))
-    predict(run, tmp_path / "o", tmp_path / "series7")
+    predict(run, tmp_path / "o", tmp_path / "series7", format="nifti")
     found = nibabel.load(tmp_path / "o/series7.nii.gz")
     assert found.shape == volume.shape
     # Columns run to the back, rows down, slices by 2.5 mm to the right of the patient's left: all in LPS.

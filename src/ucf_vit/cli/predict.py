@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -51,6 +51,10 @@ def predict(
             help="Source that reads the inputs: files, dicom, basic_ct, ... Default: chosen for each.",
         ),
     ] = None,
+    format: Annotated[
+        Literal["nifti", "nrrd", "mha", "tiff", "png", "zarr", "dicomseg"] | None,
+        typer.Option(help="Format of segmentations. Default: that of each image."),
+    ] = None,
     probabilities: Annotated[
         bool,
         typer.Option(
@@ -77,6 +81,7 @@ def predict(
         dataset=dataset,
         ensemble=tuple(ensemble or ()),
         mirror=mirror,
+        format=format,
         probabilities=probabilities,
         overwrite=overwrite,
     )

@@ -17,7 +17,7 @@ from ucf_vit.data.batch import Sample
 from ucf_vit.drawing.style import class_colour
 from ucf_vit.inference.class_table import FILE, ClassTable, Row
 from ucf_vit.inference.inputs import Case
-from ucf_vit.inference.label_files import PROBABILITIES, label_suffix, write_labels, write_probabilities
+from ucf_vit.inference.label_files import PROBABILITIES, LabelClass, format_of, write_probabilities
 from ucf_vit.inference.request import PredictionRequest
 from ucf_vit.inference.segment import segment
 from ucf_vit.tasks.classification import Classification
@@ -63,6 +63,8 @@ def predictor_of(trained: Trained[Any], request: PredictionRequest, is_main: boo
         return SegmentationPredictor(cast(Trained[Segmentation], trained), request)
     if request.probabilities:
         raise UserError("--probabilities are those of segmentations; a table of classes always has them")
+    if request.format:
+        raise UserError(f"--format {request.format} is that of segmentations; classes become a table")
     if isinstance(trained.task, Classification):
         return ClassificationPredictor(cast(Trained[Classification], trained), request, is_main)
     raise UserError(
@@ -102,7 +104,8 @@ class SegmentationPredictor:
 
     def written(self, case: Case) -> Sequence[Path]:
         """Returns the file of the labels, and that of the probabilities where they are requested."""
-        suffixes = [label_suffix(case), *([PROBABILITIES] if self._request.probabilities else [])]
+        labels = format_of(case, self._request.format).suffix(case)
+        suffixes = [labels, *([PROBABILITIES] if self._request.probabilities else [])]
         return [self._request.output / f"{case.name}{suffix}" for suffix in suffixes]
 
     def is_done(self, case: Case) -> bool:
@@ -123,7 +126,7 @@ class SegmentationPredictor:
         labels, *others = self.written(case)
         if found.probabilities is not None:
             write_probabilities(others[0], found.probabilities)
-        write_labels(labels, found.labels, case)
+        format_of(case, self._request.format).write(labels, found.labels, case, classes_of(self._trained))
 
     @property
     def rows(self) -> dict[str, Row]:
@@ -174,11 +177,16 @@ def class_names(trained: Trained[Any]) -> list[str]:
     return [names.get(number, str(number)) for number in range(trained.run.num_classes)]
 
 
+def classes_of(trained: Trained[Any]) -> list[LabelClass]:
+    """Returns name and colour of each class, in the order of their numbers."""
+    return [LabelClass(name, class_colour(number)) for number, name in enumerate(class_names(trained))]
+
+
 def classes_json(trained: Trained[Any]) -> str:
     """Returns number, name and colour of each class as JSON."""
     classes = [
-        {"number": number, "name": name, "colour": _hex(class_colour(number))}
-        for number, name in enumerate(class_names(trained))
+        {"number": number, "name": one.name, "colour": _hex(one.colour)}
+        for number, one in enumerate(classes_of(trained))
     ]
     return json.dumps(classes, indent=1, ensure_ascii=False) + "\n"
 

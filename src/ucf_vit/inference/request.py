@@ -13,8 +13,9 @@ class PredictionRequest:
     An input is a file, a directory of files, a DICOM series, or the root of a data set, as `[NAME=]PATH`
     where NAME is one of the run's data sets. `dataset` is the source that reads all inputs (None: chosen for
     each). Predictions are averaged over the run and the runs or checkpoints in `ensemble`, with `mirror` also
-    over flipped tiles. `probabilities` writes those of all classes beside segmentations. `overwrite` replaces
-    predictions that exist; without it only missing ones are made.
+    over flipped tiles. `format` is that of the labels of voxels (None: that of each image). `probabilities`
+    writes those of all classes beside segmentations. `overwrite` replaces predictions that exist; without it
+    only missing ones are made.
     """
 
     inputs: tuple[str, ...]
@@ -22,5 +23,6 @@ class PredictionRequest:
     dataset: str | None = None
     ensemble: tuple[Path, ...] = ()
     mirror: bool = False
+    format: str | None = None
     probabilities: bool = False
     overwrite: bool = False

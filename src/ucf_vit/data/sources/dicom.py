@@ -80,6 +80,10 @@ class Dicom(Source):
         """Returns all files of the series."""
         return [one.path for one in self._series[item.key] if isinstance(one, Slice)]
 
+    def slices(self, item: Item) -> Sequence[str]:
+        """Returns the files of the series in the order of the last axis of its volume."""
+        return [one.path for one in ordered(self._series[item.key])]
+
     def read(
         self, item: Item, region: tuple[slice, ...] | None = None, channels: Sequence[int] | None = None
     ) -> Sample:
