@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ucf_vit.core.errors import UserError
 from ucf_vit.inference.inputs import Case
-from ucf_vit.inference.label_files import label_suffix, write_labels
+from ucf_vit.inference.label_files import format_by_name, format_of, label_classes
 
 
 @dataclass(frozen=True, repr=False)
@@ -64,18 +64,18 @@ class Prediction:
         return dict(zip(self.classes, map(int, numbers), strict=True))
 
     def save(self, path: str | Path) -> Path:
-        """Writes the labels of a segmentation, in the format and exactly on the grid of the image.
+        """Writes the labels of a segmentation exactly on the grid of the image.
 
-        Returns the path. A directory gets a file with the name of the image. Raises UserError for a name with
-        another suffix than the format has: `.nii.gz` or `.nii` for volumes, `.png` for pictures.
+        Returns the path. Its suffix is that of the format: `.nii.gz`, `.nii`, `.nrrd`, `.mha`, `.zarr` or
+        `.tif` for volumes, `.png`, `.tif` or `.zarr` for pictures. A directory gets a file with the name of
+        the image, in its format. Raises UserError for a suffix of no format.
         """
-        path, suffix = Path(path), label_suffix(self._case)
-        if path.is_dir():
-            path = path / f"{self.name}{suffix}"
-        if not path.name.endswith(suffix):
-            raise UserError(f"{path}: labels of {self.file} are written as {suffix}; expected such a name")
+        path = Path(path)
+        if path.is_dir() and path.suffix != ".zarr":
+            path = path / f"{self.name}{format_of(self._case, None).suffix(self._case)}"
+        chosen = format_by_name(path.name, self._case)
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_labels(path, self._labels(), self._case)
+        chosen.write(path, self._labels(), self._case, label_classes(self.classes))
         return path
 
     def _labels(self) -> NDArray[Any]:

@@ -14,10 +14,9 @@ from torch import Tensor
 
 from ucf_vit.core.errors import DataError, UserError
 from ucf_vit.data.batch import Sample
-from ucf_vit.drawing.style import class_colour
 from ucf_vit.inference.class_table import FILE, ClassTable, Row
 from ucf_vit.inference.inputs import Case
-from ucf_vit.inference.label_files import PROBABILITIES, LabelClass, format_of, write_probabilities
+from ucf_vit.inference.label_files import PROBABILITIES, format_of, label_classes, write_probabilities
 from ucf_vit.inference.request import PredictionRequest
 from ucf_vit.inference.segment import segment
 from ucf_vit.tasks.classification import Classification
@@ -126,7 +125,8 @@ class SegmentationPredictor:
         labels, *others = self.written(case)
         if found.probabilities is not None:
             write_probabilities(others[0], found.probabilities)
-        format_of(case, self._request.format).write(labels, found.labels, case, classes_of(self._trained))
+        classes = label_classes(class_names(self._trained))
+        format_of(case, self._request.format).write(labels, found.labels, case, classes)
 
     @property
     def rows(self) -> dict[str, Row]:
@@ -177,16 +177,11 @@ def class_names(trained: Trained[Any]) -> list[str]:
     return [names.get(number, str(number)) for number in range(trained.run.num_classes)]
 
 
-def classes_of(trained: Trained[Any]) -> list[LabelClass]:
-    """Returns name and colour of each class, in the order of their numbers."""
-    return [LabelClass(name, class_colour(number)) for number, name in enumerate(class_names(trained))]
-
-
 def classes_json(trained: Trained[Any]) -> str:
     """Returns number, name and colour of each class as JSON."""
     classes = [
         {"number": number, "name": one.name, "colour": _hex(one.colour)}
-        for number, one in enumerate(classes_of(trained))
+        for number, one in enumerate(label_classes(class_names(trained)))
     ]
     return json.dumps(classes, indent=1, ensure_ascii=False) + "\n"
 

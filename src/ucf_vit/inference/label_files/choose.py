@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ucf_vit.core.errors import UserError
 from ucf_vit.data.sources.dicom import Dicom
 from ucf_vit.inference.inputs import Case
 from ucf_vit.inference.label_files.dicom_seg import DicomSeg
@@ -26,6 +27,19 @@ def format_of(case: Case, requested: str | None) -> LabelFormat:
     chosen = FORMATS[requested or _own(case)]
     chosen.check(case)
     return chosen
+
+
+def format_by_name(name: str, case: Case) -> LabelFormat:
+    """Returns the format that the suffix of a file `name` stands for, first that of the image.
+
+    Raises UserError where it stands for none, or the item can't be written in it.
+    """
+    suffixes = {key: one.suffix(case) for key, one in FORMATS.items()}
+    for key in (_own(case), *FORMATS):
+        if name.lower().endswith(suffixes[key].lower()):
+            return format_of(case, key)
+    expected = ", ".join(dict.fromkeys(suffixes.values()))
+    raise UserError(f"{name}: a name of labels of {case.item.image} ends in {expected}")
 
 
 def _own(case: Case) -> str:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ucf_vit.core.errors import UserError
 from ucf_vit.data.geometry.geometry import Geometry
+from ucf_vit.drawing.style import class_colour
 from ucf_vit.inference.inputs import Case
 
 
@@ -21,6 +22,11 @@ class LabelClass(NamedTuple):
 
     name: str
     colour: tuple[float, float, float]
+
+
+def label_classes(names: Sequence[str]) -> list[LabelClass]:
+    """Returns the classes with these names, in their fixed colours."""
+    return [LabelClass(name, class_colour(number)) for number, name in enumerate(names)]
 
 
 class LabelFormat(ABC):
