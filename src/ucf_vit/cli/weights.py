@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from ucf_vit.cli.arguments import to_path
 from ucf_vit.cli.config import Overrides, Overwrite, Task
 from ucf_vit.core.files.paths import path_or_url
+from ucf_vit.core.lists import first_and_rest
 
 app = typer.Typer(help="Show, import and export weights of timm, MONAI and others.", no_args_is_help=True)
 Place = Annotated[
@@ -62,4 +63,27 @@ def import_(
 
     run = load(like, [*(overrides or []), f"model.pretrained={escaped(file)}"], task=task)
     typer.echo(import_weights(run, output, overwrite=overwrite))
+    typer.echo(f"wrote {output}")
+
+
+@app.command()
+def export(
+    run: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RUN|CHECKPOINT", help="Run (its best checkpoint), or e.g. RUN/last.", parser=to_path
+        ),
+    ],
+    output: Output,
+    to: Annotated[
+        Literal["ucf_vit", "timm", "monai"], typer.Option(help="Program whose names the weights get.")
+    ] = "ucf_vit",
+    overwrite: Overwrite = False,
+) -> None:
+    """Write the weights of a run for this package, timm or MONAI; averaged ones if there are any."""
+    from ucf_vit.training.saved_runs.weights_files import export_weights
+
+    left = export_weights(run, to, output, overwrite=overwrite)
+    if left:
+        typer.echo(f"left, since {to} has no place for them: {', '.join(first_and_rest(left, 5))}")
     typer.echo(f"wrote {output}")

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import torch
 
+from ucf_vit.checkpoint.inspect import facts_of
 from ucf_vit.checkpoint.weights_file import check_weights_file, write_weights
-from ucf_vit.config import Run, pretrained_options
+from ucf_vit.config import Run, patch_of, pretrained_options
 from ucf_vit.core.per_axis import product_of
 from ucf_vit.core.text import printable
 from ucf_vit.data.storage.scratch import Scratch
@@ -19,6 +20,9 @@ from ucf_vit.parallel.initial_weights import materialise
 from ucf_vit.tasks.task import Task
 from ucf_vit.training.build import build_task
 from ucf_vit.training.inputs.source_options import remote_files
+from ucf_vit.training.saved_runs.open_run import find_run, read_checkpoint
+from ucf_vit.training.saved_runs.pretrained import PREFIX
+from ucf_vit.weights.export import named_as
 from ucf_vit.weights.pretrained import hint_of, load_pretrained
 
 log = logging.getLogger(__name__)
@@ -60,3 +64,23 @@ def import_weights(run: Run, file: Path, *, overwrite: bool = False) -> Transfer
     }
     write_weights(file, task.state_dict(), facts)
     return report
+
+
+def export_weights(path: Path, to: str, file: Path, *, overwrite: bool = False) -> list[str]:
+    """Writes the weights of the run or checkpoint at `path` with the names of the program `to`.
+
+    These are averaged ones if it has them. Returns the names of those that were left out, since the other
+    program has no place for them. Raises CheckpointError, and UserError for a network that it does not have.
+    """
+    check_weights_file(file, overwrite)
+    found = find_run(path)
+    read = read_checkpoint(found.directory, found.name)
+    prefix = "" if to == "ucf_vit" else PREFIX
+    weights = {
+        name.removeprefix(prefix): value
+        for name, value in read.for_inference.items()
+        if name.startswith(prefix)
+    }
+    tensors, left = named_as(to, weights, patch_of(read.config))
+    write_weights(file, tensors, facts_of(read))
+    return left

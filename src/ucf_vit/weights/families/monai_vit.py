@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Container, Mapping
 from math import prod
 
+import torch
 from torch import Tensor
 
 from ucf_vit.models.transfer import Source
@@ -93,8 +94,8 @@ def _with_parts(name: str, parts: Mapping[str, str]) -> str:
 def to_monai(weights: Mapping[str, Tensor], patch: tuple[int, ...]) -> Weights:
     """Converts the state dict of a `VIT` to that of a MONAI ViT with a convolution for the patches.
 
-    Norms for cross-attention, which it has but does not use, are not in it. Raises UserError for weights
-    that it cannot have, such as a head without a class token.
+    Norms for cross-attention, which it has but does not use, are those of a new one. Raises UserError for
+    weights that it cannot have, such as a head without a class token.
     """
     rest = dict(weights)
     state: Weights = {
@@ -110,6 +111,9 @@ def to_monai(weights: Mapping[str, Tensor], patch: tuple[int, ...]) -> Weights:
         if new is None or (name.startswith("head.") and "cls_token" not in state):
             raise refuse(name)
         state[_with_parts(new, {new: old for old, new in PARTS.items()})] = value
+    for name in [name for name in state if name.startswith("blocks.") and ".norm1." in name]:
+        fill = torch.ones_like if name.endswith("weight") else torch.zeros_like
+        state[name.replace(".norm1.", ".norm_cross_attn.")] = fill(state[name])
     return state
 
 
