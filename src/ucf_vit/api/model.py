@@ -22,7 +22,7 @@ from ucf_vit.core.errors import DataError, UserError
 from ucf_vit.core.files.paths import local_path
 from ucf_vit.core.lists import first_few
 from ucf_vit.inference.inputs import Case
-from ucf_vit.inference.predictors import class_names, class_probabilities, image_of, predicting
+from ucf_vit.inference.predictors import class_names, class_probabilities, image_of, postprocessed, predicting
 from ucf_vit.inference.segment import segment
 from ucf_vit.inference.terminal import Display
 from ucf_vit.tasks.classification import Classification
@@ -221,7 +221,8 @@ class Model:
                 advance=display.advance,
             )
         display.end(case.item.key, "", 0)
-        return Prediction.of(case, self.classes, *segmented)
+        labels = postprocessed(segmented.labels, case, self._trained)
+        return Prediction.of(case, self.classes, labels, segmented.probabilities)
 
     def __repr__(self) -> str:
         run, facts = self.run, self.pretrained_cfg

@@ -44,6 +44,16 @@ def evaluate(
             "--allow-trained", "--allow-overlap", help="Include items that the checkpoint was trained on."
         ),
     ] = False,
+    choose_postprocessing: Annotated[
+        bool,
+        typer.Option(
+            "--choose-postprocessing",
+            help="Choose largest component, smallest volume and filled holes per class by validation Dice.",
+        ),
+    ] = False,
+    no_postprocessing: Annotated[
+        bool, typer.Option("--no-postprocessing", help="Leave out what was chosen.")
+    ] = False,
     predictions: Annotated[
         list[str] | None,
         typer.Option(metavar="DIR", help="Without a run: files of any tool. Several are compared."),
@@ -102,7 +112,14 @@ def evaluate(
         else:
             roots = tuple(data or ())
             wanted = EvaluationRequest(
-                checkpoint, split or "validation", roots, threshold, allow_trained, place
+                checkpoint,
+                split or "validation",
+                roots,
+                threshold,
+                allow_trained,
+                place,
+                choose_postprocessing,
+                postprocess=not no_postprocessing,
             )
             results = evaluate_run(path, wanted, changes, task, show)
         if results is not None:

@@ -61,6 +61,10 @@ def predict(
             "--probabilities", help="Write those of all classes, too: NAME.npz, [K, ...] in float16."
         ),
     ] = False,
+    no_postprocessing: Annotated[
+        bool,
+        typer.Option("--no-postprocessing", help="Leave out what `evaluate --choose-postprocessing` chose."),
+    ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace predictions. Default: only missing ones are made.")
     ] = False,
@@ -83,6 +87,7 @@ def predict(
         mirror=mirror,
         format=format,
         probabilities=probabilities,
+        postprocess=not no_postprocessing,
         overwrite=overwrite,
     )
     predict_run(run, request, overrides or [])

@@ -18,6 +18,7 @@ from ucf_vit.data.class_names import in_words
 from ucf_vit.data.dataset import Dataset
 from ucf_vit.evaluation.baseline import check_segmentation, threshold_totals
 from ucf_vit.evaluation.cases.of_task import POLICY, recorder_of, titles_of
+from ucf_vit.evaluation.choose_postprocessing import set_postprocessing
 from ucf_vit.evaluation.grids import grids_in_words
 from ucf_vit.evaluation.output_place import OutputPlace
 from ucf_vit.evaluation.request import EvaluationRequest
@@ -100,6 +101,7 @@ def _evaluate(
     overlap = world.on_main(lambda: _overlap(datasets, read, request, contents))
     trained = load_into(task, run, world, read, record)
     with closing(HeldOut(run.data, run.trainer.seed, world, task, datasets, original=True)) as data:
+        postprocessing = set_postprocessing(trained, data, world, request)
         recorder = recorder_of(task, run, record, datasets, bool(request.roots))
         dtype = getattr(torch, run.trainer.data_type)
         totals = evaluate_totals(task, data.batches(), world, dtype, recorder)
@@ -114,6 +116,7 @@ def _evaluate(
         *_selection_notes(request, overlap, read),
         *overlap.notes(),
         *_skip_notes(list(skipped.values())),
+        *postprocessing,
     ]
     averaged = {"Weights": "averaged (trainer.ema_decay)"} if trained.averaged else {}
     evaluation = Evaluation(

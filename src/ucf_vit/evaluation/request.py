@@ -30,7 +30,8 @@ class EvaluationRequest:
 
     `checkpoint` None is the best one, or the newest if there is no best. `threshold` adds the best intensity
     intervals to the results; `allow_trained` includes items that were trained on; `output` is the directory
-    to write to (None: that of the run).
+    to write to (None: that of the run). `choose_postprocessing` chooses the post-processing of the run's
+    predictions on the validation items first; without `postprocess` none is applied.
     """
 
     checkpoint: str | None = None
@@ -39,6 +40,8 @@ class EvaluationRequest:
     threshold: bool = False
     allow_trained: bool = False
     output: Path | None = None
+    choose_postprocessing: bool = False
+    postprocess: bool = True
 
     def datasets(self, run: Run, record: Record) -> list[Dataset]:
         """Returns the data sets to evaluate on. Raises UserError if they have no items."""

@@ -14,16 +14,22 @@ from ucf_vit.core.errors import UserError
 from ucf_vit.core.files.atomic_files import write_atomic
 from ucf_vit.core.files.urls import is_remote
 from ucf_vit.inference.inputs import Case
+from ucf_vit.training.postprocessing_file import Chosen
 from ucf_vit.training.saved_runs.open_trained import Trained
 
 log = logging.getLogger(__name__)
 ABOUT = "prediction.json"
 """File that says which checkpoint the predictions in a directory are of."""
-_DECISIVE = ("sha256", "overrides", "mirror")
+_DECISIVE = ("sha256", "overrides", "mirror", "postprocessing")
 
 
-def about(members: Sequence[Trained[Any]], overrides: Sequence[str], mirror: bool = False) -> dict[str, Any]:
-    """Returns what predictions depend on: the checkpoints of an ensemble, overrides, mirroring."""
+def about(
+    members: Sequence[Trained[Any]],
+    overrides: Sequence[str],
+    mirror: bool = False,
+    postprocessing: Chosen | None = None,
+) -> dict[str, Any]:
+    """Returns what predictions depend on: checkpoints, overrides, mirroring, post-processing."""
     digests = [hashlib.sha256((one.directory / META).read_bytes()).hexdigest() for one in members]
     several = len(members) > 1
     return {
@@ -32,6 +38,7 @@ def about(members: Sequence[Trained[Any]], overrides: Sequence[str], mirror: boo
         "sha256": sorted(digests) if several else digests[0],
         "overrides": list(overrides),
         **({"mirror": True} if mirror else {}),
+        **({"postprocessing": postprocessing.operations.dump()} if postprocessing else {}),
     }
 
 
@@ -98,6 +105,7 @@ def open_output(
 
 def _told(facts: Mapping[str, Any]) -> str:
     mirrored = ", mirrored" if facts.get("mirror") else ""
+    mirrored += ", post-processed" if facts.get("postprocessing") else ""
     return (
         f"{facts.get('checkpoint')} (step {facts.get('step')}, overrides {facts.get('overrides')}{mirrored})"
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,8 @@ def predict_run(path: Path, request: PredictionRequest, overrides: Sequence[str]
 
 def _predict_run(path: Path, request: PredictionRequest, overrides: Sequence[str], world: World) -> None:
     trained, members = open_ensemble([path, *request.ensemble], overrides, mirror=request.mirror)
+    if not request.postprocess:
+        trained = replace(trained, postprocessing=None)
     predictor = predictor_of(trained, request, world.is_main)
     cases, failed = find_cases(trained.run, trained.record, request.inputs, request.dataset)
     if not cases:
@@ -59,13 +62,16 @@ def _predict_run(path: Path, request: PredictionRequest, overrides: Sequence[str
 
     def prepare() -> list[int]:
         existing = [file for case in cases for file in predictor.written(case) if file.exists()]
-        facts, files = about(members, overrides, request.mirror), {CLASSES: classes_json(trained)}
+        facts = about(members, overrides, request.mirror, trained.postprocessing)
+        files = {CLASSES: classes_json(trained)}
         open_output(request.output, facts, existing, request.overwrite, files)
         return [n for n, case in enumerate(cases) if request.overwrite or not predictor.is_done(case)]
 
     todo = [cases[number] for number in world.on_main(prepare)]
     if world.is_main:
         _announce(members, world, len(todo), len(cases), failed)
+        if trained.postprocessing is not None:
+            say(f"post-processing: {trained.postprocessing}")
     mine = share_of(world.rank, world.size, [prod(case.shape) for case in todo])
     try:
         newly = _predict_all([todo[number] for number in mine], predictor, trained, world.is_main)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ucf_vit.core.errors import DataError, UserError
@@ -17,6 +18,7 @@ from ucf_vit.data.batch import Sample
 from ucf_vit.inference.class_table import FILE, ClassTable, Row
 from ucf_vit.inference.inputs import Case
 from ucf_vit.inference.label_files import PROBABILITIES, format_of, label_classes, write_probabilities
+from ucf_vit.inference.label_files.label_format import geometry_of
 from ucf_vit.inference.request import PredictionRequest
 from ucf_vit.inference.segment import segment
 from ucf_vit.tasks.classification import Classification
@@ -95,6 +97,13 @@ def class_probabilities(trained: Trained[Classification], sample: Sample) -> Ten
     return probabilities
 
 
+def postprocessed(labels: NDArray[Any], case: Case, trained: Trained[Any]) -> NDArray[Any]:
+    """Returns labels `[*S]` on the stored grid after the post-processing of a run, if any."""
+    if trained.postprocessing is None:
+        return labels
+    return trained.postprocessing.operations.apply(labels, prod(geometry_of(case).spacing))
+
+
 class SegmentationPredictor:
     """Writes class numbers of every voxel, and probabilities on request."""
 
@@ -126,7 +135,8 @@ class SegmentationPredictor:
         if found.probabilities is not None:
             write_probabilities(others[0], found.probabilities)
         classes = label_classes(class_names(self._trained))
-        format_of(case, self._request.format).write(labels, found.labels, case, classes)
+        values = postprocessed(found.labels, case, self._trained)
+        format_of(case, self._request.format).write(labels, values, case, classes)
 
     @property
     def rows(self) -> dict[str, Row]:

@@ -14,8 +14,9 @@ class PredictionRequest:
     where NAME is one of the run's data sets. `dataset` is the source that reads all inputs (None: chosen for
     each). Predictions are averaged over the run and the runs or checkpoints in `ensemble`, with `mirror` also
     over flipped tiles. `format` is that of the labels of voxels (None: that of each image). `probabilities`
-    writes those of all classes beside segmentations. `overwrite` replaces predictions that exist; without it
-    only missing ones are made.
+    writes those of all classes beside segmentations. `postprocess` applies the post-processing that was
+    chosen for the run, if any. `overwrite` replaces predictions that exist; without it only missing ones are
+    made.
     """
 
     inputs: tuple[str, ...]
@@ -25,4 +26,5 @@ class PredictionRequest:
     mirror: bool = False
     format: str | None = None
     probabilities: bool = False
+    postprocess: bool = True
     overwrite: bool = False

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ucf_vit.core.errors import UserError
@@ -38,6 +40,8 @@ class Segmentation(Task):
     facts = BUILT_IN["segmentation"]
     best: tuple[str, Direction] = ("dice", "max")
     definitions = (dice.DEFINITION,)
+    postprocess: Callable[[NDArray[Any], Batch], NDArray[Any]] | None = None
+    """Changes the classes `[*S]` of the whole item in a batch of one; None: they stay as they are."""
 
     def __init__(
         self,
@@ -78,9 +82,10 @@ class Segmentation(Task):
         """
         label = voxel_label(batch)
         logits = self.predict_whole(batch.image, batch.variables)
-        predicted, true = logits.argmax(dim=1), label
-        if batch.original is not None:
-            predicted, true = batch.original.classes(logits), batch.original.label
+        predicted, true = self.classes_of(batch, logits)
+        if self.postprocess is not None:
+            changed = self.postprocess(predicted[0].cpu().numpy(), batch)
+            predicted = torch.from_numpy(changed)[None].to(predicted.device)
         totals = dice.totals_of_labels(predicted, true, self.num_classes)
         self.report(batch, zero_if_not_finite(predicted, logits), true)
         totals[:, 0] += nan_if_not_finite(logits.new_zeros(len(label)), logits).sum().cpu()
@@ -88,6 +93,12 @@ class Segmentation(Task):
         loss = nan_if_not_finite(segmentation_loss(logits, label, counts), logits)
         counted = None if counts is None else counts.flatten(1).any(dim=1)
         return {"loss": sum_and_count(loss, counted), "dice": totals}
+
+    def classes_of(self, batch: Batch, logits: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns predicted classes and labels `[B, *S]`, on the grid on which an item is stored if known."""
+        if batch.original is not None:
+            return batch.original.classes(logits), batch.original.label
+        return logits.argmax(dim=1), voxel_label(batch)
 
     def totals(self) -> dict[str, Tensor]:
         """Returns totals of no item: zeros."""

@@ -14,6 +14,7 @@ from ucf_vit.core.files.atomic_files import clean_up, write_atomic
 from ucf_vit.core.files.names import is_file_name
 from ucf_vit.training.evaluation_files import FOLDER as EVALUATIONS
 from ucf_vit.training.evaluation_files import remove_evaluations
+from ucf_vit.training.postprocessing_file import FILE as POSTPROCESSING
 
 FILE, FORMAT = "run.json", 1
 PICTURES = "pictures"
@@ -85,6 +86,7 @@ class Owned:
             if path.is_file() or path.is_symlink():
                 path.unlink()
         remove_evaluations(self.directory)
+        (self.directory / POSTPROCESSING).unlink(missing_ok=True)
         for folder in (self.directory / PICTURES, self.directory / EVALUATIONS):
             if folder.is_dir() and not any(folder.iterdir()):
                 folder.rmdir()

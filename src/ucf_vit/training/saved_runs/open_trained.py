@@ -16,6 +16,7 @@ from ucf_vit.tasks.task import Task
 from ucf_vit.training.build import build_task, distribute_task
 from ucf_vit.training.data_record import Record
 from ucf_vit.training.launch import pick_device
+from ucf_vit.training.postprocessing_file import Chosen, read_chosen
 from ucf_vit.training.saved_runs.open_run import find_run, read_checkpoint, record_of
 from ucf_vit.training.saved_runs.restore import load_for_inference
 
@@ -28,7 +29,8 @@ class Trained(Generic[TaskT]):
 
     `run` is the config, `record` the checkpoint's facts about its data, `directory` the checkpoint and `step`
     its optimizer step. `averaged` is True if the weights are the moving average. `differences` lists how the
-    network and its input in `run` differ from training, see `ucf_vit.config.differences`.
+    network and its input in `run` differ from training, see `ucf_vit.config.differences`. `postprocessing` is
+    what was chosen for the predictions of the run, None if nothing was.
     """
 
     task: TaskT
@@ -39,6 +41,7 @@ class Trained(Generic[TaskT]):
     averaged: bool
     differences: tuple[str, ...]
     device: torch.device
+    postprocessing: Chosen | None = None
 
     def __iter__(self) -> Iterator[TaskT | Run]:
         yield self.task
@@ -78,4 +81,5 @@ def load_into(
         averaged=read.has_average,
         differences=tuple(differences),
         device=world.device,
+        postprocessing=world.on_main(lambda: read_chosen(read.directory.parent)),
     )
