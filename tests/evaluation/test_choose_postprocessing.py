@@ -33,7 +33,7 @@ class Shown(nn.Module):
 
 
 def scan(root: Path, name: str, speck: int) -> None:
-    """Class 1: a cube, shown with specks and a hole; 2: two cubes; 3: a large and a small cube, and specks."""
+    """Class 1: a cube, shown with specks and a hole; 2: two cubes; 3: a large, a small cube, specks."""
     true = np.zeros((24, 24, 24), np.uint8)
     true[2:10, 2:10, 2:10] = 1
     true[14:17, 2:5, 2:5] = true[20:23, 2:5, 2:5] = 2
