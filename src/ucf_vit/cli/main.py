@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import io
 import os
 import sys
 import traceback
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -19,13 +20,17 @@ from ucf_vit.cli.data import check_leaks, plan, prepare, stats, synth
 from ucf_vit.core.errors import UserError, exhausted
 from ucf_vit.core.files.urls import without_credentials
 
+_LOOK: dict[str, Any] = {
+    "pretty_exceptions_enable": False,
+    "rich_markup_mode": None,
+    "context_settings": {"help_option_names": ["-h", "--help"]},
+}
 app = typer.Typer(
     name="ucf-vit",
     cls=Commands,
     help="Train Vision Transformers on large 2D and 3D scientific and medical images.",
     no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    add_completion=False,
+    **_LOOK,
 )
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
@@ -36,11 +41,11 @@ app.command("stats")(stats.stats)
 app.command("prepare")(prepare.prepare)
 app.command("mesh")(mesh.mesh)
 app.command("plan")(plan.plan)
-app.add_typer(config.app, name="config")
-app.add_typer(checkpoint.app, name="checkpoint")
-app.add_typer(weights.app, name="weights")
-app.add_typer(synth.app, name="synth")
-app.add_typer(visualize.app, name="visualize")
+app.add_typer(config.app, name="config", cls=Commands)
+app.add_typer(checkpoint.app, name="checkpoint", cls=Commands)
+app.add_typer(weights.app, name="weights", cls=Commands)
+app.add_typer(synth.app, name="synth", cls=Commands)
+app.add_typer(visualize.app, name="visualize", cls=Commands)
 
 
 @app.callback(invoke_without_command=True)
@@ -56,6 +61,7 @@ def version(
 def guarded(main: Callable[..., None]) -> Callable[..., None]:
     """Wraps `main`: a UserError becomes one message on standard error and an exit status, no traceback.
 
+    A function prints the docstring of its module for `-h` and without arguments.
     Refuses credentials in arguments, and hides those in the messages of other errors.
     """
 
@@ -64,6 +70,9 @@ def guarded(main: Callable[..., None]) -> Callable[..., None]:
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):  # the terminal may lack characters of file names
                 stream.reconfigure(errors="backslashreplace")
+        if inspect.isfunction(main) and (not arguments or {"-h", "--help"} & set(arguments)):
+            typer.echo(inspect.getdoc(inspect.getmodule(main)))
+            sys.exit(0 if arguments else 2)
         try:
             refuse_credentials(one for one in arguments or sys.argv[1:] if isinstance(one, str))
             main(*arguments)
@@ -87,7 +96,7 @@ def _print_error(message: str) -> None:
 
 def script(command: Callable[..., None]) -> None:
     """Runs `command` as a program, for the scripts in utils."""
-    program = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
+    program = typer.Typer(**_LOOK, add_completion=False)
     program.command()(command)
     guarded(program)()
 
