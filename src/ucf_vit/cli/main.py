@@ -14,7 +14,18 @@ from typing import Annotated, Any
 import typer
 
 import ucf_vit
-from ucf_vit.cli import checkpoint, config, evaluate, mesh, predict, sample, train, visualize, weights
+from ucf_vit.cli import (
+    checkpoint,
+    config,
+    evaluate,
+    export,
+    mesh,
+    predict,
+    sample,
+    train,
+    visualize,
+    weights,
+)
 from ucf_vit.cli.arguments import Commands, refuse_credentials
 from ucf_vit.cli.data import check_leaks, plan, prepare, stats, synth
 from ucf_vit.core.errors import UserError, exhausted
@@ -36,6 +47,7 @@ app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("check-leaks")(check_leaks.check_leaks)
 app.command("predict")(predict.predict)
+app.command("export")(export.export)
 app.command("sample")(sample.sample)
 app.command("stats")(stats.stats)
 app.command("prepare")(prepare.prepare)

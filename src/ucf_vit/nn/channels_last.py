@@ -17,7 +17,7 @@ def instance_norm(x: Tensor, eps: float = 1e-5) -> Tensor:
     float32.
     """
     *_, last, channels = x.shape
-    return _InstanceNorm.apply(x.reshape(len(x), -1, last * channels), channels, eps).view_as(x)
+    return _InstanceNorm.apply(x.reshape(x.shape[0], -1, last * channels), channels, eps).view_as(x)
 
 
 class _InstanceNorm(torch.autograd.Function):
@@ -68,7 +68,7 @@ class Conv(nn.Module):
 
 def _has_slow_kernel(x: Tensor) -> bool:
     """Returns whether torch (2.15) picks its slow kernel for `[B, C, *S]`: one small volume on the CPU."""
-    small = x.ndim == 5 and len(x) == 1 and math.prod(x.shape[:4]) <= 20480
+    small = x.ndim == 5 and x.shape[0] == 1 and math.prod(x.shape[:4]) <= 20480
     return small and x.device.type == "cpu" and x.dtype == torch.float32
 
 

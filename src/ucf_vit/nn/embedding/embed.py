@@ -74,7 +74,7 @@ class ClassToken(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """`[B, L, D]` to `[B, 1 + L, D]`."""
-        return torch.cat([self.token.to(tokens.dtype).expand(len(tokens), 1, -1), tokens], dim=1)
+        return torch.cat([self.token.to(tokens.dtype).expand(tokens.shape[0], 1, -1), tokens], dim=1)
 
 
 class SequencePositions(Positions):
@@ -106,5 +106,5 @@ class MaskToken(nn.Module):
 
     def forward(self, tokens: Tensor, places: Tensor, num_tokens: int) -> Tensor:
         """Tokens `[B, N, D]` of the cells `places` `[B, N]` to all L cells, `[B, L, D]`."""
-        blank = self.token.to(tokens.dtype).expand(len(tokens), num_tokens, -1)
+        blank = self.token.to(tokens.dtype).expand(tokens.shape[0], num_tokens, -1)
         return blank.scatter(1, places[..., None].expand_as(tokens), tokens)

@@ -1,0 +1,42 @@
+"""Exports a trained run in one of several forms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ucf_vit.core.errors import UserError
+from ucf_vit.core.files.outputs import check_free
+from ucf_vit.export.onnx_folder import write_onnx_folder
+from ucf_vit.export.program import trace
+from ucf_vit.export.program_files import write_onnx, write_torch
+from ucf_vit.training.saved_runs.open_trained import Trained, open_trained
+
+FORMS: dict[str, Callable[[Trained[Any], Path], None]] = {
+    "onnx": write_onnx_folder,
+}
+"""Forms that are folders, by name."""
+PROGRAMS = {".pt2": write_torch, ".onnx": write_onnx}
+"""Forms that are one file, by suffix."""
+SUFFIX = {"torch": ".pt2", "onnx": ".onnx"}
+
+
+def export_run(path: Path, to: str, output: Path, *, overwrite: bool = False) -> None:
+    """Writes the run or checkpoint at `path` in the form `to` to a file or folder `output`.
+
+    "torch" is a file .pt2, "onnx" a folder or, if `output` ends in .onnx, a file. Averaged weights are taken
+    if there are any. Raises CheckpointError, and UserError for a run that has no such form, before anything
+    is written, or if files would be replaced without `overwrite`.
+    """
+    if to == "torch" or output.suffix == SUFFIX.get(to):
+        if output.suffix != SUFFIX[to]:
+            raise UserError(f"{output}: a program of torch is called {output.name}.pt2")
+        check_free([output], overwrite)
+        PROGRAMS[output.suffix](trace(open_trained(path, device="cpu")), output)
+        return
+    if output.exists() and (not output.is_dir() or (any(output.iterdir()) and not overwrite)):
+        raise UserError(
+            f"{output} exists already; replace its files with --overwrite, or name another folder"
+        )
+    FORMS[to](open_trained(path, device="cpu"), output)
