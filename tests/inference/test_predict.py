@@ -294,9 +294,11 @@ def test_pictures_become_png_files_of_class_numbers(tmp_path: Path) -> None:
     assert np.array_equal(np.asarray(Image.open(tmp_path / "p/3.png")), found)
 
 
-def test_tasks_without_classes_are_refused(tmp_path: Path, concrete: Path) -> None:
-    runs.train(runs.write_config(tmp_path / "c.yaml", "masked", concrete, trainer={"max_steps": 1}))
-    with pytest.raises(UserError, match="is of task masked; predictions are made by models of task segmen"):
+def test_diffusion_models_are_refused(tmp_path: Path, concrete: Path) -> None:
+    runs.train(runs.write_config(tmp_path / "c.yaml", "diffusion", concrete, trainer={"max_steps": 1}))
+    with pytest.raises(
+        UserError, match=r"is of task diffusion; .*; images of a diffusion model by ucf-vit sample"
+    ):
         predict(tmp_path / "out", tmp_path / "o", concrete / "imagesTr")
 
 

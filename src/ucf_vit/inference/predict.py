@@ -63,7 +63,7 @@ def _predict_run(path: Path, request: PredictionRequest, overrides: Sequence[str
     def prepare() -> list[int]:
         existing = [file for case in cases for file in predictor.written(case) if file.exists()]
         facts = about(members, overrides, request.mirror, trained.postprocessing)
-        files = {CLASSES: classes_json(trained)}
+        files = {CLASSES: classes_json(trained)} if trained.run.model.num_classes else {}
         open_output(request.output, facts, existing, request.overwrite, files)
         return [n for n, case in enumerate(cases) if request.overwrite or not predictor.is_done(case)]
 

@@ -19,9 +19,11 @@ from ucf_vit.inference.class_table import FILE, ClassTable, Row
 from ucf_vit.inference.inputs import Case
 from ucf_vit.inference.label_files import PROBABILITIES, format_of, label_classes, write_probabilities
 from ucf_vit.inference.label_files.label_format import geometry_of
+from ucf_vit.inference.reconstructions import reconstruct, reconstruction_files, write_reconstruction
 from ucf_vit.inference.request import PredictionRequest
 from ucf_vit.inference.segment import segment
 from ucf_vit.tasks.classification import Classification
+from ucf_vit.tasks.masked import MaskedAutoencoding
 from ucf_vit.tasks.segmentation import Segmentation
 from ucf_vit.training.saved_runs.open_trained import Trained
 
@@ -65,12 +67,15 @@ def predictor_of(trained: Trained[Any], request: PredictionRequest, is_main: boo
     if request.probabilities:
         raise UserError("--probabilities are those of segmentations; a table of classes always has them")
     if request.format:
-        raise UserError(f"--format {request.format} is that of segmentations; classes become a table")
+        raise UserError(f"--format {request.format} is that of segmentations; task is {trained.run.task}")
     if isinstance(trained.task, Classification):
         return ClassificationPredictor(cast(Trained[Classification], trained), request, is_main)
+    if isinstance(trained.task, MaskedAutoencoding):
+        return ReconstructionPredictor(cast(Trained[MaskedAutoencoding], trained), request)
     raise UserError(
         f"{trained.directory} is of task {trained.run.task}; predictions are made by models of task "
-        "segmentation, token_segmentation and classification"
+        "segmentation, token_segmentation, classification and masked; images of a diffusion model by "
+        "ucf-vit sample"
     )
 
 
@@ -137,6 +142,35 @@ class SegmentationPredictor:
         classes = label_classes(class_names(self._trained))
         values = postprocessed(found.labels, case, self._trained)
         format_of(case, self._request.format).write(labels, values, case, classes)
+
+    @property
+    def rows(self) -> dict[str, Row]:
+        """None: every item is written at once."""
+        return {}
+
+    def save(self, rows: Mapping[str, Row]) -> None:
+        """Does nothing."""
+
+
+class ReconstructionPredictor:
+    """Writes what a masked autoencoder makes of an image whose patches are masked."""
+
+    def __init__(self, trained: Trained[MaskedAutoencoding], request: PredictionRequest) -> None:
+        self._trained, self._output = trained, request.output
+
+    def written(self, case: Case) -> Sequence[Path]:
+        """Returns the files of the reconstruction."""
+        return reconstruction_files(case, self._output)
+
+    def is_done(self, case: Case) -> bool:
+        """Returns whether all files of an item exist."""
+        return all(path.exists() for path in self.written(case))
+
+    def predict(self, case: Case, sample: Sample, advance: Advance) -> None:
+        """Writes the files."""
+        image = image_of(self._trained, sample)
+        values = reconstruct(self._trained.task, image, sample, case, self._output, advance)
+        write_reconstruction(values, self.written(case), case)
 
     @property
     def rows(self) -> dict[str, Row]:

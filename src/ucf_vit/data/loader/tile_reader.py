@@ -21,6 +21,7 @@ from ucf_vit.data.read_item import read_sample, reading_item
 from ucf_vit.data.sources import Item
 from ucf_vit.data.sources.regridded import Regridded
 from ucf_vit.data.values.labels import label_values
+from ucf_vit.data.values.normalization import Affine
 
 Arrays = Mapping[str, NDArray[Any]]
 """Arrays of one sample by name."""
@@ -107,6 +108,11 @@ class TileReader:
                 extra[name] = np.empty(sample.extra[name].shape, NUMPY_DTYPES[spec.kind])
                 _write(name, spec, sample.extra[name], extra[name])
         return replace(sample, image=image, label=label, extra=extra)
+
+    def affine(self, number: int) -> Affine:
+        """Returns the normalization of item number `number`, one shift and divisor per channel."""
+        with reading_item(self.dataset.items[number]):
+            return self._facts.of(number, self.channels).affine
 
     def original(self, number: int) -> Original | None:
         """Returns the label of item number `number` on the grid on which it is stored.
