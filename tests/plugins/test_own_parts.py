@@ -16,9 +16,14 @@ import torch
 import yaml
 
 import runs
+import ucf_vit
+from ucf_vit import checkpoint
 from ucf_vit.config import load
 from ucf_vit.core.errors import ConfigError, UserError
+from ucf_vit.tasks import Segmentation
+from ucf_vit.training.build import build_network
 from ucf_vit.training.describe_mesh import describe_mesh
+from ucf_vit.training.own_task import naming_task
 from ucf_vit.training.saved_runs.open_trained import open_trained
 
 PAGE = (Path(__file__).parents[2] / "docs/extending.md").read_text()
@@ -30,7 +35,7 @@ SMALL = ["trainer.log_steps=1", "trainer.pictures=false"]
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The files of the page beside eight images of disks."""
-    assert sorted(FILES) == ["my_hook.py", "my_network.py", "my_source.py", "my_task.py"]
+    assert sorted(FILES) == ["my_hook.py", "my_network.py", "my_script.py", "my_source.py", "my_task.py"]
     for name, text in {**FILES, "run.yaml": CONFIG}.items():
         (tmp_path / name).write_text(text)
     (tmp_path / "images").mkdir()
@@ -137,3 +142,44 @@ def test_a_training_script_builds_the_network_that_the_config_names(folder: Path
     subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
     task, _ = open_trained(Path("out"))
     assert type(task.model).__name__ == "Convolutions" and task.windows == 2
+
+
+def test_a_metric_of_a_script_is_one_of_every_command(folder: Path) -> None:
+    """Also where the script goes on with the directory of the run, whose config names its class."""
+    values = ["trainer.task=segmentation", "trainer.hooks=[]", "trainer.task_options={gamma: 1.5}"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "my_script.py", "run.yaml", *SMALL, *values]
+    subprocess.run(command, check=True, env=environment)
+    saved = yaml.safe_load(Path("out/config.yaml").read_text())
+    assert saved["trainer"]["task"] == f"{folder}/my_script.py:Focal"
+    logged = runs.losses(Path("out"), "validation", "validation/accuracy")
+    found = ucf_vit.evaluate("out")
+    (metrics,) = found.metrics.values()
+    assert "dice_1" in metrics
+    best = checkpoint.read_meta(Path("out/best"))["step"]
+    assert metrics["accuracy"] == pytest.approx(logged[best])
+    task = ucf_vit.load("out").task
+    assert task.gamma == 1.5 and type(task).__name__ == "Focal"
+    assert load("out", task="segmentation").task == saved["trainer"]["task"]
+    with pytest.raises(ConfigError, match="but masked was requested"):
+        load("out", task="masked")
+
+
+class Elsewhere(Segmentation):
+    """A task in a module of the tests."""
+
+
+def test_the_class_of_a_task_is_named_where_it_can_be_found(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = load("run.yaml", ["trainer.task=segmentation", "trainer.task_options={}"])
+    network = build_network(run)
+
+    class Inside(Segmentation):
+        """A task that no other program can build."""
+
+    assert naming_task(run, Segmentation(network, 2, run.spatial_tile)) is run
+    elsewhere = naming_task(run, Elsewhere(network, 2, run.spatial_tile))
+    assert elsewhere.task == f"{Path(__file__).resolve()}:Elsewhere"
+    assert naming_task(run, Inside(network, 2, run.spatial_tile)) is run
+    assert "Inside is in no file, so that other commands take segmentation for this run" in caplog.text

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from inspect import isclass
 
 from ucf_vit.config.run import Run
 from ucf_vit.core.errors import ConfigError, UserError
+from ucf_vit.core.plugins import in_file
 from ucf_vit.registries.tasks import BUILT_IN, OLD_NAMES, TASKS, task_facts, task_name
 
 log = logging.getLogger(__name__)
@@ -20,10 +22,11 @@ def find_task(run: Run, wanted: str | None, folder: str) -> str:
     """Returns the task: that of the config, else the caller's, else the one that keys and folder agree on.
 
     A folder without the name of a task is ignored. Raises ConfigError if the caller and the config name
-    different tasks, if keys and folder leave several tasks or none, or if the task cannot be loaded.
+    different tasks (a subclass in a file is no other task), if keys and folder leave several tasks or none,
+    or if the task cannot be loaded.
     """
     given, wanted = run.trainer.task, _checked(wanted)
-    if wanted and given and wanted != given:
+    if wanted and given and wanted != given and not _is_kind_of(given, wanted):
         message = f"but {wanted} was requested, by the script or by --task; start that for {given}, or "
         raise run.error("trainer.task", message + "leave the key out", given)
     task = given or wanted or _infer_task(run, FOLDERS.get(folder.lower()), folder)
@@ -32,6 +35,14 @@ def find_task(run: Run, wanted: str | None, folder: str) -> str:
     except UserError as error:
         raise run.error("trainer.task", str(error), task) from None
     return task
+
+
+def _is_kind_of(given: str, wanted: str) -> bool:
+    """Returns whether `given` is a subclass in a file, as a script trained it, of the requested task."""
+    if not in_file(given):
+        return False
+    kinds = TASKS[given], TASKS[wanted]
+    return all(map(isclass, kinds)) and issubclass(*kinds)  # type: ignore[arg-type]
 
 
 def _checked(wanted: str | None) -> str | None:

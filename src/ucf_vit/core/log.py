@@ -7,6 +7,7 @@ import re
 import sys
 from collections import Counter
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import TextIO
 
@@ -52,8 +53,21 @@ def set_up(file: Path | None = None, *, rank: int = 0, ranks: int = 1) -> None:
 
 
 def terminal() -> Console | None:
-    """Returns the shared console of the terminal, None if standard output is not a terminal."""
-    return rich.get_console() if sys.stdout.isatty() else None
+    """Returns the shared console of the terminal or notebook, None if standard output is neither."""
+    if sys.stdout.isatty():
+        return rich.get_console()
+    return _notebook() if _in_notebook() else None
+
+
+def _in_notebook() -> bool:
+    ipython = sys.modules.get("IPython")
+    return ipython is not None and hasattr(ipython.get_ipython(), "kernel")
+
+
+@cache
+def _notebook() -> Console:
+    """Returns a console for the text below a cell, where a line is replaced as on a terminal."""
+    return Console(force_terminal=True, force_jupyter=False, width=100)
 
 
 def say(line: str) -> None:

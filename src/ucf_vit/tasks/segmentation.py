@@ -102,11 +102,13 @@ class Segmentation(Task):
 
     def totals(self) -> dict[str, Tensor]:
         """Returns totals of no item: zeros."""
-        return {"loss": torch.zeros(2, dtype=torch.float64), "dice": dice.empty_totals(self.num_classes)}
+        means = {name: total for name, total in super().totals().items() if not name.startswith("dice")}
+        return {**means, "dice": dice.empty_totals(self.num_classes)}
 
     def metrics(self, totals: Mapping[str, Tensor]) -> dict[str, float]:
-        """Returns loss, mean Dice, and the Dice of each foreground class."""
-        return super().metrics({"loss": totals["loss"]}) | dice.means(totals["dice"])
+        """Returns loss, further means of a subclass, mean Dice, and the Dice of each foreground class."""
+        means = {name: total for name, total in totals.items() if name != "dice"}
+        return super().metrics(means) | dice.means(totals["dice"])
 
     def best_by(self, metrics: Mapping[str, float]) -> tuple[str, Direction]:
         """Returns the Dice, or the loss if no held-out label has any class, so that there is no Dice.

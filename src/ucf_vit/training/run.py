@@ -33,6 +33,7 @@ from ucf_vit.training.optimization.ema import Ema
 from ucf_vit.training.optimization.loss_scale import LossScale
 from ucf_vit.training.optimization.optimizer import adamw
 from ucf_vit.training.optimization.schedule import schedule
+from ucf_vit.training.own_task import naming_task
 from ucf_vit.training.run_directory import locked, open_directory
 from ucf_vit.training.saved_runs.pretrained import first_classes_of, start_from, start_from_mae
 from ucf_vit.training.saved_runs.restore import resume
@@ -49,8 +50,9 @@ def train_task(task: Task, run: Run, world: World, hooks: Sequence[Hook] = ()) -
     """Trains, validates and checkpoints `task` as `run` says; returns False if a signal ended it early.
 
     `hooks` are called in addition to the built-in ones and those of `trainer.hooks`: on the first rank, or on
-    every rank if they have `every_rank`.
+    every rank if they have `every_rank`. The config that is saved names the class of `task`.
     """
+    run = naming_task(run, task)
     with locked(Path(run.trainer.checkpoint_path), world) as check:
         newest, notes = open_directory(run, world)
         set_up(Path(run.trainer.checkpoint_path) / "log.txt", rank=world.rank, ranks=world.size)

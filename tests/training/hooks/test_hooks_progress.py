@@ -68,6 +68,21 @@ def test_time_left_after_a_resume_counts_this_process_alone(
     assert etas == ["-:--:--", "0:16:00", "0:15:40"]
 
 
+def test_without_a_terminal_a_line_is_shown_every_ten_seconds(
+    lines: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file has them all; the first and the last step are always shown."""
+    now = 1000.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    hook, state = ProgressHook(), _state(total=8)
+    hook.on_start(state)
+    for state.step in range(1, 9):
+        hook.on_step(state, {"loss": 1.0})
+        now += 4.0
+    shown = [not getattr(record, "file_only", False) for record in lines.records[1:]]
+    assert shown == [True, False, False, True, False, False, True, True]
+
+
 def test_no_time_is_left_at_the_last_step(lines: pytest.LogCaptureFixture) -> None:
     hook, state = ProgressHook(), _state(total=1, per_epoch=1)
     hook.on_start(state)

@@ -1,4 +1,4 @@
-"""Hook that shows progress: a bar on a terminal, else one greppable line per logged step."""
+"""Hook that shows progress: a bar on a terminal, else a greppable line every ten seconds."""
 
 from __future__ import annotations
 
@@ -13,13 +13,16 @@ from ucf_vit.core.log import FILE_ONLY, get_logger, terminal
 from ucf_vit.training.hooks.hook import Hook, RunState
 
 log = get_logger(__name__)
+SECONDS = 10.0
+"""Least time between two lines of steps on standard output that is no terminal."""
 
 
 class ProgressHook(Hook):
     """Shows step, epoch, loss, learning rate, samples per second, data wait and remaining time.
 
-    With a `console` (default: standard output if it is a terminal) a bar shows them and the lines go only to
-    the log file; without one the lines also go to standard output. The remaining time is estimated from the
+    The log file has a line per logged step. With a `console` (default: standard output if it is a terminal) a
+    bar shows the same; without one, lines of the first and the last step and one every `SECONDS` between them
+    go to standard output. The remaining time is estimated from the
     speed since the first logged step of this process, including validations and checkpoints.
     """
 
@@ -28,6 +31,7 @@ class ProgressHook(Hook):
         self._bar = None if console is None else _Bar(console)
         self._started = time.monotonic()
         self._clock: tuple[int, float] | None = None
+        self._shown: float | None = None
 
     def on_start(self, state: RunState) -> None:
         """Logs the first step and opens the bar."""
@@ -47,7 +51,7 @@ class ProgressHook(Hook):
             **_texts({name: value for name, value in metrics.items() if "/" not in name}),
             "eta": eta,
         }
-        log.info(_pairs(fields), extra=None if self._bar is None else FILE_ONLY)
+        log.info(_pairs(fields), extra=None if self._is_due(state) else FILE_ONLY)
         if self._bar is not None:
             self._bar.show(state.step, fields)
 
@@ -65,6 +69,15 @@ class ProgressHook(Hook):
         if self._bar is not None:
             self._bar.close()
         log.info("finished at step %d after %s", state.step, duration(time.monotonic() - self._started))
+
+    def _is_due(self, state: RunState) -> bool:
+        """Returns whether the line of this step is shown besides being written to the file."""
+        now = time.monotonic()
+        recent = self._shown is not None and now - self._shown < SECONDS
+        if self._bar is not None or (recent and state.step < state.total_steps):
+            return False
+        self._shown = now
+        return True
 
     def _remaining_seconds(self, state: RunState) -> float | None:
         now = time.monotonic()
