@@ -21,8 +21,8 @@ _FILES = {".csv": "scores of each case", ".html": "report"}
 
 def show(evaluation: Evaluation, notes: Sequence[str]) -> None:
     """Prints title, items, tables and `notes`."""
-    say(evaluation.title)
     say(evaluation.facts["Data"])
+    say(evaluation.title)
     for name, keys in evaluation.items.items():
         say(f"{name}: {len(keys)} items: {few(keys)}")
     if evaluation.metrics:
