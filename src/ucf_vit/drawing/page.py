@@ -1,4 +1,7 @@
-"""Elements of a self-contained HTML page: without scripts or external files, with all text escaped."""
+"""Elements of a self-contained HTML page: without external files, with all text escaped.
+
+Only the viewer of volumes (`ucf_vit.drawing.viewer`) has scripts.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
+from urllib.parse import quote
 
 _CSS = """
 :root { color-scheme: light dark; --text: #1c2430; --soft: #5d6878; --line: #e2e6ec; --page: #f5f7f9;
@@ -21,6 +25,7 @@ h1 { margin: 0; font-size: 1.7rem; line-height: 1.25; overflow-wrap: anywhere; }
 h2 { margin: 2.25rem 0 .75rem; font-size: 1.1rem; }
 .soft { color: var(--soft); margin: .25rem 0 1.5rem; }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 1rem 1.25rem; }
+.card + .card { margin-top: .75rem; }
 .facts { display: grid; grid-template-columns: repeat(auto-fill, minmax(11rem, 1fr)); gap: .9rem 1.5rem;
   margin: 0; }
 .facts dt { color: var(--soft); font-size: .8rem; }
@@ -39,6 +44,13 @@ td.best { color: var(--accent); font-weight: 700; }
 figure { margin: 0; max-width: 48rem; padding: .5rem; background: #fff;
   border: 1px solid var(--line); border-radius: 10px; }
 figure img { display: block; max-width: 100%; height: auto; margin: 0 auto; }
+figure.themed { max-width: 62rem; margin-bottom: 1rem; }
+@media (prefers-color-scheme: dark) { figure.themed { background: var(--card); } }
+.viewer .controls { display: flex; flex-wrap: wrap; gap: .4rem 1.4rem; margin: 0 0 .75rem; }
+.viewer .canvas { height: min(70vh, 34rem); border-radius: 6px; overflow: hidden; background: #000; }
+.viewer canvas { width: 100%; height: 100%; display: block; }
+.viewer .soft { margin: .5rem 0 0; }
+a { color: var(--accent); }
 details + details { margin-top: .75rem; }
 summary { cursor: pointer; font-weight: 600; }
 pre { margin: .75rem 0 0; overflow-x: auto;
@@ -111,6 +123,20 @@ def image(name: str, png: bytes) -> str:
     """Returns one PNG file, embedded in the page."""
     data = base64.b64encode(png).decode()
     return f'<figure><img alt="{html.escape(name)}" src="data:image/png;base64,{data}"></figure>'
+
+
+def themed(name: str, light: bytes, dark: bytes) -> str:
+    """Returns a PNG file that has another one for dark pages, both embedded in the page."""
+    one, other = (f"data:image/png;base64,{base64.b64encode(png).decode()}" for png in (light, dark))
+    return (
+        f'<figure class="themed"><picture><source media="(prefers-color-scheme: dark)" srcset="{other}">'
+        f'<img alt="{html.escape(name)}" src="{one}"></picture></figure>'
+    )
+
+
+def link(text: str, address: str) -> str:
+    """Returns a paragraph that links to another file beside the page."""
+    return f'<p><a href="{html.escape(quote(address), quote=True)}">{html.escape(text)}</a></p>'
 
 
 def warnings(counts: Mapping[str, int], limit: int = 50) -> str:

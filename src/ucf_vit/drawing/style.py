@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import matplotlib
@@ -36,11 +36,27 @@ _RC = {
 }
 
 
+_DARK = {
+    "figure.facecolor": "#1d232c",
+    "axes.facecolor": "#1d232c",
+    "savefig.facecolor": "#1d232c",
+    "text.color": "#e4e8ee",
+    "axes.labelcolor": "#e4e8ee",
+    "axes.titlecolor": "#e4e8ee",
+    "axes.edgecolor": "#5d6878",
+    "grid.color": "#313a47",
+    "xtick.color": "#b4becc",
+    "ytick.color": "#b4becc",
+    **{f"boxplot.{part}props.color": "#b4becc" for part in ("box", "whisker", "cap")},
+}
+"""Changes for pages with a dark background: the colours of the page."""
+
+
 @contextmanager
-def new_figure(width: float, height: float) -> Iterator[Figure]:
+def new_figure(width: float, height: float, dark: bool = False) -> Iterator[Figure]:
     """Context with a figure of `width` × `height` inches in this style, without pyplot's global state."""
-    with matplotlib.rc_context(_RC):
-        figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
+    with matplotlib.rc_context(_RC | (_DARK if dark else {"figure.facecolor": "white"})):
+        figure = Figure(figsize=(width, height), layout="constrained")
         FigureCanvasAgg(figure)
         yield figure
 
@@ -50,6 +66,24 @@ def render_png(figure: Figure, dpi: int = 150) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
     return buffer.getvalue()
+
+
+def figure_files(name: str, width: float, height: float, draw: Callable[[Figure], None]) -> dict[str, bytes]:
+    """Returns the figure that `draw` makes as files by name: `NAME.png`, `NAME.svg` and `NAME_dark.png`.
+
+    The last one is for dark pages. Equal figures give equal bytes.
+    """
+    files = {}
+    for dark in (False, True):
+        with new_figure(width, height, dark) as figure:
+            draw(figure)
+            files[f"{name}_dark.png" if dark else f"{name}.png"] = render_png(figure)
+            if not dark:
+                with matplotlib.rc_context({"svg.hashsalt": name}):
+                    buffer = io.BytesIO()
+                    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+                files[f"{name}.svg"] = buffer.getvalue()
+    return files
 
 
 def class_colour(number: int) -> tuple[float, float, float]:

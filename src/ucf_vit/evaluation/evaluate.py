@@ -125,6 +125,7 @@ def _evaluate(
         facts={
             "Checkpoint": f"{trained.directory.name}, step {trained.step}",
             "Items": _counts(datasets, task),
+            "Not evaluated": f"{len(skipped)} unreadable" if skipped else "0",
             "Data": "; ".join(f"{one.name}: {one.listed}" for one in datasets),
             **grids_in_words(datasets, task),
             **({"Classes": in_words(record.class_names)} if record.class_names else {}),

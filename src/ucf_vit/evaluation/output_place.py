@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ucf_vit.core.errors import UserError
 from ucf_vit.evaluation.cases.record import Scored
+from ucf_vit.evaluation.report.write_cases import write_cases
 from ucf_vit.training.evaluation_files import FOLDER, Evaluation
 from ucf_vit.training.hooks.report import REPORT, About, read_about, write_report
 
@@ -55,10 +56,12 @@ class OutputPlace:
             return []
         file = self.directory / FOLDER / f"{name}.json"
         try:
-            tables = [] if scored is None else scored.table.write(self.directory / FOLDER / name)
-            replace(evaluation, files=tuple(path.name for path in tables)).write(file)
+            further = (
+                [] if scored is None else write_cases(self.directory / FOLDER / name, evaluation, scored)
+            )
+            replace(evaluation, name=name, files=tuple(path.name for path in further)).write(file)
             about = read_about(self.directory) or About(title)
-            return [file, *tables[:1], write_report(self.directory, about)]
+            return [file, *further[:2], write_report(self.directory, about)]
         except OSError as cause:
             why = cause.strerror or cause
             raise UserError(

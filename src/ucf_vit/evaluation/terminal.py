@@ -30,7 +30,7 @@ def show(evaluation: Evaluation, notes: Sequence[str]) -> None:
     if evaluation.counts:
         _print("numbers of items", evaluation.by_kind)
     if evaluation.summary:
-        _print("mean (95 % interval)", evaluation.by_class)
+        _print("mean (95 % interval)", evaluation.by_score)
     for note in notes:
         say(note)
 

@@ -12,7 +12,8 @@ from ucf_vit.core.errors import UserError
 from ucf_vit.data.batch import Batch
 from ucf_vit.patching.tree.patcher import AdaptivePatcher
 from ucf_vit.registries.tasks import BUILT_IN
-from ucf_vit.tasks.task import Direction, Loss, Panel, Task, nan_if_not_finite, sum_and_count
+from ucf_vit.tasks.sums import nan_if_not_finite, sum_and_count
+from ucf_vit.tasks.task import Direction, Loss, Panel, Task
 from ucf_vit.tasks.tile_prediction import tiles_of
 
 

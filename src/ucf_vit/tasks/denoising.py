@@ -21,7 +21,8 @@ from ucf_vit.patching.tree.patcher import AdaptivePatcher
 from ucf_vit.patching.tree.patches import Patches
 from ucf_vit.registries.tasks import BUILT_IN
 from ucf_vit.tasks.conditions import check_labels, labels_of
-from ucf_vit.tasks.task import Loss, Panel, Task, sum_and_count
+from ucf_vit.tasks.sums import sum_and_count
+from ucf_vit.tasks.task import Loss, Panel, Task
 
 PICTURE_STEPS = 25
 """Number of steps for the sample in the report."""

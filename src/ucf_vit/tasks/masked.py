@@ -14,7 +14,8 @@ from ucf_vit.models.mae import MAE
 from ucf_vit.patching.tree.patcher import AdaptivePatcher
 from ucf_vit.patching.tree.patches import Patches
 from ucf_vit.registries.tasks import BUILT_IN
-from ucf_vit.tasks.task import Loss, Panel, Task, sum_and_count
+from ucf_vit.tasks.sums import sum_and_count
+from ucf_vit.tasks.task import Loss, Panel, Task
 
 
 class MaskedAutoencoding(Task):

@@ -17,15 +17,8 @@ from ucf_vit.patching.tree.patcher import AdaptivePatcher
 from ucf_vit.patching.tree.patches import Patches
 from ucf_vit.registries.tasks import BUILT_IN
 from ucf_vit.tasks import dice
-from ucf_vit.tasks.task import (
-    Direction,
-    Loss,
-    Panel,
-    Task,
-    nan_if_not_finite,
-    sum_and_count,
-    zero_if_not_finite,
-)
+from ucf_vit.tasks.sums import nan_if_not_finite, sum_and_count, zero_if_not_finite
+from ucf_vit.tasks.task import Direction, Loss, Panel, Task
 
 
 class Segmentation(Task):

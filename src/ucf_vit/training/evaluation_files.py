@@ -17,6 +17,8 @@ from ucf_vit.drawing import page
 from ucf_vit.drawing.page import Table
 
 FOLDER, FORMAT = "evaluations", "ucf_vit.evaluation"
+PAGE, CASES = "report.html", "Cases: distributions, pictures and volumes"
+"""Page of an evaluation, and the text of the link to it."""
 Metrics = Mapping[str, float | None]
 
 
@@ -50,8 +52,8 @@ class Evaluation:
     `metrics` are values by name for each column ("unetr", a baseline); None if a value is undefined. `counts`
     are numbers of items by metric and kind, `notes` explain the numbers, `items` are the names of the
     evaluated items by data set. `summary` is that of the scores of cases by class; `titles` are those of
-    metrics and scores that tables show by another text than their name. `files` are the names of further
-    files of it, in the folder with the name of this one.
+    metrics and scores that tables show by another text than their name. `name` is that of its file,
+    and of the folder that holds its further `files`.
     """
 
     title: str
@@ -64,6 +66,7 @@ class Evaluation:
     titles: Mapping[str, str] = field(default_factory=dict)
     items: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
+    name: str = ""
     files: tuple[str, ...] = ()
 
     @property
@@ -85,12 +88,16 @@ class Evaluation:
         return {self.titles.get(name, name): kinds for name, kinds in self.counts.items()}
 
     @property
-    def by_class(self) -> dict[str, dict[str, str]]:
-        """The summary as rows by class, with texts by the title of a score."""
-        return {
+    def by_score(self) -> dict[str, dict[str, str]]:
+        """The summary as texts: rows by class and columns by score, or the other way for few classes."""
+        rows = {
             name: {self.titles[one]: value.in_words for one, value in scores.items() if one in self.titles}
             for name, scores in self.summary.items()
         }
+        columns = dict.fromkeys(title for row in rows.values() for title in row)
+        if len(rows) > len(columns):
+            return rows
+        return {title: {name: row[title] for name, row in rows.items() if title in row} for title in columns}
 
     def write(self, path: Path) -> None:
         """Writes the results to `path`. Raises OSError."""
@@ -103,8 +110,9 @@ class Evaluation:
         parts = [
             page.facts({**self.facts, "Evaluated": self.written}),
             page.table(Table("", self.by_metric)) if self.metrics else "",
-            page.table(Table("", self.by_class)) if self.summary else "",
+            page.table(Table("", self.by_score)) if self.summary else "",
             page.table(Table("", self.by_kind)) if self.counts else "",
+            page.link(CASES, f"{FOLDER}/{self.name}/{PAGE}") if PAGE in self.files else "",
             page.notes(self.notes),
             page.folded("Items", names),
             page.folded("Environment of this evaluation", environment),

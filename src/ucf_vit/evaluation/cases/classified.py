@@ -79,10 +79,7 @@ class ClassifiedCases:
         return self.names[number] if number < len(self.names) else str(number)
 
     def summary(self) -> dict[str, dict[str, Summary]]:
-        """Returns the scores of all cases, and those of each class, with 95 % intervals for the former.
-
-        The intervals are percentiles over drawn studies of whole groups.
-        """
+        """Returns the scores of all cases together, with 95 % intervals: percentiles over drawn studies."""
         groups = {
             group: number for number, group in enumerate(dict.fromkeys(one.group for one in self.cases))
         }
@@ -98,13 +95,12 @@ class ClassifiedCases:
         for name, value in values.items():
             low, high = percentile_interval(drawn[name]) if drawn[name] else (None, None)
             summary[ALL][name] = Summary(value, value, low, high, cases, len(groups))
-        for number, scores in enumerate(per_class(self.labels, self.probabilities)):
-            counts = int(scores["cases"])
-            summary[self.name(number)] = {
-                name: Summary(value, value, None, None, counts, len(set(numbers[self.labels == number])))
-                for name, value in scores.items()
-            }
         return summary
+
+    def summary_of_classes(self) -> dict[str, dict[str, float]]:
+        """Returns the scores of each class by its name."""
+        scores = per_class(self.labels, self.probabilities)
+        return {self.name(number): values for number, values in enumerate(scores)}
 
     def write(self, directory: Path) -> list[Path]:
         """Writes `scores.csv` and `scores.json` and returns their paths. Raises OSError."""

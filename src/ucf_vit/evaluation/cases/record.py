@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -15,7 +16,7 @@ from ucf_vit.data.geometry.undo import values_to_original
 from ucf_vit.evaluation.cases.classified import ClassifiedCase, ClassifiedCases
 from ucf_vit.evaluation.cases.named_cases import NamedCases
 from ucf_vit.evaluation.cases.summary import summarise
-from ucf_vit.evaluation.cases.table import Row, Scores
+from ucf_vit.evaluation.cases.table import Row, Scores, distinct
 from ucf_vit.evaluation.cases.views import Gallery, View, view_of, view_of_picture
 from ucf_vit.metrics.policy import RECONSTRUCTION, SEGMENTATION, ClassScores
 from ucf_vit.metrics.reconstruction import psnr, ssim
@@ -25,10 +26,11 @@ from ucf_vit.training.evaluation_files import Summary
 
 
 class Scored(NamedTuple):
-    """Scores of all cases, and the cases to look at."""
+    """Scores of all cases, the cases to look at, and the names of the classes by number."""
 
     table: Scores | ClassifiedCases
     gallery: Gallery
+    names: Mapping[int, str] = MappingProxyType({})
 
     def summary(self) -> dict[str, dict[str, Summary]]:
         """Returns mean, median and interval of each score by class."""
@@ -51,7 +53,7 @@ class SegmentationRecorder:
     def __init__(self, cases: NamedCases, num_classes: int, names: Mapping[int, str]) -> None:
         self._cases = cases
         self._num_classes = num_classes
-        self._names = [names.get(number, str(number)) for number in range(1, num_classes)]
+        self._names = distinct({number: names.get(number, str(number)) for number in range(1, num_classes)})
         self._scored: list[tuple[str, str, Sequence[ClassScores]]] = []
         self._gallery = Gallery()
 
@@ -71,7 +73,8 @@ class SegmentationRecorder:
         """Returns the scores of all processes. Collective."""
         scored = [one for of_rank in world.gather(self._scored) for one in of_rank]
         gallery = Gallery.merged(world.gather(self._gallery))
-        return Scored(Scores.of_classes(scored, self._names, SEGMENTATION), gallery)
+        table = Scores.of_classes(scored, list(self._names.values()), SEGMENTATION)
+        return Scored(table, gallery, self._names)
 
 
 class ReconstructionRecorder:

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -120,6 +121,12 @@ class Scores:
             ]
             table.writerow([row.case, row.group, row.name, row.kind, *values])
         return text.getvalue()
+
+
+def distinct(names: Mapping[int, str]) -> dict[int, str]:
+    """Returns names of classes by number, with the number added to those that several classes have."""
+    counts = Counter(names.values())
+    return {number: name if counts[name] == 1 else f"{name} ({number})" for number, name in names.items()}
 
 
 def read_scores(path: Path) -> Scores:

@@ -16,7 +16,7 @@ from ucf_vit.data.sources import Item
 from ucf_vit.data.splits.groups import group_of_items
 from ucf_vit.evaluation.cases.of_task import POLICY, titles_of
 from ucf_vit.evaluation.cases.record import Scored
-from ucf_vit.evaluation.cases.table import Scores
+from ucf_vit.evaluation.cases.table import Scores, distinct
 from ucf_vit.evaluation.cases.views import Gallery, view_of
 from ucf_vit.evaluation.files.classes import class_names
 from ucf_vit.evaluation.files.pairs import Pair, find_pairs, missing_in_words
@@ -63,7 +63,8 @@ def evaluate_files(request: FilesRequest, show: Show = show_nothing) -> Results:
     items = [Item(pair.name, str(pair.label)) for pair in pairs]
     groups = group_of_items(items, str(request.labels), request.groups)
     place = OutputPlace.choose(request.predictions, request.output)
-    scored = _score(pairs, request, names, {name: group or name for name, group in groups.items()})
+    groups = {name: group or name for name, group in groups.items()}
+    scored = _score(pairs, request, names, groups)
     missing = missing_in_words(pairs)
     notes = [missing] if missing else []
     evaluation = Evaluation(
@@ -71,7 +72,7 @@ def evaluate_files(request: FilesRequest, show: Show = show_nothing) -> Results:
         written=time.strftime("%Y-%m-%d %H:%M:%S"),
         facts={
             "Data": f"{len(pairs)} labels in {request.labels}",
-            "Items": f"{len(pairs)} cases, {len(set(groups.values()) or pairs)} groups",
+            "Items": f"{len(pairs)} cases in {len(set(groups.values()))} groups",
             "Not evaluated": str(sum(pair.predicted is None for pair in pairs)),
         },
         metrics={},
@@ -111,8 +112,8 @@ def _score(
         (case, group, [scores.get(number, ClassScores("neither")) for number in found])
         for case, group, scores in scored
     ]
-    titles = [names.get(number, str(number)) for number in found]
-    return Scored(Scores.of_classes(table, titles, SEGMENTATION), gallery)
+    titles = distinct({number: names.get(number, str(number)) for number in found})
+    return Scored(Scores.of_classes(table, list(titles.values()), SEGMENTATION), gallery, titles)
 
 
 def _by_number(read: ReadPair, numbers: Sequence[int], tolerance: float) -> dict[int, ClassScores]:
