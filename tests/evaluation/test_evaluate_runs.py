@@ -108,3 +108,30 @@ def test_two_processes_evaluate_like_one(
     )
     trained = ["data.dict_val_start_idx={tiny: 0.0}", "data.dict_end_idx={tiny: 0.0}", *sizes]
     assert runs.on_ranks(forkserver, 2, config, *trained, target=evaluate_rank) == [1, 1]
+
+
+def test_an_ensemble_is_evaluated_with_its_mean(tmp_path: Path, concrete: Path) -> None:
+    """Two equal members are one; items that any member was trained on are refused."""
+    halves = {"dict_end_idx": {"tiny": 0.5}}
+    for name, seed in (("a", 0), ("b", 1)):
+        trainer = {"max_steps": 1, "seed": seed, "checkpoint_path": str(tmp_path / name)}
+        runs.train(
+            runs.write_config(
+                tmp_path / f"{name}.yaml", "segmentation", concrete, trainer=trainer, data=halves
+            )
+        )
+    alone, equal, both = (
+        evaluate_run(tmp_path / "a", EvaluationRequest(ensemble=tuple(tmp_path / name for name in others)))
+        for others in ("", "a", "b")
+    )
+    assert alone and equal and both and alone.scored and equal.scored and both.scored
+    assert equal.evaluation.metrics["segmentation"] == pytest.approx(alone.evaluation.metrics["segmentation"])
+    assert both.evaluation.metrics != alone.evaluation.metrics
+    assert both.evaluation.facts["Mean of"].count("best") == 2
+    assert (tmp_path / "a/evaluations/validation_best_and_1_more.json").is_file()
+    others = {"dict_start_idx": {"tiny": 0.5}, "dict_val_start_idx": {"tiny": 0.0}}
+    others |= {"dict_end_idx": {"tiny": 1.0}, "dict_val_end_idx": {"tiny": 0.5}}
+    trainer = {"max_steps": 1, "checkpoint_path": str(tmp_path / "c")}
+    runs.train(runs.write_config(tmp_path / "c.yaml", "segmentation", concrete, trainer=trainer, data=others))
+    with pytest.raises(UserError, match=r"--with .*/c: 2 of 2 items were trained on"):
+        evaluate_run(tmp_path / "a", EvaluationRequest(ensemble=(tmp_path / "c",)))

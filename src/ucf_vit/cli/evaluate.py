@@ -54,6 +54,15 @@ def evaluate(
     no_postprocessing: Annotated[
         bool, typer.Option("--no-postprocessing", help="Leave out what was chosen.")
     ] = False,
+    ensemble: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--with",
+            metavar="RUN|CHECKPOINT",
+            help="Another run, such as one per fold: the mean of all is evaluated; can be repeated.",
+            parser=to_path,
+        ),
+    ] = None,
     predictions: Annotated[
         list[str] | None,
         typer.Option(metavar="DIR", help="Without a run: files of any tool. Several are compared."),
@@ -120,6 +129,7 @@ def evaluate(
                 place,
                 choose_postprocessing,
                 postprocess=not no_postprocessing,
+                ensemble=tuple(ensemble or ()),
             )
             results = evaluate_run(path, wanted, changes, task, show)
         if results is not None:

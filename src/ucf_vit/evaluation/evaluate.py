@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -19,6 +20,7 @@ from ucf_vit.data.dataset import Dataset
 from ucf_vit.evaluation.baseline import check_segmentation, threshold_totals
 from ucf_vit.evaluation.cases.of_task import POLICY, recorder_of, titles_of
 from ucf_vit.evaluation.choose_postprocessing import set_postprocessing
+from ucf_vit.evaluation.ensemble_members import further_members
 from ucf_vit.evaluation.grids import grids_in_words
 from ucf_vit.evaluation.output_place import OutputPlace
 from ucf_vit.evaluation.request import EvaluationRequest
@@ -26,6 +28,7 @@ from ucf_vit.evaluation.results import Results, Show, show_nothing
 from ucf_vit.evaluation.trained_items import Overlap, few
 from ucf_vit.parallel.ranks.world import World
 from ucf_vit.tasks import dice
+from ucf_vit.tasks.ensemble import ensemble_of
 from ucf_vit.tasks.task import Task
 from ucf_vit.training.build import build_task
 from ucf_vit.training.data_record import Record
@@ -35,6 +38,7 @@ from ucf_vit.training.inputs.run_data import HeldOut
 from ucf_vit.training.inputs.used_items import compares_contents, used_items
 from ucf_vit.training.launch import find_place, in_mode_simple, start
 from ucf_vit.training.same_on_all_ranks import check_data
+from ucf_vit.training.saved_runs.open_ensemble import check_members
 from ucf_vit.training.saved_runs.open_run import find_run, read_checkpoint, record_of
 from ucf_vit.training.saved_runs.open_trained import load_into
 from ucf_vit.training.validation import evaluate_totals
@@ -100,6 +104,10 @@ def _evaluate(
     contents = compares_contents(run, datasets)
     overlap = world.on_main(lambda: _overlap(datasets, read, request, contents))
     trained = load_into(task, run, world, read, record)
+    members = [trained, *further_members(request, datasets, contents, world)]
+    check_members(members)
+    trained = replace(trained, task=ensemble_of([one.task for one in members]))
+    task = trained.task
     with closing(HeldOut(run.data, run.trainer.seed, world, task, datasets, original=True)) as data:
         postprocessing = set_postprocessing(trained, data, world, request)
         recorder = recorder_of(task, run, record, datasets, bool(request.roots))
@@ -130,6 +138,7 @@ def _evaluate(
             **grids_in_words(datasets, task),
             **({"Classes": in_words(record.class_names)} if record.class_names else {}),
             **averaged,
+            **({"Mean of": ", ".join(str(one.directory) for one in members)} if len(members) > 1 else {}),
             **(
                 {"Trained with other settings": "; ".join(trained.differences)} if trained.differences else {}
             ),

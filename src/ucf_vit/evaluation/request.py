@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ucf_vit.config import Run, Split
@@ -31,7 +31,8 @@ class EvaluationRequest:
     `checkpoint` None is the best one, or the newest if there is no best. `threshold` adds the best intensity
     intervals to the results; `allow_trained` includes items that were trained on; `output` is the directory
     to write to (None: that of the run). `choose_postprocessing` chooses the post-processing of the run's
-    predictions on the validation items first; without `postprocess` none is applied.
+    predictions on the validation items first; without `postprocess` none is applied. Predictions are the mean
+    of the run and those in `ensemble`.
     """
 
     checkpoint: str | None = None
@@ -42,6 +43,7 @@ class EvaluationRequest:
     output: Path | None = None
     choose_postprocessing: bool = False
     postprocess: bool = True
+    ensemble: tuple[Path, ...] = ()
 
     def datasets(self, run: Run, record: Record) -> list[Dataset]:
         """Returns the data sets to evaluate on. Raises UserError if they have no items."""
@@ -61,6 +63,8 @@ class EvaluationRequest:
 
     def file_name(self, checkpoint: str) -> str:
         """Returns the name, without suffix, of the file of results: a different one for each request."""
+        if self.ensemble:
+            return replace(self, ensemble=()).file_name(f"{checkpoint}_and_{len(self.ensemble)}_more")
         if not self.roots:
             return f"{self.split}_{checkpoint}"
         digest = hashlib.blake2b("\n".join(self.roots).encode(), digest_size=4).hexdigest()

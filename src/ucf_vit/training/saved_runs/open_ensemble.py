@@ -29,6 +29,13 @@ def open_ensemble(
     where classes, channels, grid, tile or values of the images differ.
     """
     members = [open_trained(path, overrides, device=device) for path in paths]
+    check_members(members)
+    first = members[0]
+    return replace(first, task=ensemble_of([one.task for one in members], mirror)), members
+
+
+def check_members(members: Sequence[Trained[Any]]) -> None:
+    """Raises UserError where the classes, channels, grid, tile or values of the images of runs differ."""
     first, facts = members[0], _facts(members[0])
     for other in members[1:]:
         for name, value in _facts(other).items():
@@ -37,7 +44,6 @@ def open_ensemble(
                     f"{other.directory} and {first.directory} have different {name}: {value} and "
                     f"{facts[name]}; the members of an ensemble predict the same classes from the same input"
                 )
-    return replace(first, task=ensemble_of([one.task for one in members], mirror)), members
 
 
 def _facts(trained: Trained[Any]) -> dict[str, Any]:
