@@ -11,6 +11,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+from PIL import Image
 
 from ucf_vit.core.files.urls import is_remote
 from ucf_vit.evaluation.cases.classified import ClassifiedCase, ClassifiedCases
@@ -85,6 +86,9 @@ def test_classified_images_have_examples_and_a_confusion_matrix(tmp_path: Path) 
     table = ClassifiedCases(tuple(cases), ("cat", "dog", "emu"))
     files = write_cases(tmp_path, EVALUATION, Scored(table, gallery))
     assert {"confusion.png", "examples.svg", "scores.csv"} <= {path.name for path in files}
+    with Image.open(tmp_path / "examples.png") as examples:
+        saturated = np.ptp(np.asarray(examples.convert("RGB")).astype(int), axis=-1) > 60
+    assert saturated.mean() > 0.1, "pictures in colour"
     page = (tmp_path / "report.html").read_text()
     assert "Confusion matrix" in page and "AUROC" in page
     summary = table.summary()["all classes"]

@@ -55,7 +55,7 @@ def draw_examples(examples: Sequence[Example]) -> dict[str, bytes]:
     rows = -(-len(examples) // _COLUMNS)
 
     def draw(figure: Figure) -> None:
-        panels = figure.subplots(rows, _COLUMNS, squeeze=False).flat
+        panels = list(figure.subplots(rows, _COLUMNS, squeeze=False).flat)
         for axes in panels:
             axes.set(xticks=[], yticks=[])
             axes.spines[:].set_visible(False)

@@ -29,7 +29,7 @@ def draw_distributions(
     height = rows * (0.75 + _ROW * max(classes, 2))
 
     def draw(figure: Figure) -> None:
-        panels = figure.subplots(rows, _COLUMNS, squeeze=False).flat
+        panels = list(figure.subplots(rows, _COLUMNS, squeeze=False).flat)
         for axes in panels[len(scores) :]:
             axes.set_visible(False)
         for axes, (title, values) in zip(panels, scores.items(), strict=False):

@@ -18,7 +18,7 @@ from ucf_vit.data.batch import Skipped
 from ucf_vit.data.class_names import in_words
 from ucf_vit.data.dataset import Dataset
 from ucf_vit.evaluation.baseline import check_segmentation, threshold_totals
-from ucf_vit.evaluation.cases.of_task import POLICY, recorder_of, titles_of
+from ucf_vit.evaluation.cases.of_task import definitions_of, recorder_of, titles_of
 from ucf_vit.evaluation.choose_postprocessing import set_postprocessing
 from ucf_vit.evaluation.ensemble_members import further_members
 from ucf_vit.evaluation.grids import grids_in_words
@@ -145,7 +145,7 @@ def _evaluate(
         },
         metrics={column: _finite(values) for column, values in columns.items()},
         counts=task.counts(totals),
-        notes=(*notes, *task.definitions, *([POLICY] if scored else [])),
+        notes=(*notes, *task.definitions, *definitions_of(scored)),
         summary=scored.summary() if scored else {},
         titles=titles_of(scored.table.metrics if scored else {}, record.label_names),
         items=_names(datasets),

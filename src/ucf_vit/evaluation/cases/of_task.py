@@ -11,6 +11,7 @@ from ucf_vit.evaluation.cases.record import (
     ClassificationRecorder,
     ReconstructionRecorder,
     Recorder,
+    Scored,
     SegmentationRecorder,
 )
 from ucf_vit.metrics.policy import Metric
@@ -22,9 +23,9 @@ from ucf_vit.training.data_record import Record
 
 POLICY = (
     "Scores of cases: a structure that is missed, or predicted where none is labelled, has the worst score "
-    "(0, a volume error of 1, or the diagonal of the image in mm); one that is in neither does not count. "
-    "Intervals are 95 % intervals of the mean, from a bootstrap over groups (patients)."
+    "(0, a volume error of 1, or the diagonal of the image in mm); one that is in neither does not count."
 )
+INTERVALS = "Intervals are 95 % intervals, from a bootstrap over groups (patients)."
 
 
 def recorder_of(
@@ -39,6 +40,13 @@ def recorder_of(
     if isinstance(task, Classification):
         return ClassificationRecorder(cases, record.class_names)
     return ReconstructionRecorder(cases)
+
+
+def definitions_of(scored: Scored | None) -> tuple[str, ...]:
+    """Returns sentences that define the scores of cases."""
+    if scored is None:
+        return ()
+    return (POLICY, INTERVALS) if "dice" in scored.table.metrics else (INTERVALS,)
 
 
 def titles_of(metrics: Mapping[str, Metric], label_names: Mapping[int, str]) -> dict[str, str]:

@@ -14,7 +14,7 @@ import torch
 from ucf_vit.core.errors import DataError
 from ucf_vit.data.sources import Item
 from ucf_vit.data.splits.groups import group_of_items
-from ucf_vit.evaluation.cases.of_task import POLICY, titles_of
+from ucf_vit.evaluation.cases.of_task import definitions_of, titles_of
 from ucf_vit.evaluation.cases.record import Scored
 from ucf_vit.evaluation.cases.table import Scores, distinct
 from ucf_vit.evaluation.cases.views import Gallery, view_of
@@ -77,7 +77,7 @@ def evaluate_files(request: FilesRequest, show: Show = show_nothing) -> Results:
         },
         metrics={},
         counts=scored.table.counts if isinstance(scored.table, Scores) else {},
-        notes=(*notes, POLICY),
+        notes=(*notes, *definitions_of(scored)),
         summary=scored.summary(),
         titles=titles_of(SEGMENTATION, {}),
         items={str(request.labels): tuple(pair.name for pair in pairs)},

@@ -9,6 +9,7 @@ from ucf_vit.evaluation.cases.views import Gallery
 from ucf_vit.evaluation.report.parts import Part, figure
 
 EXAMPLES = 24
+"""Number of pictures shown."""
 TITLES = {
     "cases": "cases",
     "predicted": "predicted",
@@ -26,7 +27,8 @@ def classified_parts(table: ClassifiedCases, gallery: Gallery) -> list[Part]:
     names = [table.name(number) for number in range(len(counts))]
     summary = table.summary_of_classes()
     rows: dict[str, dict[str, float | str]] = {
-        name: {TITLES[one]: value for one, value in values.items()} for name, values in summary.items()
+        name: {title: values[one] for one, title in TITLES.items() if one in values}
+        for name, values in summary.items()
     }
     matrix = draw_confusion(counts, names)
     return [
@@ -46,7 +48,7 @@ def _examples(table: ClassifiedCases, gallery: Gallery) -> Part:
         best = int(case.probabilities.argmax())
         if one.view.image is not None:
             right = best == case.label
-            said = table.name(case.label) + ("" if right else f", not {table.name(best)}")
+            said = table.name(case.label) + ("" if right else f", predicted {table.name(best)}")
             title = f"{said}\np = {one.score:.2f}"
             examples.append(Example(one.view.image, title, right))
     files = draw_examples(examples)
