@@ -1,0 +1,50 @@
+"""Predictions of classifications."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import prod
+from pathlib import Path
+
+from ucf_vit.data.batch import Sample
+from ucf_vit.inference.inputs import Case
+from ucf_vit.inference.predictors.class_table import FILE, ClassTable, Row
+from ucf_vit.inference.predictors.classes import class_names
+from ucf_vit.inference.predictors.outputs import class_probabilities
+from ucf_vit.inference.predictors.predictor import Advance
+from ucf_vit.inference.request import PredictionRequest
+from ucf_vit.tasks.classification import Classification
+from ucf_vit.training.saved_runs.open_trained import Trained
+
+
+class ClassificationPredictor:
+    """Completes a table of classes."""
+
+    def __init__(self, trained: Trained[Classification], request: PredictionRequest, is_main: bool) -> None:
+        self._trained, self._is_main = trained, is_main
+        self._table = ClassTable(request.output / FILE, class_names(trained))
+
+    def written(self, case: Case) -> Sequence[Path]:
+        """Returns the table."""
+        return [self._table.path]
+
+    def is_done(self, case: Case) -> bool:
+        """Returns whether the table has a row of the item."""
+        return case.item.key in self._table
+
+    def predict(self, case: Case, sample: Sample, advance: Advance) -> None:
+        """Adds a row."""
+        self._table.add(case.item.key, class_probabilities(self._trained, sample).tolist())
+        if self._is_main:
+            self._table.save_sometimes()
+        advance(prod(case.shape))
+
+    @property
+    def rows(self) -> dict[str, Row]:
+        """The new rows of the table."""
+        return self._table.new
+
+    def save(self, rows: Mapping[str, Row]) -> None:
+        """Writes the table with the new rows of all processes."""
+        self._table.new = dict(rows)
+        self._table.save()
