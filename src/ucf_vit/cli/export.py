@@ -18,15 +18,20 @@ def export(
             metavar="RUN|CHECKPOINT", help="Run (its best checkpoint), or e.g. RUN/last.", parser=to_path
         ),
     ],
-    to: Annotated[Literal["onnx", "torch"], typer.Option(help="Form, see docs/export.md.")],
+    to: Annotated[
+        Literal["onnx", "torch", "bundle", "hub", "nnssl"], typer.Option(help="Form, see docs/export.md.")
+    ],
     output: Annotated[
         Path,
         typer.Option("--output", "-o", metavar="PATH", help="Folder or file to write.", parser=to_path),
     ],
+    licence: Annotated[
+        str, typer.Option("--licence", "--license", help="Of the weights, in model cards; such as mit.")
+    ] = "unknown",
     overwrite: Overwrite = False,
 ) -> None:
     """Write a run as a folder or program that other tools run; its outputs are checked."""
     from ucf_vit.export.export_run import export_run
 
-    export_run(run, to, output, overwrite=overwrite)
+    export_run(run, to, output, licence=licence, overwrite=overwrite)
     typer.echo(f"wrote {output}")

@@ -52,6 +52,13 @@ def build_network(run: Run) -> nn.Module:
 
 
 def _build_network(run: Run, conditions: Mapping[str, Sequence[str]]) -> nn.Module:
+    arguments = network_arguments(run, conditions)
+    with torch.device("meta"):
+        return MODELS[run.network](**arguments)
+
+
+def network_arguments(run: Run, conditions: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """Returns the arguments for the constructor of the network that the config describes."""
     offered = {
         **run.input.model_dump(),
         **run.model.model_dump(exclude={"name", "options"}),
@@ -65,11 +72,9 @@ def _build_network(run: Run, conditions: Mapping[str, Sequence[str]]) -> nn.Modu
         "condition_counts": [len(names) for names in conditions.values()],
     }
     try:
-        arguments = MODELS.arguments(run.network, run.model.options, offered)
+        return MODELS.arguments(run.network, run.model.options, offered)
     except UserError as refused:
         raise run.error("model.options", str(refused), run.model.options) from None
-    with torch.device("meta"):
-        return MODELS[run.network](**arguments)
 
 
 def _task_options(run: Run) -> dict[str, Any]:
