@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +22,7 @@ _COLUMN_WIDTH = 2.4
 _MAX_LEGEND = 24
 
 
-def draw_panels(panels: Sequence[Panel]) -> bytes:
+def draw_panels(panels: Sequence[Panel], class_names: Mapping[int, str] = MappingProxyType({})) -> bytes:
     """Returns a PNG with a column for each panel and a row for each slice, all images in one grey window.
 
     Volumes `[X, Y, Z]` are cut in the middle or, if there is a label, where each axis has most foreground.
@@ -43,9 +44,8 @@ def draw_panels(panels: Sequence[Panel]) -> bytes:
             axes_row[0].set_ylabel("" if cut[0] is None else f"{'xyz'[cut[0]]} = {cut[1]}")
         for axes, panel in zip(grid[0], panels, strict=True):
             axes.set_title(panel.title)
-        _add_legend(
-            figure, [image for row in rows for image, p in zip(row, panels, strict=True) if p.kind == "label"]
-        )
+        labels = [image for row in rows for image, p in zip(row, panels, strict=True) if p.kind == "label"]
+        _add_legend(figure, labels, class_names)
         return render_png(figure)
 
 
@@ -85,8 +85,8 @@ def _show(axes: Axes, image: Array, kind: str, window: tuple[float, float]) -> N
     axes.spines[:].set_visible(False)
 
 
-def _add_legend(figure: Figure, labels: Sequence[Array]) -> None:
-    """Adds a legend of the visible class numbers in their colours."""
+def _add_legend(figure: Figure, labels: Sequence[Array], names: Mapping[int, str]) -> None:
+    """Adds a legend of the visible classes in their colours, by name or number."""
     if not labels:
         return
     numbers = sorted({int(number) for label in labels for number in np.unique(label)})
@@ -95,8 +95,10 @@ def _add_legend(figure: Figure, labels: Sequence[Array]) -> None:
             facecolor=class_colour(n),
             edgecolor="#8c8c8c",
             linewidth=0.5,
-            label="ignored" if n < 0 else str(n),
+            label="ignored" if n < 0 else names.get(n, str(n)),
         )
         for n in numbers[:_MAX_LEGEND]
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=12, title="class", handlelength=1.2)
+    columns = 6 if names else 12
+    place = "outside lower center"
+    figure.legend(handles=handles, loc=place, ncols=columns, title="class", handlelength=1.2)

@@ -147,7 +147,7 @@ def _evaluate(
         counts=task.counts(totals),
         notes=(*notes, *task.definitions, *definitions_of(scored)),
         summary=scored.summary() if scored else {},
-        titles=titles_of(scored.table.metrics if scored else {}, record.label_names),
+        titles=record.titles | (titles_of(scored.table.metrics) if scored else {}),
         items=_names(datasets),
         environment=environment(world.device),
     )

@@ -30,14 +30,15 @@ def build_hooks(run: Run, world: World, data: RunData, more: Sequence[Hook] = ()
     if run.trainer.pictures:
         sample = _sample_reader(world, data) if data.has_validation else None
         if world.is_main:
-            pictures = [PicturesHook(directory, sample, data.examples)]
+            pictures = [PicturesHook(directory, sample, data.examples, data.record.label_names)]
         elif sample is not None and world.mesh is not None:
             pictures = [PicturesPeer(sample)]
     own = [*_configured_hooks(run, world), *(hook for hook in more if world.is_main or hook.every_rank)]
     if not world.is_main:
         return [*pictures, *own]
     summary = {"Task": run.task, **data.in_words(), "Processes": str(world.size)}
-    report = ReportHook(directory, title=run.task, summary=summary, device=world.device)
+    titles, device = data.record.titles, world.device
+    report = ReportHook(directory, title=run.task, summary=summary, device=device, titles=titles)
     always = [ProgressHook(), JsonlHook(directory), TreesHook(data.examples)]
     return [*always, *pictures, *own, report]
 

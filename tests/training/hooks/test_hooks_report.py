@@ -190,6 +190,7 @@ def test_best_is_the_best_finite_one() -> None:
     (table,) = validation_table(entries, ("loss", "min"))
     assert table.rows == {"loss": {"best (step 3)": 0.25, "last (step 4)": 0.25}}
     assert validation_table(entries, None)[0].rows == {"loss": {"last (step 4)": 0.25}}
+    assert validation_table(entries, None, {"loss": "loss (all)"})[0].rows.keys() == {"loss (all)"}
     assert validation_table([], ("loss", "min")) == []
 
 

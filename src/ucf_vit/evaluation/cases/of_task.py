@@ -49,10 +49,9 @@ def definitions_of(scored: Scored | None) -> tuple[str, ...]:
     return (POLICY, INTERVALS) if "dice" in scored.table.metrics else (INTERVALS,)
 
 
-def titles_of(metrics: Mapping[str, Metric], label_names: Mapping[int, str]) -> dict[str, str]:
-    """Returns the titles of scores, and those of the Dice of classes that have names."""
-    scores = {name: titled(one) for name, one in metrics.items()}
-    return scores | {f"dice_{number}": f"dice_{number} ({name})" for number, name in label_names.items()}
+def titles_of(metrics: Mapping[str, Metric]) -> dict[str, str]:
+    """Returns the titles of scores by name."""
+    return {name: titled(one) for name, one in metrics.items()}
 
 
 def titled(metric: Metric) -> str:

@@ -79,7 +79,7 @@ def evaluate_files(request: FilesRequest, show: Show = show_nothing) -> Results:
         counts=scored.table.counts if isinstance(scored.table, Scores) else {},
         notes=(*notes, *definitions_of(scored)),
         summary=scored.summary(),
-        titles=titles_of(SEGMENTATION, {}),
+        titles=titles_of(SEGMENTATION),
         items={str(request.labels): tuple(pair.name for pair in pairs)},
         environment=environment(torch.device("cpu")),
     )

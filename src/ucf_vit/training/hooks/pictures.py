@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import torch
@@ -35,8 +36,9 @@ class PicturesHook(Hook):
     """Draws `directory/pictures/*.png` after each validation and at the end; comes after JsonlHook.
 
     `sample` returns the held-out batch to draw; without it, or if it returns None, only curves are drawn.
-    `examples` yields one tile of each data set, whose adaptive patches are drawn once, at the start. If a
-    picture cannot be drawn, for whatever reason, a warning is logged and training continues.
+    `examples` yields one tile of each data set, whose adaptive patches are drawn once, at the start.
+    `class_names` are the names of the classes of pixels, by number. If a picture cannot be drawn, for
+    whatever reason, a warning is logged and training continues.
     """
 
     def __init__(
@@ -44,8 +46,10 @@ class PicturesHook(Hook):
         directory: Path,
         sample: Callable[[], Batch | None] | None = None,
         examples: Callable[[], Iterable[Batch]] | None = None,
+        class_names: Mapping[int, str] = MappingProxyType({}),
     ) -> None:
         self.directory = directory
+        self.class_names = class_names
         self.sample = sample
         self.examples = examples
         self._batch: Batch | None = None
@@ -76,7 +80,7 @@ class PicturesHook(Hook):
         if self.sample is not None:
             self._batch = self._batch or self.sample()
         if (batch := self._batch) is not None:
-            self._write("example", lambda: _example(_panels(state, batch)))
+            self._write("example", lambda: _example(_panels(state, batch), self.class_names))
 
     def _write(self, subject: str, draw: Callable[[], dict[str, bytes]]) -> None:
         try:
@@ -119,8 +123,8 @@ class PicturesPeer(Hook):
             log.debug("no picture", exc_info=True)
 
 
-def _example(panels: list[Panel]) -> dict[str, bytes]:
-    return {EXAMPLE: draw_panels(panels)} if panels else {}
+def _example(panels: list[Panel], class_names: Mapping[int, str]) -> dict[str, bytes]:
+    return {EXAMPLE: draw_panels(panels, class_names)} if panels else {}
 
 
 def _panels(state: RunState, batch: Batch) -> list[Panel]:

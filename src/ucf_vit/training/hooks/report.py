@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from types import MappingProxyType
 
 import torch
 from pydantic import TypeAdapter, ValidationError
@@ -40,7 +41,8 @@ class About:
     """Facts about a training that only the report has; the other files of the directory lack them.
 
     `summary` is shown first, by name ("Task", "Data set", ...); `best` is the metric that chooses the best
-    checkpoint; `definitions` explain how metrics are defined.
+    checkpoint; `definitions` explain how metrics are defined; `titles` are those of metrics that are not
+    shown by their name.
     """
 
     title: str
@@ -48,6 +50,7 @@ class About:
     best: Best | None = None
     definitions: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
+    titles: Mapping[str, str] = field(default_factory=dict)
 
 
 class ReportHook(Hook):
@@ -58,10 +61,16 @@ class ReportHook(Hook):
     """
 
     def __init__(
-        self, directory: Path, *, title: str, summary: Mapping[str, str], device: torch.device
+        self,
+        directory: Path,
+        *,
+        title: str,
+        summary: Mapping[str, str],
+        device: torch.device,
+        titles: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.directory = directory
-        self.about = About(title, dict(summary), environment=environment(device))
+        self.about = About(title, dict(summary), environment=environment(device), titles=dict(titles))
 
     def on_validation(self, state: RunState, metrics: Mapping[str, float]) -> None:
         """Writes the report so far."""
@@ -102,7 +111,7 @@ def write_report(directory: Path, about: About) -> Path:
     out of the report.
     """
     entries = read_metrics(directory / METRICS)
-    validations = validation_table(entries, about.best)
+    validations = validation_table(entries, about.best, about.titles)
     notes = [*([CHOSEN] if about.best else []), *about.definitions]
     curves, pictures = _pictures(directory / PICTURES)
     parts = [

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
@@ -39,8 +40,13 @@ def run_facts(entries: Sequence[dict[str, Any]], best: Best | None) -> dict[str,
     return facts
 
 
-def validation_table(entries: Sequence[dict[str, Any]], best: Best | None) -> list[Table]:
-    """Returns a table of the metrics of the last and the best validation; no table without validations."""
+def validation_table(
+    entries: Sequence[dict[str, Any]], best: Best | None, titles: Mapping[str, str] = MappingProxyType({})
+) -> list[Table]:
+    """Returns a table of the metrics of the last and the best validation; no table without validations.
+
+    `titles` are those of metrics that are not shown by their name.
+    """
     done = [entry for entry in entries if entry["event"] == "validation"]
     if not done:
         return []
@@ -50,7 +56,7 @@ def validation_table(entries: Sequence[dict[str, Any]], best: Best | None) -> li
         columns = {f"best (step {chosen['step']})": chosen, **columns}
     names = [name for name in done[-1] if name.startswith("validation/")]
     rows = {
-        name.removeprefix("validation/"): {
+        titles.get(metric := name.removeprefix("validation/"), metric): {
             title: entry[name] for title, entry in columns.items() if name in entry
         }
         for name in names
