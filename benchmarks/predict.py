@@ -41,6 +41,7 @@ from torch import Tensor, nn
 from ucf_vit.config import load
 from ucf_vit.inference import PredictionRequest, predict_run
 from ucf_vit.inference.segment import segment
+from ucf_vit.patching.sliding_window.blend import MEMORY
 from ucf_vit.synthetic import write_dataset
 from ucf_vit.tasks import Segmentation
 from ucf_vit.training.build import build_task
@@ -246,9 +247,9 @@ def full() -> list[Case]:
     """
     part, whole = (128, 192, 192), (1000, 512, 512)
     return [
-        Case("MONAI", part, 100, 64, 2.0**30, 0.25),
-        Case("blend", part, 100, 64, 2.0**30, 0.25),
-        Case("blend", whole, 100, 64, 2.0**30, 0.25),
+        Case("MONAI", part, 100, 64, MEMORY, 0.25),
+        Case("blend", part, 100, 64, MEMORY, 0.25),
+        Case("blend", whole, 100, 64, MEMORY, 0.25),
     ]
 
 

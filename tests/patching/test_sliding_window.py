@@ -1,5 +1,6 @@
 """Blended windows: those of MONAI, without the logits of the whole image."""
 
+import weakref
 from math import prod
 
 import pytest
@@ -95,6 +96,20 @@ def test_what_waits_in_memory_does_not_grow_with_the_first_axis(monkeypatch):
         list(predict_cells(network(3), torch.zeros(1, 2, length, 16, 16), (8, 8, 8)))
         counts.append(most[0])
     assert counts[0] == counts[1]
+
+
+def test_predictions_are_freed_before_the_next_ones():
+    refs = []
+
+    def predict(tiles):
+        assert all(ref() is None for ref in refs)
+        output = tiles + 1
+        refs.append(weakref.ref(output))
+        return output
+
+    for number, _ in enumerate(predict_cells(predict, torch.zeros(1, 2, 24, 8, 8), (8, 8, 8), at_once=2)):
+        assert number < 20
+    assert len(refs) == 3
 
 
 def test_memory_has_a_limit():

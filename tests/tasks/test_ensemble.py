@@ -77,6 +77,12 @@ def test_classes_of_images_are_averaged_in_predictions_and_evaluations() -> None
     assert combined.evaluate(batch)["loss"][0].item() == pytest.approx(loss, rel=1e-5)
 
 
+def test_outputs_that_are_the_tile_itself_stay_as_they_are() -> None:
+    image = torch.randn(1, 3, 11, 21, generator=torch.Generator().manual_seed(0))
+    task = ensemble_of([Segmentation(nn.Identity(), 3, (SIDE, SIDE)) for _ in range(2)], mirror=True)
+    torch.testing.assert_close(task.predict_whole(image), image)
+
+
 def test_members_stay_as_they_are() -> None:
     tasks = [segmentation(2, seed) for seed in (0, 1)]
     combined = ensemble_of(tasks)

@@ -94,3 +94,10 @@ def test_classes_that_are_absent_or_not_named_stay() -> None:
         labels, 1.0
     )
     assert np.array_equal(found, [[0, 0, 0, 1, 3], [0, 0, 0, 1, 3]]) and found.dtype == np.int16
+
+
+def test_holes_are_filled_up_to_other_classes() -> None:
+    labels = np.ones((5, 5), np.uint8)
+    labels[1:4, 1:4] = [[0, 0, 0], [0, 2, 0], [0, 0, 0]]
+    found = Postprocessing({1: ClassOptions(fill_holes=True)}).apply(labels, 1.0)
+    assert found[2, 2] == 2 and (found == 1).sum() == 24

@@ -11,7 +11,7 @@ from torch import Tensor
 from ucf_vit.patching.sliding_window.cell_sums import CellSums
 from ucf_vit.patching.sliding_window.windows import Region, Windows, gaussian_weights, pad_to_window
 
-MEMORY = 2**30
+MEMORY = 3 * 2**28
 """Bytes of sums that stay in memory unless another limit is given."""
 
 
@@ -72,19 +72,24 @@ class _Blend:
 
     def totals(self, sums: CellSums) -> Iterator[tuple[Region, Tensor]]:
         """Yields the sums `[B, K + 1, *P]` of each part of the image, once they are complete."""
-        windows = self.windows
         for number, prediction in self._predictions():
-            for cell in windows.cells(number):
-                region = windows.cell_region(cell)
-                part = _within(region, windows.region(number))
-                total = _add(sums.take(cell), prediction[(..., *part)], self.weights[part])
-                following = windows.next_window(cell, number)
-                if following is not None:
-                    sums.put(cell, total, following)
-                    continue
-                kept = tuple(slice(p.start, min(p.stop, n)) for p, n in zip(region, self.space, strict=True))
-                if all(p.start < p.stop for p in kept):
-                    yield kept, total[(..., *_within(kept, region))]
+            yield from self._completed(number, prediction, sums)
+            del prediction  # the next windows are predicted before it would be replaced
+
+    def _completed(self, number: int, prediction: Tensor, sums: CellSums) -> Iterator[tuple[Region, Tensor]]:
+        """Adds a prediction `[B, K, *W]`; yields the sums of the cells whose last window it is."""
+        windows = self.windows
+        for cell in windows.cells(number):
+            region = windows.cell_region(cell)
+            part = _within(region, windows.region(number))
+            total = _add(sums.take(cell), prediction[(..., *part)], self.weights[part])
+            following = windows.next_window(cell, number)
+            if following is not None:
+                sums.put(cell, total, following)
+                continue
+            kept = tuple(slice(p.start, min(p.stop, n)) for p, n in zip(region, self.space, strict=True))
+            if all(p.start < p.stop for p in kept):
+                yield kept, total[(..., *_within(kept, region))]
 
     def _predictions(self) -> Iterator[tuple[int, Tensor]]:
         """Yields the predictions `[B, K, *W]` of each window."""
@@ -96,6 +101,7 @@ class _Blend:
                 parts = [self.predict(part).to(self.image.device) for part in tiles.split(self.at_once)]
             predictions = parts[0] if len(parts) == 1 else torch.cat(parts)
             yield from zip(numbers, predictions.split(len(self.image)), strict=True)
+            del parts, predictions
 
 
 def _add(sums: Tensor | None, prediction: Tensor, weights: Tensor) -> Tensor:
