@@ -15,8 +15,8 @@ from ucf_vit.evaluation.cases.compare import Difference
 from ucf_vit.evaluation.trained_items import few
 from ucf_vit.training.evaluation_files import Evaluation
 
-_FILES = {".csv": "scores of each case", ".html": "report"}
-"""Names of the files of an evaluation, by their suffix."""
+_FILES = {"scores.csv": "scores of each case", "report.html": "report"}
+"""What the files of an evaluation hold, by their name; others hold results."""
 
 
 def show(evaluation: Evaluation, notes: Sequence[str]) -> None:
@@ -38,7 +38,7 @@ def show(evaluation: Evaluation, notes: Sequence[str]) -> None:
 def show_files(files: Sequence[Path]) -> None:
     """Prints the names of the files that were written."""
     for path in files:
-        say(f"{_FILES.get(path.suffix, 'results')}: {path}")
+        say(f"{_FILES.get(path.name, 'results')}: {path}")
 
 
 def show_comparison(differences: Sequence[Difference]) -> None:

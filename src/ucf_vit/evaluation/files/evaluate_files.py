@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ucf_vit.core.errors import DataError
+from ucf_vit.core.errors import DataError, UserError
 from ucf_vit.data.sources import Item
 from ucf_vit.data.splits.groups import group_of_items
 from ucf_vit.evaluation.cases.of_task import definitions_of, titles_of
@@ -27,6 +27,7 @@ from ucf_vit.metrics.policy import SEGMENTATION, ClassScores
 from ucf_vit.metrics.segmentation import TOLERANCE, score_case
 from ucf_vit.training.evaluation_files import Evaluation
 from ucf_vit.training.hooks.report import environment
+from ucf_vit.training.launch import find_place
 
 log = logging.getLogger(__name__)
 NAME = "files"
@@ -58,6 +59,8 @@ def evaluate_files(request: FilesRequest, show: Show = show_nothing) -> Results:
     A case without a prediction counts with all its structures missed. Raises UserError for files that cannot
     be compared, naming them.
     """
+    if find_place().size > 1:
+        raise UserError("--predictions are evaluated by one process; start it without a launcher")
     pairs = find_pairs(request.labels, request.predictions)
     names = class_names(request.classes, [request.predictions, request.labels])
     items = [Item(pair.name, str(pair.label)) for pair in pairs]
