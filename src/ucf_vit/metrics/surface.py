@@ -43,8 +43,8 @@ def surface_distances(predicted: Mask, labelled: Mask, spacing: Sequence[float])
     `spacing` is the distance of voxels along each axis. Masks may be cropped to the box around both: what is
     outside of an array is in neither mask.
     """
-    one, other = _surface(predicted, spacing), _surface(labelled, spacing)
-    return SurfaceDistances(KDTree(other).query(one)[0], KDTree(one).query(other)[0])
+    one, other = _surface(predicted), _surface(labelled)
+    return SurfaceDistances(_distances(one, other, spacing), _distances(other, one, spacing))
 
 
 def diagonal(shape: Sequence[int], spacing: Sequence[float]) -> float:
@@ -52,7 +52,15 @@ def diagonal(shape: Sequence[int], spacing: Sequence[float]) -> float:
     return hypot(*(side * step for side, step in zip(shape, spacing, strict=True)))
 
 
-def _surface(mask: Mask, spacing: Sequence[float]) -> NDArray[np.float64]:
-    """Returns the positions `[N, D]` of the surface voxels, in mm."""
-    edge = np.argwhere(mask & ~binary_erosion(mask)).astype(np.float64)
-    return edge * np.asarray(spacing, np.float64)
+def _surface(mask: Mask) -> Mask:
+    return np.asarray(mask & ~binary_erosion(mask))
+
+
+def _distances(one: Mask, other: Mask, spacing: Sequence[float]) -> NDArray[np.float64]:
+    """Returns the distance of each voxel of `one` to the nearest one of `other`: 0 for those in both."""
+    steps = np.asarray(spacing, np.float64)
+    apart = np.argwhere(one & ~other) * steps
+    distances = np.zeros(np.count_nonzero(one))
+    if len(apart):
+        distances[: len(apart)] = KDTree(np.argwhere(other) * steps, leafsize=32).query(apart)[0]
+    return distances
