@@ -132,6 +132,27 @@ def test_classes_of_pictures_from_files_and_arrays(
         found.save(tmp_path / "x.png")
 
 
+def test_labels_do_not_replace_an_image_or_a_folder(
+    tmp_path: Path, segmentation: ucf_vit.Model, scans: Path
+) -> None:
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    image = folder / "a.nii.gz"
+    image.write_bytes(images(scans)[0].read_bytes())
+    (tmp_path / "link").symlink_to(folder)
+    prediction = segmentation.predict(image)
+    for place in (image, folder, tmp_path / "link", tmp_path / "link/a.nii.gz"):
+        with pytest.raises(UserError, match=r"(holds|is) the image.*a\.nii\.gz; save its labels in another"):
+            prediction.save(place)
+    assert image.read_bytes() == images(scans)[0].read_bytes()
+    (tmp_path / "notes.zarr").mkdir()
+    (tmp_path / "notes.zarr/notes.txt").write_text("kept")
+    with pytest.raises(UserError, match=r"notes\.zarr: exists, and is no Zarr array"):
+        prediction.save(tmp_path / "notes.zarr")
+    assert (tmp_path / "notes.zarr/notes.txt").read_text() == "kept"
+    assert prediction.save(tmp_path / "b.zarr") == prediction.save(tmp_path / "b.zarr"), "its own is replaced"
+
+
 def test_two_models_side_by_side_say_what_they_are(
     segmentation: ucf_vit.Model, classification: ucf_vit.Model
 ) -> None:

@@ -120,6 +120,36 @@ def test_files_that_cannot_be_compared_are_named(folders: Path) -> None:
         call()
 
 
+def test_arguments_that_fit_nothing_are_refused(folders: Path) -> None:
+    ours = ["--labels", folders / "labels", "--predictions", folders / "ours"]
+    for pattern, said in (
+        ("p(", "expected a regular expression"),
+        ("p.", "with one group"),
+        ("(p)(.)", "has 2"),
+    ):
+        with pytest.raises(UserError, match=said):
+            call(*ours, "--groups", pattern)
+    with pytest.raises(UserError, match=r"--images .*gone: no such directory"):
+        call(*ours, "--images", folders / "gone")
+    save(folders / "ours/p2_a.nii", np.stack([case(), case()], axis=-1))
+    with pytest.raises(DataError, match=r"p2_a\.nii: has 2 channels; expected class numbers in one"):
+        call(*ours)
+
+
+def test_a_class_that_one_method_makes_up_counts_against_it(folders: Path) -> None:
+    for path in (folders / "ours").iterdir():
+        values = case(2)
+        values[-1, -1, -1] = 5
+        save(folders / "theirs" / path.name, values)
+    call(
+        "--predictions", folders / "ours", "--predictions", folders / "theirs",
+        "--labels", folders / "labels", "--output", folders / "o",
+    )  # fmt: skip
+    found = json.loads((folders / "o/evaluations/comparison.json").read_text())["differences"]
+    (made_up,) = [one for one in found if (one["name"], one["metric"]) == ("5", "dice")]
+    assert made_up["mean"] == 1 and made_up["cases"] == len(list((folders / "ours").iterdir()))
+
+
 def test_pictures_and_ignored_values(tmp_path: Path) -> None:
     label = np.zeros((20, 30), np.uint8)
     label[4:10, 4:10], label[10:12] = 1, 255

@@ -155,7 +155,9 @@ def test_a_second_call_makes_only_what_is_missing(
     assert len(list(tmp_path.glob("*.npz"))) == 1, "the labels exist, the probabilities did not"
 
 
-def test_bad_files_are_named_and_the_others_predicted(tmp_path: Path, run: Path, scans: Path) -> None:
+def test_bad_files_are_named_and_the_others_predicted(
+    tmp_path: Path, run: Path, scans: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
     good = held_out(scans)[0]
@@ -169,6 +171,7 @@ def test_bad_files_are_named_and_the_others_predicted(tmp_path: Path, run: Path,
     message = str(result.exception)
     assert "3 input(s) could not be predicted" in message and "the others are done" in message
     assert all(name in message for name in ("a.nii.gz", "c.nii.gz", "gone.nii"))
+    assert "1 of them new" in result.output + capsys.readouterr().out
     names = {path.name for path in (tmp_path / "o").iterdir()}
     assert names == {"b.nii.gz", "classes.json", "prediction.json"}
     with pytest.raises(UserError, match=r"nothing to predict: .*gone\.nii: no such file"):
@@ -192,6 +195,13 @@ def test_nothing_is_written_where_outputs_would_clash(tmp_path: Path, run: Path,
     shutil.copy(image, tmp_path / "one/b.nii.gz")
     with pytest.raises(UserError, match=r"b\.nii\.gz: exists, and no prediction wrote it"):
         predict(run, tmp_path / "two", tmp_path / "one", overwrite=True)
+    for name in ("classes.json", "prediction.json"):
+        mine = tmp_path / f"mine_{name}" / name
+        mine.parent.mkdir()
+        mine.write_text('{"liver": 1}')
+        with pytest.raises(UserError, match=f"{name}: exists, and no prediction wrote it"):
+            predict(run, mine.parent, tmp_path / "one", overwrite=True)
+        assert mine.read_text() == '{"liver": 1}'
     assert Path(label).read_bytes() == (scans / "labelsTr" / image.name).read_bytes()
 
 
@@ -203,6 +213,33 @@ def test_predictions_of_two_checkpoints_do_not_mix(tmp_path: Path, run: Path, sc
     assert not (tmp_path / two.name).exists()
     with pytest.raises(CheckpointError, match="no such checkpoint"):
         predict(run / "other", tmp_path, two)
+    predict(run, tmp_path, two)
+    before = (tmp_path / two.name).read_bytes()
+    with pytest.raises(UserError, match=rf"not predicted now \({two.name}\), which would mix"):
+        predict(run, tmp_path, one, overrides=["data.tile_overlap=0.25"], overwrite=True)
+    assert (tmp_path / two.name).read_bytes() == before
+
+
+def test_what_an_end_left_of_another_checkpoint_does_not_count(
+    tmp_path: Path,
+    run: Path,
+    scans: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    one, two = held_out(scans)
+    predict(run, tmp_path, one, two)
+    other = ["data.tile_overlap=0.25"]
+
+    def end(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as context, pytest.raises(KeyboardInterrupt):
+        context.setattr("ucf_vit.inference.predictors.segmentation.segment", end)
+        predict(run, tmp_path, one, two, overrides=other, overwrite=True)
+    capsys.readouterr()
+    predict(run, tmp_path, one, two, overrides=other)
+    assert "2 items to predict" in capsys.readouterr().out
 
 
 def test_a_data_set_is_read_in_its_layout(tmp_path: Path, run: Path, scans: Path) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ucf_vit.core.errors import UserError
+from ucf_vit.core.files.urls import is_remote
 from ucf_vit.inference.inputs import Case
 from ucf_vit.inference.label_files import format_by_name, format_of, label_classes
 
@@ -68,15 +69,28 @@ class Prediction:
 
         Returns the path. Its suffix is that of the format: `.nii.gz`, `.nii`, `.nrrd`, `.mha`, `.zarr` or
         `.tif` for volumes, `.png`, `.tif` or `.zarr` for pictures. A directory gets a file with the name of
-        the image, in its format. Raises UserError for a suffix of no format.
+        the image, in its format. Raises UserError for a suffix of no format, and where the image would be
+        replaced: for its own path, and for a directory of images.
         """
         path = Path(path)
         if path.is_dir() and path.suffix != ".zarr":
+            self._check_apart(path)
             path = path / f"{self.name}{format_of(self._case, None).suffix(self._case)}"
+        self._check_apart(path)
         chosen = format_by_name(path.name, self._case)
         path.parent.mkdir(parents=True, exist_ok=True)
         chosen.write(path, self._labels(), self._case, label_classes(self.classes))
         return path
+
+    def _check_apart(self, path: Path) -> None:
+        """Raises UserError where a file is the image, or a directory holds it."""
+        place = path.resolve()
+        for part in self._case.dataset.source.parts(self._case.item):
+            if not is_remote(part) and place in (Path(part).resolve(), Path(part).parent.resolve()):
+                raise UserError(
+                    f"{path}: {'holds the image' if path.is_dir() else 'is the image itself,'} {part}; save "
+                    "its labels in another directory"
+                )
 
     def _labels(self) -> NDArray[Any]:
         if self.labels is None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+import shutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,19 @@ from ucf_vit.checkpoint import META
 from ucf_vit.core.errors import UserError
 from ucf_vit.core.files.atomic_files import write_atomic
 from ucf_vit.core.files.urls import is_remote
+from ucf_vit.core.lists import first_few
+from ucf_vit.data.sources.layouts.separate_files import is_image_file
+from ucf_vit.data.sources.listing import is_hidden
 from ucf_vit.inference.inputs import Case
+from ucf_vit.training.evaluation_files import FOLDER
 from ucf_vit.training.postprocessing_file import Chosen
 from ucf_vit.training.saved_runs.open_trained import Trained
 
 log = logging.getLogger(__name__)
 ABOUT = "prediction.json"
 """File that says which checkpoint the predictions in a directory are of."""
+_ENDINGS = (".npz", ".zarr", ".dcm")
+"""Ends of the names of predictions that are no files of images."""
 _DECISIVE = ("sha256", "overrides", "mirror", "postprocessing")
 
 
@@ -80,27 +87,52 @@ def open_output(
     existing: Sequence[Path],
     overwrite: bool,
     files: Mapping[str, str],
+    others: Callable[[], Sequence[str]],
 ) -> None:
     """Makes the directory, and writes `facts` and `files` (texts by name) into it.
 
-    Raises UserError where `existing` outputs are not predictions, and where the directory holds those of
-    another checkpoint, unless `overwrite`.
+    Predictions of another checkpoint are removed with `overwrite`, so that none of them counts as one of this
+    checkpoint if the call ends before its place is taken. Raises UserError where files that would be replaced
+    are not predictions, where the directory holds those of another checkpoint, without `overwrite`, and where
+    it holds those of `others`, inputs that are not predicted now, since they would stay.
     """
     if directory.exists() and not directory.is_dir():
         raise UserError(f"--output {directory}: is a file; name a directory")
     before = _read(directory / ABOUT)
-    if existing and before is None:
+    replaced = [*existing, *(directory / name for name in (ABOUT, *files) if (directory / name).exists())]
+    if replaced and before is None:
         raise UserError(
-            f"{existing[0]}: exists, and no prediction wrote it (there is no {ABOUT} in {directory}); name "
-            "another directory"
+            f"{replaced[0]}: exists, and no prediction wrote it ({directory} has no {ABOUT} that one wrote); "
+            "name another directory"
         )
     if before is not None and any(before.get(key) != facts.get(key) for key in _DECISIVE):
         message = f"{directory}: holds predictions of {_told(before)}, not of {_told(facts)}"
         if not overwrite:
             raise UserError(f"{message}; name another directory, or replace them with --overwrite")
-        log.warning("%s; those of other inputs stay", message)
+        if stay := others():
+            raise UserError(
+                f"{message}, also of inputs that are not predicted now ({first_few(stay)}), which would mix; "
+                "give all inputs, or name another directory"
+            )
+        log.warning("%s; they are replaced", message)
+        for path in existing:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
     for name, text in {ABOUT: json.dumps(facts, indent=1) + "\n", **files}.items():
         write_atomic(directory / name, text)
+
+
+def other_files(directory: Path, written: Iterable[Path]) -> list[str]:
+    """Returns the predictions below a directory that are not among `written`, by their path in it."""
+    own = set(written)
+    files = (path for path in sorted(directory.rglob("*")) if not own & {path, *path.parents})
+    names = [path.relative_to(directory) for path in files if path.name.endswith(_ENDINGS) or _image(path)]
+    return [
+        name.as_posix() for name in names if name.parts[0] != FOLDER and not any(map(is_hidden, name.parts))
+    ]
+
+
+def _image(path: Path) -> bool:
+    return path.is_file() and is_image_file(path.name)
 
 
 def _told(facts: Mapping[str, Any]) -> str:
@@ -116,4 +148,4 @@ def _read(path: Path) -> dict[str, Any] | None:
         facts = json.loads(path.read_text())
     except (OSError, ValueError):
         return None
-    return facts if isinstance(facts, dict) else None
+    return facts if isinstance(facts, dict) and "sha256" in facts else None

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,8 @@ def _predict_run(path: Path, request: PredictionRequest, overrides: Sequence[str
         existing = [file for case in cases for file in predictor.written(case) if file.exists()]
         facts = about(members, overrides, request.mirror, trained.postprocessing)
         files = {CLASSES: classes_json(trained)} if trained.run.model.num_classes else {}
-        open_output(request.output, facts, existing, request.overwrite, files)
+        others = partial(predictor.others, cases)
+        open_output(request.output, facts, list(dict.fromkeys(existing)), request.overwrite, files, others)
         return [n for n, case in enumerate(cases) if request.overwrite or not predictor.is_done(case)]
 
     todo = [cases[number] for number in world.on_main(prepare)]
@@ -80,10 +82,11 @@ def _predict_run(path: Path, request: PredictionRequest, overrides: Sequence[str
             predictor.save(predictor.rows)
         raise
     rows = {key: row for of_rank in world.gather(predictor.rows) for key, row in of_rank.items()}
-    failed += [one for of_rank in world.gather(newly) for one in of_rank]
+    lost = world.gather(newly)
+    failed += [one for of_rank in lost for one in of_rank]
     if world.is_main:
         predictor.save({case.item.key: rows[case.item.key] for case in todo if case.item.key in rows})
-        _conclude(request.output, len(cases), len(todo), failed)
+        _conclude(request.output, len(cases), len(todo) - sum(map(len, lost)), failed)
 
 
 def _announce(
@@ -98,8 +101,8 @@ def _announce(
         log.warning("skipped an unreadable file: %s", one.cause)
 
 
-def _conclude(output: Path, cases: int, todo: int, failed: Sequence[Skipped]) -> None:
-    say(f"{output}: {cases} items, {todo} of them new")
+def _conclude(output: Path, cases: int, new: int, failed: Sequence[Skipped]) -> None:
+    say(f"{output}: {cases} items, {new} of them new")
     if failed:
         names = first_few([one.file for one in failed], 5)
         raise UserError(f"{len(failed)} input(s) could not be predicted: {names}; the others are done")

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from ucf_vit.core.errors import DataError
+from ucf_vit.core.errors import DataError, UserError
 from ucf_vit.core.lists import first_few
 from ucf_vit.core.text import one_form, read_text
 from ucf_vit.data.reading import reading
@@ -23,7 +23,7 @@ def group_of_items(items: Sequence[Item], root: str, how: str = "") -> dict[str,
 
     `how` is a regular expression with one group, searched in the path below `root` and then in the key; or
     the path of a .csv with the columns `item` and `group`; or nothing, for the groups that the layout gives.
-    Raises DataError where an item has none by `how`.
+    Raises DataError where an item has none by `how`, and UserError for another kind of pattern.
     """
     if not how:
         return {item.key: item.group for item in items}
@@ -32,7 +32,7 @@ def group_of_items(items: Sequence[Item], root: str, how: str = "") -> dict[str,
         groups = {item.key: look_up(table, item) for item in items}
         wanted = f"expected a row of {how} with its key, path or file name"
     else:
-        pattern = re.compile(how)
+        pattern = pattern_of_groups(how)
         groups = {item.key: _match(pattern, item, root) for item in items}
         wanted = f"expected a match of {how!r} in its path below {root} or in its key"
     without = [key for key, group in groups.items() if not group]
@@ -42,6 +42,19 @@ def group_of_items(items: Sequence[Item], root: str, how: str = "") -> dict[str,
             f"({first_few(without)}); {wanted}"
         )
     return {key: group or "" for key, group in groups.items()}
+
+
+def pattern_of_groups(how: str) -> re.Pattern[str]:
+    """Returns the regular expression `how`. Raises UserError where it is none, or has not one group."""
+    try:
+        pattern = re.compile(how)
+    except re.error as error:
+        raise UserError(f"{how}: expected a regular expression ({error}), or a .csv") from None
+    if pattern.groups != 1:
+        raise UserError(
+            f"{how}: expected a regular expression with one group in (), or a .csv; it has {pattern.groups}"
+        )
+    return pattern
 
 
 def _match(pattern: re.Pattern[str], item: Item, root: str) -> str | None:

@@ -43,12 +43,11 @@ def compare(tables: Mapping[str, Scores]) -> list[Difference]:
     """Returns the differences of all pairs of methods, by class and score, on the cases that all have.
 
     A class that counts in a case for one method only, since the other is right that it is not there, has the
-    best score for the other. Raises UserError where the methods have no case, or other classes.
+    best score for the other, whose table has no such class where it never predicts it. Raises UserError where
+    the methods have no case in common, or labels of other classes.
     """
+    tables = _same_classes(tables)
     first = next(iter(tables.values()))
-    for name, table in tables.items():
-        if table.classes != first.classes:
-            raise UserError(f"{name}: has the classes {_list(table.classes)}, others {_list(first.classes)}")
     common = [case for case in first.cases if all(case in table.cases for table in tables.values())]
     if not common:
         raise UserError(f"{_list(list(tables))}: have no case in common; evaluate them on the same items")
@@ -59,6 +58,19 @@ def compare(tables: Mapping[str, Scores]) -> list[Difference]:
     return [
         Difference(**{**vars(one), "adjusted": value}) for one, value in zip(found, adjusted, strict=True)
     ]
+
+
+def _same_classes(tables: Mapping[str, Scores]) -> dict[str, Scores]:
+    """Returns the tables with the classes of all. Raises UserError where one lacks a class with a label."""
+    rows = [row for table in tables.values() for row in table.rows]
+    classes = tuple(dict.fromkeys(row.name for row in rows))
+    labelled = dict.fromkeys(row.name for row in rows if row.kind in ("both", "missed"))
+    for method, table in tables.items():
+        if missing := [name for name in labelled if name not in table.classes]:
+            raise UserError(
+                f"{method}: has the classes {_list(table.classes)}, others also {_list(missing)} in labels"
+            )
+    return {method: table.with_classes(classes) for method, table in tables.items()}
 
 
 def _of_pair(names: tuple[str, str], pair: tuple[Scores, Scores], cases: Sequence[str]) -> list[Difference]:
@@ -89,11 +101,13 @@ def _of_pair(names: tuple[str, str], pair: tuple[Scores, Scores], cases: Sequenc
 
 def _differences(pair: tuple[Scores, Scores], cases: Sequence[str], name: str, metric: Metric) -> Array:
     """Returns the differences `[N]` of a score of a class; NaN where it counts for neither method."""
-    values = []
+    values, made_up = [], []
     for table in pair:
         rows = {row.case: row for row in table.rows if row.name == name}
         values.append([rows[case].values.get(metric.name, math.nan) for case in cases])
+        made_up.append([rows[case].kind == "only predicted" for case in cases])
     one, other = np.array(values)
+    one = np.where(np.all(made_up, axis=0), other, one)  # distances of tables of other cases differ
     best = 1.0 if metric.better == "max" else 0.0
     one, other = (
         np.where(np.isnan(one) & ~np.isnan(other), best, one),

@@ -8,7 +8,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -94,6 +94,14 @@ class Scores:
             labelled = {"labelled": kinds.count("both") + kinds.count("missed")}
             counts[name] = labelled | {kind: kinds.count(kind) for kind in KINDS[1:]}
         return counts
+
+    def with_classes(self, names: Sequence[str]) -> Scores:
+        """Returns the table of these classes; those that it does not have are in no label and prediction."""
+        rows: list[Row] = []
+        for case, own in self.cases.items():
+            by_name = {row.name: row for row in own}
+            rows += [by_name.get(name) or Row(case, own[0].group, name, "neither") for name in names]
+        return replace(self, rows=tuple(rows))
 
     def of_case(self, case: str, metric: str) -> float:
         """Returns the mean of a score over the classes that count in a case; NaN where none does."""

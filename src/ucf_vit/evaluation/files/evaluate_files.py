@@ -61,6 +61,8 @@ def evaluate_files(request: FilesRequest, show: Show = show_nothing) -> Results:
     """
     if find_place().size > 1:
         raise UserError("--predictions are evaluated by one process; start it without a launcher")
+    if request.images is not None and not request.images.is_dir():
+        raise UserError(f"--images {request.images}: no such directory")
     pairs = find_pairs(request.labels, request.predictions)
     names = class_names(request.classes, [request.predictions, request.labels])
     items = [Item(pair.name, str(pair.label)) for pair in pairs]

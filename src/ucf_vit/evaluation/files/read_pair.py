@@ -13,7 +13,7 @@ from ucf_vit.core.errors import DataError
 from ucf_vit.data.geometry.difference import difference
 from ucf_vit.data.geometry.geometry import Geometry
 from ucf_vit.data.sources.layouts.separate_files import stem_of
-from ucf_vit.data.sources.readers.reader import Reader
+from ucf_vit.data.sources.readers.reader import FileHeader, Reader
 from ucf_vit.data.sources.readers.reader_of import reader_of
 from ucf_vit.data.storage import Files
 from ucf_vit.data.storage.scratch import Scratch
@@ -48,7 +48,7 @@ class PairReader:
         class numbers.
         """
         reader = self._reader(pair.label)
-        header = reader.header(str(pair.label), label=True)
+        header = _header(reader, pair.label)
         label = self._numbers(reader, pair.label, header.shape)
         if self._ignored is not None:
             label[label == self._ignored] = -1
@@ -56,7 +56,7 @@ class PairReader:
         predicted = np.zeros_like(label)
         if pair.predicted is not None:
             other = self._reader(pair.predicted)
-            self._check(pair, header.shape, header.geometry, other)
+            self._check(pair, pair.predicted, header, other)
             predicted = self._numbers(other, pair.predicted, header.shape)
             if self._ignored is not None:
                 predicted[predicted == self._ignored] = 0
@@ -77,15 +77,15 @@ class PairReader:
                 return reader.image(str(path), (0,), tuple(slice(0, side) for side in shape))[0]
         return None
 
-    def _check(self, pair: Pair, shape: tuple[int, ...], geometry: Geometry | None, reader: Reader) -> None:
-        header = reader.header(str(pair.predicted), label=True)
-        if header.shape != shape:
+    def _check(self, pair: Pair, predicted: Path, label: FileHeader, reader: Reader) -> None:
+        header = _header(reader, predicted)
+        if header.shape != label.shape:
             raise DataError(
-                f"{pair.predicted}: has the shape {header.shape}, its label {pair.label} has {shape}; both "
-                "have to be on one grid"
+                f"{pair.predicted}: has the shape {header.shape}, its label {pair.label} has {label.shape}; "
+                "both have to be on one grid"
             )
-        if geometry is not None and header.geometry is not None:
-            differs = difference(geometry, header.geometry)
+        if label.geometry is not None and header.geometry is not None:
+            differs = difference(label.geometry, header.geometry)
             if differs:
                 raise DataError(
                     f"{pair.predicted}: lies elsewhere in space than its label {pair.label} ({differs}); "
@@ -102,3 +102,11 @@ class PairReader:
 
     def _reader(self, path: Path) -> Reader:
         return reader_of(path.name, self._scratch, self._files, f"{path}:")
+
+
+def _header(reader: Reader, path: Path) -> FileHeader:
+    """Returns the header of a label or prediction. Raises DataError where it has several channels."""
+    header = reader.header(str(path), label=True)
+    if header.channels != 1:
+        raise DataError(f"{path}: has {header.channels} channels; expected class numbers in one")
+    return header

@@ -9,11 +9,14 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from ucf_vit.core.errors import UserError
 from ucf_vit.core.files.atomic_files import naming
 from ucf_vit.inference.inputs import Case
 from ucf_vit.inference.label_files.label_format import LabelClass, LabelFormat, geometry_of
 
 _CHUNK = 128
+_HEADER = "zarr.json"
+"""File in every array of format 3."""
 
 
 class Zarr(LabelFormat):
@@ -29,9 +32,14 @@ class Zarr(LabelFormat):
         return ".zarr"
 
     def write(self, path: Path, labels: NDArray[Any], case: Case, classes: Sequence[LabelClass]) -> None:
-        """Writes the directory, which is complete when it appears."""
+        """Writes the directory, which is complete when it appears.
+
+        Raises UserError where something else than an array has its name.
+        """
         import zarr
 
+        if path.exists() and not (path / _HEADER).is_file():
+            raise UserError(f"{path}: exists, and is no Zarr array; remove it, or name another place")
         temporary = path.with_name(f".{path.name}.tmp")
         with naming(path):
             shutil.rmtree(temporary, ignore_errors=True)

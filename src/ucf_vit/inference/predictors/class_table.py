@@ -6,6 +6,7 @@ import csv
 import io
 import time
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 
 from ucf_vit.core.errors import UserError
@@ -29,12 +30,21 @@ class ClassTable:
         self.path = path
         self.classes = tuple(classes)
         self._columns = ["file", "class", *(f"p_{name}" for name in classes)]
-        self._rows = self._read()
         self.new: dict[str, Row] = {}
         self._saved = time.monotonic()
+        self._read()
+
+    @cached_property
+    def _rows(self) -> dict[str, Row]:
+        """The rows that exist when they are first needed."""
+        return self._read()
 
     def __contains__(self, file: str) -> bool:
         return file in self._rows or file in self.new
+
+    def others(self, files: Sequence[str]) -> list[str]:
+        """Returns the files in the table that are not among `files`."""
+        return [file for file in self._read() if file not in files]
 
     def add(self, file: str, probabilities: Sequence[float]) -> None:
         """Adds a row, or replaces that of the same file."""

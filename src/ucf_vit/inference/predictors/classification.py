@@ -32,6 +32,10 @@ class ClassificationPredictor:
         """Returns whether the table has a row of the item."""
         return case.item.key in self._table
 
+    def others(self, cases: Sequence[Case]) -> Sequence[str]:
+        """Returns the rows of other items."""
+        return self._table.others([case.item.key for case in cases])
+
     def predict(self, case: Case, sample: Sample, advance: Advance) -> None:
         """Adds a row."""
         self._table.add(case.item.key, class_probabilities(self._trained, sample).tolist())

@@ -25,6 +25,10 @@ class Predictor(Protocol):
         """Returns whether the prediction of an item exists."""
         ...
 
+    def others(self, cases: Sequence[Case]) -> Sequence[str]:
+        """Returns the names of predictions in the output directory that are not those of `cases`."""
+        ...
+
     def predict(self, case: Case, sample: Sample, advance: Advance) -> None:
         """Predicts and writes an item, read as `sample`. Raises DataError."""
         ...

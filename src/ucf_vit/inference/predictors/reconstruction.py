@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ucf_vit.data.batch import Sample
 from ucf_vit.inference.inputs import Case
+from ucf_vit.inference.outputs import other_files
 from ucf_vit.inference.predictors.class_table import Row
 from ucf_vit.inference.predictors.outputs import image_of
 from ucf_vit.inference.predictors.predictor import Advance
@@ -33,6 +34,10 @@ class ReconstructionPredictor:
     def is_done(self, case: Case) -> bool:
         """Returns whether all files of an item exist."""
         return all(path.exists() for path in self.written(case))
+
+    def others(self, cases: Sequence[Case]) -> Sequence[str]:
+        """Returns the files of other items."""
+        return other_files(self._output, (path for case in cases for path in self.written(case)))
 
     def predict(self, case: Case, sample: Sample, advance: Advance) -> None:
         """Writes the files."""

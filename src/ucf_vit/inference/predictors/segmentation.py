@@ -8,6 +8,7 @@ from pathlib import Path
 from ucf_vit.data.batch import Sample
 from ucf_vit.inference.inputs import Case
 from ucf_vit.inference.label_files import PROBABILITIES, format_of, label_classes, write_probabilities
+from ucf_vit.inference.outputs import other_files
 from ucf_vit.inference.predictors.class_table import Row
 from ucf_vit.inference.predictors.classes import class_names
 from ucf_vit.inference.predictors.outputs import image_of, postprocessed
@@ -33,6 +34,10 @@ class SegmentationPredictor:
     def is_done(self, case: Case) -> bool:
         """Returns whether all files of an item exist."""
         return all(path.exists() for path in self.written(case))
+
+    def others(self, cases: Sequence[Case]) -> Sequence[str]:
+        """Returns the files of other items."""
+        return other_files(self._request.output, (path for case in cases for path in self.written(case)))
 
     def predict(self, case: Case, sample: Sample, advance: Advance) -> None:
         """Writes the labels last: where they exist, everything of the item does."""
