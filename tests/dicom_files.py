@@ -26,7 +26,7 @@ def save_series(
     from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
     folder.mkdir(parents=True, exist_ok=True)
-    series, study = generate_uid(), generate_uid()
+    series, study, space = generate_uid(), generate_uid(), generate_uid()
     normal = np.cross(orientation[:3], orientation[3:])
     for number, place in enumerate(order or range(volume.shape[2])):
         one = Dataset()
@@ -37,7 +37,7 @@ def save_series(
         one.SeriesInstanceUID, one.StudyInstanceUID, one.Modality = series, study, "CT"
         one.PatientID = patient
         if frame:
-            one.FrameOfReferenceUID = f"{study}.1"[:64]
+            one.FrameOfReferenceUID = space
         one.Columns, one.Rows = volume.shape[:2]
         one.BitsAllocated = one.BitsStored = 16
         one.HighBit, one.PixelRepresentation, one.SamplesPerPixel = 15, 1, 1

@@ -132,6 +132,28 @@ def test_classes_of_pictures_from_files_and_arrays(
         found.save(tmp_path / "x.png")
 
 
+def test_other_things_than_images_are_refused_and_every_type_of_number_is_read(
+    segmentation: ucf_vit.Model,
+) -> None:
+    image = np.random.default_rng(0).integers(0, 99, (18, 20, 16)).astype(np.float32)
+    expected = segmentation.predict(image, spacing=(1, 1, 1.5)).labels
+    for same in (torch.from_numpy(image).bfloat16(), image.astype(">f8"), torch.from_numpy(image)[None]):
+        assert np.array_equal(segmentation.predict(same, spacing=np.array([1, 1, 1.5])).labels, expected)
+    assert segmentation.predict(image[:1], spacing=(1, 1, 1)).labels.shape == (1, 20, 16)
+    for nothing in (None, 5):
+        with pytest.raises(UserError, match="expected a path, an array"):
+            segmentation.predict(nothing)
+    for spacing in (2, "abc", (1, 1), (1, 1, 0)):
+        with pytest.raises(UserError, match=r"spacing .*: expected 3 positive numbers in mm"):
+            segmentation.predict(image, spacing=spacing)
+    with pytest.raises(UserError, match=r"affine .*: expected numbers \[4, 4\]"):
+        segmentation.predict(image, affine=np.eye(3))
+    with pytest.raises(UserError, match="device 'tpu': expected auto"):
+        ucf_vit.load(segmentation.directory.parent, device="tpu")
+    with pytest.raises(UserError, match="split 'train': expected validation or test"):
+        ucf_vit.evaluate(segmentation.directory.parent, split="train")
+
+
 def test_labels_do_not_replace_an_image_or_a_folder(
     tmp_path: Path, segmentation: ucf_vit.Model, scans: Path
 ) -> None:

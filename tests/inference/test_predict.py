@@ -188,6 +188,8 @@ def test_nothing_is_written_where_outputs_would_clash(tmp_path: Path, run: Path,
     before = (tmp_path / "one/a.nii.gz").read_bytes()
     with pytest.raises(UserError, match=r"one/a\.nii\.gz and .*two/a\.nii: both would be written as a"):
         predict(run, tmp_path / "o", tmp_path / "one", tmp_path / "two")
+    with pytest.raises(UserError, match=r"--output .*a\.nii\.gz/o: no such directory can be made"):
+        predict(run, tmp_path / "one/a.nii.gz/o", tmp_path / "two")
     with pytest.raises(UserError, match=r"one: holds inputs, such as .*a\.nii\.gz"):
         predict(run, tmp_path / "one", tmp_path / "one", overwrite=True)
     assert not (tmp_path / "o").exists() and (tmp_path / "one/a.nii.gz").read_bytes() == before
@@ -240,6 +242,16 @@ def test_what_an_end_left_of_another_checkpoint_does_not_count(
     capsys.readouterr()
     predict(run, tmp_path, one, two, overrides=other)
     assert "2 items to predict" in capsys.readouterr().out
+
+
+def test_channels_that_are_not_read_are_named(
+    tmp_path: Path, run: Path, scans: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    image = nibabel.load(held_out(scans)[0])
+    values = np.asarray(image.dataobj)
+    nibabel.save(nibabel.Nifti1Image(np.stack([values] * 2, axis=-1), image.affine), tmp_path / "two.nii")
+    predict(run, tmp_path / "o", tmp_path / "two.nii")
+    assert "two.nii: has 2 channels; the first 1 are taken as ct" in caplog.text
 
 
 def test_a_data_set_is_read_in_its_layout(tmp_path: Path, run: Path, scans: Path) -> None:
@@ -377,6 +389,8 @@ def test_an_ensemble_predicts_the_mean_of_its_members(tmp_path: Path, run: Path,
     about = json.loads((tmp_path / "o/prediction.json").read_text())
     assert about["mirror"] is True and len(about["checkpoint"]) == 2
     combined, members = open_ensemble([run, last], mirror=True)
+    with pytest.raises(UserError, match="named twice in an ensemble"):
+        predict(run, tmp_path / "twice", image, ensemble=(last, run / "best"))
     assert combined.task.ensemble == MeanOfTiles(tuple(one.task for one in members), True)
     with np.load(tmp_path / "o" / image.name.replace(".nii.gz", ".npz")) as arrays:
         found = arrays["probabilities"].astype(np.float32)

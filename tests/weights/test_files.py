@@ -136,6 +136,26 @@ def test_other_files_are_refused_by_name(content, said, tmp_path):
         open_weights(str(path))
 
 
+@pytest.mark.parametrize("kept", [0, 5, 30, 2000])
+def test_a_damaged_safetensors_file(kept, state, tmp_path):
+    path = tmp_path / "cut.safetensors"
+    save_file(state, path)
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(CheckpointError, match=r"cut\.safetensors: not a safetensors file"):
+        open_weights(str(path))
+
+
+def test_values_that_are_no_weights_are_refused(state, tmp_path):
+    """Not finite, or the integers of a quantised network without their scales."""
+    path = tmp_path / "weights.safetensors"
+    save_file(state | {"norm.weight": state["norm.weight"] * float("nan")}, path)
+    with pytest.raises(CheckpointError, match=r"not finite, in encoder\.norm\.weight"):
+        loaded(path)
+    save_file({name: value.to(torch.int8) for name, value in state.items()}, path)
+    with pytest.raises(CheckpointError, match=r"(?s)weights\.safetensors .*int8, no real numbers"):
+        loaded(path)
+
+
 def test_a_missing_file(tmp_path):
     with pytest.raises(CheckpointError, match=r"absent\.pth does not exist"):
         open_weights(str(tmp_path / "absent.pth"))

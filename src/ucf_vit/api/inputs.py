@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 from torch import Tensor
 
 from ucf_vit.api.array_source import NAME, ArraySource
-from ucf_vit.core.errors import DataError, UserError
+from ucf_vit.core.errors import DataError, UserError, brief
 from ucf_vit.core.files.paths import escaped
 from ucf_vit.data.formats.pictures import read_rgb
 from ucf_vit.data.sources import SOURCES
@@ -50,7 +51,7 @@ def cases_of(
         if failed:
             raise DataError("; ".join(one.cause for one in failed))
         return cases
-    array = given.detach().cpu().numpy() if isinstance(given, Tensor) else np.asarray(given)
+    array = _numpy(given) if isinstance(given, Tensor) else np.asarray(given)
     name = _dataset(trained, dataset)
     image, variables = _as_read(trained, name, array)
     place = _affine(spacing, affine, image.ndim - 1)
@@ -81,7 +82,8 @@ def _as_read(trained: Trained[Any], name: str, array: NDArray[Any]) -> tuple[NDA
     run = trained.run
     variables = tuple(run.data.dict_in_variables[name])
     spatial = len(run.spatial_tile)
-    if array.ndim in (spatial, spatial + 1) and len(variables) == 1 and array.shape[0] != 1:
+    without = array.ndim == spatial or (array.ndim == spatial + 1 and array.shape[0] != 1)
+    if without and len(variables) == 1:
         array = array[None]
     if array.dtype.kind not in "biuf" or array.ndim not in (spatial + 1, 4) or len(array) != len(variables):
         sides = "H, W" if spatial == 2 else "X, Y, Z"
@@ -107,9 +109,28 @@ def _affine(
     if affine is not None:
         if spacing is not None:
             raise UserError("affine= has the spacing already; leave one of the two out")
-        return np.asarray(affine, np.float64)
+        place = _numbers(affine)
+        if place.shape != (4, 4):
+            raise UserError(f"affine {brief(affine)}: expected numbers [4, 4]")
+        return place
     if spacing is None:
         return None
-    if len(spacing) != axes or not all(0 < step < float("inf") for step in spacing):
-        raise UserError(f"spacing {list(spacing)}: expected {axes} positive numbers in mm")
-    return np.diag([*map(float, spacing), *[1.0] * (4 - axes)])
+    steps = _numbers(spacing)
+    if steps.shape != (axes,) or not ((steps > 0) & (steps < np.inf)).all():
+        raise UserError(f"spacing {brief(spacing)}: expected {axes} positive numbers in mm")
+    return np.diag([*steps, *[1.0] * (4 - axes)])
+
+
+def _numbers(given: ArrayLike) -> NDArray[np.float64]:
+    """Returns an array of float64; an empty one where there are other things than numbers."""
+    try:
+        return np.asarray(given, np.float64)
+    except (TypeError, ValueError):
+        return np.zeros(0)
+
+
+def _numpy(tensor: Tensor) -> NDArray[Any]:
+    """Returns a tensor as an array, bfloat16 as float32, since numpy has no such type."""
+    values = tensor.detach().cpu()
+    array: NDArray[Any] = (values.float() if values.dtype == torch.bfloat16 else values).numpy()
+    return array

@@ -152,6 +152,8 @@ class Model:
                 f"{self.directory} is of task {self.run.task}; predictions are made by models of task "
                 "segmentation, token_segmentation and classification"
             )
+        if not is_one(images) and not isinstance(images, Iterable):
+            raise UserError(f"{images!r}: expected a path, an array, a tensor, or a list of these")
         find = lambda one: cases_of(self._trained, one, dataset, spacing, affine)  # noqa: E731
         if not is_one(images):
             return self._stream(cast(Iterable[ImageLike], images), find, probabilities, progress)

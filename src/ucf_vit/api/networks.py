@@ -49,6 +49,7 @@ def create_model(
     torch.Size([1, 3, 32, 32, 32])
     """
     size = size_of(name)
+    _check_values(num_classes, tile_size, options.get("variables"))
     if num_classes is not None:
         options["num_classes"] = num_classes
     _check_known(name, size.network, options)
@@ -116,6 +117,16 @@ def _is_shared(option: str) -> bool:
     if option.startswith(_DECODER):
         return option.removeprefix(_DECODER) in _names(DecoderOptions)
     return option in (*_names(InputOptions), *_names(EncoderOptions))
+
+
+def _check_values(num_classes: object, tile_size: object, variables: object) -> None:
+    """Raises UserError for values that are of another kind than expected."""
+    if num_classes is not None and not (isinstance(num_classes, int) and num_classes >= 0):
+        raise UserError(f"num_classes {num_classes!r}: expected a number of classes")
+    if not isinstance(tile_size, Sequence) or isinstance(tile_size, str):
+        raise UserError(f"tile_size {tile_size!r}: expected 2 or 3 sides in pixels, such as (224, 224)")
+    if isinstance(variables, str):
+        raise UserError(f"variables {variables!r}: expected a list of names")
 
 
 def _check_known(name: str, network: str, options: Mapping[str, Any]) -> None:

@@ -12,6 +12,7 @@ from ucf_vit.api.model import Model, load
 from ucf_vit.api.undisturbed import undisturbed
 from ucf_vit.config import Run, Split, from_dict
 from ucf_vit.config import load as load_config
+from ucf_vit.core.errors import UserError
 from ucf_vit.core.files.paths import local_path
 from ucf_vit.evaluation import EvaluationRequest, evaluate_run
 from ucf_vit.training.build import build_task
@@ -85,6 +86,8 @@ def evaluate(
 
     Raises UserError for an impossible request before anything is computed.
     """
+    if split not in ("validation", "test"):
+        raise UserError(f"split {split!r}: expected validation or test")
     path = Path(local_path(run)) if isinstance(run, str) else run
     roots = (data,) if isinstance(data, str) else tuple(data)
     place = None if output is None else Path(output)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from ucf_vit.data.geometry.regrid import Regrid
 from ucf_vit.data.loader.tile_reader import TileReader
 from ucf_vit.data.sources import SOURCES, Item, Source
 from ucf_vit.data.sources.dicom import is_dicom
-from ucf_vit.data.sources.layouts.separate_files import is_image_file, stem_of
+from ucf_vit.data.sources.layouts.separate_files import SeparateFiles, is_image_file, stem_of
 from ucf_vit.data.sources.listing import is_hidden
 from ucf_vit.data.sources.regridded import Regridded
 from ucf_vit.data.storage import Files
@@ -26,6 +27,7 @@ from ucf_vit.training.data_record import Record
 from ucf_vit.training.inputs.datasets import Part, build_datasets, resolved
 from ucf_vit.training.inputs.source_options import remote_files
 
+log = logging.getLogger(__name__)
 FILES, DICOM = "files", "dicom"
 """Sources of files that are in no layout."""
 _NO_NAME = re.compile(r"[\x00-\x1f\x7f]")
@@ -98,9 +100,21 @@ def find_cases(
                 f"{root}: has {len(dataset.channels)} channels, and the run was trained on one at a time "
                 "(data.single_channel); name one with --set data.dict_in_variables={NAME: [CHANNEL]}"
             )
+        _name_channels(dataset)
         skipped += dataset.skipped
         cases += [Case(dataset, n, _case_name(item, root)) for n, item in enumerate(dataset.items)]
     return cases, skipped
+
+
+def _name_channels(dataset: Dataset) -> None:
+    """Names the channels that are taken of files with more of them, which may be others."""
+    for case in [Case(dataset, 0, "")] if dataset.items else []:
+        stored = case.source.shape(case.item)[0] if isinstance(case.source, SeparateFiles) else 0
+        if stored > len(case.source.variables):
+            log.warning(
+                "%s: has %d channels; the first %d are taken as %s",
+                *(case.item.image, stored, len(case.source.variables), ", ".join(case.source.variables)),
+            )
 
 
 def _skipping(run: Run) -> Run:

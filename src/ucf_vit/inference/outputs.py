@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ucf_vit.checkpoint import META
-from ucf_vit.core.errors import UserError
+from ucf_vit.core.errors import UserError, brief
 from ucf_vit.core.files.atomic_files import write_atomic
 from ucf_vit.core.files.urls import is_remote
 from ucf_vit.core.lists import first_few
@@ -98,6 +98,10 @@ def open_output(
     """
     if directory.exists() and not directory.is_dir():
         raise UserError(f"--output {directory}: is a file; name a directory")
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as cause:
+        raise UserError(f"--output {directory}: no such directory can be made ({brief(cause)})") from None
     before = _read(directory / ABOUT)
     replaced = [*existing, *(directory / name for name in (ABOUT, *files) if (directory / name).exists())]
     if replaced and before is None:

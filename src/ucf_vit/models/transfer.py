@@ -141,6 +141,9 @@ class _Copy:
             shape, own = list(value.shape), list(self.own[name].shape)
             self.report.left[origin or name] = f"shape {shape}, the target has {own}"
             return
+        if not value.is_floating_point():
+            self.report.left[origin or name] = f"{str(value.dtype).removeprefix('torch.')}, no real numbers"
+            return
         self.own[name].copy_(value)
         self.report.note(name, how)
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from torch import Tensor, nn
 
 from ucf_vit.core.errors import CheckpointError, UserError
+from ucf_vit.core.lists import first_few
 from ucf_vit.data.storage import Files
 from ucf_vit.models.transfer import transfer
 from ucf_vit.models.transfer_report import Transfer
@@ -29,7 +30,8 @@ def load_pretrained(
     """Copies the weights at a path or URL into a network, in place; returns them and a report.
 
     `channels` are the names of the network's channels, if known; see `ucf_vit.models.transfer`. Raises
-    CheckpointError naming the file if it holds no weights of a known family, or if none of its encoder fits.
+    CheckpointError naming the file if it holds no weights of a known family, if none of its encoder fits, or
+    if values are not finite.
     """
     opened = open_weights(place, hint_of(target), files=files)
     if opened.channels and not options.pretrained_channels:
@@ -40,6 +42,9 @@ def load_pretrained(
     except UserError as error:
         raise CheckpointError(f"{place} ({opened.family.name}): {error}") from None
     report.left |= found.left
+    values = target.state_dict()
+    if broken := [name for name in sorted(report.arrived) if not bool(values[name].isfinite().all())]:
+        raise CheckpointError(f"{place}: holds values that are not finite, in {first_few(broken)}")
     return opened, report
 
 

@@ -62,7 +62,7 @@ def read_tensors(path: Path) -> Mapping[str, Tensor]:
 
     Of several sets of weights in a file the averaged ones are taken. Raises CheckpointError naming the file.
     """
-    if is_safetensors(path):
+    if is_safetensors(path) or path.suffix == ".safetensors":
         return Lazy(Shards([path]))
     content = _load(path)
     while not _are_tensors(content):

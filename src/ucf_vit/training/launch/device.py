@@ -28,7 +28,10 @@ def pick_device(name: str, size: int) -> torch.device:
         raise UserError("trainer.device is mps, but this torch sees no MPS device; use cpu or auto")
     if name == "mps" and size > 1:
         raise UserError(f"trainer.device mps serves one process, not {size}; use cpu, or start one process")
-    return torch.device(name)
+    try:
+        return torch.device(name)
+    except RuntimeError:
+        raise UserError(f"device {name!r}: expected auto, cpu, cuda or mps") from None
 
 
 def gpu_index(place: Place, count: int, own: bool) -> int:

@@ -35,8 +35,15 @@ def open_ensemble(
 
 
 def check_members(members: Sequence[Trained[Any]]) -> None:
-    """Raises UserError where the classes, channels, grid, tile or values of the images of runs differ."""
+    """Raises UserError for a checkpoint that is named twice, and where the classes, channels, grid, tile or
+    values of the images of runs differ.
+    """
     first, facts = members[0], _facts(members[0])
+    places = [one.directory.resolve() for one in members]
+    if twice := [place for place in places if places.count(place) > 1]:
+        raise UserError(
+            f"{twice[0]}: is named twice in an ensemble, where it would count twice; leave one out"
+        )
     for other in members[1:]:
         for name, value in _facts(other).items():
             if value != facts[name]:
