@@ -45,6 +45,14 @@ def test_help_of_each_command_names_no_types_of_python(words: tuple[str, ...]) -
         assert internal not in told
 
 
+@pytest.mark.parametrize("group", [(), ("config",), ("weights",)], ids=" ".join)
+def test_the_list_of_commands_has_whole_sentences(group: tuple[str, ...]) -> None:
+    listed = call(*group, "-h").split("Commands:\n")[1]
+    assert "..." not in listed and listed.rstrip().endswith(".")
+    names = [words[len(group)] for words in commands() if words[: len(group)] == group != words]
+    assert set(names) <= set(re.findall(r"^  (\S+)", listed, re.M)) and names
+
+
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
 def test_a_script_says_how_it_is_called(
     script: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

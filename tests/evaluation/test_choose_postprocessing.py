@@ -78,7 +78,9 @@ def labels_in(path: Path) -> np.ndarray:
     return np.asarray(nibabel.load(path).dataobj)
 
 
-def test_evaluations_and_predictions_use_it(tmp_path: Path, concrete: Path) -> None:
+def test_evaluations_and_predictions_use_it(
+    tmp_path: Path, concrete: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     trainer = {"max_steps": 4, "max_epochs": 4}
     runs.train(
         runs.write_config(tmp_path / "c.yaml", "segmentation", concrete, trainer=trainer, model={"lr": 0.01})
@@ -90,6 +92,7 @@ def test_evaluations_and_predictions_use_it(tmp_path: Path, concrete: Path) -> N
     operations = Postprocessing({number: ClassOptions(True, fill_holes=True) for number in (1, 2, 3)})
     Chosen(operations, step=1).write(run)
     predict_run(run, PredictionRequest((str(image),), tmp_path / "o"))
+    assert "post-processing: class 1: largest component, holes filled; class 2" in capsys.readouterr().out
     found = labels_in(tmp_path / "o" / image.name)
     assert np.array_equal(found, operations.apply(plain, 1.0)) and not np.array_equal(found, plain)
     with pytest.raises(UserError, match=r"holds predictions of .*post-processed"):
@@ -106,6 +109,7 @@ def test_evaluations_and_predictions_use_it(tmp_path: Path, concrete: Path) -> N
         "post-processed: class 1: largest component, holes filled" in notes
         and "other weights, of step 1" in notes
     )
+    assert "These items chose the post-processing" in notes
     chosen = evaluate_run(run, EvaluationRequest(choose_postprocessing=True))
     assert chosen is not None and read_chosen(run) != Chosen(operations, 1)
     figures = json.loads((run / FILE).read_text())["chosen"]
@@ -125,3 +129,11 @@ def test_what_can_not_be_chosen_or_read_is_refused(tmp_path: Path, coloured: Pat
         read_chosen(tmp_path)
     shutil.rmtree(tmp_path / "out")
     assert read_chosen(tmp_path / "out") is None
+
+
+def test_it_is_told_with_the_names_of_classes() -> None:
+    chosen = Chosen(Postprocessing({1: ClassOptions(True), 2: ClassOptions(fill_holes=True)}), step=800)
+    assert chosen.in_words({1: "liver"}) == (
+        "class 1 (liver): largest component; class 2: holes filled (chosen on validation items at step 800)"
+    )
+    assert Chosen(Postprocessing({}), 5).in_words({}).startswith("nothing (chosen")

@@ -110,7 +110,7 @@ def test_other_data_is_evaluated_whole(run: Path, tmp_path: Path) -> None:
     """The fractions of the training would leave the first half of it out."""
     new = images(tmp_path / "new", *"abcdef", seed=1)
     said = call("evaluate", run, "--data", new)
-    assert re.search(r"tiny \(.*new\): 6 items: a, b, c, d, e, f", said) and "on given data" in said
+    assert re.search(r"tiny \(.*new\): 6 items: a, b, c, d, e, f", said) and "on all items of new" in said
     assert "chosen" not in said
     more = images(tmp_path / "more", "a", "g", seed=2)
     both = call("evaluate", run, "--data", f"tiny={new}", "--data", more)
@@ -232,8 +232,17 @@ def test_an_evaluation_without_items_names_the_keys(tmp_path: Path) -> None:
     runs.train(config)
     with pytest.raises(UserError, match=r"no validation items: set data\.validation, .*--data ROOT"):
         call("evaluate", config)
-    with pytest.raises(UserError, match=r"no test items: set data\.test or data\.dict_test_start_idx"):
+    with pytest.raises(UserError, match=r"no test items: set data\.test, data\.split\.test or "):
         call("evaluate", config, "--split", "test")
+
+
+def test_data_that_is_elsewhere_now_is_named_by_its_key(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "data").rename(tmp_path / "elsewhere")
+    with pytest.raises(DataError, match=r"data.*: no such .*append data\.dict_root_dirs\.tiny=ROOT$"):
+        call("evaluate", run)
+    call("evaluate", run, f"data.dict_root_dirs.tiny={tmp_path / 'elsewhere'}")
+    with pytest.raises(DataError, match=r"nowhere.*: no such directory$"):
+        call("evaluate", run, "--data", tmp_path / "nowhere")
 
 
 def test_a_data_set_may_only_validate(tmp_path: Path) -> None:

@@ -52,6 +52,7 @@ def test_the_page_of_volumes_is_complete_and_needs_no_other_file(tmp_path: Path)
     assert "<script" not in outside and "<b>" not in outside and "&lt;c0&gt;" in outside
     for source in re.findall(r'(?:src|href|srcset)="([^"]*)"', outside):
         assert source.startswith("data:image/png;base64,") or not is_remote(source)
+    assert "A dot is a case" in outside
     for title, case in {"worst": "c8", "median": "c4", "best": "c0"}.items():
         assert f"{title}: &lt;{case}&gt;, Dice" in outside
     data = json.loads(re.search(r'id="volumes">(.*?)</script>', page, re.S)[1])  # type: ignore[index]

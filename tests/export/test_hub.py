@@ -70,7 +70,7 @@ def test_the_card_says_what_it_is_and_no_path(folder: Path) -> None:
         "tags": ["vision-transformer", "unetr"],
     }
     for part in (
-        "tiles of 16 x 16 x 16",
+        "Tiles of 16 x 16 x 16",
         "- tiny: variables ct",
         "| metric |",
         "1 items, evaluated",

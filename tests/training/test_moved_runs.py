@@ -44,7 +44,9 @@ def test_its_directory_wins_and_that_is_told(moved: Path, caplog: pytest.LogCapt
     run = load(moved / "config.yaml")
     assert run.trainer.checkpoint_path == str(moved)
     assert str(moved) in caplog.text and "original" in caplog.text
+    caplog.clear()
     assert load(moved).trainer == run.trainer
+    assert not caplog.records, "whoever names the directory knows where it is"
 
 
 def test_an_override_and_other_files_say_where_to(moved: Path, tmp_path: Path) -> None:

@@ -40,12 +40,14 @@ def matching(words: Iterable[str], incomplete: str) -> list[str]:
 
 _TYPES = {"str": "TEXT", "Path": "PATH", "int": "N", "float": "NUMBER", "bool": ""}
 _TYPE = re.compile(r" <([^<>]*)>")
+_SENTENCE = re.compile(r"(?<=\.)\s+")
 
 
 class Commands(TyperGroup):
     """Group of commands that refuses credentials in arguments, before any message could show them.
 
-    The help of its commands names types in words instead of Python's names.
+    The help of its commands names types in words instead of Python's names, and its list has their first
+    sentences in full.
     """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -56,8 +58,11 @@ class Commands(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Returns a command, None if there is none of this name."""
         command = super().get_command(ctx, cmd_name)
-        for parameter in () if command is None else command.params:
+        if command is None:
+            return None
+        for parameter in command.params:
             _name_types(parameter)
+        command.short_help = _SENTENCE.split(command.help or "", maxsplit=1)[0]
         return command
 
 

@@ -36,12 +36,13 @@ def load(path: str | Path, overrides: Sequence[str] = (), *, task: str | None = 
     is given, the task follows from the keys and the file's folder. No data is read. Raises ConfigError that
     names file and line (or override), key, value and what was expected, for every wrong key.
     """
-    path = config_of(Path(local_path(path)) if isinstance(path, str) else path)
+    given = Path(local_path(path)) if isinstance(path, str) else path
+    path = config_of(given)
     document = read(path)
     places = {known: f"{path}:{line}" for known, line in document.lines.items()}
     origins = Origins(str(path), places)
     run = _build(document.values, overrides, task, origins, path.absolute().parent.name)
-    return in_own_directory(run, path)
+    return in_own_directory(run, path, named=given != path)
 
 
 def from_dict(

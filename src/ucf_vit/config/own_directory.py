@@ -20,11 +20,12 @@ def config_of(path: Path) -> Path:
     return inside if inside.is_file() else path
 
 
-def in_own_directory(run: Run, path: Path) -> Run:
+def in_own_directory(run: Run, path: Path, *, named: bool) -> Run:
     """Returns `run` with the directory of `path` as trainer.checkpoint_path, if that is a run's directory.
 
     It is one if `path` is a config.yaml beside files that only a run writes; the directory may have been
-    renamed or copied. An override of trainer.checkpoint_path takes precedence.
+    renamed or copied, which is said unless the user has `named` the directory. An override of
+    trainer.checkpoint_path takes precedence.
     """
     if path.name != CONFIG or run.from_override("trainer.checkpoint_path"):
         return run
@@ -32,8 +33,9 @@ def in_own_directory(run: Run, path: Path) -> Run:
     if own.resolve() == configured.resolve() or not any(any(own.glob(one)) for one in OF_A_RUN):
         return run
     shown = str(path.parent) if path.parent.name else str(own)
-    log.warning(
-        "%s says trainer.checkpoint_path %s, but is in the directory of a run: taking that, %s",
-        *(path, configured, shown),
-    )
+    if not named:
+        log.warning(
+            "%s: the run was renamed or copied from %s; its files are read and written in %s",
+            *(path, configured, shown),
+        )
     return run.model_copy(update={"trainer": run.trainer.model_copy(update={"checkpoint_path": shown})})

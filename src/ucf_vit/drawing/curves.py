@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -17,15 +18,17 @@ _SIZE = (4.6, 3.0)
 _MAX_LEGEND = 16
 
 
-def draw_curves(entries: Sequence[dict[str, Any]]) -> dict[str, bytes]:
+def draw_curves(
+    entries: Sequence[dict[str, Any]], titles: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, bytes]:
     """Returns PNG files by name: loss, each family of validation metrics, and learning rate, if they exist.
 
     Metrics belong to one family if their names begin with the same letters: dice_1, dice_2 and dice_mean are
-    drawn in one picture.
+    drawn in one picture. `titles` are those of metrics that are not shown by their name.
     """
     drawn = {"loss": _draw_loss(entries)}
     for family, names in _families(entries).items():
-        curves = {name: metric_series(entries, f"validation/{name}") for name in names}
+        curves = {titles.get(name, name): metric_series(entries, f"validation/{name}") for name in names}
         drawn[f"validation_{family}"] = _draw_lines(curves, f"validation {family}")
     drawn["learning_rate"] = _draw_lines({"lr": metric_series(entries, "lr")}, "learning rate")
     return {name: data for name, data in drawn.items() if data is not None}

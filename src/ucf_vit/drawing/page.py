@@ -26,10 +26,12 @@ h2 { margin: 2.25rem 0 .75rem; font-size: 1.1rem; }
 .soft { color: var(--soft); margin: .25rem 0 1.5rem; }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 1rem 1.25rem; }
 .card + .card { margin-top: .75rem; }
+.card + .soft { margin-top: .75rem; }
 .facts { display: grid; grid-template-columns: repeat(auto-fill, minmax(11rem, 1fr)); gap: .9rem 1.5rem;
   margin: 0; }
 .facts dt { color: var(--soft); font-size: .8rem; }
 .facts dd { margin: 0; font-weight: 600; overflow-wrap: anywhere; }
+.facts .wide { grid-column: 1 / -1; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 th, td { padding: .4rem .75rem; text-align: right; white-space: nowrap;
@@ -58,16 +60,19 @@ pre { margin: .75rem 0 0; overflow-x: auto;
 ul.warnings { margin: 0; padding-left: 2.25rem; overflow-wrap: anywhere; }
 ul.warnings li::marker { color: var(--warn); }
 """
+_WIDE, _LONG = ' class="wide"', 60
+"""Attribute of facts that take a row of their own, and the number of characters above which they do."""
 
 
 @dataclass(frozen=True)
 class Table:
     """Table with named rows and columns, e.g. `{"UNETR": {"dice_1": 0.91}, "threshold": {"dice_1": 0.62}}`.
 
-    `better` marks the best number of each column: "max", "min", or None to mark none.
+    `names` is the heading of the names of the rows. `better` marks the best number of each column: "max",
+    "min", or None to mark none.
     """
 
-    title: str
+    names: str
     rows: Mapping[str, Mapping[str, float | str]]
     better: Literal["max", "min"] | None = None
 
@@ -90,9 +95,10 @@ def section(title: str, content: str) -> str:
 
 
 def facts(values: Mapping[str, str]) -> str:
-    """Returns names and values as a grid."""
+    """Returns names and values as a grid, long values over its whole width."""
     items = (
-        f"<div><dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd></div>"
+        f"<div{_WIDE if len(value) > _LONG else ''}>"
+        f"<dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd></div>"
         for name, value in values.items()
     )
     return f'<dl class="card facts">{"".join(items)}</dl>' if values else ""
@@ -102,7 +108,7 @@ def table(content: Table) -> str:
     """Returns a table with the union of all columns; missing values are dashes."""
     columns = dict.fromkeys(column for row in content.rows.values() for column in row)
     best = {column: _best(content, column) for column in columns}
-    head = "".join(f"<th>{html.escape(column)}</th>" for column in ("", *columns))
+    head = "".join(f"<th>{html.escape(column)}</th>" for column in (content.names, *columns))
     rows = "".join(
         f"<tr><th>{html.escape(name)}</th>{''.join(_cell(row, *item) for item in best.items())}</tr>"
         for name, row in content.rows.items()

@@ -44,7 +44,7 @@ def set_postprocessing(
 
     What is chosen is written into the directory of the run. Raises UserError where it can't be chosen.
     """
-    task, chosen = trained.task, trained.postprocessing
+    task, chosen, names = trained.task, trained.postprocessing, trained.record.label_names
     if request.choose_postprocessing:
         if not isinstance(task, Segmentation) or request.split != "validation" or request.roots:
             raise UserError("--choose-postprocessing is for segmentation, on the validation items of a run")
@@ -52,12 +52,13 @@ def set_postprocessing(
         chosen = choose(task, data.batches(), data.datasets, world, dtype, trained.step)
         written = chosen
         path = world.on_main(lambda: written.write(trained.directory.parent))
-        log.info("post-processing: %s; written to %s", chosen, path)
+        log.info("post-processing: %s; written to %s", written.in_words(names), path)
     if chosen is None or not isinstance(task, Segmentation) or not request.postprocess:
         return []
     task.postprocess = postprocess_of(chosen, data.datasets)
-    on_them = ", so on these items" if request.split == "validation" and not request.roots else ""
-    notes = [f"Predictions are post-processed: {chosen}{on_them}."]
+    notes = [f"Predictions are post-processed: {chosen.in_words(names)}."]
+    if request.split == "validation" and not request.roots:
+        notes.append("These items chose the post-processing, so expect somewhat worse results on others.")
     if chosen.step != trained.step:
         notes.append(f"Post-processing was chosen for other weights, of step {chosen.step:,}.")
     return notes

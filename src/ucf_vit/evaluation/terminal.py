@@ -13,7 +13,7 @@ from rich.table import Table
 from ucf_vit.core.log import say
 from ucf_vit.evaluation.cases.compare import Difference
 from ucf_vit.evaluation.trained_items import few
-from ucf_vit.training.evaluation_files import Evaluation
+from ucf_vit.training.evaluation_files import KINDS, METRICS, SCORES, Evaluation
 
 _FILES = {"scores.csv": "scores of each case", "report.html": "report"}
 """What the files of an evaluation hold, by their name; others hold results."""
@@ -26,11 +26,11 @@ def show(evaluation: Evaluation, notes: Sequence[str]) -> None:
     for name, keys in evaluation.items.items():
         say(f"{name}: {len(keys)} items: {few(keys)}")
     if evaluation.metrics:
-        _print("metric", evaluation.by_metric)
+        _print(METRICS, evaluation.by_metric)
     if evaluation.counts:
-        _print("numbers of items", evaluation.by_kind)
+        _print(KINDS, evaluation.by_kind)
     if evaluation.summary:
-        _print("mean (95 % interval)", evaluation.by_score)
+        _print(SCORES, evaluation.by_score)
     for note in notes:
         say(note)
 

@@ -11,7 +11,7 @@ from typing import Any
 from ucf_vit import checkpoint
 from ucf_vit.core.per_axis import product_of
 from ucf_vit.inference.predictors import class_names
-from ucf_vit.training.evaluation_files import Evaluation, read_evaluations
+from ucf_vit.training.evaluation_files import METRICS, SCORES, Evaluation, read_evaluations
 from ucf_vit.training.inputs.used_items import used_items
 from ucf_vit.training.saved_runs.open_trained import Trained
 
@@ -40,10 +40,10 @@ def _model(trained: Trained[Any]) -> Iterator[str]:
     run = trained.run
     parameters = sum(weight.numel() for weight in trained.task.model.parameters())
     yield from [f"# {run.network} for {run.task}", ""]
-    yield f"- Network: `{run.network}`, {parameters:,} parameters, {run.model.depth} blocks of width "
-    yield f"  {run.model.embed_dim}"
-    yield f"- Input: {run.in_channels} channel(s) ({', '.join(run.input.default_vars)}), tiles of "
-    yield f"  {product_of(run.spatial_tile)}, patches of {product_of(run.patch)}"
+    yield f"- Network: `{run.network}`, {parameters:,} parameters"
+    yield f"- Encoder: {run.model.depth} blocks of width {run.model.embed_dim}"
+    yield f"- Channels: {', '.join(run.input.default_vars)}"
+    yield f"- Tiles of {product_of(run.spatial_tile)}, patches of {product_of(run.patch)}"
     if run.network_facts.output in PIPELINES:
         yield f"- Classes: {', '.join(class_names(trained))}"
     yield f"- Weights: step {trained.step}{', moving average' if trained.averaged else ''}"
@@ -83,10 +83,10 @@ def _evaluation(one: Evaluation) -> Iterator[str]:
     metrics = {
         name: {column: f"{value:.4g}" for column, value in row.items()} for name, row in one.by_metric.items()
     }
-    yield from _table("metric", metrics)
+    yield from _table(METRICS, metrics)
     if one.summary:
-        yield from ["", "Means over cases with 95 % intervals:", ""]
-        yield from _table("", one.by_score)
+        yield ""
+        yield from _table(SCORES, one.by_score)
     yield ""
 
 

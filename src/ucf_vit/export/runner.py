@@ -123,9 +123,9 @@ def predict(image: np.ndarray, session: InferenceSession, window: list[int], ove
 
 def main() -> None:
     """Reads the command line, and writes the labels on the grid of the first image."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("images", nargs="+")
-    parser.add_argument("-o", "--output", required=True)
+    parser = argparse.ArgumentParser(description="Segments a NIfTI volume.")
+    parser.add_argument("images", nargs="+", help="a file per channel, or one 4D file")
+    parser.add_argument("-o", "--output", required=True, help="file to write the class numbers to")
     options, folder = parser.parse_args(), Path(__file__).parent
     before, after = (json.loads((folder / f"{name}processing.json").read_text()) for name in ("pre", "post"))
     session = InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])

@@ -73,7 +73,7 @@ def _predict_run(path: Path, request: PredictionRequest, overrides: Sequence[str
     if world.is_main:
         _announce(members, world, len(todo), len(cases), failed)
         if trained.postprocessing is not None:
-            say(f"post-processing: {trained.postprocessing}")
+            say(f"post-processing: {trained.postprocessing.in_words(trained.record.label_names)}")
     mine = share_of(world.rank, world.size, [prod(case.shape) for case in todo])
     try:
         newly = _predict_all([todo[number] for number in mine], predictor, trained, world.is_main)

@@ -25,20 +25,20 @@ def build_hooks(run: Run, world: World, data: RunData, more: Sequence[Hook] = ()
     The order matters: the report comes last, since it reads what the others wrote. If the model is sharded,
     all ranks take part in drawing pictures. Raises UserError for a hook that cannot be built.
     """
-    directory = Path(run.trainer.checkpoint_path)
+    directory, titles = Path(run.trainer.checkpoint_path), data.record.titles
     pictures: list[Hook] = []
     if run.trainer.pictures:
         sample = _sample_reader(world, data) if data.has_validation else None
         if world.is_main:
-            pictures = [PicturesHook(directory, sample, data.examples, data.record.label_names)]
+            names = data.record.label_names
+            pictures = [PicturesHook(directory, sample, data.examples, names, titles)]
         elif sample is not None and world.mesh is not None:
             pictures = [PicturesPeer(sample)]
     own = [*_configured_hooks(run, world), *(hook for hook in more if world.is_main or hook.every_rank)]
     if not world.is_main:
         return [*pictures, *own]
     summary = {"Task": run.task, **data.in_words(), "Processes": str(world.size)}
-    titles, device = data.record.titles, world.device
-    report = ReportHook(directory, title=run.task, summary=summary, device=device, titles=titles)
+    report = ReportHook(directory, title=run.task, summary=summary, device=world.device, titles=titles)
     always = [ProgressHook(), JsonlHook(directory), TreesHook(data.examples)]
     return [*always, *pictures, *own, report]
 

@@ -19,6 +19,8 @@ from ucf_vit.drawing.page import Table
 FOLDER, FORMAT = "evaluations", "ucf_vit.evaluation"
 PAGE, CASES = "report.html", "Cases: distributions, pictures and volumes"
 """Page of an evaluation, and the text of the link to it."""
+METRICS, KINDS, SCORES = "metric", "numbers of items", "mean (95 % interval)"
+"""Headings of the names in the tables of an evaluation."""
 Metrics = Mapping[str, float | None]
 
 
@@ -109,9 +111,9 @@ class Evaluation:
         environment = "\n".join(f"{name}: {value}" for name, value in self.environment.items())
         parts = [
             page.facts({**self.facts, "Evaluated": self.written}),
-            page.table(Table("", self.by_metric)) if self.metrics else "",
-            page.table(Table("", self.by_score)) if self.summary else "",
-            page.table(Table("", self.by_kind)) if self.counts else "",
+            page.table(Table(METRICS, self.by_metric)) if self.metrics else "",
+            page.table(Table(SCORES, self.by_score)) if self.summary else "",
+            page.table(Table(KINDS, self.by_kind)) if self.counts else "",
             page.link(CASES, f"{FOLDER}/{self.name}/{PAGE}") if PAGE in self.files else "",
             page.notes(self.notes),
             page.folded("Items", names),

@@ -23,11 +23,15 @@ class Chosen:
     step: int
     figures: Mapping[str, Any] = field(default_factory=dict)
 
-    def __str__(self) -> str:
-        """Returns a text such as `class 1: largest component (chosen on validation items at step 800)`."""
+    def in_words(self, names: Mapping[int, str]) -> str:
+        """Returns a text such as `class 1 (liver): holes filled (chosen on validation items at step 800)`.
+
+        `names` are those of the classes by number, as far as they have any.
+        """
+        titles = {number: f" ({name})" for number, name in names.items()}
         classes = self.operations.classes.items()
-        texts = "; ".join(f"class {number}: {options}" for number, options in classes) or "nothing"
-        return f"{texts} (chosen on validation items at step {self.step:,})"
+        texts = [f"class {number}{titles.get(number, '')}: {options}" for number, options in classes]
+        return f"{'; '.join(texts) or 'nothing'} (chosen on validation items at step {self.step:,})"
 
     def write(self, run: Path) -> Path:
         """Writes the file in the directory of a run."""

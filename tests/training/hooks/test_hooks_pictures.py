@@ -143,6 +143,18 @@ def test_curves_of_what_there_is(entries: list[dict[str, Any]], names: list[str]
     assert sorted(draw_curves(entries)) == names
 
 
+def test_curves_have_the_titles_of_their_metrics(tmp_path: Path) -> None:
+    metrics = {"validation/dice_1": 0.5, "validation/dice_2": 0.25}
+    titles = {"dice_1": "dice_1 (liver)", "dice_2": "dice_2 (cyst)"}
+    jsonl, state = JsonlHook(tmp_path), _state(Doubling(), 1)
+    jsonl.on_validation(state, metrics)
+    PicturesHook(tmp_path, titles=titles).on_end(state)
+    drawn = (tmp_path / "pictures/validation_dice.png").read_bytes()
+    entries = [{"step": 1, **metrics}]
+    assert drawn == draw_curves(entries, titles)["validation_dice"]
+    assert drawn != draw_curves(entries)["validation_dice"]
+
+
 def test_curves_are_the_same_bytes_again() -> None:
     entries = [{"step": step, "loss": 1000.0 / step**2, "lr": 1e-4} for step in range(1, 100)]
     assert draw_curves(entries) == draw_curves(entries)

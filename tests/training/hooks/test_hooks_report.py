@@ -17,7 +17,7 @@ from ucf_vit.core.files.atomic_files import write_atomic
 from ucf_vit.drawing import page
 from ucf_vit.drawing.curves import draw_curves
 from ucf_vit.drawing.page import Table
-from ucf_vit.training.evaluation_files import FOLDER, Evaluation, read_evaluations
+from ucf_vit.training.evaluation_files import FOLDER, Evaluation, Summary, read_evaluations
 from ucf_vit.training.hooks import report
 from ucf_vit.training.hooks.jsonl import JsonlHook
 from ucf_vit.training.hooks.report import About, ReportHook, environment, read_about, write_report
@@ -200,6 +200,23 @@ def test_the_best_of_a_column_is_marked(better: Any, marked: list[str]) -> None:
     text = page.table(Table("", rows, better=better))
     assert re.findall(r'<td class="best">([^<]*)</td>', text) == marked
     assert text.count("&ndash;") == 3
+
+
+def test_names_of_rows_have_a_heading_and_long_facts_a_row() -> None:
+    table = page.table(Table("a <case>", {"x": {"Dice": 1.0}}))
+    assert "<th>a &lt;case&gt;</th><th>Dice</th>" in table
+    text = page.facts({"Steps": "4", "Data": "scan " * 20})
+    assert text.count('class="wide"><dt>Data') == 1 and "<div><dt>Steps" in text
+
+
+def test_tables_of_an_evaluation_say_which_numbers_they_hold() -> None:
+    one = evaluation(
+        counts={"dice": {"labelled": 3}},
+        summary={"liver": {"dice": Summary(0.9, 0.9, 0.8, 0.95, 3, 3)}},
+        titles={"dice": "Dice"},
+    )
+    headings = re.findall(r"<thead><tr><th>([^<]*)</th>", one.section())
+    assert headings == ["metric", "mean (95 % interval)", "numbers of items"]
 
 
 def test_many_warnings_are_cut_short() -> None:

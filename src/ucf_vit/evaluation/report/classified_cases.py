@@ -32,7 +32,7 @@ def classified_parts(table: ClassifiedCases, gallery: Gallery) -> list[Part]:
     }
     matrix = draw_confusion(counts, names)
     return [
-        Part("Classes", page.table(page.Table("", rows))),
+        Part("Classes", page.table(page.Table("class", rows))),
         Part("Confusion matrix", figure("confusion", matrix), matrix),
         _examples(table, gallery),
     ]

@@ -21,6 +21,7 @@ CHOSEN = (
     "Cases by the mean Dice of their classes. Lines over the image: label solid, prediction dashed, in the "
     "colours of the areas beside it."
 )
+BOXES = "A dot is a case, a box the middle half of them with the median, a line from 5 to 95 % of them."
 COPIES = f"Volumes of more than {LIMIT:,} voxels are cropped to their classes, then thinned out."
 
 
@@ -45,7 +46,7 @@ def _distributions(scores: Scores, names: Mapping[int, str]) -> Part:
         for metric, one in scores.metrics.items()
     }
     files = draw_distributions(values, numbers)
-    return Part("Scores of all cases", figure("scores", files), files)
+    return Part("Scores of all cases", figure("scores", files) + page.notes([BOXES] if files else []), files)
 
 
 def _pictures(chosen: list[tuple[str, Candidate]], names: Mapping[int, str]) -> Part:
@@ -88,4 +89,4 @@ def _table(scores: Scores) -> Part:
         rows[case] = {row.name: row.values.get(metric.name, row.kind) for row in of_case}
     more = len(scores.cases) - len(rows)
     notes = [f"{more} more cases are in scores.csv."] if more else []
-    return Part(f"{titled(metric)} of each case", page.table(page.Table("", rows)) + page.notes(notes))
+    return Part(f"{titled(metric)} of each case", page.table(page.Table("case", rows)) + page.notes(notes))

@@ -37,7 +37,8 @@ class PicturesHook(Hook):
 
     `sample` returns the held-out batch to draw; without it, or if it returns None, only curves are drawn.
     `examples` yields one tile of each data set, whose adaptive patches are drawn once, at the start.
-    `class_names` are the names of the classes of pixels, by number. If a picture cannot be drawn, for
+    `class_names` are the names of the classes of pixels, by number, `titles` those of metrics that are not
+    shown by their name. If a picture cannot be drawn, for
     whatever reason, a warning is logged and training continues.
     """
 
@@ -47,9 +48,10 @@ class PicturesHook(Hook):
         sample: Callable[[], Batch | None] | None = None,
         examples: Callable[[], Iterable[Batch]] | None = None,
         class_names: Mapping[int, str] = MappingProxyType({}),
+        titles: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.directory = directory
-        self.class_names = class_names
+        self.class_names, self.titles = class_names, titles
         self.sample = sample
         self.examples = examples
         self._batch: Batch | None = None
@@ -76,7 +78,7 @@ class PicturesHook(Hook):
     def _draw(self, state: RunState) -> None:
         self._drawn_at = state.step
         entries = read_metrics(self.directory / METRICS)
-        self._write("curves", lambda: draw_curves(entries))
+        self._write("curves", lambda: draw_curves(entries, self.titles))
         if self.sample is not None:
             self._batch = self._batch or self.sample()
         if (batch := self._batch) is not None:

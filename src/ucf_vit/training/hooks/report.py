@@ -31,7 +31,8 @@ REPORT, ABOUT, CONFIG, LOG = "report.html", "report.json", "config.yaml", "log.t
 CHOSEN = (
     "The checkpoint best is the one with the best validation: it was chosen on these items, so expect "
     "somewhat worse results on others. For results on items that nothing was chosen by, keep some apart "
-    "(data.test or data.dict_test_start_idx) and in the end say: ucf-vit evaluate RUN --split test"
+    "(data.test, data.split.test or data.dict_test_start_idx) and in the end say: "
+    "ucf-vit evaluate RUN --split test"
 )
 _PACKAGES = ("torch", "monai", "timm", "numpy")
 
@@ -117,7 +118,7 @@ def write_report(directory: Path, about: About) -> Path:
     parts = [
         page.facts({**about.summary, **run_facts(entries, about.best), **about.summary}),
         *(one.section() for one in read_evaluations(directory)),
-        *(page.section(one.title, page.table(one) + page.notes(notes)) for one in validations),
+        *(page.section("Validation", page.table(one) + page.notes(notes)) for one in validations),
         page.section("Curves", page.gallery(curves)),
         page.section("Pictures", "\n".join(page.image(name, data) for name, data in pictures.items())),
         page.section("Warnings", page.warnings(read_warnings(directory / LOG))),

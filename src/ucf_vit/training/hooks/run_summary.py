@@ -61,7 +61,7 @@ def validation_table(
         }
         for name in names
     }
-    return [Table("Validation", rows)]
+    return [Table("metric", rows)]
 
 
 def _best_entry(entries: Sequence[dict[str, Any]], best: Best | None) -> dict[str, Any] | None:

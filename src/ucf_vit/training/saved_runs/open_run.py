@@ -44,9 +44,8 @@ def find_run(path: Path, overrides: Sequence[str] = (), task: str | None = None)
         return FoundRun(run, Path(run.trainer.checkpoint_path), None)
     else:
         raise CheckpointError(f"{path}: no such checkpoint, and no config or directory of a run")
-    described = config_of(directory)
-    if described != directory:
-        run = load(described, overrides, task=task)
+    if config_of(directory) != directory:
+        run = load(directory, overrides, task=task)
     else:
         checkpoints = checkpoint.find(directory, name) if name else checkpoint.find_all(directory, "last")
         if not checkpoints:

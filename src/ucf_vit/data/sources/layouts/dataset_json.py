@@ -37,7 +37,7 @@ class DatasetJson:
         try:
             text = files.using(path, Path.read_bytes).decode("utf-8-sig")
         except (FileNotFoundError, NotADirectoryError, MissingError) as error:
-            raise DataError(f"{path}: not found; expected it to name the channels and labels") from error
+            raise MissingError(f"{path}: not found; expected it to name the channels and labels") from error
         with reading(path, "can't be read as a dataset.json"):
             entries = json.loads(text)
             channels = entries.get("channel_names", entries.get("modality"))
