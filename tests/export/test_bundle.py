@@ -48,7 +48,7 @@ def test_labels_are_those_of_predict(data: dict, concrete: Path, tmp_path: Path)
     before, after = (parser.get_parsed_content(name) for name in ("preprocessing", "postprocessing"))
     sample = before({"image": str(scan)})
     with torch.no_grad():
-        sample["pred"] = inferer(sample["image"][None], network)[0]
+        sample["pred"] = inferer(sample["image"][None], network.eval())[0]  # as the evaluator does
     after(sample)
     written = next((tmp_path / "labels").rglob("*.nii.gz"))
     found, expected = (nibabel.load(path) for path in (written, tmp_path / "predicted" / scan.name))

@@ -91,7 +91,9 @@ def _inference(before: Step) -> Step:
         "dataset_dir": "$@bundle_root + '/images'",
         "output_dir": "$@bundle_root + '/labels'",
         "device": "cpu",
-        "network": "$torch.export.load(@bundle_root + '/models/model.pt2').module().to(@device)",
+        "program": "$torch.export.load(@bundle_root + '/models/model.pt2').module()",
+        # MONAI's evaluator calls eval(), which a loaded program refuses and a module of its graph does not
+        "network": "$torch.fx.GraphModule(@program, @program.graph).to(@device)",
         "preprocessing": {"_target_": "Compose", "transforms": _transforms(before)},
         "dataset": {"_target_": "Dataset", "data": images, "transform": "@preprocessing"},
         "dataloader": {"_target_": "DataLoader", "dataset": "@dataset", "batch_size": 1, "num_workers": 0},
