@@ -41,6 +41,17 @@ def test_the_network_is_loaded(folder: Path) -> None:
     assert not loaded.training and isinstance(loaded.network, nn.Module)
 
 
+def test_post_processing_that_is_not_exported_is_named(
+    folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = folder.parent / "out"
+    chosen = {"step": 2, "classes": {"1": {"largest_component": True}}}
+    (run / "postprocessing.json").write_text(json.dumps(chosen))
+    call("export", run, "--to", "hub", "-o", tmp_path / "other")
+    (run / "postprocessing.json").unlink()
+    assert "post-processing of the run is not exported (class 1: largest component" in caplog.text
+
+
 def test_it_is_saved_and_loaded_again(folder: Path, tmp_path: Path) -> None:
     loaded = HubModel.from_pretrained(folder)
     loaded.save_pretrained(tmp_path / "again")

@@ -1,6 +1,7 @@
 """Labels in every format, read back with other libraries at the place of their images."""
 
 import json
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,28 @@ def test_nrrd_and_metaimage_lie_where_their_image_lies(tmp_path: Path, ending: s
         stored = getattr(itk.ReadImage(str(tmp_path / f"in/scan{ending}")), place)()
         assert np.allclose(getattr(found, place)(), stored, rtol=0, atol=1e-14), place
     assert np.array_equal(itk.GetArrayFromImage(found).T, values) and found.GetPixelIDValue() == itk.sitkUInt8
+
+
+@pytest.mark.parametrize("name", ["nifti", "nrrd", "mha", "tiff", "zarr"])
+def test_a_full_disk_is_named_and_leaves_nothing(tmp_path: Path, name: str) -> None:
+    package = FORMATS[name].package
+    if package:
+        pytest.importorskip(package, reason=f"needs {package}")
+    import nibabel
+
+    (tmp_path / "in").mkdir()
+    (tmp_path / "out").mkdir()
+    nibabel.save(nibabel.Nifti1Image(np.zeros((16, 16, 16), np.int16), np.eye(4)), tmp_path / "in/a.nii")
+    case, values = case_of(tmp_path / "in/a.nii"), np.random.default_rng(0).integers(0, 255, (16, 16, 16))
+    path = tmp_path / "out" / f"a{FORMATS[name].suffix(case)}"
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises((OSError, UserError), match=rf"too large|{path.name}: cannot be written"):
+            FORMATS[name].write(path, values.astype(np.uint8), case, [])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not list((tmp_path / "out").iterdir())
 
 
 def test_nifti_and_nrrd_of_one_scan_lie_at_the_same_place(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from ucf_vit.export.program import trace
 from ucf_vit.export.program_files import write_onnx, write_torch
 from ucf_vit.training.saved_runs.open_trained import Trained, open_trained
 
+log = logging.getLogger(__name__)
 FORMS: dict[str, Callable[[Trained[Any], Path, str], None]] = {
     "onnx": lambda trained, folder, licence: write_onnx_folder(trained, folder),
     "bundle": write_bundle,
@@ -48,10 +50,22 @@ def export_run(
         if output.suffix != SUFFIX[to]:
             raise UserError(f"{output}: a program of torch is called {output.name}.pt2")
         check_free([output], overwrite)
-        PROGRAMS[output.suffix](trace(open_trained(path, device="cpu")), output)
+        PROGRAMS[output.suffix](trace(_opened(path)), output)
         return
     if output.exists() and (not output.is_dir() or (any(output.iterdir()) and not overwrite)):
         raise UserError(
             f"{output} exists already; replace its files with --overwrite, or name another folder"
         )
-    FORMS[to](open_trained(path, device="cpu"), output, licence)
+    FORMS[to](_opened(path), output, licence)
+
+
+def _opened(path: Path) -> Trained[Any]:
+    """Returns a run, and warns where its predictions are post-processed, which no form does."""
+    trained = open_trained(path, device="cpu")
+    if trained.postprocessing is not None and trained.postprocessing.operations.classes:
+        log.warning(
+            "%s: the post-processing of the run is not exported (%s); labels are those of ucf-vit predict "
+            "--no-postprocessing",
+            *(trained.directory, trained.postprocessing.in_words(trained.record.label_names)),
+        )
+    return trained

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ucf_vit.core.errors import UserError, brief
 from ucf_vit.core.files.atomic_files import replace_atomic
 from ucf_vit.data.formats.itk import SUFFIXES
 from ucf_vit.data.sources.layouts.file_source import FileSource
@@ -53,6 +54,9 @@ class Itk(LabelFormat):
             try:
                 SimpleITK.WriteImage(volume, str(named), useCompression=True)
                 named.replace(temporary)
+            except RuntimeError as cause:  # of ITK, such as a full disk
+                reason = brief(str(cause).rpartition("Reason: ")[2])
+                raise UserError(f"{path}: cannot be written ({reason})") from None
             finally:
                 named.unlink(missing_ok=True)
 

@@ -43,11 +43,14 @@ class Zarr(LabelFormat):
         temporary = path.with_name(f".{path.name}.tmp")
         with naming(path):
             shutil.rmtree(temporary, ignore_errors=True)
-            chunks = tuple(min(_CHUNK, side) for side in labels.shape)
-            array = zarr.create_array(temporary, shape=labels.shape, dtype=labels.dtype, chunks=chunks)
-            array[...] = labels
-            array.attrs["affine"] = geometry_of(case).affine.tolist()
-            array.attrs["classes"] = [one.name for one in classes]
-            if path.exists():
-                shutil.rmtree(path)
-            temporary.rename(path)
+            try:
+                chunks = tuple(min(_CHUNK, side) for side in labels.shape)
+                array = zarr.create_array(temporary, shape=labels.shape, dtype=labels.dtype, chunks=chunks)
+                array[...] = labels
+                array.attrs["affine"] = geometry_of(case).affine.tolist()
+                array.attrs["classes"] = [one.name for one in classes]
+                if path.exists():
+                    shutil.rmtree(path)
+                temporary.rename(path)
+            finally:
+                shutil.rmtree(temporary, ignore_errors=True)
