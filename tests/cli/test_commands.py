@@ -92,7 +92,7 @@ def test_from_nothing_to_a_table(tmp_path: Path) -> None:
     call("train", mae)
     call("train", unetr)
     log = (tmp_path / "unetr/out/log.txt").read_text()
-    assert "interpolated: positions.table (2 x 2 x 2 patches to 3 x 3 x 3)" in log
+    assert "changed (2 x 2 x 2 patches to 3 x 3 x 3): positions.table" in log
     table = call("evaluate", unetr, "--threshold")
     assert "dice_3" in table
     assert "intensity threshold" in table

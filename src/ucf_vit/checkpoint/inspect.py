@@ -63,13 +63,14 @@ def export_weights(directory: Path, file: Path, *, averaged: bool = False, overw
 
 def facts_of(read: checkpoint.Checkpoint) -> dict[str, str]:
     """Returns the facts about a checkpoint that files of its weights have in their headers."""
-    grid, patch = read.meta.get("grid", ()), patch_of(read.config)
+    grid, described = read.meta.get("grid", ()), "config" in read.meta
+    patch = patch_of(read.config) if described else ()
     return {
         "checkpoint": printable(str(read.directory)),
         "step": str(read.meta.get("step")),
         "grid": "x".join(map(str, grid)),
         "patch": "x".join(map(str, patch)),
-        "variables": json.dumps(read.config["input"]["default_vars"]),
+        "variables": json.dumps(read.config["input"]["default_vars"] if described else []),
     }
 
 
