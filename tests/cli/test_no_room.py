@@ -97,14 +97,14 @@ def test_shared_memory_without_room_is_one_message(config: Path, capsys: pytest.
 
 @pytest.mark.parametrize(
     "work",
-    [lambda _: torch.empty(2**50), lambda _: np.ones(2**55), lambda _: bytearray(2**55)],
+    [lambda: torch.empty(2**50), lambda: np.ones(2**55), lambda: bytearray(2**55)],
     ids=["torch", "numpy", "python"],
 )
 def test_memory_without_room_is_one_message(
-    work: Callable[[str], object], capsys: pytest.CaptureFixture[str]
+    work: Callable[[], object], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit):
-        guarded(work)("argument")
+        guarded(work)()
     said = capsys.readouterr().err
     assert said.startswith("error: not enough memory")
     assert "lower data.batch_size" in said
@@ -113,5 +113,5 @@ def test_memory_without_room_is_one_message(
 
 def test_errors_of_the_program_keep_their_traceback(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        guarded(lambda _: Path("/nowhere").read_text())("argument")
+        guarded(lambda: Path("/nowhere").read_text())()
     assert "Traceback" in capsys.readouterr().err

@@ -73,7 +73,7 @@ def version(
 def guarded(main: Callable[..., None]) -> Callable[..., None]:
     """Wraps `main`: a UserError becomes one message on standard error and an exit status, no traceback.
 
-    A function prints the docstring of its module for `-h` and without arguments.
+    A function that takes arguments prints the docstring of its module for `-h` and without any.
     Refuses credentials in arguments, and hides those in the messages of other errors.
     """
 
@@ -82,7 +82,8 @@ def guarded(main: Callable[..., None]) -> Callable[..., None]:
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):  # the terminal may lack characters of file names
                 stream.reconfigure(errors="backslashreplace")
-        if inspect.isfunction(main) and (not arguments or {"-h", "--help"} & set(arguments)):
+        takes_arguments = inspect.isfunction(main) and bool(inspect.signature(main).parameters)
+        if takes_arguments and (not arguments or {"-h", "--help"} & set(arguments)):
             typer.echo(inspect.getdoc(inspect.getmodule(main)))
             sys.exit(0 if arguments else 2)
         try:

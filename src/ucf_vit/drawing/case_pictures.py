@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
+from ucf_vit.core.text import printable
 from ucf_vit.drawing.style import GREY, class_colour, colour_classes, figure_files
 
 Array = NDArray[Any]
@@ -51,7 +52,7 @@ def draw_case(
             axes.set(title=text, xticks=[], yticks=[])
             axes.spines[:].set_visible(False)
             axes.grid(visible=False)
-        figure.suptitle(title, fontsize=9.5)
+        figure.suptitle(printable(title), fontsize=9.5)
         _legend(figure, slices[1:], class_names)
 
     return figure_files(name, 3 * _SIDE, _SIDE * ratio + 1.0, draw)

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from ucf_vit.core.text import printable
 from ucf_vit.drawing.style import figure_files
 
 MOST = 30
@@ -41,7 +42,7 @@ def draw_confusion(counts: NDArray[np.int64], names: Sequence[str]) -> dict[str,
             if count:
                 colour = "white" if shares[row, column] > 0.5 else "#1c2430"
                 axes.text(column, row, str(count), ha="center", va="center", color=colour, fontsize=8)
-        short = [name if len(name) <= 18 else f"{name[:17]}…" for name in names]
+        short = [name if len(name) <= 18 else f"{name[:17]}…" for name in map(printable, names)]
         axes.set(xticks=range(len(names)), yticks=range(len(names)), xlabel="predicted", ylabel="label")
         axes.set_xticklabels(short, rotation=45, ha="right", rotation_mode="anchor")
         axes.set_yticklabels(short)
@@ -62,7 +63,7 @@ def draw_examples(examples: Sequence[Example]) -> dict[str, bytes]:
             axes.grid(visible=False)
         for axes, one in zip(panels, examples, strict=False):
             axes.imshow(one.picture, cmap="gray", vmin=0, vmax=255)
-            axes.set_title(one.title, fontsize=7)
+            axes.set_title(printable(one.title), fontsize=7)
             if not one.right:
                 axes.spines[:].set(visible=True, color="#d55e00", linewidth=2.5)
 
