@@ -122,7 +122,7 @@ def test_an_ensemble_is_evaluated_with_its_mean(tmp_path: Path, concrete: Path) 
         )
     alone, equal, both = (
         evaluate_run(tmp_path / "a", EvaluationRequest(ensemble=tuple(tmp_path / name for name in others)))
-        for others in ("", "a", "b")
+        for others in ((), ("a/last_even",), ("b",))  # the last checkpoint is the best one, too
     )
     assert alone and equal and both and alone.scored and equal.scored and both.scored
     assert equal.evaluation.metrics["segmentation"] == pytest.approx(alone.evaluation.metrics["segmentation"])
