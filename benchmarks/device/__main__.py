@@ -33,7 +33,9 @@ SHORT = 300
 
 def main() -> int:
     """Run the parts that are asked for; 0 if all came to their end."""
-    parser = argparse.ArgumentParser(prog="benchmarks/device.sh", description="What a GPU can do.")
+    parser = argparse.ArgumentParser(
+        prog="benchmarks/device.sh", description="Measures a machine with one GPU."
+    )
     parser.add_argument("--short", action="store_true", help="tiny sizes on the CPU; implied without a GPU")
     parser.add_argument("--only", default=",".join(PARTS), help="parts, separated by commas")
     parser.add_argument("--output", type=Path, default=Path("device-results"), help="directory to write to")

@@ -112,7 +112,7 @@ class LocalSlurm:
         return self.root / "slurm.conf"
 
     def run(self, *command: str, cwd: Path | None = None, check: bool = True, **variables: str) -> str:
-        """What a command of SLURM prints."""
+        """The output of a command of SLURM."""
         environment = {**os.environ, "SLURM_CONF": str(self.conf), **variables}
         done = subprocess.run(
             command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=PATIENCE

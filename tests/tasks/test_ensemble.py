@@ -8,7 +8,7 @@ import torch
 from monai.inferers import sliding_window_inference
 from torch import Tensor, nn
 
-from tiny_models import build
+from tiny_models import DEFAULTS, SHAPES, build
 from ucf_vit.core.errors import UserError
 from ucf_vit.data.batch import Batch
 from ucf_vit.tasks import Classification, Denoising, Segmentation
@@ -92,15 +92,7 @@ def test_members_stay_as_they_are() -> None:
 
 
 def test_tasks_without_averages_are_refused() -> None:
-    sizes = {
-        "in_channels": 1,
-        "tile_size": (8, 8),
-        "patch_size": 4,
-        "embed_dim": 16,
-        "depth": 1,
-        "num_heads": 2,
-    }
-    denoising = Denoising(build("diffusion", sizes))
+    denoising = Denoising(build("diffusion", DEFAULTS | SHAPES[0]))
     with pytest.raises(UserError, match="an ensemble averages the logits of classes, and Denoising"):
         ensemble_of([denoising, denoising])
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tiny_models import build
+from tiny_models import DEFAULTS, SHAPES, build
 from ucf_vit.core.errors import UserError
 from ucf_vit.tasks import Classification, Denoising, MaskedAutoencoding, Segmentation, Task
 
@@ -101,15 +101,7 @@ def test_a_masked_autoencoder_fills_in_what_it_removes(norm_pix_loss: bool) -> N
 
 
 def test_a_diffusion_model_refuses() -> None:
-    options = {
-        "in_channels": 1,
-        "tile_size": (8, 8),
-        "patch_size": 4,
-        "embed_dim": 16,
-        "depth": 1,
-        "num_heads": 2,
-    }
-    task = Denoising(build("diffusion", options))
+    task = Denoising(build("diffusion", DEFAULTS | SHAPES[0] | {"in_channels": 1}))
     with pytest.raises(UserError, match="make new ones with ucf-vit sample"):
         task.predict_whole(torch.zeros(1, 1, 8, 8))
 

@@ -3,6 +3,7 @@
 import os
 from multiprocessing.context import BaseContext
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -115,15 +116,20 @@ def test_some_variables_are_evaluated_and_shown(name: str, rank: int) -> None:
     assert all(panel.image.shape == (8, 8) for panel in task.pictures(batch))
 
 
-def test_data_sets_of_different_variables_in_one_run(
-    tmp_path: Path, concrete: Path, forkserver: BaseContext
-) -> None:
-    both = {"first": str(concrete), "second": str(concrete)}
-    data = {
+def two_modalities(root: Path) -> dict[str, Any]:
+    """Two data sets over the same volumes, which are CT in one and MR in the other."""
+    both = {"first": str(root), "second": str(root)}
+    return {
         "dict_root_dirs": both,
         "dict_end_idx": dict.fromkeys(both, 0.5),
         "dict_in_variables": {"first": ["ct"], "second": ["mr"]},
     }
+
+
+def test_data_sets_of_different_variables_in_one_run(
+    tmp_path: Path, concrete: Path, forkserver: BaseContext
+) -> None:
+    data = two_modalities(concrete)
     model = {"lr": 1e-4, "use_varemb": True, "default_vars": ["mr", "ct"], "aggregation": "hierarchical"}
     one, two = (
         runs.write_config(
@@ -147,13 +153,7 @@ def test_ranks_with_data_sets_of_their_own_and_different_variables(
     tmp_path: Path, concrete: Path, forkserver: BaseContext
 ) -> None:
     """Each step has a data set on one rank and the other on the other: no parameter is seen by all."""
-    both = {"first": str(concrete), "second": str(concrete)}
-    data = {
-        "dict_root_dirs": both,
-        "dict_end_idx": dict.fromkeys(both, 0.5),
-        "dict_in_variables": {"first": ["ct"], "second": ["mr"]},
-        "order": "rank",
-    }
+    data = two_modalities(concrete) | {"order": "rank"}
     model = {"use_varemb": True, "default_vars": ["mr", "ct"], "aggregation": "hierarchical"}
     config = runs.write_config(tmp_path / "c.yaml", "segmentation", concrete, data=data, model=model)
     assert runs.on_ranks(forkserver, 2, config) == [0, 0]

@@ -42,7 +42,7 @@ def set_postprocessing(
 ) -> list[str]:
     """Sets the post-processing of the task, chosen on `data` where that is requested; returns notes on it.
 
-    What is chosen is written into the directory of the run. Raises UserError where it can't be chosen.
+    A choice is written into the directory of the run. Raises UserError where none can be made.
     """
     task, chosen, names = trained.task, trained.postprocessing, trained.record.label_names
     if request.choose_postprocessing:

@@ -16,7 +16,7 @@ from ucf_vit.evaluation.trained_items import few
 from ucf_vit.training.evaluation_files import KINDS, METRICS, SCORES, Evaluation
 
 _FILES = {"scores.csv": "scores of each case", "report.html": "report"}
-"""What the files of an evaluation hold, by their name; others hold results."""
+"""Contents of the files of an evaluation by their name; all others hold results."""
 
 
 def show(evaluation: Evaluation, notes: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""What is done to an image before and after the network, as plain data."""
+"""Processing of an image before and after the network, as plain data."""
 
 from __future__ import annotations
 

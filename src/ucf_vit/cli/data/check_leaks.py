@@ -11,9 +11,9 @@ from ucf_vit.cli.config import Overrides
 
 def check_leaks(
     first: Annotated[
-        str, typer.Argument(metavar="A", help="What trains: a run, a checkpoint, a config or a root.")
+        str, typer.Argument(metavar="A", help="Training items: a run, a checkpoint, a config or a root.")
     ],
-    second: Annotated[str, typer.Argument(metavar="B", help="What is held out: a config, a run or a root.")],
+    second: Annotated[str, typer.Argument(metavar="B", help="Held-out items: a config, a run or a root.")],
     overrides: Overrides = None,
     dataset: Annotated[
         str | None, typer.Option(metavar="SOURCE", help="How roots are read, as data.dataset of a config.")

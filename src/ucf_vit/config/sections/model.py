@@ -87,8 +87,8 @@ class Model(Section):
     pretrained: PathOrUrl = key(
         "",
         "File of weights that the network starts from: safetensors or torch, of timm, MONAI, the authors of "
-        "the masked autoencoder, UCF-VIT or this package, see docs/weights.md. What fits is taken, and a "
-        "report says which; a resumed run ignores it.",
+        "the masked autoencoder, UCF-VIT or this package, see docs/weights.md. Tensors that fit are taken, "
+        "and a report names them; a resumed run ignores it.",
     )
     pretrained_channels: list[str] = key(
         [],

@@ -45,8 +45,8 @@ def reconstruct(
     """Returns the reconstruction `[*S]` of each variable of `image` `[1, C, *T]`, in the stored values.
 
     Masked tokens are predicted, the others are those of the image; windows are blended. The normalization is
-    undone, except that clipped values stay at the limits. What was cropped away is 0. Raises DataError for
-    predictions that are not finite.
+    undone, except that clipped values stay at the limits. Voxels that were cropped away are 0. Raises
+    DataError for predictions that are not finite.
     """
     values = np.empty(image.shape[1:], np.float32)
     parts = task.predict_parts(image, sample.variables, memory=MEMORY, directory=directory)

@@ -70,8 +70,9 @@ class ItemSearch:
 
     def _compare(self, own: Sequence[Rows], others: Sequence[Rows]) -> tuple[list[str], list[str]]:
         trained = np.concatenate([*own, np.zeros((0, COLUMNS), np.int64)])
+        keys = [item.key for one in self.training for item in one.items]
         exact = [
-            self._named(one, copy)
+            _named(one, copy, keys)
             for one, rows in zip(self.held_out, others, strict=True)
             for copy in exact_copies(rows, trained)
         ]
@@ -84,7 +85,7 @@ class ItemSearch:
         near: list[str] = []
         for one, rows in zip(self.held_out, others, strict=True):
             for copy in copies(one, rows, known, self.stopped, in_held_out.of(one))["trained"]:
-                (near if copy.how == NEAR else exact).append(self._named(one, copy))
+                (near if copy.how == NEAR else exact).append(_named(one, copy, keys))
         names = label_names([*self.training, *self.held_out])
         faults = [*_told(exact, EXACT_TEXT, EXACT_HOW), *untrained_classes(in_training, in_held_out, names)]
         return faults, [*_told(near, NEAR_TEXT), *absent_classes(in_training, in_held_out, names)]
@@ -94,9 +95,10 @@ class ItemSearch:
         labelled = dataset.num_classes is not None
         return [rows for use, rows in self.before.items() if use == "trained" or not labelled]
 
-    def _named(self, dataset: Dataset, copy: Copy) -> str:
-        names = [item.key for one in self.training for item in one.items]
-        return f"{dataset.items[copy.item].key} = {names[copy.other]}"
+
+def _named(dataset: Dataset, copy: Copy, keys: Sequence[str]) -> str:
+    """Returns an item and its copy among the training items, whose names are `keys`."""
+    return f"{dataset.items[copy.item].key} = {keys[copy.other]}"
 
 
 def _told(pairs: Sequence[str], found: str, how: str = "") -> list[str]:
