@@ -87,6 +87,9 @@ def test_options_reach_the_network_and_its_encoder() -> None:
         ("vit_tiny", {"num_classes": 2, "dropp_path": 0.1}, r"'dropp_path' \(did you mean 'drop_path'\?\)"),
         ("mae_tiny", {"num_classes": 2}, "mae_tiny takes no option 'num_classes'"),
         ("sap_tiny", {"num_classes": 2}, "adaptive_patching needs fixed_length"),
+        ("vit_tiny", {"num_classes": 2, "drop_path": 3}, "drop_path 3: expected a number >= 0 and < 1"),
+        ("vit_tiny", {"num_classes": 2, "num_heads": 5}, "num_heads 5 does not divide embed_dim 192"),
+        ("mae_tiny", {"decoder_depth": 0}, "depth 0: expected a whole number >= 1"),
     ],
 )
 def test_wrong_names_and_options(name: str, options: dict[str, object], message: str) -> None:

@@ -42,6 +42,26 @@ def test_inspect(images: Path) -> None:
     assert "    tile_size: [32, 32]" in text
 
 
+def test_inspect_tells_what_a_run_is(coloured: Path, tmp_path: Path) -> None:
+    """Of a checkpoint, and of the files that are exported from it."""
+    model = {"num_heads": 3, "tile_size": [16, 8]}
+    config = runs.write_config(
+        tmp_path / "c.yaml", "classification", coloured, trainer={"max_steps": 1}, model=model
+    )
+    runs.train(config)
+    run, exported = str(tmp_path / "out"), tmp_path / "weights.safetensors"
+    call("weights", "export", run, "-o", str(exported))
+    call("export", run, "--to", "hub", "-o", str(tmp_path / "hub"))
+    for place in (tmp_path / "out" / "last", exported, tmp_path / "hub" / "model.safetensors"):
+        text = call("weights", "inspect", str(place))
+        assert "width 24, depth 2, 3 heads\n" in text
+        assert "output: class logits, 3 classes: blue, green, red\n" in text
+        assert "trained for classification as vit, step 1\n" in text
+        assert "channels: red, green, blue\n" in text and "    tile_size: [16, 8]" in text
+        assert "    num_heads: 3\n" in text
+    assert str(tmp_path).encode() not in (tmp_path / "hub" / "model.safetensors").read_bytes()
+
+
 def test_a_run_starts_from_a_file(
     images: Path, concrete: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -1,6 +1,9 @@
 """Bundles, opened and run by MONAI."""
 
 import json
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel
@@ -13,9 +16,11 @@ from typer.testing import CliRunner
 import runs
 from ucf_vit.cli.main import app
 from ucf_vit.core.errors import UserError
+from ucf_vit.data.geometry.options import GridOptions
 from ucf_vit.data.values.normalization import Normalization
-from ucf_vit.export.bundle import _values
-from ucf_vit.export.processing import _values as _described
+from ucf_vit.export.processing import preprocessing
+from ucf_vit.training.data_record import Normalized
+from ucf_vit.training.saved_runs.open_trained import open_trained
 
 
 def call(*arguments: str | Path) -> str:
@@ -24,64 +29,106 @@ def call(*arguments: str | Path) -> str:
     return result.output
 
 
+OPERATIONS = {"largest_component": True, "min_volume": 0.0, "fill_holes": True}
+CASES = {
+    "resampled": {"data": {"orientation": "RAS", "spacing": [1.3, 0.7, 2.5]}},
+    "as stored": {},
+    "cropped": {"data": {"orientation": "RAS", "crop": "nonzero"}},
+    "slices": {"model": {"tile_size": [16, 16], "twoD": True}},
+}
+
+
+@pytest.fixture(scope="module")
+def run(concrete: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    config = tmp_path_factory.mktemp("run") / "c.yaml"
+    runs.train(runs.write_config(config, "segmentation", concrete, trainer={"max_steps": 1}))
+    return config.parent / "out"
+
+
+@pytest.fixture
+def search_path() -> Iterator[list[str]]:
+    """The search path, to which MONAI adds the bundle; its modules are forgotten afterwards."""
+    before = list(sys.path)
+    yield sys.path
+    sys.path[:] = before
+    for name in [name for name in sys.modules if name.split(".")[0] == "scripts"]:
+        del sys.modules[name]
+
+
 @pytest.mark.filterwarnings("ignore:NvImgCodecPydicomReader")  # of MONAI, whatever the format
-@pytest.mark.parametrize("data", [{}, {"orientation": "RAS", "crop": "nonzero"}], ids=str)
-def test_labels_are_those_of_predict(data: dict, concrete: Path, tmp_path: Path) -> None:
-    """With the transforms, the inferer and the network of the bundle's config."""
+@pytest.mark.parametrize(
+    "name", [next(iter(CASES)), *(pytest.param(one, marks=pytest.mark.deep) for one in list(CASES)[1:])]
+)
+def test_labels_are_those_of_predict(
+    name: str, concrete: Path, tmp_path: Path, search_path: list[str]
+) -> None:
+    """With the transforms, the inferer and the network of the bundle's config.
+
+    For a volume that is smaller than a tile along one axis, lies turned, and has thick slices.
+    """
     config = runs.write_config(
-        tmp_path / "c.yaml", "segmentation", concrete, trainer={"max_steps": 8}, data=data
+        tmp_path / "c.yaml", "segmentation", concrete, trainer={"max_steps": 8}, **CASES[name]
     )
     runs.train(config)
+    chosen = {"step": 8, "classes": {str(number): OPERATIONS for number in (1, 2, 3)}}
+    (tmp_path / "out" / "postprocessing.json").write_text(json.dumps(chosen))
     call("export", tmp_path / "out", "--to", "bundle", "-o", tmp_path / "bundle")
-    values = np.asanyarray(nibabel.load(sorted((concrete / "imagesTr").iterdir())[0]).dataobj)[:, :24].copy()
+    values = np.asanyarray(nibabel.load(sorted((concrete / "imagesTr").iterdir())[0]).dataobj)
+    values = values[:, :11].copy()
     values[:2] = values[:, -3:] = 0
     affine = np.array([[0, -1.0, 0, 5], [1, 0, 0, -3], [0, 0, 2, 7], [0, 0, 0, 1.0]])
     scan = tmp_path / "scan.nii.gz"
     nibabel.save(nibabel.Nifti1Image(values, affine), scan)
-    call("predict", tmp_path / "out", scan, "-o", tmp_path / "predicted")
-    metadata = json.loads((tmp_path / "bundle" / "configs" / "metadata.json").read_text())
-    assert metadata["network_data_format"]["outputs"]["pred"]["num_channels"] == 4
+    for options in ([], ["--no-postprocessing"]):
+        call("predict", tmp_path / "out", scan, "-o", tmp_path / f"predicted{len(options)}", *options)
+    search_path.insert(1, str(tmp_path / "bundle"))
+    found = _run(tmp_path / "bundle", scan, tmp_path / "labels")
+    expected, without = (nibabel.load(tmp_path / f"predicted{number}" / scan.name) for number in (0, 1))
+    labels = np.asanyarray(expected.dataobj)
+    assert len(np.unique(labels)) > 1 and (labels != np.asanyarray(without.dataobj)).any()
+    assert (np.asanyarray(found.dataobj) == labels).mean() >= 0.9999
+    assert found.get_data_dtype() == np.uint8 and np.allclose(found.affine, expected.affine)
+
+
+def _run(bundle: Path, scan: Path, output: Path) -> nibabel.Nifti1Image:
+    """What the bundle makes of a scan, as MONAI's evaluator does it."""
     parser = ConfigParser()
-    parser.read_config(tmp_path / "bundle" / "configs" / "inference.json")
-    parser["bundle_root"], parser["output_dir"] = str(tmp_path / "bundle"), str(tmp_path / "labels")
+    parser.read_config(bundle / "configs" / "inference.json")
+    parser["bundle_root"], parser["output_dir"] = str(bundle), str(output)
     network, inferer = (parser.get_parsed_content(name) for name in ("network", "inferer"))
     before, after = (parser.get_parsed_content(name) for name in ("preprocessing", "postprocessing"))
     sample = before({"image": str(scan)})
     with torch.no_grad():
-        sample["pred"] = inferer(sample["image"][None], network.eval())[0]  # as the evaluator does
+        sample["pred"] = inferer(sample["image"][None], network.eval())[0]
     after(sample)
-    written = next((tmp_path / "labels").rglob("*.nii.gz"))
-    found, expected = (nibabel.load(path) for path in (written, tmp_path / "predicted" / scan.name))
-    labels = np.asanyarray(expected.dataobj)
-    assert len(np.unique(labels)) > 1
-    assert (np.asanyarray(found.dataobj) == labels).mean() >= 0.9999
-    assert np.allclose(found.affine, expected.affine)
+    return nibabel.load(output / scan.name)
 
 
 @pytest.mark.parametrize(
-    "how",
+    ("grid", "how", "said"),
     [
-        Normalization("minmax"),
-        Normalization("zscore"),
-        Normalization("window", low=-0.5, high=0.7),
-        Normalization("percentiles", low=5, high=90),
-        Normalization("mean_std", mean=(0.3, -0.2), std=(2.0, 0.5)),
-        Normalization("mean_std", mean=(0.3,), std=(2.0,)),
+        (GridOptions(crop="threshold"), Normalization("zscore"), "crop: threshold: has no preprocessing"),
+        (GridOptions(spacing=(2, 2, 2)), Normalization("zscore", nan=0.0), "NaN that is resampled"),
+        (None, Normalization("zscore", missing=True), "missing values"),
     ],
-    ids=lambda how: how.kind,
 )
-def test_values_are_those_of_the_training(how: Normalization) -> None:
-    image = torch.randn(2, 5, 6, 7).numpy()
-    expected = np.empty_like(image)
-    how.apply(image, how.fit(image, range(2)), expected)
-    steps = {"_target_": "Compose", "transforms": _values(_described(how))}
-    parser = ConfigParser({"steps": steps})
-    found = parser.get_parsed_content("steps")({"image": torch.from_numpy(image)})["image"]
-    np.testing.assert_allclose(np.asarray(found), expected, atol=1e-5)
+def test_what_its_programs_do_not_do_is_refused(
+    grid: GridOptions | None, how: Normalization, said: str, run: Path
+) -> None:
+    trained = open_trained(run, device="cpu")
+    record = replace(trained.record, grid=grid, normalized={"tiny": Normalized(how, ("ct",))})
+    with pytest.raises(UserError, match=said):
+        preprocessing(replace(trained, record=record))
+
+
+def test_metadata(run: Path, tmp_path: Path) -> None:
+    call("export", run, "--to", "bundle", "-o", tmp_path / "bundle")
+    metadata = json.loads((tmp_path / "bundle" / "configs" / "metadata.json").read_text())
+    assert metadata["network_data_format"]["outputs"]["pred"]["num_channels"] == 4
 
 
 def test_classifiers_have_none(coloured: Path, tmp_path: Path) -> None:
     runs.train(runs.write_config(tmp_path / "c.yaml", "classification", coloured, trainer={"max_steps": 1}))
-    with pytest.raises(UserError, match="bundles are written for segmentations"):
+    with pytest.raises(UserError, match=r"bundles are written for segmentations.*--to onnx"):
         call("export", tmp_path / "out", "--to", "bundle", "-o", tmp_path / "bundle")
     assert not (tmp_path / "bundle").exists()

@@ -41,7 +41,7 @@ def test_the_network_is_loaded(folder: Path) -> None:
     assert not loaded.training and isinstance(loaded.network, nn.Module)
 
 
-def test_post_processing_that_is_not_exported_is_named(
+def test_post_processing_that_the_form_does_not_have_is_named(
     folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     run = folder.parent / "out"
@@ -49,7 +49,7 @@ def test_post_processing_that_is_not_exported_is_named(
     (run / "postprocessing.json").write_text(json.dumps(chosen))
     call("export", run, "--to", "hub", "-o", tmp_path / "other")
     (run / "postprocessing.json").unlink()
-    assert "post-processing of the run is not exported (class 1: largest component" in caplog.text
+    assert "without the post-processing of the run (class 1: largest component" in caplog.text
 
 
 def test_it_is_saved_and_loaded_again(folder: Path, tmp_path: Path) -> None:
@@ -105,6 +105,10 @@ def test_configs_of_other_networks_are_refused(folder: Path, tmp_path: Path) -> 
     for values, said in [
         (config | {"network": "os.system"}, "network 'os.system' is not one of"),
         (config | {"options": {"num_clases": 3}}, "not that of a network unetr"),
+        (
+            config | {"encoder": {"depth": 0}},
+            r"config\.json: not that of a network unetr \(depth 0: expected",
+        ),
     ]:
         (tmp_path / "config.json").write_text(json.dumps(values))
         (tmp_path / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes())

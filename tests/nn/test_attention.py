@@ -76,7 +76,7 @@ def test_stochastic_depth_skips_samples_only_while_training():
 
 
 def test_heads_that_do_not_divide_are_refused():
-    with pytest.raises(UserError, match="num_heads 5 does not divide the embedding dimension 12"):
+    with pytest.raises(UserError, match="num_heads 5 does not divide embed_dim 12; take num_heads 4"):
         Attention(EncoderOptions(embed_dim=12, num_heads=5))
 
 

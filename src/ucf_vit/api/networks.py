@@ -49,11 +49,11 @@ def create_model(
     torch.Size([1, 3, 32, 32, 32])
     """
     size = size_of(name)
-    _check_values(num_classes, tile_size, options.get("variables"))
+    _check_values(num_classes, options.get("variables"))
     if num_classes is not None:
         options["num_classes"] = num_classes
     _check_known(name, size.network, options)
-    seen = _input_options(size.network, {**options, "in_channels": in_chans, "tile_size": tuple(tile_size)})
+    seen = _input_options(size.network, {**options, "in_channels": in_chans, "tile_size": tile_size})
     encoder = replace(size.encoder, **_chosen(EncoderOptions, options))
     after = {key.removeprefix(_DECODER): value for key, value in options.items() if key.startswith(_DECODER)}
     decoder = replace(size.decoder, **_chosen(DecoderOptions, after))
@@ -119,12 +119,10 @@ def _is_shared(option: str) -> bool:
     return option in (*_names(InputOptions), *_names(EncoderOptions))
 
 
-def _check_values(num_classes: object, tile_size: object, variables: object) -> None:
+def _check_values(num_classes: object, variables: object) -> None:
     """Raises UserError for values that are of another kind than expected."""
     if num_classes is not None and not (isinstance(num_classes, int) and num_classes >= 0):
         raise UserError(f"num_classes {num_classes!r}: expected a number of classes")
-    if not isinstance(tile_size, Sequence) or isinstance(tile_size, str):
-        raise UserError(f"tile_size {tile_size!r}: expected 2 or 3 sides in pixels, such as (224, 224)")
     if isinstance(variables, str):
         raise UserError(f"variables {variables!r}: expected a list of names")
 

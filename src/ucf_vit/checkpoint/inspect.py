@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from math import prod
 from pathlib import Path
+from typing import Any
 
 from rich.filesize import decimal
 
@@ -62,16 +64,41 @@ def export_weights(directory: Path, file: Path, *, averaged: bool = False, overw
 
 
 def facts_of(read: checkpoint.Checkpoint) -> dict[str, str]:
-    """Returns the facts about a checkpoint that files of its weights have in their headers."""
-    grid, described = read.meta.get("grid", ()), "config" in read.meta
-    patch = patch_of(read.config) if described else ()
-    return {
+    """Returns the facts about a checkpoint that files of its weights have in their headers.
+
+    Lists are JSON, sides such as `16x16`; what the checkpoint does not tell is empty.
+    """
+    facts = {
         "checkpoint": printable(str(read.directory)),
         "step": str(read.meta.get("step")),
-        "grid": "x".join(map(str, grid)),
-        "patch": "x".join(map(str, patch)),
-        "variables": json.dumps(read.config["input"]["default_vars"] if described else []),
+        "grid": "x".join(map(str, read.meta.get("grid", ()))),
     }
+    if "config" not in read.meta:
+        return facts
+    config = read.config
+    model, seen = config["model"], config["input"]
+    patch = patch_of(config)
+    return {
+        **facts,
+        "task": str(config["trainer"].get("task", "")),
+        "network": str(model.get("name", "")),
+        "num_heads": str(model.get("num_heads", "")),
+        "patch": "x".join(map(str, patch)),
+        "tile": "x".join(map(str, seen["tile_size"][: len(patch)])),
+        "variables": json.dumps(seen["default_vars"]),
+        "classes": json.dumps(_class_names(read.meta.get("record", {}), model.get("num_classes") or 0)),
+    }
+
+
+def _class_names(record: Mapping[str, Any], count: int) -> list[str]:
+    """Returns the names of the classes in the record of a checkpoint, numbers where only others have names.
+
+    Empty if none has.
+    """
+    numbered = {str(number): name for number, name in enumerate(record.get("class_names", ()))}
+    names = numbered or record.get("label_names", {})
+    every = [str(names.get(number, number)) for number in map(str, range(count))]
+    return every if names else []
 
 
 def _bytes(shards: Shards, name: str) -> int:

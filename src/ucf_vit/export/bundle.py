@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from ucf_vit.export.model_card import model_card
 from ucf_vit.export.processing import postprocessing, preprocessing
 from ucf_vit.export.program import trace
 from ucf_vit.export.program_files import write_torch
+from ucf_vit.export.shipping import ship, write_json
 from ucf_vit.training.saved_runs.open_trained import Trained
 
 Step = dict[str, Any]
@@ -21,18 +21,20 @@ KEY = {"keys": "image"}
 
 
 def write_bundle(trained: Trained[Any], folder: Path, licence: str = "unknown") -> None:
-    """Writes configs/metadata.json, configs/inference.json, models/model.pt2 and docs/README.md.
+    """Writes configs/metadata.json, configs/inference.json, models/model.pt2, scripts and docs/README.md.
 
-    Images are read, turned, resampled and normalised by MONAI's transforms. Raises UserError for a run that
-    they do not cover, or a network that is no function of an image.
+    Images are read, turned, cropped and written by MONAI's transforms, resampled, normalised and
+    post-processed by those in scripts/transforms.py. Raises UserError for a run that these do not cover, or a
+    network that is no function of an image.
     """
     program = trace(trained)
     before, after = preprocessing(trained), postprocessing(trained)
     if trained.run.network_facts.output != "voxel logits":
-        raise UserError("bundles are written for segmentations; export the program (--to torch, --to onnx)")
+        raise UserError("bundles are written for segmentations; a classifier has --to onnx, --to torch")
     write_torch(program, folder / "models" / "model.pt2")
-    _write(folder / "configs" / "metadata.json", _metadata(trained, before, after, licence))
-    _write(folder / "configs" / "inference.json", _inference(before))
+    write_json(folder / "configs" / "metadata.json", _metadata(trained, before, after, licence))
+    write_json(folder / "configs" / "inference.json", _inference(trained, before, after))
+    ship(("__init__", "images", "postprocess", "resampling", "transforms"), folder / "scripts")
     write_atomic(folder / "docs" / "README.md", model_card(trained, licence))
 
 
@@ -78,15 +80,11 @@ def _metadata(trained: Trained[Any], before: Step, after: Step, licence: str) ->
     }
 
 
-def _inference(before: Step) -> Step:
+def _inference(trained: Trained[Any], before: Step, after: Step) -> Step:
     """Returns the config of a bundle's inference, which segments the files in `dataset_dir`."""
     images = "$[{'image': p} for p in sorted(glob.glob(os.path.join(@dataset_dir, '*.nii.gz')))]"
-    changed = before["orientation"] == "RAS" or before["crop"] != "none" or before["spacing"] is not None
-    back = _step("Invertd", keys="pred", transform="@preprocessing", orig_keys="image", nearest_interp=False)
-    undo = [back] if changed else []
-    save = _step("SaveImaged", keys="pred", output_dir="@output_dir", output_postfix="", resample=False)
     return {
-        "imports": ["$import glob", "$import os", "$import torch"],
+        "imports": ["$import glob", "$import os", "$import torch", "$import numpy"],
         "bundle_root": ".",
         "dataset_dir": "$@bundle_root + '/images'",
         "output_dir": "$@bundle_root + '/labels'",
@@ -98,16 +96,13 @@ def _inference(before: Step) -> Step:
         "dataset": {"_target_": "Dataset", "data": images, "transform": "@preprocessing"},
         "dataloader": {"_target_": "DataLoader", "dataset": "@dataset", "batch_size": 1, "num_workers": 0},
         "inferer": {
-            "_target_": "SlidingWindowInferer",
+            **_windows(len(before["window"])),
             "roi_size": before["window"],
             "sw_batch_size": 4,
-            "overlap": before["overlap"],
+            "overlap": trained.run.trainer.sliding_window_overlap,
             "mode": "gaussian",
         },
-        "postprocessing": {
-            "_target_": "Compose",
-            "transforms": [*undo, _step("AsDiscreted", keys="pred", argmax=True), save],
-        },
+        "postprocessing": {"_target_": "Compose", "transforms": _back(after)},
         "evaluator": {
             "_target_": "SupervisedEvaluator",
             "device": "$torch.device(@device)",
@@ -120,41 +115,40 @@ def _inference(before: Step) -> Step:
     }
 
 
+def _windows(dims: int) -> Step:
+    """Returns the inferer of windows of so many sides; those of 2 sides lie in slices along the last axis."""
+    if dims == 2:
+        return {"_target_": "SliceInferer", "spatial_dim": 2}
+    return {"_target_": "SlidingWindowInferer"}
+
+
 def _transforms(before: Step) -> list[Step]:
+    """Returns the transforms from a file to what the network takes."""
     steps = [_step("LoadImaged", reader="NibabelReader"), _step("EnsureChannelFirstd")]
     if before["orientation"] == "RAS":
         steps.append(_step("Orientationd", axcodes="RAS", labels=None))
     if before["crop"] == "nonzero":
-        steps.append(_step("CropForegroundd", source_key="image", select_fn="$lambda x: x != 0"))
-    elif before["crop"] != "none":
-        raise UserError("data.crop: threshold has no counterpart among MONAI's transforms")
+        used = "$lambda x: (torch.nan_to_num(x) != 0) | ~torch.nan_to_num(x).any()"
+        steps.append(_step("CropForegroundd", source_key="image", select_fn=used))
     if before["spacing"] is not None:
-        steps.append(_step("Spacingd", pixdim=before["spacing"], mode=3))
-    return [*steps, *_values(before["normalization"]), _step("EnsureTyped")]
+        steps.append(_step("scripts.transforms.Resampled", spacing=before["spacing"]))
+    steps.append(_step("scripts.transforms.Normalised", how=before["normalization"]))
+    size = [*before["window"], -1][:3]
+    return [*steps, _step("SpatialPadd", spatial_size=size, method="end"), _step("EnsureTyped")]
 
 
-def _values(how: Step) -> list[Step]:
-    """Returns the transforms of a normalization."""
-    kind = how["kind"]
-    if kind == "minmax":
-        return [_step("ScaleIntensityd", minv=0.0, maxv=1.0, channel_wise=True)]
-    if kind == "zscore":
-        return [_step("NormalizeIntensityd", channel_wise=True)]
-    if kind == "percentiles":
-        ends = {"lower": how["low"], "upper": how["high"], "b_min": 0.0, "b_max": 1.0}
-        return [_step("ScaleIntensityRangePercentilesd", **ends, clip=True, channel_wise=True)]
-    shift, divisor = how["shift"], how["divisor"]
-    steps = [_step("NormalizeIntensityd", subtrahend=shift, divisor=divisor, channel_wise=True)]
-    if len(shift) == 1:
-        steps = [_step("NormalizeIntensityd", subtrahend=shift[0], divisor=divisor[0])]
-    if how["clip"]:
-        steps.append(_step("Lambdad", func="$lambda x: x.clip(0, 1)"))
-    return steps
+def _back(after: Step) -> list[Step]:
+    """Returns the transforms from logits to a file of labels."""
+    undo = {"transform": "@preprocessing", "orig_keys": "image", "nearest_interp": False}
+    save = {"output_dir": "@output_dir", "output_postfix": "", "resample": False, "separate_folder": False}
+    steps = [
+        _step("Invertd", keys="pred", **undo),
+        _step("AsDiscreted", keys="pred", argmax=True, dtype=f"$torch.{after['dtype']}"),
+        _step("scripts.transforms.Postprocessed", keys="pred", operations=after["operations"]),
+        _step("SaveImaged", keys="pred", **save, output_dtype=f"$numpy.{after['dtype']}"),
+    ]
+    return [step for step in steps if step.get("operations") != {}]
 
 
 def _step(target: str, **options: Any) -> Step:
     return {"_target_": target, **KEY, **options}
-
-
-def _write(path: Path, values: Step) -> None:
-    write_atomic(path, json.dumps(values, indent=1, ensure_ascii=False) + "\n")

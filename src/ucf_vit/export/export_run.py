@@ -23,6 +23,8 @@ FORMS: dict[str, Callable[[Trained[Any], Path, str], None]] = {
     "hub": write_hub,
 }
 """Forms that are folders, by name; they are written from a run, to a folder, with the name of a licence."""
+POSTPROCESSING = ("onnx", "bundle")
+"""Those of them that post-process predictions as was chosen for the run."""
 NOT_POSSIBLE = {
     "nnssl": "its encoders are Primus (EVA blocks: rotary positions, SwiGLU, layer scale) and residual "
     "U-Nets; its adaptation has no plain ViT, which the networks here are, so that such a file would be "
@@ -40,9 +42,9 @@ def export_run(
     """Writes the run or checkpoint at `path` in the form `to` to a file or folder `output`.
 
     "torch" is a file .pt2, "onnx" a folder or, if `output` ends in .onnx, a file; "bundle" and "hub" are
-    folders, whose model cards name `licence`. Averaged weights are taken
-    if there are any. Raises CheckpointError, and UserError for a run that has no such form, before anything
-    is written, or if files would be replaced without `overwrite`.
+    folders, whose model cards name `licence`. Averaged weights are taken if there are any. Raises
+    CheckpointError, and UserError for a run that has no such form, before anything is written, or if files
+    would be replaced without `overwrite`.
     """
     if to in NOT_POSSIBLE:
         raise UserError(f"--to {to}: {NOT_POSSIBLE[to]}")
@@ -50,22 +52,22 @@ def export_run(
         if output.suffix != SUFFIX[to]:
             raise UserError(f"{output}: a program of torch is called {output.name}.pt2")
         check_free([output], overwrite)
-        PROGRAMS[output.suffix](trace(_opened(path)), output)
+        PROGRAMS[output.suffix](trace(_opened(path, postprocesses=False)), output)
         return
     if output.exists() and (not output.is_dir() or (any(output.iterdir()) and not overwrite)):
         raise UserError(
             f"{output} exists already; replace its files with --overwrite, or name another folder"
         )
-    FORMS[to](_opened(path), output, licence)
+    FORMS[to](_opened(path, postprocesses=to in POSTPROCESSING), output, licence)
 
 
-def _opened(path: Path) -> Trained[Any]:
-    """Returns a run, and warns where its predictions are post-processed, which no form does."""
+def _opened(path: Path, *, postprocesses: bool) -> Trained[Any]:
+    """Returns a run; warns of its post-processing where the form does not have it."""
     trained = open_trained(path, device="cpu")
-    if trained.postprocessing is not None and trained.postprocessing.operations.classes:
+    chosen = trained.postprocessing
+    if chosen is not None and chosen.operations.classes and not postprocesses:
         log.warning(
-            "%s: the post-processing of the run is not exported (%s); labels are those of ucf-vit predict "
-            "--no-postprocessing",
-            *(trained.directory, trained.postprocessing.in_words(trained.record.label_names)),
+            "%s: this form is the network only, without the post-processing of the run (%s)",
+            *(trained.directory, chosen.in_words(trained.record.label_names)),
         )
     return trained

@@ -46,6 +46,8 @@ def _model(trained: Trained[Any]) -> Iterator[str]:
     yield f"- Tiles of {product_of(run.spatial_tile)}, patches of {product_of(run.patch)}"
     if run.network_facts.output in PIPELINES:
         yield f"- Classes: {', '.join(class_names(trained))}"
+    if trained.postprocessing is not None:
+        yield f"- Post-processing: {trained.postprocessing.in_words(trained.record.label_names)}"
     yield f"- Weights: step {trained.step}{', moving average' if trained.averaged else ''}"
     yield ""
 

@@ -45,7 +45,7 @@ def build_network(config: Mapping[str, Any]) -> nn.Module:
     try:
         chosen = {key: _options(key, config[key]) for key in KINDS if config.get(key)}
         return MODELS[name](**{**config.get("options", {}), **chosen})
-    except (TypeError, ValueError, AttributeError) as cause:
+    except (UserError, TypeError, ValueError, AttributeError) as cause:
         raise UserError(f"config.json: not that of a network {name} ({cause})") from None
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from ucf_vit.core.errors import UserError
 from ucf_vit.nn.attention_backends import BACKENDS, attend
 from ucf_vit.options import EncoderOptions
 
@@ -20,10 +19,8 @@ class Attention(nn.Module):
     def __init__(self, options: EncoderOptions) -> None:
         super().__init__()
         dim = options.embed_dim
-        if options.head_dim is None and dim % options.num_heads:
-            raise UserError(f"num_heads {options.num_heads} does not divide the embedding dimension {dim}")
         BACKENDS[options.attention]
-        self.head_dim = options.head_dim or dim // options.num_heads
+        self.head_dim = options.head_width
         inner = self.head_dim * options.num_heads
         self.dropout = options.drop_rate
         self.backend = options.attention

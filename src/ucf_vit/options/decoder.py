@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 
 from ucf_vit.options.encoder import EncoderOptions
+from ucf_vit.options.rules import check_values, number, whole
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,12 +17,17 @@ class DecoderOptions:
         depth: number of blocks.
         num_heads: attention heads of each block; divides `embed_dim`.
         mlp_ratio: hidden width of the MLP over `embed_dim`.
+
+    Raises UserError for values out of range.
     """
 
-    embed_dim: int = 512
-    depth: int = 8
-    num_heads: int = 16
-    mlp_ratio: float = 4.0
+    embed_dim: int = whole(512, ge=1)
+    depth: int = whole(8, ge=1, le=10_000)
+    num_heads: int = whole(16, ge=1)
+    mlp_ratio: float = number(4.0, gt=0)
+
+    def __post_init__(self) -> None:
+        check_values(self)
 
     def after(self, encoder: EncoderOptions) -> EncoderOptions:
         """Returns the options of the decoder's blocks; those not given here are the encoder's."""

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from ucf_vit.core.errors import UserError
+from ucf_vit.options.divisors import undivided
+from ucf_vit.options.rules import check_values, number, whole
+
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderOptions:
@@ -20,22 +24,36 @@ class EncoderOptions:
         drop_path: stochastic depth of the last block in training, in [0, 1); rises linearly from 0.
         attention: a backend of `ucf_vit.nn.attention_backends`; "auto" lets torch choose.
         norm_eps: epsilon of the layer norms; None is that of the published network: 1e-5 in UNETR, else 1e-6.
+
+    Raises UserError for values out of range.
     """
 
-    embed_dim: int = 768
-    depth: int = 12
-    num_heads: int = 12
-    head_dim: int | None = None
-    mlp_ratio: float = 4.0
+    embed_dim: int = whole(768, ge=1)
+    depth: int = whole(12, ge=1, le=10_000)
+    num_heads: int = whole(12, ge=1)
+    head_dim: int | None = whole(None, ge=1)
+    mlp_ratio: float = number(4.0, gt=0)
     qkv_bias: bool = True
-    drop_rate: float = 0.0
-    drop_path: float = 0.0
+    drop_rate: float = number(0.0, ge=0, lt=1)
+    drop_path: float = number(0.0, ge=0, lt=1)
     attention: str = "auto"
-    norm_eps: float | None = None
+    norm_eps: float | None = number(None, gt=0)
+
+    def __post_init__(self) -> None:
+        check_values(self)
 
     def with_norm_eps(self, default: float) -> EncoderOptions:
         """Returns the same options with `default` as `norm_eps` if it is None."""
         return replace(self, norm_eps=default) if self.norm_eps is None else self
+
+    @property
+    def head_width(self) -> int:
+        """Width of a head, in features. Raises UserError if the heads do not divide the width."""
+        if self.head_dim is not None:
+            return self.head_dim
+        if wrong := undivided(self.num_heads, self.embed_dim):
+            raise UserError(wrong)
+        return self.embed_dim // self.num_heads
 
     @property
     def layer_norm_eps(self) -> float:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Literal
 
 from ucf_vit.core.errors import UserError
 from ucf_vit.core.per_axis import per_axis
+from ucf_vit.options.rules import check_values, choice, whole
 from ucf_vit.options.variables import VariableOptions
 
 PositionKind = Literal["auto", "learned", "sincos"]
@@ -35,23 +37,27 @@ class InputOptions:
             the sequence.
         variables: channels that have names; None: all channels are always there, in the same order.
 
-    Raises UserError if the sides of a patch are not one per axis, if `variables` has not one name for each
-    channel, or if a convolutional stem can't serve.
+    Raises UserError for values out of range, if the sides of a patch are not one per axis, if `variables` has
+    not one name for each channel, or if a convolutional stem can't serve.
     """
 
-    in_channels: int
+    in_channels: int = whole(ge=1)
     tile_size: Sequence[int]
     patch_size: int | Sequence[int] = 16
-    stem: Stem = "patch"
-    pos_embed: PositionKind = "auto"
+    stem: Stem = choice("patch", Stem)
+    pos_embed: PositionKind = choice("auto", PositionKind)
     adaptive_patching: bool = False
-    fixed_length: int | None = None
+    fixed_length: int | None = whole(None, ge=1)
     separate_channels: bool = False
     use_adaptive_pos_emb: bool = True
     variables: VariableOptions | None = None
 
     def __post_init__(self) -> None:
-        tile = tuple(self.tile_size)
+        check_values(self)
+        tile = _sides("tile_size", self.tile_size)
+        if len(tile) not in (2, 3):
+            raise UserError(f"tile_size {list(tile)}: expected 2 sides for images, 3 for volumes")
+        _sides("patch_size", self.patch_size if isinstance(self.patch_size, Sequence) else [self.patch_size])
         object.__setattr__(self, "tile_size", tile)
         object.__setattr__(self, "patch_size", per_axis(self.patch_size, len(tile), "patch_size"))
         if self.variables is not None and len(self.variables) != self.in_channels:
@@ -79,3 +85,10 @@ class InputOptions:
     def positions(self, published: Literal["learned", "sincos"]) -> str:
         """Returns the kind of position embeddings: `published` if `pos_embed` is "auto"."""
         return published if self.pos_embed == "auto" else self.pos_embed
+
+
+def _sides(name: str, sides: object) -> tuple[int, ...]:
+    """Returns the sides. Raises UserError for anything but whole numbers >= 1."""
+    if isinstance(sides, Sequence) and all(isinstance(one, Integral) and int(one) >= 1 for one in sides):
+        return tuple(sides)
+    raise UserError(f"{name} {sides!r}: expected sides in pixels, whole numbers >= 1, such as (64, 64)")

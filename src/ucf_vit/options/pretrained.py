@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from ucf_vit.options.rules import check_values, choice
+
 ChannelRule = Literal["mean", "repeat"]
 Inflation = Literal["mean", "centre"]
 
@@ -22,8 +24,13 @@ class PretrainedOptions:
             the numbers of channels, so that outputs keep their size.
         pretrained_inflation: weights of volumes from those of images: "mean" spreads them over the new axis,
             divided by its length; "centre" puts them in its middle, with zeros around.
+
+    Raises UserError for another rule.
     """
 
     pretrained_channels: Sequence[str] = ()
-    pretrained_channel_rule: ChannelRule = "mean"
-    pretrained_inflation: Inflation = "mean"
+    pretrained_channel_rule: ChannelRule = choice("mean", ChannelRule)
+    pretrained_inflation: Inflation = choice("mean", Inflation)
+
+    def __post_init__(self) -> None:
+        check_values(self)

@@ -8,6 +8,7 @@ from typing import Literal
 
 from ucf_vit.core.did_you_mean import did_you_mean
 from ucf_vit.core.errors import UserError
+from ucf_vit.options.rules import check_values, choice, whole
 
 Aggregation = Literal["cross", "hierarchical"]
 PartialAggregation = Literal["linear", "attention"]
@@ -32,20 +33,17 @@ class VariableOptions:
     """
 
     names: Sequence[str]
-    aggregation: Aggregation = "cross"
-    group: int = 8
-    partial: PartialAggregation = "linear"
+    aggregation: Aggregation = choice("cross", Aggregation)
+    group: int = whole(8, ge=1)
+    partial: PartialAggregation = choice("linear", PartialAggregation)
 
     def __post_init__(self) -> None:
+        check_values(self)
         object.__setattr__(self, "names", tuple(self.names))
         if not self.names:
             raise UserError("use_varemb needs default_vars, the names of the variables that the model knows")
         if len(set(self.names)) < len(self.names):
             raise UserError(f"default_vars {list(self.names)}: a variable occurs twice; remove one")
-        _check_choice("aggregation", self.aggregation, ["cross", "hierarchical"])
-        _check_choice("aggregation_partial", self.partial, ["linear", "attention"])
-        if self.group < 1:
-            raise UserError(f"aggregation_group {self.group}: a group has at least one variable")
 
     def __len__(self) -> int:
         return len(self.names)
@@ -66,9 +64,3 @@ class VariableOptions:
         if len(set(names)) < len(names) or not names:
             raise UserError(f"variables {list(names)}: expected one or more names, each once")
         return tuple(map(self.names.index, names))
-
-
-def _check_choice(option: str, value: str, choices: list[str]) -> None:
-    if value not in choices:
-        hint = did_you_mean(value, choices)
-        raise UserError(f"{option} {value!r} is unknown{hint}; use {' or '.join(choices)}")

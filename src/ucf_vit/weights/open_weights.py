@@ -25,14 +25,36 @@ from ucf_vit.weights.tensor_file import is_safetensors, read_tensors, without_va
 class Opened:
     """Weights of a known family: `tensors` as they are in the file, `converted` with the names here.
 
-    `channels` are the names of the channels that they were trained with, if the file tells them.
+    `channels` are the names of the channels that they were trained with, `classes` those of the classes,
+    and `facts` all that the file tells, see `ucf_vit.checkpoint.inspect.facts_of`; each empty if it does not.
     """
 
     place: str
     family: Family
     tensors: Mapping[str, Tensor]
     converted: Converted
-    channels: tuple[str, ...]
+    facts: Mapping[str, str]
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Names of the channels."""
+        return _names(self.facts, "variables")
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes."""
+        return _names(self.facts, "classes")
+
+    @property
+    def tile(self) -> tuple[int, ...] | None:
+        """Sides of the tile; None: not known."""
+        return _sides(self.facts.get("tile", ""))
+
+    @property
+    def num_heads(self) -> int | None:
+        """Number of heads; None: not known."""
+        known = _sides(self.facts.get("num_heads", ""))
+        return known[0] if known else None
 
 
 def open_weights(
@@ -60,7 +82,7 @@ def open_weights(
         raise CheckpointError(f"{place}: {error}") from None
     except (RuntimeError, ValueError, LookupError, TypeError) as cause:
         raise CheckpointError(f"{place}: its tensors are not of these shapes ({brief(cause)})") from None
-    return Opened(place, family, tensors, converted, _channels(facts))
+    return Opened(place, family, tensors, converted, facts)
 
 
 def _header(path: Path) -> dict[str, str]:
@@ -74,7 +96,7 @@ def _header(path: Path) -> dict[str, str]:
 def _with_facts(hint: Hint, facts: Mapping[str, str]) -> Hint:
     grid, patch = (_sides(facts.get(name, "")) for name in ("grid", "patch"))
     known = replace(hint, grid=grid or hint.grid, patch=patch or hint.patch)
-    return replace(known, variables=_channels(facts) or hint.variables)
+    return replace(known, variables=_names(facts, "variables") or hint.variables)
 
 
 def _sides(text: str) -> tuple[int, ...] | None:
@@ -82,9 +104,9 @@ def _sides(text: str) -> tuple[int, ...] | None:
     return tuple(map(int, parts)) if all(part.isascii() and part.isdigit() for part in parts) else None
 
 
-def _channels(facts: Mapping[str, str]) -> tuple[str, ...]:
+def _names(facts: Mapping[str, str], key: str) -> tuple[str, ...]:
     try:
-        names = json.loads(facts.get("variables", "[]"))
+        names = json.loads(facts.get(key, "[]"))
     except ValueError:
         return ()
     return tuple(map(str, names)) if isinstance(names, list) else ()

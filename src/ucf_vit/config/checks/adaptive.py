@@ -6,13 +6,14 @@ import logging
 from collections.abc import Iterator, Sequence
 from math import gcd, prod
 
-from ucf_vit.config.checks.model import divisors, nearest_divisors, pair
+from ucf_vit.config.checks.model import pair
 from ucf_vit.config.problems import Problem
 from ucf_vit.config.run import Run
 from ucf_vit.config.sections.adaptive import Adaptive
 from ucf_vit.core.did_you_mean import did_you_mean as meant
 from ucf_vit.core.errors import UserError
 from ucf_vit.core.per_axis import compact
+from ucf_vit.options.divisors import divisors, nearest_divisors
 from ucf_vit.patching.tree.choose import smallest_leaf
 from ucf_vit.patching.tree.forest import Forest
 

@@ -8,6 +8,7 @@ from math import gcd
 from ucf_vit.config.problems import Problem
 from ucf_vit.config.run import Run
 from ucf_vit.core.per_axis import compact
+from ucf_vit.options.divisors import divisors, nearest_divisors, undivided
 from ucf_vit.registries.networks import BUILT_IN
 
 
@@ -96,21 +97,8 @@ def heads(run: Run) -> Iterator[Problem]:
             ("decoder_num_heads", model.decoder_num_heads, "decoder_embed_dim", model.decoder_embed_dim)
         ]
     for name, count, width_name, width in pairs:
-        if width % count:
-            near = nearest_divisors(divisors(width), count)
-            better = f"{name} {near} or {width_name} {(width // count + 1) * count}"
-            message = f"{name} {count} does not divide {width_name} {width}; take {better}"
+        if message := undivided(count, width, name, width_name):
             yield pair(run, f"model.{name}", f"model.{width_name}", message)
-
-
-def divisors(number: int) -> list[int]:
-    """Returns the divisors of `number` up to 4096."""
-    return [d for d in range(1, min(number, 4096) + 1) if number % d == 0]
-
-
-def nearest_divisors(numbers: list[int], wanted: int) -> int:
-    """Returns the number in `numbers` that is nearest to `wanted`."""
-    return min(numbers, key=lambda number: abs(number - wanted))
 
 
 def pair(run: Run, key: str, other: str, message: str) -> Problem:

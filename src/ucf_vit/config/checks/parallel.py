@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import gcd, prod
 
-from ucf_vit.config.checks.model import divisors
 from ucf_vit.config.problems import Problem
 from ucf_vit.config.run import Run
 from ucf_vit.core.rounding import part_of
+from ucf_vit.options.divisors import divisors
 from ucf_vit.patching.masking import num_kept
 
 

@@ -49,7 +49,8 @@ A run is configured by one YAML file. This is a complete one; every other key ha
 - Values are overridden on the command line: `ucf-vit train FILE model.depth=6 data.batch_size=4`. They are
   read as YAML: `input.tile_size=[64,64]`, `trainer.max_steps=null`.
 - A path may begin with `~` and contain environment variables, `$SCRATCH/runs` or `${{USER}}_runs`; `$$` is a
-  dollar sign. An undefined variable is an error. URLs must not contain credentials: docs/storage.md.
+  dollar sign. An undefined variable is an error. A relative path is relative to the current directory, in all
+  keys. URLs must not contain credentials: docs/storage.md.
 - To get a key's default, leave the key out; a key without a value is an error.
 - Files with the keys of `input`, `adaptive`, `variables`, `diffusion` and `optimizer` in section `model`, or
   with all of these under `model.net.init_args`, load unchanged; overrides and `config explain` know both.

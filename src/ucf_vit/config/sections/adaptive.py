@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from typing import Literal
 
-from ucf_vit.config.sections.fields import Count, Level, Number, Section, Sides, Whole, key
+from ucf_vit.config.sections.fields import Count, Level, Number, Section, Sides, Whole, key, option
+from ucf_vit.options import InputOptions
 
 
 class Adaptive(Section):
     """Adaptive patches: trees, tokens and the detail that splits them."""
 
     adaptive_patching: bool = key(False, "Small patches in regions with detail, large ones elsewhere.")
-    fixed_length: Whole | None = key(
-        None,
+    fixed_length: Whole | None = option(
+        InputOptions,
+        "fixed_length",
         "Adaptive patching: tokens per tree. A tile of one root has 3n + 1 in 2D (quadtree), 7n + 1 in 3D "
         "(octree); one of R roots, since its sides are no powers of two, R + 3n or R + 7n.",
         "tokens",
-        ge=1,
         derived="the most up to 196 in 2D, 512 in 3D",
     )
     min_leaf: Sides = key(

@@ -20,6 +20,7 @@ from pydantic_core import PydanticCustomError
 from ucf_vit.core.errors import UserError
 from ucf_vit.core.files import paths
 from ucf_vit.core.registry import Registry
+from ucf_vit.options.rules import default_of, limits_of
 
 LARGEST = 2**63 - 1
 REQUIRED = ...
@@ -43,6 +44,11 @@ def key(default: Any, description: str, unit: str = "", *, derived: str = "", **
         json_schema_extra={"unit": unit, "derived": derived, "limits": limits},
         **limits,
     )
+
+
+def option(kind: type, name: str, description: str, unit: str = "", *, derived: str = "") -> Any:
+    """Returns the key of an option of a network, with default and limits as its dataclass defines them."""
+    return key(default_of(kind, name), description, unit, derived=derived, **limits_of(kind, name))
 
 
 def _read_number(value: Any) -> Any:

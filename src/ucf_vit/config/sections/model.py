@@ -13,7 +13,9 @@ from ucf_vit.config.sections.fields import (
     Whole,
     key,
     known_to,
+    option,
 )
+from ucf_vit.options import DecoderOptions, EncoderOptions
 from ucf_vit.registries.networks import NETWORKS
 
 NetworkName = Annotated[Name, known_to(NETWORKS)]
@@ -29,26 +31,41 @@ class Model(Section):
         derived="the task's network",
     )
     options: Options = key({}, "Further options for the constructor of a network of your own, by name.")
-    embed_dim: Whole = key(768, "Width of the encoder's tokens.", "features", ge=1)
-    depth: Whole = key(12, "Blocks of the encoder.", "blocks", ge=1, le=10_000)
-    num_heads: Whole = key(
-        12, "Attention heads of the encoder; divide embed_dim, unless head_dim is given.", "heads", ge=1
+    embed_dim: Whole = option(EncoderOptions, "embed_dim", "Width of the encoder's tokens.", "features")
+    depth: Whole = option(EncoderOptions, "depth", "Blocks of the encoder.", "blocks")
+    num_heads: Whole = option(
+        EncoderOptions,
+        "num_heads",
+        "Attention heads of the encoder; divide embed_dim, unless head_dim is given.",
+        "heads",
     )
-    head_dim: Whole | None = key(
-        None, "Width of an attention head.", "features", ge=1, derived="embed_dim / num_heads"
+    head_dim: Whole | None = option(
+        EncoderOptions,
+        "head_dim",
+        "Width of an attention head.",
+        "features",
+        derived="embed_dim / num_heads",
     )
-    mlp_ratio: Number = key(4.0, "Hidden width of the encoder's MLPs over embed_dim.", gt=0)
+    mlp_ratio: Number = option(
+        EncoderOptions, "mlp_ratio", "Hidden width of the encoder's MLPs over embed_dim."
+    )
     qkv_bias: bool = key(True, "Bias in the projections to queries, keys and values.")
-    drop_rate: Number = key(0.0, "Dropout while training.", "fraction", ge=0, lt=1)
-    drop_path: Number = key(
-        0.0, "Stochastic depth of the last block; rises linearly from 0.", "fraction", ge=0, lt=1
+    drop_rate: Number = option(EncoderOptions, "drop_rate", "Dropout while training.", "fraction")
+    drop_path: Number = option(
+        EncoderOptions,
+        "drop_path",
+        "Stochastic depth of the last block; rises linearly from 0.",
+        "fraction",
     )
     attention: Literal["auto", "flash", "efficient", "cudnn", "math", "xformers", "xformers_ck"] = key(
         "auto",
         "Attention kernel; auto lets torch choose, the others force one and fail if it is not available.",
     )
-    norm_eps: Number | None = key(
-        None, "Epsilon of layer norms.", gt=0, derived="as published: 1e-5 in a UNETR, else 1e-6"
+    norm_eps: Number | None = option(
+        EncoderOptions,
+        "norm_eps",
+        "Epsilon of layer norms.",
+        derived="as published: 1e-5 in a UNETR, else 1e-6",
     )
     class_token: bool = key(True, "Put a class token before the patches (VIT and masked autoencoder).")
     num_classes: Whole | None = key(
@@ -63,17 +80,25 @@ class Model(Section):
     linear_decoder: bool = key(
         False, "One linear layer as the decoder (masked autoencoder, UNETR, diffusion)."
     )
-    decoder_embed_dim: Whole = key(
-        512, "Masked autoencoder, diffusion: width of the decoder's tokens.", "features", ge=1
+    decoder_embed_dim: Whole = option(
+        DecoderOptions,
+        "embed_dim",
+        "Masked autoencoder, diffusion: width of the decoder's tokens.",
+        "features",
     )
-    decoder_depth: Whole = key(
-        8, "Masked autoencoder, diffusion: blocks of the decoder.", "blocks", ge=1, le=10_000
+    decoder_depth: Whole = option(
+        DecoderOptions, "depth", "Masked autoencoder, diffusion: blocks of the decoder.", "blocks"
     )
-    decoder_num_heads: Whole = key(
-        16, "Masked autoencoder, diffusion: heads of the decoder; divide decoder_embed_dim.", "heads", ge=1
+    decoder_num_heads: Whole = option(
+        DecoderOptions,
+        "num_heads",
+        "Masked autoencoder, diffusion: heads of the decoder; divide decoder_embed_dim.",
+        "heads",
     )
-    mlp_ratio_decoder: Number = key(
-        4.0, "Masked autoencoder, diffusion: hidden width of the decoder's MLPs over decoder_embed_dim.", gt=0
+    mlp_ratio_decoder: Number = option(
+        DecoderOptions,
+        "mlp_ratio",
+        "Masked autoencoder, diffusion: hidden width of the decoder's MLPs over decoder_embed_dim.",
     )
     mask_ratio: Number = key(
         0.75, "Masked autoencoder: fraction of patches that is masked.", "fraction", gt=0, lt=1

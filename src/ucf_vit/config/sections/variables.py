@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from ucf_vit.config.sections.fields import Section, Whole, key
+from ucf_vit.config.sections.fields import Section, Whole, key, option
+from ucf_vit.options import VariableOptions
 
 
 class Variables(Section):
@@ -21,11 +22,11 @@ class Variables(Section):
         "hierarchical: first within groups, then over groups, for many variables. With separate_channels "
         "they stay apart.",
     )
-    aggregation_group: Whole = key(
-        8,
+    aggregation_group: Whole = option(
+        VariableOptions,
+        "group",
         "Aggregation hierarchical: neighbours in default_vars that make a group.",
         "variables",
-        ge=1,
     )
     aggregation_partial: Literal["linear", "attention"] = key(
         "linear",

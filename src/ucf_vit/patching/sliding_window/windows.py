@@ -36,16 +36,21 @@ def window_axis(length: int, window: int, overlap: float) -> WindowAxis:
     The same windows as those of MONAI's `sliding_window_inference`. Raises UserError where `overlap` is
     outside [0, 1) or the axis is shorter than a window.
     """
-    if not 0 <= overlap < 1:
-        raise UserError(f"overlap {overlap} of windows: expected 0 <= overlap < 1")
+    stride = window_stride(window, overlap)
     if length < window:
         raise UserError(f"an axis of {length} voxels has no room for a window of {window}")
-    stride = max(int(window * (1 - overlap)), 1)
     count = math.ceil((length - window) / stride) + 1
     starts = tuple(min(k * stride, length - window) for k in range(count))
     edges = tuple(sorted({*starts, *(start + window for start in starts)}))
     inside = [[k for k, s in enumerate(starts) if s <= edge < s + window] for edge in edges[:-1]]
     return WindowAxis(starts, edges, tuple(k[0] for k in inside), tuple(k[-1] for k in inside))
+
+
+def window_stride(window: int, overlap: float) -> int:
+    """Returns the distance between windows. Raises UserError where `overlap` is outside [0, 1)."""
+    if not 0 <= overlap < 1:
+        raise UserError(f"overlap {overlap} of windows: expected 0 <= overlap < 1")
+    return max(int(window * (1 - overlap)), 1)
 
 
 class Windows:

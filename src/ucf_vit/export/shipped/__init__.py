@@ -1,0 +1,1 @@
+"""Programs that exported folders contain. They import nothing of this package."""
