@@ -241,6 +241,7 @@ class Interrupt(Hook):
             signal.raise_signal(signal.SIGINT)
 
 
+@pytest.mark.usefixtures("foreground")
 def test_an_interrupted_training_is_saved_and_gives_no_model(tmp_path: Path, concrete: Path) -> None:
     config = runs.write_config(tmp_path / "c.yaml", "masked", concrete, trainer={"max_steps": 4})
     with pytest.raises(KeyboardInterrupt, match=r"saved; trainer\.resume_from_checkpoint=true continues"):

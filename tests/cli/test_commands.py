@@ -58,6 +58,7 @@ def test_a_config_without_a_task_is_an_error_or_uses_the_option(
     assert "token_segmentation or classification?" in capsys.readouterr().err
 
 
+@pytest.mark.deep
 def test_the_task_on_the_command_line_reaches_every_process(tmp_path: Path, concrete: Path) -> None:
     path = runs.write_config(tmp_path / "c.yaml", "token_segmentation", concrete, trainer={"max_steps": 1})
     values = yaml.safe_load(path.read_text())

@@ -78,6 +78,7 @@ def labels_in(path: Path) -> np.ndarray:
     return np.asarray(nibabel.load(path).dataobj)
 
 
+@pytest.mark.deep
 def test_evaluations_and_predictions_use_it(
     tmp_path: Path, concrete: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -39,6 +39,7 @@ def unlabelled(tmp_path: Path, concrete: Path) -> Path:
     return root
 
 
+@pytest.mark.deep
 def test_without_foreground_the_loss_chooses_with_a_warning(tmp_path: Path, unlabelled: Path) -> None:
     """Dice would have no value for a network that is right, and be 0 for others."""
     trainer = {"max_epochs": 3, "early_stop_epochs": 2}
@@ -78,7 +79,7 @@ def test_a_model_beside_its_baseline(tmp_path: Path, concrete: Path) -> None:
         evaluate_run(masked, EvaluationRequest(threshold=True))
 
 
-@pytest.mark.parametrize("layout", ["simple", "fsdp"])
+@pytest.mark.parametrize("layout", ["simple", pytest.param("fsdp", marks=pytest.mark.deep)])
 def test_two_processes_evaluate_like_one(
     forkserver: BaseContext, tmp_path: Path, concrete: Path, layout: str
 ) -> None:

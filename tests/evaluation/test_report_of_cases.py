@@ -64,6 +64,7 @@ def test_the_page_of_volumes_is_complete_and_needs_no_other_file(tmp_path: Path)
     assert len(page) < 6_000_000
 
 
+@pytest.mark.deep
 def test_pictures_have_no_viewer_and_figures_are_reproducible(tmp_path: Path) -> None:
     first = write_cases(tmp_path / "a", EVALUATION, segmented((24, 12)))
     again = write_cases(tmp_path / "b", EVALUATION, segmented((24, 12)))

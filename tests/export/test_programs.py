@@ -17,6 +17,7 @@ def call(*arguments: str | Path) -> str:
     return result.output
 
 
+@pytest.mark.deep
 def test_programs(concrete: Path, tmp_path: Path) -> None:
     """Files for any number of images, which need no code of this package."""
     config = runs.write_config(tmp_path / "c.yaml", "segmentation", concrete, trainer={"max_steps": 1})

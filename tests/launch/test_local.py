@@ -79,6 +79,7 @@ def test_a_signal_goes_on_to_all(tmp_path: Path, number: signal.Signals, status:
     assert signal.getsignal(number) is former
 
 
+@pytest.mark.deep
 @pytest.mark.skipif(sys.platform != "linux", reason="needs prctl")
 def test_ranks_end_when_their_launcher_is_killed(tmp_path: Path) -> None:
     rank = POLITE.format("SIGTERM", f"os.unlink(f'{tmp_path}/{{rank}}')", tmp_path)
@@ -100,6 +101,7 @@ def wait_for(true: Callable[[], bool]) -> None:
     raise AssertionError("waited in vain")
 
 
+@pytest.mark.deep
 def test_a_signal_saves_and_ends_well_without_more_words(tmp_path: Path, concrete: Path) -> None:
     config = runs.write_config(
         tmp_path / "c.yaml", "masked", concrete, trainer={"max_epochs": 10_000}, data={"batch_size": 2}

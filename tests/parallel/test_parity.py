@@ -17,8 +17,8 @@ from ucf_vit.models import MODELS
 from ucf_vit.parallel.ranks.mesh import MeshLayout
 
 LAYOUTS = {
-    "tensor 4": MeshLayout(tensor=4),
     "fsdp 2 x tensor 2": MeshLayout(fsdp=2, tensor=2),
+    "tensor 4": MeshLayout(tensor=4),
     "ddp 2 x tensor 2": MeshLayout(ddp=2, tensor=2),
     "fsdp 4": MeshLayout(fsdp=4),
     "ddp 2 x fsdp 2": MeshLayout(ddp=2, fsdp=2),
@@ -60,18 +60,19 @@ SHORT = (
     "adaptive, variables in groups",
 )
 """Options that meet the first two layouts alone: what is new in them lies outside what tensor ranks split."""
-FIRST = ("vit", "unetr")
-"""Networks that meet every layout in `make test`; the others meet the first two there."""
+QUICK = {"vit": len(LAYOUTS), "unetr": len(LAYOUTS), "unetr, volume, conv stem, wide heads": 2}
+"""How many layouts a network or case meets in `make test`; the others meet the first there."""
 
 
 def runs() -> Iterator[ParameterSet]:
     """Each case with its layouts."""
     for name in CASES:
         model, _, options = name.partition(", ")
+        quick = QUICK.get(name, QUICK.get(model, 1))
         for number, layout in enumerate(LAYOUTS):
             if number >= 2 and options in SHORT:
                 break
-            marks = [pytest.mark.deep] if number >= 2 and model not in FIRST else []
+            marks = [pytest.mark.deep] if number >= quick else []
             yield pytest.param(name, layout, marks=marks)
 
 

@@ -113,6 +113,7 @@ def test_wrong_plan_files_are_errors(folder: Path) -> None:
         runs.train(Path("run.yaml"), "data.label_geometry=accept", "trainer.overwrite=true")
 
 
+@pytest.mark.deep
 def test_parts_that_an_installed_package_offers(folder: Path) -> None:
     site = folder / "site"
     package = site / "my_parts"
@@ -134,6 +135,7 @@ def test_parts_that_an_installed_package_offers(folder: Path) -> None:
     assert yaml.safe_load(Path("out/config.yaml").read_text())["trainer"]["task"] == "mine"
 
 
+@pytest.mark.deep
 def test_a_training_script_builds_the_network_that_the_config_names(folder: Path) -> None:
     script = Path(__file__).parents[2] / "training_scripts/train_unetr.py"
     values = ["trainer.task=segmentation", "trainer.hooks=[]", "trainer.max_steps=1"]
@@ -144,6 +146,7 @@ def test_a_training_script_builds_the_network_that_the_config_names(folder: Path
     assert type(task.model).__name__ == "Convolutions" and task.windows == 2
 
 
+@pytest.mark.deep
 def test_a_metric_of_a_script_is_one_of_every_command(folder: Path) -> None:
     """Also where the script goes on with the directory of the run, whose config names its class."""
     values = ["trainer.task=segmentation", "trainer.hooks=[]", "trainer.task_options={gamma: 1.5}"]

@@ -30,6 +30,7 @@ def train_and_hold(environment: dict[str, str], config: Path, *overrides: str) -
     runs.hold_after(config, 4, *overrides)
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("beside", [False, True])
 def test_a_killed_run_of_four_goes_on_on_two_and_on_one(
     tmp_path: Path, concrete: Path, forkserver: BaseContext, beside: bool

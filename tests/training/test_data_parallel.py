@@ -9,7 +9,14 @@ import runs
 from ucf_vit.core.errors import ConfigError
 
 
-@pytest.mark.parametrize("task", ["masked", "segmentation", "token_segmentation", "classification"])
+@pytest.mark.parametrize(
+    "task",
+    [
+        "masked",
+        "segmentation",
+        *(pytest.param(one, marks=pytest.mark.deep) for one in ("token_segmentation", "classification")),
+    ],
+)
 def test_two_processes_equal_one(
     tmp_path: Path, concrete: Path, coloured: Path, forkserver: BaseContext, task: str
 ) -> None:

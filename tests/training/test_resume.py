@@ -25,7 +25,8 @@ DROPOUT = {"drop_path": 0.2, "drop_rate": 0.1}
 
 
 @pytest.mark.parametrize(
-    ("task", "decay"), [("masked", 0.0), ("segmentation", 0.9), ("token_segmentation", 0.9)]
+    ("task", "decay"),
+    [("masked", 0.0), ("segmentation", 0.9), pytest.param("token_segmentation", 0.9, marks=pytest.mark.deep)],
 )
 def test_a_killed_run_continues_to_the_last_bit(
     tmp_path: Path, concrete: Path, forkserver: BaseContext, task: str, decay: float
@@ -60,6 +61,7 @@ def test_a_killed_run_continues_to_the_last_bit(
     assert a.state["ema"] == b.state["ema"]
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
 def test_a_signal_to_all_processes_of_a_run_saves_and_ends_it_well(
     tmp_path: Path, concrete: Path, number: signal.Signals

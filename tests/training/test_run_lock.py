@@ -192,6 +192,7 @@ def contend(directory: Path, results: Path, number: int) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
+@pytest.mark.deep
 def test_never_two_at_a_time(tmp_path: Path, forkserver: BaseContext) -> None:
     directory, results = tmp_path / "run", tmp_path / "results"
     results.mkdir()
@@ -217,6 +218,7 @@ def test_a_lock_that_cannot_be_read_is_named(tmp_path: Path, content: str) -> No
         Lock(tmp_path).acquire()
 
 
+@pytest.mark.deep
 def test_a_second_train_is_refused_and_evaluate_is_not(tmp_path: Path, concrete: Path) -> None:
     """Beside one whose process cannot be seen from here, where such can be had."""
     settings = {"max_epochs": 10_000, "checkpoint_steps": 1}

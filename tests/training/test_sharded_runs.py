@@ -23,7 +23,7 @@ EVENTS = (("step", "loss", 1e-5), ("step", "grad_norm", 1e-3), ("validation", "v
 """Compared metrics and tolerances: kinks of activations make a norm less exact than a loss."""
 
 
-@pytest.mark.parametrize("task", ["masked", "segmentation"])
+@pytest.mark.parametrize("task", ["masked", pytest.param("segmentation", marks=pytest.mark.deep)])
 def test_a_run_equals_that_of_one_process(
     tmp_path: Path, concrete: Path, forkserver: BaseContext, task: str
 ) -> None:
@@ -123,6 +123,7 @@ def test_float16_is_scaled_alike_on_all_ranks(
     assert saved.state["scale"]["good"] == len(two)
 
 
+@pytest.mark.deep
 def test_a_run_resumes_on_its_layout_and_on_one_process(
     tmp_path: Path, concrete: Path, forkserver: BaseContext
 ) -> None:

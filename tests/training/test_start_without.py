@@ -85,6 +85,7 @@ def test_other_differences_are_refused_as_before(trained: tuple[str, Path, Path]
     assert "start_without" not in str(error.value)
 
 
+@pytest.mark.deep
 def test_on_ranks_that_hold_parts(concrete: Path, tmp_path: Path, forkserver: BaseContext) -> None:
     runs.train(runs.write_config(tmp_path / "a/c.yaml", "segmentation", concrete, trainer={"max_steps": 1}))
     begins = {"start_from": str(tmp_path / "a/out/last"), "max_steps": 1}

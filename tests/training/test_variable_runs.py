@@ -149,6 +149,7 @@ def test_data_sets_of_different_variables_in_one_run(
         assert runs.losses(tmp_path / "2/out", event, key) == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.deep
 def test_ranks_with_data_sets_of_their_own_and_different_variables(
     tmp_path: Path, concrete: Path, forkserver: BaseContext
 ) -> None:

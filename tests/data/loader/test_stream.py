@@ -248,6 +248,7 @@ def test_held_out_tiles_come_once_over_all_ranks_always_with_the_same_keys(data)
         assert [len(stream) for stream in streams] == [sum(1 for _ in stream) for stream in streams]
 
 
+@pytest.mark.deep
 def test_spawned_workers(data):
     expected = [summary(batch) for batch in Stream([data], batch_size=3, seed=0, augmentation="masked")]
     stream = Stream([data], batch_size=3, seed=0, augmentation="masked", num_workers=1, start_method="spawn")

@@ -51,7 +51,7 @@ def stateful(data: Dataset, workers: int) -> Any:
     return StatefulDataLoader(stream(data, workers), batch_size=None, collate_fn=summary)
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.deep)])
 @pytest.mark.parametrize("build", [nodes, stateful])
 def test_batches_are_those_of_the_stream_and_go_on_in_the_middle(
     data: Dataset, build: Any, workers: int

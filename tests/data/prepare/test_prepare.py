@@ -344,6 +344,7 @@ def converting(root: str, out: str) -> None:
     )
 
 
+@pytest.mark.deep
 def test_killed_it_goes_on_and_repeats_nothing(tmp_path, forkserver):
     origin = origin_of("basic_ct", tmp_path / "source")
     out = tmp_path / "out"

@@ -88,6 +88,7 @@ def test_listings_of_any_names_are_plain_listings(s3, bucket, backend, tmp_path_
         assert files.folders(url) == files.folders(str(folder))
 
 
+@pytest.mark.deep
 def test_many_pages_of_names(s3, bucket, monkeypatch):
     names = [f"{number:05}" for number in range(1100)]
     with ThreadPoolExecutor(8) as pool:
