@@ -79,7 +79,8 @@ def test_a_model_beside_its_baseline(tmp_path: Path, concrete: Path) -> None:
         evaluate_run(masked, EvaluationRequest(threshold=True))
 
 
-@pytest.mark.parametrize("layout", ["simple", pytest.param("fsdp", marks=pytest.mark.deep)])
+@pytest.mark.deep
+@pytest.mark.parametrize("layout", ["simple", "fsdp"])
 def test_two_processes_evaluate_like_one(
     forkserver: BaseContext, tmp_path: Path, concrete: Path, layout: str
 ) -> None:
@@ -111,6 +112,7 @@ def test_two_processes_evaluate_like_one(
     assert runs.on_ranks(forkserver, 2, config, *trained, target=evaluate_rank) == [1, 1]
 
 
+@pytest.mark.deep
 def test_an_ensemble_is_evaluated_with_its_mean(tmp_path: Path, concrete: Path) -> None:
     """Two equal members are one; items that any member was trained on are refused."""
     halves = {"dict_end_idx": {"tiny": 0.5}}

@@ -44,6 +44,7 @@ def labels_in(path: Path) -> np.ndarray:
     return np.asarray(nibabel.load(path).dataobj)
 
 
+@pytest.mark.deep
 def test_two_processes_share_volumes(tmp_path: Path, concrete: Path, forkserver: BaseContext) -> None:
     """A second call makes what is missing; a damaged file of the other process is named, with status 1."""
     runs.train(runs.write_config(tmp_path / "c.yaml", "segmentation", concrete, trainer={"max_steps": 2}))

@@ -60,7 +60,9 @@ SHORT = (
     "adaptive, variables in groups",
 )
 """Options that meet the first two layouts alone: what is new in them lies outside what tensor ranks split."""
-QUICK = {"vit": len(LAYOUTS), "unetr": len(LAYOUTS), "unetr, volume, conv stem, wide heads": 2}
+QUICK = {"vit": len(LAYOUTS), "unetr": len(LAYOUTS)} | {
+    f"{one}, volume, conv stem, wide heads": 2 for one in ("vit", "unetr")
+}
 """How many layouts a network or case meets in `make test`; the others meet the first there."""
 
 

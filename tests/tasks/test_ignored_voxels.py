@@ -173,7 +173,8 @@ def sparse(tmp_path_factory: pytest.TempPathFactory, concrete: Path) -> Path:
     return root
 
 
-@pytest.mark.parametrize("task", ["segmentation", pytest.param("token_segmentation", marks=pytest.mark.deep)])
+@pytest.mark.deep
+@pytest.mark.parametrize("task", ["segmentation", "token_segmentation"])
 def test_both_modes_equal_one_process(
     tmp_path: Path, sparse: Path, forkserver: BaseContext, task: str
 ) -> None:

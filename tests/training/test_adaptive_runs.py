@@ -74,7 +74,7 @@ def test_whole_volumes_are_pasted_from_tokens(tmp_path: Path, concrete: Path) ->
     assert torch.equal(task.eval().predict_whole(image).argmax(dim=1), label)
 
 
-@pytest.mark.parametrize("pictures", [False, True])
+@pytest.mark.parametrize("pictures", [False, pytest.param(True, marks=pytest.mark.deep)])
 def test_a_run_says_that_its_patches_are_nearly_uniform(
     tmp_path: Path, concrete: Path, pictures: bool
 ) -> None:

@@ -124,6 +124,7 @@ def test_an_error_beside_the_training_ends_the_run(
         runs.train(config)
 
 
+@pytest.mark.deep
 def test_weights_go_out_to_one_file_and_in_again(
     tmp_path: Path, concrete: Path, forkserver: BaseContext, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -14,8 +14,11 @@ from ucf_vit.cli.main import app
 from ucf_vit.config import load
 from ucf_vit.core.errors import ConfigError, DataError, UserError
 from ucf_vit.data.storage.scratch import Scratch
+from ucf_vit.training.build import build_task
 from ucf_vit.training.data_record import Record
 from ucf_vit.training.inputs.datasets import build_datasets
+from ucf_vit.training.launch import start
+from ucf_vit.training.run import train_task
 
 COLOURS = {"cat": (250, 10, 10), "dog": (10, 250, 10), "owl": (10, 10, 250), "bird": (240, 240, 10)}
 
@@ -80,6 +83,7 @@ def test_two_sites_share_the_numbers_and_the_checkpoint_keeps_the_names(trained:
     assert "cat, dog, owl" in (trained / "report.html").read_text()
 
 
+@pytest.mark.deep
 def test_folders_without_some_classes_are_evaluated_right(trained: Path, tmp_path: Path) -> None:
     """Positions in these folders would be 0 for owl, and 0 for dog."""
     for names in (("owl",), ("dog", "owl"), ("cat", "owl")):
@@ -131,6 +135,21 @@ def test_more_classes_together_than_the_network_has(tmp_path: Path) -> None:
     sites = {"one": site(tmp_path / "one", "cat", "dog"), "two": site(tmp_path / "two", "bird", "owl")}
     with pytest.raises(ConfigError, match="data sets together have 4 classes: cat, dog, bird, owl"):
         runs.train(config_of(tmp_path / "c.yaml", sites))
+
+
+def test_a_run_weighs_its_classes_by_the_items_it_trains_on(tmp_path: Path) -> None:
+    """Of one data set and of both; the class of one item has the largest weight."""
+    sites = {"a": site(tmp_path / "a", "cat", "dog"), "b": site(tmp_path / "b", "owl", number=1)}
+    options = {"class_weights": "balanced", "mixup": 0.2, "label_smoothing": 0.1}
+    split = {"dict_end_idx": {"a": 0.75, "b": 1.0}}
+    config = config_of(
+        tmp_path / "c.yaml", sites, trainer={"max_epochs": 1, "task_options": options}, data=split
+    )
+    run = load(config)
+    task = build_task(run)
+    with start(run) as world:
+        train_task(task, run, world)
+    assert task._weights.tolist() == pytest.approx([9 / (3 * count) for count in (4, 4, 1)])
 
 
 def test_prepared_sites_share_the_numbers_too(tmp_path: Path) -> None:

@@ -13,8 +13,10 @@ from ucf_vit.core.errors import ConfigError
     "task",
     [
         "masked",
-        "segmentation",
-        *(pytest.param(one, marks=pytest.mark.deep) for one in ("token_segmentation", "classification")),
+        *(
+            pytest.param(one, marks=pytest.mark.deep)
+            for one in ("segmentation", "token_segmentation", "classification")
+        ),
     ],
 )
 def test_two_processes_equal_one(

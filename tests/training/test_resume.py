@@ -26,7 +26,11 @@ DROPOUT = {"drop_path": 0.2, "drop_rate": 0.1}
 
 @pytest.mark.parametrize(
     ("task", "decay"),
-    [("masked", 0.0), ("segmentation", 0.9), pytest.param("token_segmentation", 0.9, marks=pytest.mark.deep)],
+    [
+        ("masked", 0.0),
+        pytest.param("segmentation", 0.9, marks=pytest.mark.deep),
+        pytest.param("token_segmentation", 0.9, marks=pytest.mark.deep),
+    ],
 )
 def test_a_killed_run_continues_to_the_last_bit(
     tmp_path: Path, concrete: Path, forkserver: BaseContext, task: str, decay: float
@@ -107,6 +111,7 @@ def test_another_network_is_refused(tmp_path: Path, concrete: Path) -> None:
     assert (tmp_path / "out/config.yaml").read_text() == written
 
 
+@pytest.mark.deep
 def test_other_trees_than_those_of_the_training_get_a_word(tmp_path: Path, concrete: Path) -> None:
     """On resuming, after which they are the training's, and on evaluation, in the report as well."""
     config = runs.write_config(tmp_path / "c.yaml", "token_segmentation", concrete, trainer={"max_steps": 1})

@@ -70,7 +70,11 @@ ADAPTIVE = {"adaptive_patching": True, "patch_size": 4, "fixed_length": 15}
     ("batch", "parallelism"),
     [
         (4, {"seq_par_size": 2, "seq_par_attention": "ring"}),
-        (2, {"fsdp_size": 2, "cpu_offloading": True, "reduce_type": "bfloat16"}),
+        pytest.param(
+            2,
+            {"fsdp_size": 2, "cpu_offloading": True, "reduce_type": "bfloat16"},
+            marks=pytest.mark.deep,
+        ),
     ],
 )
 def test_options_together_equal_one_process(
@@ -183,6 +187,7 @@ def train_and_compare(environment: dict[str, str], config: Path, *overrides: str
         np.testing.assert_allclose(second[name], value, rtol=1e-5, atol=1e-7, err_msg=name)
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("split", ["tensor_par_size", "seq_par_size"])
 def test_ranks_that_take_up_a_run_with_dropout_stay_one_network(
     tmp_path: Path, concrete: Path, forkserver: BaseContext, split: str

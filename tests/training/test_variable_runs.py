@@ -126,6 +126,7 @@ def two_modalities(root: Path) -> dict[str, Any]:
     }
 
 
+@pytest.mark.deep
 def test_data_sets_of_different_variables_in_one_run(
     tmp_path: Path, concrete: Path, forkserver: BaseContext
 ) -> None:

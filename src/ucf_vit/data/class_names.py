@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
@@ -75,6 +76,13 @@ def numbered(dataset: Dataset, names: Sequence[str]) -> Dataset:
         for item in dataset.items
     )
     return replace(dataset, items=tuple(items), class_names=tuple(names))
+
+
+def class_counts(datasets: Iterable[Dataset], num_classes: int = 0) -> list[int]:
+    """Returns the number of items of each class of whole images, for `num_classes` classes or more."""
+    counts = Counter(item.class_index for one in filter(has_classes, datasets) for item in one.items)
+    known = [number for number in counts if number is not None]
+    return [counts[number] for number in range(max([num_classes, *(n + 1 for n in known)], default=0))]
 
 
 def has_classes(dataset: Dataset) -> bool:

@@ -136,6 +136,9 @@ class Task(nn.Module):
         """Sets the names of the classes of whole images, in the order of their numbers."""
         self.class_names = tuple(names)
 
+    def count_classes(self, counts: Sequence[int]) -> None:
+        """Called before a training with the number of training items of each class of whole images."""
+
     def set_normalization(self, normalizations: Mapping[str, Normalization]) -> None:
         """Sets options that depend on the normalization of each data set, by name.
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from ucf_vit.config import Data, Run
 from ucf_vit.data.batch import Batch, Skipped
-from ucf_vit.data.class_names import in_words, numbered
+from ucf_vit.data.class_names import class_counts, in_words, numbered
 from ucf_vit.data.dataset import Dataset
 from ucf_vit.data.loader.stream import Stream
 from ucf_vit.data.loader.whole_items import examples, volumes
@@ -96,6 +96,7 @@ def build_data(
         raise run.error(key, "leaves no data set any file to train on", value)
     record = _recorded(run, task, training, record, first_classes)
     training = [numbered(one, record.class_names) for one in training]
+    task.count_classes(class_counts(training, len(record.class_names)))
     held_out = build_datasets(run, scratch, "validation", record=record, files=files)
     held_out = [one for one in held_out if len(one.items)]
     check_data([*training, *held_out], world)
