@@ -89,6 +89,9 @@ def test_options_reach_the_network_and_its_encoder() -> None:
         ("sap_tiny", {"num_classes": 2}, "adaptive_patching needs fixed_length"),
         ("vit_tiny", {"num_classes": 2, "drop_path": 3}, "drop_path 3: expected a number >= 0 and < 1"),
         ("vit_tiny", {"num_classes": 2, "num_heads": 5}, "num_heads 5 does not divide embed_dim 192"),
+        ("vit_tiny", {"num_classes": 0}, "num_classes 0: expected a whole number >= 1"),
+        ("vit_tiny", {"num_classes": 2, "mlp_ratio": 1e-3}, "mlp_ratio 0.001 of embed_dim 192 leaves no"),
+        ("unetr_tiny", {"num_classes": 2, "feature_size": 0}, "feature_size 0: expected a whole number >= 1"),
         ("mae_tiny", {"decoder_depth": 0}, "depth 0: expected a whole number >= 1"),
     ],
 )

@@ -14,6 +14,7 @@ from ucf_vit.core.errors import UserError
 from ucf_vit.core.signatures import Signature
 from ucf_vit.models import MODELS
 from ucf_vit.options import DecoderOptions, EncoderOptions, InputOptions, VariableOptions
+from ucf_vit.options.rules import AT_LEAST_1, check
 from ucf_vit.registries.networks import network_facts
 
 _DECODER = "decoder_"
@@ -121,8 +122,8 @@ def _is_shared(option: str) -> bool:
 
 def _check_values(num_classes: object, variables: object) -> None:
     """Raises UserError for values that are of another kind than expected."""
-    if num_classes is not None and not (isinstance(num_classes, int) and num_classes >= 0):
-        raise UserError(f"num_classes {num_classes!r}: expected a number of classes")
+    if num_classes is not None:
+        check("num_classes", num_classes, AT_LEAST_1)
     if isinstance(variables, str):
         raise UserError(f"variables {variables!r}: expected a list of names")
 

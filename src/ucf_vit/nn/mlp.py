@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from ucf_vit.core.rounding import part_of
 from ucf_vit.options import EncoderOptions
 
 
@@ -17,10 +16,9 @@ class Mlp(nn.Module):
     def __init__(self, options: EncoderOptions) -> None:
         super().__init__()
         dim = options.embed_dim
-        hidden_dim = part_of(dim, options.mlp_ratio)
-        self.fc1 = nn.Linear(dim, hidden_dim)
+        self.fc1 = nn.Linear(dim, options.hidden_width)
         self.act = nn.GELU()
-        self.fc2 = nn.Linear(hidden_dim, dim)
+        self.fc2 = nn.Linear(options.hidden_width, dim)
         self.drop = nn.Dropout(options.drop_rate)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ucf_vit.nn.channels_last import Conv
-from ucf_vit.nn.unetr_decoder import Upsample, stages_of
+from ucf_vit.nn.unetr_decoder import Upsample, stages_of, widths_of
 
 
 class Stage(nn.Module):
@@ -61,7 +61,7 @@ class TokenDecoder(nn.Module):
     ) -> None:
         super().__init__()
         steps = stages_of(patch_size)
-        widths = [feature_size * 2**level for level in reversed(range(len(steps)))]
+        widths = widths_of(feature_size, len(steps))
         self.stages = nn.Sequential(
             *(Stage(*s) for s in zip([embed_dim, *widths[:-1]], widths, steps, strict=True))
         )

@@ -16,6 +16,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from ucf_vit.nn.channels_last import Conv, instance_norm
+from ucf_vit.options.rules import AT_LEAST_1, check
 
 _FINER = {
     2: "b h w (p q c) -> b (h p) (w q) c",
@@ -102,6 +103,15 @@ def stages_of(patch: Sequence[int]) -> list[tuple[int, ...]]:
     return list(zip_longest(*map(_prime_factors, patch), fillvalue=1)) or [(1,) * len(patch)]
 
 
+def widths_of(feature_size: int, stages: int) -> list[int]:
+    """Returns the channels of each stage: `feature_size` in the last, twice as many in each before it.
+
+    Raises UserError for less than 1.
+    """
+    check("feature_size", feature_size, AT_LEAST_1)
+    return [feature_size * 2**level for level in reversed(range(stages))]
+
+
 def _prime_factors(number: int) -> list[int]:
     """Returns the prime factors of `number`, largest first; none of 1."""
     factors, divisor = [], 2
@@ -131,7 +141,7 @@ class UnetDecoder(nn.Module):
     ) -> None:
         super().__init__()
         steps = stages_of(patch_size)
-        widths = [feature_size * 2**level for level in reversed(range(len(steps)))]
+        widths = widths_of(feature_size, len(steps))
         self.paths = nn.ModuleList(
             SkipPath(embed_dim, width, steps[: 1 + i]) for i, width in enumerate(widths[:-1]) if skips
         )

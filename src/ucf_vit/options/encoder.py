@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from ucf_vit.core.errors import UserError
+from ucf_vit.core.rounding import part_of
 from ucf_vit.options.divisors import undivided
 from ucf_vit.options.rules import check_values, number, whole
 
@@ -54,6 +55,16 @@ class EncoderOptions:
         if wrong := undivided(self.num_heads, self.embed_dim):
             raise UserError(wrong)
         return self.embed_dim // self.num_heads
+
+    @property
+    def hidden_width(self) -> int:
+        """Hidden width of the MLP, in features, rounded down. Raises UserError if that is 0."""
+        width = part_of(self.embed_dim, self.mlp_ratio)
+        if width < 1:
+            raise UserError(
+                f"mlp_ratio {self.mlp_ratio} of embed_dim {self.embed_dim} leaves no hidden units"
+            )
+        return width
 
     @property
     def layer_norm_eps(self) -> float:

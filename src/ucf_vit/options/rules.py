@@ -50,6 +50,9 @@ class Choice:
         return f"one of {', '.join(self.names)}"
 
 
+AT_LEAST_1 = Range(Integral, {"ge": 1})
+
+
 def whole(default: Any = MISSING, **limits: float) -> Any:
     """Returns the field of a whole number within `limits` (ge, gt, le, lt)."""
     return field(default=default, metadata={_RULE: Range(Integral, limits)})
@@ -69,10 +72,15 @@ def check_values(options: Any) -> None:
     """Raises UserError for the first value that its rule does not accept; a default of None may stay."""
     for one in fields(options):
         rule, value = one.metadata.get(_RULE), getattr(options, one.name)
-        if rule is None or (value is None and one.default is None) or rule.accepts(value):
-            continue
+        if rule is not None and not (value is None and one.default is None):
+            check(one.name, value, rule)
+
+
+def check(name: str, value: object, rule: Range | Choice) -> None:
+    """Raises UserError for a value that `rule` does not accept."""
+    if not rule.accepts(value):
         hint = did_you_mean(value, rule.names) if isinstance(rule, Choice) and isinstance(value, str) else ""
-        raise UserError(f"{one.name} {value!r}: expected {rule}{hint}")
+        raise UserError(f"{name} {value!r}: expected {rule}{hint}")
 
 
 def default_of(kind: type, name: str) -> Any:
