@@ -50,13 +50,16 @@ def _filled(mask: np.ndarray) -> np.ndarray:
 
 
 def label(mask: np.ndarray, corners: bool) -> np.ndarray:
-    """Returns, for each voxel of a mask, the number of the first voxel of its component among them all.
+    """Returns, for each voxel of a mask, a number of its component; numbers grow with the first voxels.
 
-    Voxels of a component touch at faces, or also at edges and corners. Each round joins components that touch
-    to the one with the smaller number, and follows the chains of these numbers to their ends.
+    Voxels of a component touch at faces, or also at edges and corners. Runs along the last axis that touch
+    are joined: each round gives those with the larger number the smaller one, and follows the chains of these
+    numbers to their ends.
     """
-    numbers = np.cumsum(mask).reshape(mask.shape) - 1
-    first = np.arange(mask.sum())
+    starts = mask.copy()
+    starts[..., 1:] &= ~mask[..., :-1]
+    runs = np.cumsum(starts).reshape(mask.shape) - 1
+    first = np.arange(starts.sum())
     nothing = (0,) * mask.ndim
     for step in product((-1, 0, 1), repeat=mask.ndim):
         if step <= nothing or not (corners or sum(map(abs, step)) == 1):
@@ -64,7 +67,7 @@ def label(mask: np.ndarray, corners: bool) -> np.ndarray:
         here = tuple(slice(max(-s, 0), n - max(s, 0)) for s, n in zip(step, mask.shape))
         there = tuple(slice(max(s, 0), n + min(s, 0)) for s, n in zip(step, mask.shape))
         touch = mask[here] & mask[there]
-        one, other = numbers[here][touch], numbers[there][touch]
+        one, other = runs[here][touch], runs[there][touch]
         while True:
             one, other = first[one], first[other]
             apart = one != other
@@ -72,6 +75,6 @@ def label(mask: np.ndarray, corners: bool) -> np.ndarray:
             if not len(one):
                 break
             np.minimum.at(first, np.maximum(one, other), np.minimum(one, other))
-            while (first[first] != first).any():
-                first = first[first]
-    return first
+            while ((ends := first[first]) != first).any():
+                first = ends
+    return first[runs[mask]]
