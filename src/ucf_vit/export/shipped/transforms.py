@@ -1,6 +1,7 @@
 """Transforms of a bundle that MONAI does not have, or that give other values there."""
 
 from collections.abc import Callable, Hashable, Mapping
+from functools import partial
 from math import prod
 from typing import Any
 
@@ -25,10 +26,8 @@ class Normalised(MapTransform):
 
     def __call__(self, data: Data) -> dict:
         """Returns the data with the keys changed."""
-        return {**data, **{key: _changed(data[key], self._normalise) for key in self.key_iterator(data)}}
-
-    def _normalise(self, image: np.ndarray) -> np.ndarray:
-        return normalise(image, self.how)
+        normal = partial(normalise, how=self.how)
+        return {**data, **{key: _changed(data[key], normal) for key in self.key_iterator(data)}}
 
 
 class Resampled(MapTransform, InvertibleTransform):
@@ -76,9 +75,11 @@ class Postprocessed(MapTransform):
         changed = dict(data)
         for key in self.key_iterator(changed):
             voxel = prod(_spacing(changed[key].affine).tolist())
-            work = lambda labels, v=voxel: postprocess(labels[0], self.operations, v)[None]  # noqa: E731
-            changed[key] = _changed(changed[key], work)
+            changed[key] = _changed(changed[key], partial(self._postprocess, voxel=voxel))
         return changed
+
+    def _postprocess(self, labels: np.ndarray, voxel: float) -> np.ndarray:
+        return postprocess(labels[0], self.operations, voxel)[None]
 
 
 def _spacing(affine: Any) -> np.ndarray:
