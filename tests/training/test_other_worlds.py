@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 from collections.abc import Mapping
 from multiprocessing.context import BaseContext
 from pathlib import Path
@@ -100,6 +101,9 @@ class Told(Hook):
     def on_end(self, state: RunState) -> None:
         self._add("end")
 
+    def on_stop(self, state: RunState) -> None:
+        self._add("stop")
+
     def on_error(self, state: RunState, error: Exception) -> None:
         self._add(f"{type(error).__name__}")
 
@@ -166,3 +170,41 @@ def test_all_hooks_hear_of_an_error(
         train_task(build_task(run), run, world, hooks)
     assert moments(tmp_path)["main_0"] == ["start", "step", "KeyError"]
     assert "Failing.on_error: ValueError: not that" in caplog.text
+
+
+class Signalled(Hook):
+    """Is asked to stop at its second step."""
+
+    def on_step(self, state: RunState, metrics: Mapping[str, float]) -> None:
+        if state.step == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+class AfterAll(Hook):
+    """Sees the report of each validation when it is called."""
+
+    last = True
+
+    def __init__(self, directory: Path) -> None:
+        self.report = directory / "report.html"
+        self.seen: list[bool] = []
+
+    def on_validation(self, state: RunState, metrics: Mapping[str, float]) -> None:
+        self.seen.append(self.report.is_file())
+
+
+def test_hooks_hear_of_a_signal_and_some_come_last(
+    tmp_path: Path, concrete: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    run = load(runs.write_config(tmp_path / "c.yaml", "masked", concrete))
+    last = AfterAll(tmp_path / "out")
+    hooks = [last, Signalled(), Told(tmp_path / "told", "main")]
+    with start(run) as world:
+        assert not train_task(build_task(run), run, world, hooks)
+    assert moments(tmp_path)["main_0"] == ["start", "step", "step", "step", "save", "stop"]
+    run = load(tmp_path / "c.yaml", ["trainer.resume_from_checkpoint=true"])
+    with start(run) as world:
+        assert train_task(build_task(run), run, world, [last])
+    assert last.seen == [True] * len(last.seen) and last.seen

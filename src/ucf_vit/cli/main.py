@@ -22,6 +22,7 @@ from ucf_vit.cli import (
     mesh,
     predict,
     sample,
+    track,
     train,
     visualize,
     weights,
@@ -52,6 +53,7 @@ app.command("sample")(sample.sample)
 app.command("stats")(stats.stats)
 app.command("prepare")(prepare.prepare)
 app.command("mesh")(mesh.mesh)
+app.command("track")(track.track)
 app.command("plan")(plan.plan)
 app.add_typer(config.app, name="config", cls=Commands)
 app.add_typer(checkpoint.app, name="checkpoint", cls=Commands)

@@ -33,6 +33,7 @@ CHECKS: tuple[Check, ...] = (
     across_sections.checkpoint_names,
     across_sections.groups,
     across_sections.plan,
+    across_sections.tracking,
     model.network,
     model.dimensions,
     model.patches,

@@ -18,6 +18,7 @@ from ucf_vit.config.sections.load_balancing import LoadBalancing
 from ucf_vit.config.sections.model import Model
 from ucf_vit.config.sections.optimizer import Optimizer
 from ucf_vit.config.sections.parallelism import Parallelism
+from ucf_vit.config.sections.tracking import Tracking
 from ucf_vit.config.sections.trainer import Trainer
 from ucf_vit.config.sections.variables import Variables
 from ucf_vit.core.errors import ConfigError
@@ -40,6 +41,7 @@ class Run(Section):
     data: Data
     dataset_options: DatasetOptions = DatasetOptions()
     load_balancing: LoadBalancing = LoadBalancing()
+    tracking: Tracking = Tracking()
     _origins: Origins = PrivateAttr(default_factory=lambda: Origins("config"))
 
     def __eq__(self, other: object) -> bool:

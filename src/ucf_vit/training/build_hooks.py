@@ -22,8 +22,9 @@ from ucf_vit.training.inputs.run_data import RunData
 def build_hooks(run: Run, world: World, data: RunData, more: Sequence[Hook] = ()) -> list[Hook]:
     """Returns the hooks of this rank: the built-in ones, those that `trainer.hooks` names, and `more`.
 
-    The order matters: the report comes last, since it reads what the others wrote. If the model is sharded,
-    all ranks take part in drawing pictures. Raises UserError for a hook that cannot be built.
+    The order matters: the report comes after others, since it reads what they wrote, and only hooks that are
+    `last` after it. If the model is sharded, all ranks take part in drawing pictures. Raises UserError for a
+    hook that cannot be built.
     """
     directory, titles = Path(run.trainer.checkpoint_path), data.record.titles
     pictures: list[Hook] = []
@@ -35,12 +36,14 @@ def build_hooks(run: Run, world: World, data: RunData, more: Sequence[Hook] = ()
         elif sample is not None and world.mesh is not None:
             pictures = [PicturesPeer(sample)]
     own = [*_configured_hooks(run, world), *(hook for hook in more if world.is_main or hook.every_rank)]
+    last = [hook for hook in own if hook.last]
+    own = [hook for hook in own if not hook.last]
     if not world.is_main:
-        return [*pictures, *own]
+        return [*pictures, *own, *last]
     summary = {"Task": run.task, **data.in_words(), "Processes": str(world.size)}
     report = ReportHook(directory, title=run.task, summary=summary, device=world.device, titles=titles)
     always = [ProgressHook(), JsonlHook(directory), TreesHook(data.examples)]
-    return [*always, *pictures, *own, report]
+    return [*always, *pictures, *own, report, *last]
 
 
 def _configured_hooks(run: Run, world: World) -> Iterator[Hook]:

@@ -51,6 +51,8 @@ def fit(state: State, loop: Loop, hooks: Sequence[Hook] = ()) -> bool:
                 log.warning(
                     "asked to stop%s: saved at step %d", f" by {request.name}" * bool(request), state.step
                 )
+                for hook in hooks:
+                    hook.on_stop(state)
                 return False
             _finish_epoch(state, loop, hooks)
         for hook in hooks:

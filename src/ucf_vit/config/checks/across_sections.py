@@ -1,10 +1,11 @@
-"""Checks across sections: classes, ranks, checkpoints and plans."""
+"""Checks across sections: classes, ranks, checkpoints, plans and tracking."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 
+from ucf_vit.config.checks.adaptive import warn_unused
 from ucf_vit.config.problems import Problem
 from ucf_vit.config.run import Run
 from ucf_vit.config.sections.parallelism import SIZES
@@ -88,6 +89,14 @@ def plan(run: Run) -> Iterator[Problem]:
     if run.load_balancing.plan and run.data.order == "global":
         message = "data.order is global, which follows no plan; set data.order=rank, or leave the plan out"
         yield Problem(("load_balancing", "plan"), message, run.load_balancing.plan)
+
+
+def tracking(run: Run) -> Iterator[Problem]:
+    """Warns of the keys of section `tracking` without the hook that reads them."""
+    if "mlflow" not in run.trainer.hooks:
+        keys = [f"tracking.{name}" for name in type(run.tracking).model_fields]
+        warn_unused(run, keys, "trainer.hooks does not have mlflow")
+    yield from ()
 
 
 def groups(run: Run) -> Iterator[Problem]:

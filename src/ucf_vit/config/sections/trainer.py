@@ -125,7 +125,9 @@ class Trainer(Section):
     )
     pictures: bool = key(True, "Draw pictures at each validation.")
     hooks: list[HookName] = key(
-        [], "Hooks in addition to the built-in ones: registered names, or path/to/file.py:Class."
+        [],
+        "Hooks in addition to the built-in ones: mlflow or tensorboard (docs/tracking.md), other registered "
+        "names, or path/to/file.py:Class.",
     )
     sliding_window_overlap: Number = key(
         0.5,

@@ -15,8 +15,8 @@ class Hook:
     """Base class of hooks. Its methods do nothing; a hook overrides those that it needs.
 
     In order: `on_start` is called once, `on_forward` for each batch, `on_step` after each logged step,
-    `on_validation` and `on_save` after each validation and checkpoint, and `on_end` or `on_error` once. If a
-    signal ends the run, neither of these two is called.
+    `on_validation` and `on_save` after each validation and checkpoint, and at last `on_end`, `on_stop` or
+    `on_error`.
 
     Metrics are plain numbers by name. Those of a step are "loss", "lr", "grad_norm", "samples_per_s",
     "data_wait" (fraction of the time, in [0, 1]) and "tile_seconds/NAME" (seconds per tile of data set NAME);
@@ -28,6 +28,9 @@ class Hook:
 
     every_rank: ClassVar[bool] = False
     """Whether the hook is called on every rank, including `on_forward`; otherwise only on the first rank."""
+
+    last: ClassVar[bool] = False
+    """Whether the hook is called after all others, since it needs the files that they write."""
 
     def on_start(self, state: RunState) -> None:
         """Called before the first step of this process; `state.step` > 0 if the run is resumed."""
@@ -50,6 +53,9 @@ class Hook:
 
     def on_end(self, state: RunState) -> None:
         """Called after the last step; not if a signal or an error ended the run."""
+
+    def on_stop(self, state: RunState) -> None:
+        """Called when a signal ends the run, after its checkpoint was saved; only seconds may be left."""
 
     def on_error(self, state: RunState, error: Exception) -> None:
         """Called when an exception ends the run, before it is raised; other ranks may be gone already."""

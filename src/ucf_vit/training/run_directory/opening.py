@@ -11,7 +11,7 @@ from ucf_vit.config import Run, Trainer, dump
 from ucf_vit.core.errors import CheckpointError, UserError
 from ucf_vit.core.files.atomic_files import write_atomic
 from ucf_vit.parallel.ranks.world import World
-from ucf_vit.training.run_directory.owned import OUTPUTS, Owned, adopt, claim
+from ucf_vit.training.run_directory.owned import OUTPUTS, TRACKING, Owned, adopt, claim
 
 CONFIG = "config.yaml"
 
@@ -27,7 +27,7 @@ def open_directory(run: Run, world: World) -> tuple[checkpoint.Checkpoint | None
 
     def begin() -> None:
         start = find_start(trainer.start_from) if trainer.start_from else None
-        _make_room(directory, trainer.overwrite, names, start)
+        _make_room(directory, trainer, names, start)
         claim(directory, *OUTPUTS, checkpoints=names)
         write_atomic(directory / CONFIG, described(run))
 
@@ -66,12 +66,16 @@ def _read_resumed(
     return None, [f"{directory}: no checkpoint to resume from; starting anew"]
 
 
-def _make_room(directory: Path, overwrite: bool, names: Sequence[str], start: Path | None) -> None:
+def _make_room(directory: Path, trainer: Trainer, names: Sequence[str], start: Path | None) -> None:
+    """Removes the files of a former run, if there is no checkpoint to lose or `trainer.overwrite` says so.
+
+    A run that was killed before its first checkpoint is tracked further when it is resumed.
+    """
     own = Owned.read(directory)
     existing = (own or Owned(directory, checkpoints=frozenset(names))).existing_checkpoints()
     if own is None:
         existing = [one for one in existing if (one / checkpoint.META).exists()]
-    if existing and (own is None or not overwrite):
+    if existing and (own is None or not trainer.overwrite):
         way = "replace it with trainer.overwrite=true, " if own is not None else ""
         raise UserError(
             f"trainer.checkpoint_path {directory} holds a run already. Continue it with "
@@ -83,7 +87,7 @@ def _make_room(directory: Path, overwrite: bool, names: Sequence[str], start: Pa
             "name another trainer.checkpoint_path"
         )
     if own is not None:
-        own.remove()
+        own.remove(keep=[TRACKING] if trainer.resume_from_checkpoint and not existing else ())
 
 
 def write_config(directory: Path, run: Run, world: World) -> None:

@@ -19,6 +19,9 @@ from ucf_vit.training.postprocessing_file import FILE as POSTPROCESSING
 FILE, FORMAT = "run.json", 1
 PICTURES = "pictures"
 OUTPUTS = ("config.yaml", "metrics.jsonl", "log.txt", "report.html", "report.json", "splits.json")
+TRACKING = "tracking"
+FOLDERS = (TRACKING, "tensorboard")
+"""Folders that belong to a run with everything in them."""
 
 
 @dataclass(frozen=True)
@@ -76,21 +79,27 @@ class Owned:
         """Returns the directories of the checkpoints that exist."""
         return _checkpoints(self.directory, self.checkpoints)
 
-    def remove(self) -> None:
-        """Removes all files of the run; a kill in between leaves nothing that could be taken for a run."""
+    def remove(self, keep: Iterable[str] = ()) -> None:
+        """Removes all files of the run, except those in `keep`.
+
+        A kill in between leaves nothing that could be taken for a run.
+        """
         Owned(self.directory, self.files, self.checkpoints, leaving=True).write()
         for one in self.existing_checkpoints():
             remove(one)
-        for name in self.files:
+        kept = self.files & frozenset(keep)
+        for name in self.files - kept:
             path = self.directory / name
             if path.is_file() or path.is_symlink():
                 path.unlink()
+            elif path.is_dir():
+                remove(path)
         remove_evaluations(self.directory)
         (self.directory / POSTPROCESSING).unlink(missing_ok=True)
         for folder in (self.directory / PICTURES, self.directory / EVALUATIONS):
             if folder.is_dir() and not any(folder.iterdir()):
                 folder.rmdir()
-        Owned(self.directory).write()
+        Owned(self.directory, kept).write()
 
 
 def claim(directory: Path, *files: str, checkpoints: Iterable[str] = ()) -> None:
@@ -117,7 +126,8 @@ def adopt(directory: Path, checkpoints: Iterable[str]) -> None:
     """Adds `checkpoints` to the list of a resumed run; without a list, makes one of all its outputs."""
     if Owned.read(directory) is None:
         pictures = (f"{PICTURES}/{path.name}" for path in (directory / PICTURES).glob("*.png"))
-        files = frozenset(filter(_is_output, (*OUTPUTS, *pictures)))
+        folders = (name for name in FOLDERS if (directory / name).is_dir())
+        files = frozenset(filter(_is_output, (*OUTPUTS, *pictures, *folders)))
         Owned(directory, files, frozenset(checkpoints)).write()
     claim(directory, checkpoints=checkpoints)
 
@@ -137,4 +147,6 @@ def _exists(path: Path) -> bool:
 
 def _is_output(name: str) -> bool:
     folder, _, file = name.rpartition("/")
-    return name in OUTPUTS or (folder == PICTURES and is_file_name(file) and file.endswith(".png"))
+    return name in (*OUTPUTS, *FOLDERS) or (
+        folder == PICTURES and is_file_name(file) and file.endswith(".png")
+    )
