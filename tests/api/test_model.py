@@ -3,9 +3,11 @@
 import json
 import logging
 import random
+import shutil
 import signal
 import threading
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
@@ -18,7 +20,9 @@ import runs
 import ucf_vit
 from ucf_vit.core.errors import UserError
 from ucf_vit.inference import PredictionRequest, predict_run
+from ucf_vit.tasks.postprocessing import ClassOptions, Postprocessing
 from ucf_vit.training.hooks.hook import Hook, RunState
+from ucf_vit.training.postprocessing_file import Chosen, read_chosen
 
 GRID = {"orientation": "RAS", "spacing": [1.0, 1.0, 1.5]}
 PLACED = np.array([[0, 1.2, 0, 5], [-0.9, 0, 0, 7], [0, 0, 2.0, 1], [0, 0, 0, 1]])
@@ -71,6 +75,8 @@ def test_a_file_is_segmented_as_the_command_does(
     assert sum(found.counts().values()) == found.labels.size
     saved = found.save(tmp_path)
     assert saved.name == image.name and saved.read_bytes() == (tmp_path / "o" / image.name).read_bytes()
+    for folder in (f"{tmp_path}/made.for/", tmp_path / "made"):
+        assert found.save(folder) == Path(folder) / image.name
     with pytest.raises(UserError, match=r"png takes no volumes"):
         found.save(tmp_path / "labels.png")
 
@@ -96,6 +102,7 @@ def test_an_array_with_the_place_of_the_file_gives_the_same(
         (values, {"spacing": (1, 1, 1), "affine": PLACED}, "leave one of the two out"),
         (values[0], {"spacing": (1, 1, 1)}, r"expected real numbers \[1 \(ct\), X, Y, Z\]"),
         (file, {"spacing": (1, 1, 1)}, "its header has the spacing"),
+        (values, {"affine": PLACED, "source": "files"}, "'files' reads paths; leave it out with arrays"),
     ):
         with pytest.raises(UserError, match=message):
             segmentation.predict(wrong, **options)  # type: ignore[call-overload]
@@ -108,6 +115,8 @@ def test_lists_and_iterators_stream_and_failures_are_told_at_the_end(
     broken.write_bytes(b"nothing")
     expected = [path.name for path in images(scans)]
     assert [f"{one.name}.nii.gz" for one in segmentation.predict([scans / "imagesTr"])] == expected
+    layout = segmentation.predict([scans], source="basic_ct")
+    assert [f"{one.name.rpartition('/')[2]}.nii.gz" for one in layout] == expected
     for given in ([broken, *images(scans)[:2]], iter([broken, *images(scans)[:2]])):
         stream = segmentation.predict(given)
         assert [f"{next(stream).name}.nii.gz" for _ in range(2)] == expected[:2]
@@ -193,13 +202,60 @@ def test_features_of_a_scan_are_those_of_its_tiles(segmentation: ucf_vit.Model, 
     assert found.maps[0].shape == (tiles, 24, 2, 2, 2)
 
 
-def test_other_tasks_predict_no_classes(tmp_path: Path, concrete: Path) -> None:
+def test_reconstructions_are_those_of_the_command(tmp_path: Path, concrete: Path) -> None:
     config = runs.write_config(tmp_path / "c.yaml", "masked", concrete, trainer={"max_steps": 1})
     model = ucf_vit.train(config)
-    with pytest.raises(UserError, match="is of task masked; predictions are made by"):
-        model.predict(np.zeros((16, 16, 16), np.float32))
     assert model.classes == ()
     assert model.features(np.zeros((16, 16, 16), np.float32)).tokens.shape == (1, 8, 24)
+    image = images(concrete)[0]
+    found = model.predict(image)
+    predict_run(model.directory, PredictionRequest((str(image),), tmp_path / "o"))
+    assert found.values is not None and set(found.values) == {"ct"}
+    assert np.array_equal(found.values["ct"], nibabel.load(tmp_path / "o" / image.name).dataobj)
+    assert "mm; values of ct)" in repr(found)
+    saved = found.save(tmp_path / "p")
+    assert (saved / image.name).read_bytes() == (tmp_path / "o" / image.name).read_bytes()
+    plain = model.predict(np.asarray(nibabel.load(image).dataobj))
+    assert np.array_equal(plain.values["ct"], found.values["ct"])
+    assert [path.name for path in plain.save(tmp_path / "q").iterdir()] == ["array.npz"]
+    with pytest.raises(UserError, match=r"a reconstruction is saved in a directory; leave \.gz out"):
+        found.save(tmp_path / "x.nii.gz")
+    with pytest.raises(UserError, match="a reconstruction has no classes, only values"):
+        found.counts()
+    with pytest.raises(UserError, match="a reconstruction has no classes, only values"):
+        _ = found.label
+    with pytest.raises(UserError, match="mirroring averages the logits of classes, and MaskedAutoencoding"):
+        model.predict(image, mirror=True)
+
+
+def test_diffusion_models_predict_nothing(tmp_path: Path, concrete: Path) -> None:
+    config = runs.write_config(tmp_path / "c.yaml", "diffusion", concrete, trainer={"max_steps": 1})
+    model = ucf_vit.train(config)
+    with pytest.raises(UserError, match="is of task diffusion; predictions are made by"):
+        model.predict(np.zeros((16, 16, 16), np.float32))
+
+
+def test_an_ensemble_a_mirrored_and_a_postprocessed_prediction_are_those_of_the_command(
+    tmp_path: Path, segmentation: ucf_vit.Model, scans: Path
+) -> None:
+    run, image = tmp_path / "run", images(scans)[3]
+    shutil.copytree(segmentation.directory.parent, run)
+    further = sorted(run.glob("last_*"))[0]
+    Chosen(Postprocessing({number: ClassOptions(largest_component=True) for number in (1, 2, 3)}), 2).write(
+        run
+    )
+    model = ucf_vit.load(run, ensemble=further)
+    assert repr(model).count(", step 2") == 2
+    asked: dict[str, Any] = {"mirror": True, "postprocess": False}
+    for name, options in (("plain", {}), ("all", asked)):
+        request = PredictionRequest((str(image),), tmp_path / name, ensemble=(further,), **options)
+        predict_run(run, request)
+        written = np.asarray(nibabel.load(tmp_path / name / image.name).dataobj)
+        assert np.array_equal(model.predict(image, **options).labels, written)
+    single = ucf_vit.load(run).predict(image).labels
+    assert not np.array_equal(single, segmentation.predict(image).labels), "the largest components only"
+    with pytest.raises(UserError, match="named twice in an ensemble"):
+        ucf_vit.load(run, ensemble=[run])
 
 
 def test_evaluate_returns_what_is_written(
@@ -212,6 +268,40 @@ def test_evaluate_returns_what_is_written(
     assert "report:" not in capfd.readouterr().out
     on_all = ucf_vit.evaluate(run, data=str(scans), allow_trained=True)
     assert len(next(iter(on_all.items.values()))) == 4
+
+
+def test_evaluate_has_the_options_of_the_command(
+    tmp_path: Path, segmentation: ucf_vit.Model, scans: Path
+) -> None:
+    run = shutil.copytree(segmentation.directory.parent, tmp_path / "run")
+    further = sorted(run.glob("last_*"))[0]
+    both = ucf_vit.evaluate(run, ensemble=further, output=tmp_path / "both")
+    assert both.facts["Mean of"].count(str(run)) == 2
+    ucf_vit.evaluate(run, choose_postprocessing=True)
+    assert read_chosen(run) is not None
+    assert "post-processed" not in " ".join(ucf_vit.evaluate(run, postprocess=False).notes)
+    segmentation.predict(images(scans)[3]).save(tmp_path / "found" / images(scans)[3].name)
+    names = ["stone", "void", "crack"]
+    of_files = ucf_vit.evaluate(predictions=tmp_path / "found", labels=scans / "labelsTr", classes=names)
+    assert {"stone", "void", "crack"} <= set(of_files.summary)
+    for given, options, message in (
+        (None, {}, "name either a run or --predictions"),
+        (run, {"predictions": "found", "labels": "labels"}, "name either a run or --predictions"),
+        (None, {"predictions": "found"}, "belong together"),
+        (run, {"classes": names, "groups": "(.)"}, "--classes, --groups: not for a run"),
+        (
+            None,
+            {"predictions": "o", "labels": "l", "split": "test", "ensemble": run},
+            "--split, --with: not for",
+        ),
+        (
+            run,
+            {"split": "test", "data": "elsewhere"},
+            "--split test selects items of the run, --data other data",
+        ),
+    ):
+        with pytest.raises(UserError, match=message):
+            ucf_vit.evaluate(given, **options)
 
 
 def test_the_program_around_a_training_stays_as_it_was(tmp_path: Path, concrete: Path) -> None:

@@ -1,5 +1,6 @@
 """Which checkpoint a path means, and how its weights differ from those of another network."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ import torch
 
 from ucf_vit import checkpoint
 from ucf_vit.checkpoint.inspect import describe, export_weights
-from ucf_vit.checkpoint.locate import locate
+from ucf_vit.checkpoint.locate import find_start, locate, place_of
 from ucf_vit.checkpoint.mismatch import mismatch
 from ucf_vit.core.errors import CheckpointError
 
@@ -25,21 +26,21 @@ def test_a_checkpoint_is_itself_and_last_is_the_newer_slot(tmp_path: Path) -> No
     assert export_weights(tmp_path / "last", tmp_path / "w.safetensors") == 3
 
 
-def test_the_directory_of_a_run_names_its_checkpoints(tmp_path: Path) -> None:
+def test_of_the_directory_of_a_run_it_is_the_best_or_the_newest(tmp_path: Path) -> None:
     write(tmp_path / "best", 1)
     write(tmp_path / "last_odd", 2)
     write(tmp_path / "last_even", 3)
+    assert locate(tmp_path) == tmp_path / "best"
+    assert place_of(tmp_path) == (tmp_path, None)
+    assert place_of(tmp_path / "last") == (tmp_path, "last")
+    shutil.rmtree(tmp_path / "best")
+    assert find_start(str(tmp_path)) == tmp_path / "last_even"
     (tmp_path / "last_even").rename(tmp_path / ".last_even.old")
-    one, other = tmp_path / "best", tmp_path / "last_odd"
-    with pytest.raises(CheckpointError) as error:
-        describe(tmp_path)
-    assert str(error.value) == (
-        f"{tmp_path} is the directory of a run; name one of its checkpoints: {one} (step 1), {other} (step 2)"
-    )
+    assert locate(tmp_path) == tmp_path / ".last_even.old", "a save was killed between its two renames"
 
 
 def test_a_path_without_a_checkpoint_is_an_error(tmp_path: Path) -> None:
-    expected = "expected a checkpoint of a run, such as RUN/best or RUN/last"
+    expected = "expected the directory of a run, or one of its checkpoints, such as RUN/best or RUN/last"
     with pytest.raises(CheckpointError, match=f"/none does not exist; {expected}"):
         locate(tmp_path / "none")
     (tmp_path / "file").write_text("")

@@ -25,6 +25,7 @@ from ucf_vit.tasks import dice
 from ucf_vit.tasks.ensemble import MeanOfTiles, ensemble_of
 from ucf_vit.training.inputs.prepare_datasets import origins
 from ucf_vit.training.saved_runs.open_ensemble import open_ensemble
+from ucf_vit.training.saved_runs.open_run import find_run
 from ucf_vit.training.saved_runs.open_trained import open_trained
 
 PLACED = (
@@ -237,7 +238,7 @@ def test_what_an_end_left_of_another_checkpoint_does_not_count(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as context, pytest.raises(KeyboardInterrupt):
-        context.setattr("ucf_vit.inference.predictors.segmentation.segment", end)
+        context.setattr("ucf_vit.inference.predict_item.segment", end)
         predict(run, tmp_path, one, two, overrides=other, overwrite=True)
     capsys.readouterr()
     predict(run, tmp_path, one, two, overrides=other)
@@ -388,7 +389,7 @@ def test_an_ensemble_predicts_the_mean_of_its_members(tmp_path: Path, run: Path,
     predict(run, tmp_path / "o", image, ensemble=(last,), mirror=True, probabilities=True)
     about = json.loads((tmp_path / "o/prediction.json").read_text())
     assert about["mirror"] is True and len(about["checkpoint"]) == 2
-    combined, members = open_ensemble([run, last], mirror=True)
+    combined, members = open_ensemble([find_run(run), find_run(last)], mirror=True)
     with pytest.raises(UserError, match="named twice in an ensemble"):
         predict(run, tmp_path / "twice", image, ensemble=(last, run / "best"))
     assert combined.task.ensemble == MeanOfTiles(tuple(one.task for one in members), True)
@@ -399,6 +400,59 @@ def test_an_ensemble_predicts_the_mean_of_its_members(tmp_path: Path, run: Path,
         assert np.abs(arrays["probabilities"] - found).max() > 1e-3
     with pytest.raises(UserError, match=r"holds predictions of .*mirrored\), not of"):
         predict(run, tmp_path / "o", image, ensemble=(last,))
+
+
+@pytest.fixture(scope="module")
+def folds(tmp_path_factory: pytest.TempPathFactory, concrete: Path) -> list[Path]:
+    """Two runs on other items each, whose intensities have other means and deviations; beside the data."""
+    root = shutil.copytree(concrete, tmp_path_factory.mktemp("folds") / "data")
+    first = sorted((root / "imagesTr").iterdir())[0]
+    stored = nibabel.load(first)
+    values = np.asarray(stored.dataobj).astype(np.float32) * 3 + 500
+    nibabel.save(nibabel.Nifti1Image(values, stored.affine), first)
+    for name, begin, end in (("a", 0.0, 0.5), ("b", 0.25, 0.75)):
+        data = {
+            "dict_normalization": {"tiny": {"kind": "stats"}},
+            "dict_start_idx": {"tiny": begin},
+            "dict_end_idx": {"tiny": end},
+            "dict_val_start_idx": {"tiny": 0.75},
+        }
+        given = {"trainer": {"max_steps": 4, "max_epochs": 4}, "data": data, "model": {"lr": 0.01}}
+        config = runs.write_config(root.parent / name / "c.yaml", "segmentation", root, **given)
+        assert CliRunner().invoke(app, ["stats", str(config)]).exit_code == 0
+        runs.train(config)
+    return [root.parent / name / "out" for name in "ab"]
+
+
+def test_members_normalize_with_statistics_of_their_own(tmp_path: Path, folds: list[Path]) -> None:
+    """In files and in an evaluation, also where the scan is smaller than a tile."""
+    image = sorted((folds[0].parents[1] / "data/imagesTr").iterdir())[3]
+    values = np.asarray(nibabel.load(image).dataobj)
+    (tmp_path / "in").mkdir()
+    nibabel.save(nibabel.Nifti1Image(values[:11, :20, :17], np.eye(4)), tmp_path / "in/small.nii.gz")
+    predict(folds[0], tmp_path / "o", tmp_path / "in", image, ensemble=(folds[1],), probabilities=True)
+    moments = []
+    for name, scan in ((image.name, values), ("small.nii.gz", values[:11, :20, :17])):
+        logits = []
+        for run in folds:
+            trained = open_trained(run)
+            how = trained.record.normalized["tiny"].how
+            moments.append(how.mean)
+            normal = (scan.astype(np.float32) - np.float32(how.mean[0])) / np.float32(how.std[0])
+            with torch.inference_mode():
+                logits.append(trained.task.predict_whole(torch.from_numpy(normal)[None, None], ["ct"])[0])
+        expected = torch.stack(logits).mean(0).softmax(0).numpy()
+        with np.load(tmp_path / "o" / name.replace(".nii.gz", ".npz")) as arrays:
+            assert np.abs(arrays["probabilities"] - expected).max() < 2e-3
+    assert abs(moments[0][0] - moments[1][0]) > 100
+    found = evaluate_run(folds[0], EvaluationRequest(ensemble=(folds[1],)))
+    true = folds[0].parents[1] / "data/labelsTr" / image.name
+    files = (tmp_path / "o" / image.name, true)
+    pair = (torch.from_numpy(labels_in(one).astype(np.int64))[None] for one in files)
+    assert found is not None
+    assert found.evaluation.metrics["segmentation"]["dice"] == pytest.approx(
+        dice.means(dice.totals_of_labels(*pair, 4))["dice"], abs=1e-3
+    )
 
 
 def test_members_that_do_not_fit_are_refused(tmp_path: Path, run: Path, scans: Path) -> None:
@@ -420,6 +474,13 @@ def test_members_that_do_not_fit_are_refused(tmp_path: Path, run: Path, scans: P
     runs.train(config)
     with pytest.raises(UserError, match=r"have different grids: .*spacing 1 x 1 x 1 mm and .*1 x 1 x 1.5 mm"):
         predict(run, tmp_path / "o", held_out(scans)[0], ensemble=(tmp_path / "d/out",))
+    data = {**GRID, "dict_normalization": {"tiny": {"kind": "zscore"}}}
+    config = runs.write_config(
+        tmp_path / "e/c.yaml", "segmentation", scans, trainer={"max_steps": 1}, data=data
+    )
+    runs.train(config)
+    with pytest.raises(UserError, match=r"have different normalization: \{'tiny': .*zscore.*\} and \{\}"):
+        predict(run, tmp_path / "o", held_out(scans)[0], ensemble=(tmp_path / "e/out",))
     assert not (tmp_path / "o").exists()
 
 

@@ -15,7 +15,7 @@ from remote_servers import Web
 from ucf_vit.core.errors import UserError
 from ucf_vit.data.formats.pictures import read_rgb
 from ucf_vit.inference import PredictionRequest, predict_run
-from ucf_vit.inference.predictors.class_table import ClassTable
+from ucf_vit.inference.writers.class_table import ClassTable
 from ucf_vit.training.inputs.source_options import source_options
 from ucf_vit.training.saved_runs.open_trained import open_trained
 

@@ -1,13 +1,17 @@
 """The batch scripts under a real SLURM: signals, preemption, requeue; what tasks know of themselves."""
 
+import shutil
 import sys
 from pathlib import Path
 
+import nibabel
+import numpy as np
 import pytest
 from local_slurm import LocalSlurm
 
 import runs
 from ucf_vit.config import load
+from ucf_vit.inference import PredictionRequest, predict_run
 from ucf_vit.training.launch import find_place
 
 pytestmark = pytest.mark.deep
@@ -103,6 +107,27 @@ def test_tasks_know_their_place(slurm: LocalSlurm, tmp_path: Path) -> None:
     assert [place.local_size for place in places] == [2, 2, 1]
     assert {(place.size, place.master_addr, place.launcher) for place in places} == {(3, "node1", "SLURM")}
     assert len({place.master_port for place in places}) == 1
+
+
+def test_tasks_share_the_files_of_a_prediction(slurm: LocalSlurm, tmp_path: Path, concrete: Path) -> None:
+    """Three tasks on two nodes write what one process does; a file that one of them can't read is named."""
+    runs.train(runs.write_config(tmp_path / "c.yaml", "segmentation", concrete, trainer={"max_steps": 2}))
+    scans, one, shared = (tmp_path / name for name in ("in", "one", "shared"))
+    shutil.copytree(concrete / "imagesTr", scans)
+    srun = ["srun", "--nodes=2", "--ntasks=3", "--cpus-per-task=1", sys.executable, "-m", "ucf_vit"]
+    command = [*srun, "predict", str(tmp_path / "out"), str(scans), "-o", str(shared)]
+    variables = {"MASTER_ADDR": "127.0.0.1", "GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
+    said = slurm.run(*command, cwd=tmp_path, **variables)
+    assert said.count("3 processes share them") == said.count("4 items, 4 of them new") == 1
+    predict_run(tmp_path / "out", PredictionRequest((str(scans),), one))
+    names = {path.name for path in one.glob("*.nii.gz")}
+    assert {path.name for path in shared.glob("*.nii.gz")} == names and len(names) == 4
+    for name in names:
+        found, expected = (np.asarray(nibabel.load(folder / name).dataobj) for folder in (shared, one))
+        assert np.array_equal(found, expected)
+    (scans / "zzz.nii.gz").write_bytes(b"none")
+    with pytest.raises(AssertionError, match=r"1 input\(s\) could not be predicted: .*zzz\.nii\.gz"):
+        slurm.run(*command, cwd=tmp_path, **variables)
 
 
 def test_every_script_starts_its_training_with_a_config_that_is_right(

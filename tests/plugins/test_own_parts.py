@@ -168,6 +168,52 @@ def test_a_metric_of_a_script_is_one_of_every_command(folder: Path) -> None:
         load("out", task="masked")
 
 
+@pytest.mark.deep
+def test_a_script_on_two_processes_gives_the_run_of_one_and_may_move(folder: Path) -> None:
+    values = [*SMALL, "trainer.task=segmentation", "trainer.hooks=[]", "trainer.task_options={gamma: 1.5}"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    for name, start, batch in (("one", [], 2), ("two", launcher, 1)):
+        place = [f"trainer.checkpoint_path={name}", f"data.batch_size={batch}"]
+        command = [sys.executable, *start, "my_script.py", "run.yaml", *values, *place]
+        subprocess.run(command, check=True, env=environment)
+    assert runs.losses(Path("two")) == pytest.approx(runs.losses(Path("one")), rel=1e-5)
+    assert runs.losses(Path("two"), key="certainty") == pytest.approx(
+        runs.losses(Path("one"), key="certainty"), rel=1e-4
+    )
+    expected = ucf_vit.evaluate("two").metrics
+    (folder / "moved").mkdir()
+    Path("my_script.py").rename("moved/my_script.py")
+    with pytest.raises(
+        ConfigError, match=r"my_script.py: no such file .*override the key with its new place"
+    ):
+        ucf_vit.evaluate("two")
+    there = "trainer.task=moved/my_script.py:Focal"
+    (found,) = ucf_vit.evaluate("two", [there]).metrics.values()
+    assert found == pytest.approx(next(iter(expected.values())))
+    assert type(ucf_vit.load("two", [there]).task).__name__ == "Focal"
+    resumed = [
+        "two",
+        "trainer.resume_from_checkpoint=true",
+        "trainer.max_epochs=3",
+        "trainer.task=segmentation",
+    ]
+    command = [sys.executable, *launcher, "moved/my_script.py", *resumed]
+    subprocess.run(command, check=True, env=environment)
+    assert len(runs.losses(Path("two"))) > len(runs.losses(Path("one")))
+    assert ucf_vit.evaluate("two").metrics.keys() == {f"{folder}/moved/my_script.py:Focal"}
+
+
+@pytest.mark.deep
+def test_a_task_in_a_file_on_two_processes(folder: Path) -> None:
+    for name, options in (("one", []), ("two", ["--nproc", "2", "data.batch_size=1"])):
+        place = f"trainer.checkpoint_path={name}"
+        command = [sys.executable, "-m", "ucf_vit", "train", "run.yaml", *SMALL, place, *options]
+        subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    assert runs.losses(Path("two")) == pytest.approx(runs.losses(Path("one")), rel=1e-5)
+    assert {path.name for path in Path("two").glob("losses_*.json")} == {"losses_0.json", "losses_1.json"}
+
+
 class Elsewhere(Segmentation):
     """A task in a module of the tests."""
 

@@ -12,7 +12,7 @@ from tiny_models import DEFAULTS, SHAPES, build
 from ucf_vit.core.errors import UserError
 from ucf_vit.data.batch import Batch
 from ucf_vit.tasks import Classification, Denoising, Segmentation
-from ucf_vit.tasks.ensemble import ensemble_of
+from ucf_vit.tasks.ensemble import ensemble_of, for_dataset
 
 SIDE = 8
 
@@ -75,6 +75,31 @@ def test_classes_of_images_are_averaged_in_predictions_and_evaluations() -> None
     batch = Batch(image, label, ("grey",), torch.zeros(2, dtype=torch.int64), "tiny", ("a", "b"))
     loss = nn.functional.cross_entropy(expected, label, reduction="sum").item()
     assert combined.evaluate(batch)["loss"][0].item() == pytest.approx(loss, rel=1e-5)
+
+
+@torch.inference_mode()
+def test_members_get_values_of_their_own() -> None:
+    """By data set and variable; what is missing, or beyond the image, stays 0."""
+    tasks = [Segmentation(nn.Conv2d(2, 3, 1), 3, (SIDE, SIDE)).eval() for _ in range(2)]
+    image = torch.randn(1, 2, 5, 21, generator=torch.Generator().manual_seed(0))
+    image[..., 3] = 0
+    change = {"heat": (2.0, -1.0), "wind": (0.5, 3.0)}
+    combined = ensemble_of(tasks, changes={"ocean": [{}, change]})
+    factor, offset = torch.tensor([[2.0, 0.5], [-1.0, 3.0]]).view(2, 2, 1, 1)
+    theirs = torch.where(image == 0, image, image * factor + offset)
+    expected = torch.stack([tasks[0].predict_whole(image), tasks[1].predict_whole(theirs)]).mean(0)
+    found = for_dataset(combined, "ocean")
+    torch.testing.assert_close(found.predict_whole(image, ["heat", "wind"]), expected)
+    swapped = found.predict_whole(image.flip(1), ["wind", "heat"])
+    torch.testing.assert_close(
+        swapped,
+        torch.stack([tasks[0].predict_whole(image.flip(1)), tasks[1].predict_whole(theirs.flip(1))]).mean(0),
+    )
+    same = for_dataset(combined, "land").predict_whole(image, ["heat", "wind"])
+    torch.testing.assert_close(same, ensemble_of(tasks).predict_whole(image))
+    assert for_dataset(tasks[0], "ocean") is tasks[0]
+    with pytest.raises(ValueError, match="use for_dataset"):
+        combined.predict_whole(image, ["heat", "wind"])
 
 
 def test_outputs_that_are_the_tile_itself_stay_as_they_are() -> None:

@@ -18,6 +18,7 @@ from torch.distributed.tensor import Shard, distribute_tensor, init_device_mesh
 import runs
 from ucf_vit import checkpoint
 from ucf_vit.config import load
+from ucf_vit.core.errors import CheckpointError
 from ucf_vit.data.batch import Batch
 from ucf_vit.evaluation import evaluate_task
 from ucf_vit.parallel.ranks.world import World
@@ -270,7 +271,15 @@ def test_an_encoder_is_taken_over_with_its_average(tmp_path: Path, concrete: Pat
     assert not source.averaged[name].equal(source.weights[name])
     for there in (target.weights, target.averaged):
         torch.testing.assert_close(there[name], source.averaged[name])
-    assert "out/last_even, its averaged weights\n" in (tmp_path / "unetr/out/log.txt").read_text()
+    log = tmp_path / "unetr/out/log.txt"
+    assert "out/last_even, its averaged weights\n" in log.read_text()
+    again, best = "trainer.overwrite=true", f"trainer.mae_checkpoint_path={tmp_path / 'mae/out/best'}"
+    runs.train(unetr, again, best)
+    assert "mae/out/best, its averaged weights\n" in log.read_text(), "a checkpoint, in place of its run"
+    with pytest.raises(CheckpointError, match=r"is a checkpoint; leave .*_filename last out"):
+        runs.train(unetr, again, best, "trainer.mae_checkpoint_filename=last")
+    with pytest.raises(CheckpointError, match=r"is a file; .* are named as model\.pretrained"):
+        runs.train(unetr, again, f"trainer.mae_checkpoint_path={mae}")
 
 
 def train_and_keep(environment: dict[str, str], config: Path) -> None:

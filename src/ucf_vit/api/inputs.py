@@ -37,20 +37,27 @@ def is_one(given: object) -> bool:
 def cases_of(
     trained: Trained[Any],
     given: ImageLike,
+    *,
     dataset: str | None = None,
+    source: str | None = None,
     spacing: Sequence[float] | None = None,
     affine: ArrayLike | None = None,
 ) -> list[Case]:
-    """Returns the items of a path, or the one of an array. Raises UserError and DataError."""
+    """Returns the items of a path, or the one of an array; see `Model.predict`.
+
+    Raises UserError and DataError.
+    """
     if isinstance(given, (str, Path)):
         if spacing is not None or affine is not None:
             raise UserError(f"{given}: its header has the spacing; give spacing and affine only with arrays")
         path = escaped(str(given)) if isinstance(given, Path) else given
         path = f"{dataset}={path}" if dataset is not None else path
-        cases, failed = find_cases(trained.run, trained.record, [path], None)
+        cases, failed = find_cases(trained.run, trained.record, [path], source)
         if failed:
             raise DataError("; ".join(one.cause for one in failed))
         return cases
+    if source is not None:
+        raise UserError(f"source {source!r} reads paths; leave it out with arrays")
     array = _numpy(given) if isinstance(given, Tensor) else np.asarray(given)
     name = _dataset(trained, dataset)
     image, variables = _as_read(trained, name, array)

@@ -1,4 +1,4 @@
-"""Resolves a path to a checkpoint, with an error that names existing ones."""
+"""Resolves a path to a checkpoint: the checkpoint itself, or the directory of its run."""
 
 from __future__ import annotations
 
@@ -7,13 +7,25 @@ from pathlib import Path
 from ucf_vit import checkpoint
 from ucf_vit.core.errors import CheckpointError
 
-EXPECTED = "a checkpoint of a run, such as RUN/best or RUN/last"
+EXPECTED = "the directory of a run, or one of its checkpoints, such as RUN/best or RUN/last"
+
+
+def place_of(path: Path) -> tuple[Path, str | None]:
+    """Returns the directory of a run and the name of the checkpoint that `path` means.
+
+    The name is None for a path that is no checkpoint, such as the directory of a run.
+    """
+    place = path.absolute()
+    if (path / checkpoint.META).is_file() or checkpoint.newest_slot(place.parent, place.name):
+        return place.parent, place.name
+    return path, None
 
 
 def locate(path: Path) -> Path:
     """Returns the checkpoint at `path`, or the newer of its two slots for a path such as RUN/last.
 
-    Raises CheckpointError if there is none; for the directory of a run, it names the checkpoints in it.
+    Of the directory of a run it is the best checkpoint, or the newest if there is no best. Raises
+    CheckpointError if there is none.
     """
     if (path / checkpoint.META).is_file():
         return path
@@ -23,18 +35,10 @@ def locate(path: Path) -> Path:
     if not path.is_dir():
         problem = "is not the directory of a checkpoint" if path.exists() else "does not exist"
         raise CheckpointError(f"{path} {problem}; expected {EXPECTED}")
-    checkpoints = [meta.parent for meta in sorted(path.glob(f"[!.]*/{checkpoint.META}"))]
-    if checkpoints:
-        inside = ", ".join(f"{one} ({_step(one)})" for one in checkpoints)
-        raise CheckpointError(f"{path} is the directory of a run; name one of its checkpoints: {inside}")
-    raise CheckpointError(f"{path} holds no complete checkpoint ({checkpoint.META} is missing)")
-
-
-def _step(directory: Path) -> str:
-    try:
-        return f"step {checkpoint.read_meta(directory).get('step')}"
-    except CheckpointError:
-        return "damaged"
+    found = [*checkpoint.find(path, checkpoint.BEST), *checkpoint.find_all(path, "last")]
+    if not found:
+        raise CheckpointError(f"{path} holds no complete checkpoint ({checkpoint.META} is missing)")
+    return found[0]
 
 
 def find_start(start_from: str) -> Path:

@@ -4,19 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 from typer.core import TyperGroup
 
 from ucf_vit.config.credentials import refuse_in_argument
 from ucf_vit.core.errors import UserError
-from ucf_vit.core.files.paths import local_path
-
-
-def to_path(text: str | Path) -> Path:
-    """Reads an argument that is a path, with `~` and `$NAME` in it. Raises UserError for a URL."""
-    return text if isinstance(text, Path) else Path(local_path(text))
+from ucf_vit.core.files.paths import to_path as to_path
 
 
 def to_sides(option: str, text: str) -> tuple[int, ...]:

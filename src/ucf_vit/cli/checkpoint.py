@@ -14,7 +14,7 @@ app = typer.Typer(help="Show a checkpoint, or export its weights.", no_args_is_h
 Directory = Annotated[
     Path,
     typer.Argument(
-        metavar="CHECKPOINT", help="Its directory, such as RUN/best; RUN/last: the newer one.", parser=to_path
+        metavar="RUN|CHECKPOINT", help="Directory of a run, or a checkpoint such as RUN/last.", parser=to_path
     ),
 ]
 

@@ -9,7 +9,6 @@ import typer
 
 from ucf_vit.cli.arguments import to_path
 from ucf_vit.cli.config import Overrides, Task
-from ucf_vit.core.errors import UserError
 
 
 def evaluate(
@@ -96,42 +95,32 @@ def evaluate(
     Items that were trained on are refused. KEY=VALUE override RUN/config.yaml. Several runs (RUN_A RUN_B ...)
     or --predictions are compared on the same cases.
     """
-    if split and data:
-        raise UserError(
-            f"--split {split} selects items of the run, --data other data; leave one of the two out"
-        )
-    if (run is None) == (predictions is None):
-        raise UserError("name either a run or --predictions DIR, with --labels DIR")
-    if (predictions is None) != (labels is None):
-        raise UserError("--predictions DIR and --labels DIR belong together; give both")
+    from ucf_vit.evaluation.compare_results import compare_results, places
+    from ucf_vit.evaluation.options import EvaluationOptions
+    from ucf_vit.evaluation.terminal import show, show_comparison, show_files
+
+    options = EvaluationOptions(
+        split=split,
+        data=tuple(data or ()),
+        ensemble=tuple(ensemble or ()),
+        checkpoint=checkpoint,
+        threshold=threshold,
+        allow_trained=allow_trained,
+        choose_postprocessing=choose_postprocessing,
+        postprocess=not no_postprocessing,
+        labels=labels,
+        images=images,
+        classes=classes,
+        groups=groups,
+        ignore=ignore,
+    )
+    options.check(run, predictions)
     changes = [text for text in overrides or () if "=" in text and not Path(text).exists()]
     paths = [run, *(Path(text) for text in overrides or () if text not in changes)] if run else []
     methods = paths or [Path(text) for text in predictions or ()]
-    from ucf_vit.evaluation import EvaluationRequest, evaluate_run
-    from ucf_vit.evaluation.compare_results import compare_results, places
-    from ucf_vit.evaluation.files.evaluate_files import FilesRequest, evaluate_files
-    from ucf_vit.evaluation.results import Results
-    from ucf_vit.evaluation.terminal import show, show_comparison, show_files
-
     found = {}
     for path, place in places(methods, output).items():
-        if labels is not None:
-            request = FilesRequest(path, labels, classes, groups, ignore, images=images, output=place)
-            results: Results | None = evaluate_files(request, show)
-        else:
-            roots = tuple(data or ())
-            wanted = EvaluationRequest(
-                checkpoint,
-                split or "validation",
-                roots,
-                threshold,
-                allow_trained,
-                place,
-                choose_postprocessing,
-                postprocess=not no_postprocessing,
-                ensemble=tuple(ensemble or ()),
-            )
-            results = evaluate_run(path, wanted, changes, task, show)
+        results = options.evaluate(path, changes, output=place, task=task, show=show)
         if results is not None:
             found[str(path)] = results
             show_files(results.files)

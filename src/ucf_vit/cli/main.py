@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import io
+import logging
 import os
 import sys
 import traceback
@@ -31,6 +32,7 @@ from ucf_vit.cli.arguments import Commands, refuse_credentials
 from ucf_vit.cli.data import check_leaks, plan, prepare, stats, synth
 from ucf_vit.core.errors import UserError, exhausted
 from ucf_vit.core.files.urls import without_credentials
+from ucf_vit.core.log import ROOT, showing_warnings
 
 _LOOK: dict[str, Any] = {
     "pretty_exceptions_enable": False,
@@ -90,7 +92,8 @@ def guarded(main: Callable[..., None]) -> Callable[..., None]:
             sys.exit(0 if arguments else 2)
         try:
             refuse_credentials(one for one in arguments or sys.argv[1:] if isinstance(one, str))
-            main(*arguments)
+            with showing_warnings(_FirstTime()):
+                main(*arguments)
         except UserError as error:
             _print_error(str(error))
             sys.exit(error.exit_code)
@@ -102,6 +105,28 @@ def guarded(main: Callable[..., None]) -> Callable[..., None]:
             sys.exit(1)
 
     return call
+
+
+class _FirstTime:
+    """Function that tells whether a warning is shown: those about a config once, by the first process.
+
+    All processes of a command load the same config, and some commands more than once.
+    """
+
+    def __init__(self) -> None:
+        self._said: set[str] = set()
+
+    def __call__(self, record: logging.LogRecord) -> bool:
+        """Returns whether the record is shown."""
+        if not record.name.startswith(f"{ROOT}.config."):
+            return True
+        text = record.getMessage()
+        if text in self._said:
+            return False
+        self._said.add(text)
+        from ucf_vit.training.launch import find_place
+
+        return find_place().rank == 0
 
 
 def _print_error(message: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Annotated
 
 import typer
@@ -11,6 +12,7 @@ from ucf_vit.config import load
 from ucf_vit.config.checks.ranks import check_ranks
 from ucf_vit.core.errors import UserError
 from ucf_vit.core.files.paths import escaped
+from ucf_vit.core.log import silent
 
 Processes = Annotated[int, typer.Option("--nproc", min=1, help="Local processes to start, one per device.")]
 
@@ -20,7 +22,8 @@ def train(config: Config, overrides: Overrides = None, task: Task = None, nproc:
 
     trainer.resume_from_checkpoint=true resumes it.
     """
-    run = load(config, overrides or [], task=task)
+    with silent() if nproc > 1 else nullcontext():  # the processes say it again
+        run = load(config, overrides or [], task=task)
     from ucf_vit.training.build import build_task
     from ucf_vit.training.launch import find_place, spawn, start
     from ucf_vit.training.run import train_task

@@ -17,7 +17,7 @@ Place = Annotated[
     str,
     typer.Argument(
         metavar="FILE|URL|CHECKPOINT",
-        help="Weights: .safetensors, .pth, .pt, .ckpt, .bin, or a checkpoint such as RUN/best.",
+        help="Weights: .safetensors, .pth, .pt, .ckpt, .bin, a run, or a checkpoint (RUN/best).",
         parser=path_or_url,
     ),
 ]

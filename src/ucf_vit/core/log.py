@@ -6,10 +6,11 @@ import logging
 import re
 import sys
 from collections import Counter
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
-from typing import TextIO
+from typing import Literal, TextIO
 
 import rich
 from rich.console import Console
@@ -50,6 +51,32 @@ def set_up(file: Path | None = None, *, rank: int = 0, ranks: int = 1) -> None:
         handler.of_run = True  # type: ignore[attr-defined]
         root.addHandler(handler)
     root.setLevel(logging.DEBUG)
+
+
+@contextmanager
+def showing_warnings(passes: Callable[[logging.LogRecord], bool]) -> Iterator[None]:
+    """Context that shows the warnings that pass on standard error, until `set_up` takes their place."""
+    root, handler = logging.getLogger(ROOT), _Standard("stderr")
+    handler.setFormatter(_Formatter("warning: %(message)s"))
+    handler.setLevel(logging.WARNING)
+    handler.addFilter(passes)
+    handler.of_run = True  # type: ignore[attr-defined]
+    root.addHandler(handler)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+
+
+@contextmanager
+def silent() -> Iterator[None]:
+    """Context in which nothing is logged."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 def terminal() -> Console | None:
@@ -115,25 +142,26 @@ class _File(_Tolerant, logging.FileHandler):
             super().close()
 
 
-class _StandardOutput(_Tolerant, logging.StreamHandler[TextIO]):
-    """Handler that writes to the current `sys.stdout`, not to that at start-up."""
+class _Standard(_Tolerant, logging.StreamHandler[TextIO]):
+    """Handler that writes to the current `sys.stdout` or `sys.stderr`, not to that at start-up."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: Literal["stdout", "stderr"]) -> None:
         logging.Handler.__init__(self)
+        self._stream = name
 
     @property
     def stream(self) -> TextIO:  # type: ignore[override]
-        return sys.stdout
+        return getattr(sys, self._stream)
 
     def __str__(self) -> str:
-        return "standard output"
+        return "standard output" if self._stream == "stdout" else "standard error"
 
 
 def _to_terminal(prefix: str) -> logging.Handler:
     console = terminal()
     handler: logging.Handler
     if console is None:
-        handler = _StandardOutput()
+        handler = _Standard("stdout")
         handler.setFormatter(_Formatter(f"%(asctime)s %(levelname)s {prefix}%(message)s", _DATE))
     else:
         handler = RichHandler(console=console, show_path=False, log_time_format="%X")

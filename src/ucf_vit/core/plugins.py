@@ -59,7 +59,10 @@ def user_code_failure(error: Exception, path: Path) -> str:
 
 def _module(path: Path, kind: str, error: type[UserError]) -> ModuleType:
     if not path.is_file():
-        raise error(f"{path}: no such file (a {kind} was named as path/to/file.py:name)")
+        raise error(
+            f"{path}: no such file (a {kind} was named as path/to/file.py:name); where it has moved, "
+            "override the key with its new place"
+        )
     name = "ucf_vit_plugin_" + hashlib.blake2b(to_bytes(str(path.resolve())), digest_size=6).hexdigest()
     if name not in sys.modules:
         spec = importlib.util.spec_from_file_location(name, path)

@@ -19,6 +19,7 @@ from ucf_vit.data.sources import Source
 from ucf_vit.data.sources.regridded import Regridded
 from ucf_vit.evaluation.request import EvaluationRequest
 from ucf_vit.parallel.ranks.world import World
+from ucf_vit.tasks.ensemble import for_dataset
 from ucf_vit.tasks.postprocessing import ClassOptions, Components, Postprocessing
 from ucf_vit.tasks.segmentation import Segmentation
 from ucf_vit.training.inputs.run_data import HeldOut
@@ -83,7 +84,8 @@ def choose(
     with torch.no_grad(), torch.autocast(world.device.type, dtype, enabled=dtype != torch.float32):
         for batch in batches:
             moved = batch.to(world.device)
-            predicted, true = task.classes_of(moved, task.predict_whole(moved.image, moved.variables))
+            logits = for_dataset(task, batch.dataset).predict_whole(moved.image, moved.variables)
+            predicted, true = task.classes_of(moved, logits)
             totals += _dice(predicted[0].cpu().numpy(), true[0].cpu().numpy(), volume_of(batch), len(totals))
     totals = world.sum(torch.from_numpy(totals)).cpu().numpy()
     chosen: dict[int, ClassOptions] = {}

@@ -13,8 +13,8 @@ from ucf_vit.evaluation.trained_items import Overlap
 from ucf_vit.parallel.ranks.world import World
 from ucf_vit.tasks.task import Task
 from ucf_vit.training.inputs.used_items import used_items
-from ucf_vit.training.saved_runs.open_run import find_run, read_checkpoint
-from ucf_vit.training.saved_runs.open_trained import Trained, open_trained
+from ucf_vit.training.saved_runs.open_run import FoundRun, find_run, read_checkpoint
+from ucf_vit.training.saved_runs.open_trained import Trained, open_found
 
 
 def further_members(
@@ -27,13 +27,15 @@ def further_members(
     """
     members = []
     for path in request.ensemble:
-        world.on_main(partial(_check, path, request, datasets, contents))
-        members.append(open_trained(path, device=world.device.type))
+        found = find_run(path)
+        world.on_main(partial(_check, path, found, request, datasets, contents))
+        members.append(open_found(found, device=world.device.type))
     return members
 
 
-def _check(path: Path, request: EvaluationRequest, datasets: Sequence[Dataset], contents: bool) -> None:
-    found = find_run(path)
+def _check(
+    path: Path, found: FoundRun, request: EvaluationRequest, datasets: Sequence[Dataset], contents: bool
+) -> None:
     state = read_checkpoint(found.directory, found.name).state
     try:
         Overlap.of(datasets, used_items(state), contents).check(request.allow_trained)

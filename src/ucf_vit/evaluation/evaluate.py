@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -28,7 +27,6 @@ from ucf_vit.evaluation.results import Results, Show, show_nothing
 from ucf_vit.evaluation.trained_items import Overlap, few
 from ucf_vit.parallel.ranks.world import World
 from ucf_vit.tasks import dice
-from ucf_vit.tasks.ensemble import ensemble_of
 from ucf_vit.tasks.task import Task
 from ucf_vit.training.build import build_task
 from ucf_vit.training.data_record import Record
@@ -38,7 +36,7 @@ from ucf_vit.training.inputs.run_data import HeldOut
 from ucf_vit.training.inputs.used_items import compares_contents, used_items
 from ucf_vit.training.launch import find_place, in_mode_simple, start
 from ucf_vit.training.same_on_all_ranks import check_data
-from ucf_vit.training.saved_runs.open_ensemble import check_members
+from ucf_vit.training.saved_runs.open_ensemble import ensemble
 from ucf_vit.training.saved_runs.open_run import find_run, read_checkpoint, record_of
 from ucf_vit.training.saved_runs.open_trained import load_into
 from ucf_vit.training.validation import evaluate_totals
@@ -105,8 +103,7 @@ def _evaluate(
     overlap = world.on_main(lambda: _overlap(datasets, read, request, contents))
     trained = load_into(task, run, world, read, record)
     members = [trained, *further_members(request, datasets, contents, world)]
-    check_members(members)
-    trained = replace(trained, task=ensemble_of([one.task for one in members]))
+    trained = ensemble(members)
     task = trained.task
     with closing(HeldOut(run.data, run.trainer.seed, world, task, datasets, original=True)) as data:
         postprocessing = set_postprocessing(trained, data, world, request)

@@ -10,7 +10,7 @@ from typing import Any
 
 from ucf_vit import checkpoint
 from ucf_vit.core.per_axis import product_of
-from ucf_vit.inference.predictors import class_names
+from ucf_vit.inference.classes import class_names
 from ucf_vit.training.evaluation_files import METRICS, SCORES, Evaluation, read_evaluations
 from ucf_vit.training.inputs.used_items import used_items
 from ucf_vit.training.saved_runs.open_trained import Trained

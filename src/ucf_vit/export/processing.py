@@ -8,7 +8,7 @@ from ucf_vit.config import Run
 from ucf_vit.core.errors import UserError
 from ucf_vit.data.geometry.options import GridOptions
 from ucf_vit.data.values.normalization import Normalization
-from ucf_vit.inference.predictors import class_names
+from ucf_vit.inference.classes import class_names
 from ucf_vit.patching.sliding_window.windows import window_stride
 from ucf_vit.patching.tiles import tile_axis
 from ucf_vit.training.inputs.source_options import source_options

@@ -50,6 +50,30 @@ class Normalized:
             how = replace(how, mean=tuple(how.mean[n] for n in order), std=tuple(how.std[n] for n in order))
         return replace(how, missing=dataset.source.missing)
 
+    def change_to(self, other: Normalized) -> dict[str, tuple[float, float]] | None:
+        """Returns factor and offset, by variable, that bring normalized values to those of `other`.
+
+        They are empty where both are the same, None where no factor and offset do it.
+        """
+        if self == other:
+            return {}
+        ours, theirs = self._moments, other._moments
+        if ours is None or theirs is None or ours.keys() != theirs.keys() or self.how.nan != other.how.nan:
+            return None
+        return {
+            name: (std / theirs[name][1], (mean - theirs[name][0]) / theirs[name][1])
+            for name, (mean, std) in ours.items()
+        }
+
+    @property
+    def _moments(self) -> dict[str, tuple[float, float]] | None:
+        """Mean and deviation by variable, None where they are those of each item."""
+        how, number = self.how, len(self.variables)
+        if how.kind != "mean_std":
+            return None
+        mean, std = (one if len(one) > 1 else one * number for one in (how.mean, how.std))
+        return dict(zip(self.variables, zip(mean, std, strict=True), strict=True))
+
 
 @dataclass(frozen=True)
 class Record:
@@ -84,15 +108,19 @@ class Record:
         return {f"dice_{number}": f"dice_{number} ({name})" for number, name in self.label_names.items()}
 
     def normalization(self, dataset: Dataset) -> Normalization | None:
-        """Returns the normalization for `dataset`, None if it is unknown.
+        """Returns the normalization for the variables of `dataset`, None if it is unknown."""
+        known = self.normalized_as(dataset.name)
+        return None if known is None else known.of(dataset)
 
-        It is that of the training data set of the same name. For another data set it is the one that all
-        training data sets have in common.
+    def normalized_as(self, name: str) -> Normalized | None:
+        """Returns the normalization of a data set, None if it is unknown.
+
+        It is that of the training data set `name`. For another data set it is the one that all training data
+        sets have in common.
         """
         known = list(self.normalized.values())
-        if dataset.name in self.normalized:
-            return self.normalized[dataset.name].of(dataset)
-        return known[0].of(dataset) if known and all(one == known[0] for one in known) else None
+        common = known[0] if known and all(one == known[0] for one in known) else None
+        return self.normalized.get(name, common)
 
     def restore(self, task: Task) -> None:
         """Sets the class names, the task's own values and the normalization of the data in `task`.

@@ -10,6 +10,7 @@ from torch import Tensor
 from ucf_vit.data.batch import Batch
 from ucf_vit.parallel.ranks.world import World
 from ucf_vit.parallel.shard import gathered_weights
+from ucf_vit.tasks.ensemble import for_dataset
 from ucf_vit.tasks.task import Task
 
 
@@ -42,7 +43,7 @@ def evaluate_totals(
     with gathered_weights(task):
         for batch in batches:
             with torch.autocast(world.device.type, dtype, enabled=dtype != torch.float32):
-                for name, more in task.evaluate(batch.to(world.device)).items():
+                for name, more in for_dataset(task, batch.dataset).evaluate(batch.to(world.device)).items():
                     totals[name] += more.cpu()
     task.on_predicted = None
     task.train(training)

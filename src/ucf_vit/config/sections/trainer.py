@@ -66,8 +66,9 @@ class Trainer(Section):
     )
     start_from: LocalPath = key(
         "",
-        "Checkpoint (RUN/best, RUN/last) or .safetensors file of the same network, whose weights (averaged "
-        "ones if it has them) a new run starts from. A resumed run ignores it.",
+        "Run (its best checkpoint), checkpoint (RUN/best, RUN/last) or .safetensors file of the same "
+        "network, whose weights (averaged ones if it has them) a new run starts from. A resumed run ignores "
+        "it.",
     )
     start_without: list[str] = key(
         [],
@@ -76,9 +77,11 @@ class Trainer(Section):
         derived="all weights are loaded",
     )
     use_pretrained_mae_model: bool = key(False, "Start the encoder from that of a masked autoencoder.")
-    mae_checkpoint_path: LocalPath = key("", "Output directory of the masked autoencoder's run.")
+    mae_checkpoint_path: LocalPath = key(
+        "", "Output directory of the masked autoencoder's run, or one of its checkpoints (RUN/best)."
+    )
     mae_checkpoint_filename: str = key(
-        "", "Which of its checkpoints, e.g. best or last_odd.", derived="the newest valid one"
+        "", "Which checkpoint of that directory, e.g. best or last_odd.", derived="the newest valid one"
     )
     validation_epochs: Whole = key(1, "Epochs between validations; 0: never.", "epochs", ge=0)
     checkpoint_steps: Whole = key(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from pathlib import Path
 
 from ucf_vit.core.errors import UserError
 from ucf_vit.core.files.urls import bare, checked, is_remote, refuse_credentials
@@ -29,6 +30,11 @@ def local_path(text: str) -> str:
             f"{path}: a URL; expected a path on a file system (mount the bucket, or copy the files)"
         )
     return path
+
+
+def to_path(given: str | Path) -> Path:
+    """Returns the path in a text, as `local_path` does; a Path as it is. Raises UserError for a URL."""
+    return given if isinstance(given, Path) else Path(local_path(given))
 
 
 def expanded(text: str) -> str:

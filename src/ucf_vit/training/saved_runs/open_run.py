@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ucf_vit import checkpoint
+from ucf_vit.checkpoint.locate import place_of
 from ucf_vit.config import Run, config_of, from_dict, load
 from ucf_vit.core.errors import CheckpointError
 from ucf_vit.data.storage.scratch import Scratch
@@ -34,16 +35,12 @@ def find_run(path: Path, overrides: Sequence[str] = (), task: str | None = None)
     Its config is the config.yaml of the directory, or else that of its newest checkpoint, with `overrides`.
     Raises ConfigError for a wrong config, CheckpointError if there is no run at `path`.
     """
-    place = path.absolute()
-    if (path / checkpoint.META).is_file() or checkpoint.newest_slot(place.parent, place.name):
-        directory, name = place.parent, place.name
-    elif path.is_dir():
-        directory, name = path, None
-    elif path.exists():
+    directory, name = place_of(path)
+    if name is None and not path.is_dir():
+        if not path.exists():
+            raise CheckpointError(f"{path}: no such checkpoint, and no config or directory of a run")
         run = load(path, overrides, task=task)
         return FoundRun(run, Path(run.trainer.checkpoint_path), None)
-    else:
-        raise CheckpointError(f"{path}: no such checkpoint, and no config or directory of a run")
     if config_of(directory) != directory:
         run = load(directory, overrides, task=task)
     else:

@@ -17,7 +17,7 @@ from ucf_vit.training.build import build_task, distribute_task
 from ucf_vit.training.data_record import Record
 from ucf_vit.training.launch import pick_device
 from ucf_vit.training.postprocessing_file import Chosen, read_chosen
-from ucf_vit.training.saved_runs.open_run import find_run, read_checkpoint, record_of
+from ucf_vit.training.saved_runs.open_run import FoundRun, find_run, read_checkpoint, record_of
 from ucf_vit.training.saved_runs.restore import load_for_inference
 
 TaskT = TypeVar("TaskT", bound=Task)
@@ -56,8 +56,12 @@ def open_trained(path: Path, overrides: Sequence[str] = (), *, device: str | Non
     no data is read. `device` is a value of `trainer.device`, which is the default. Raises CheckpointError and
     ConfigError.
     """
-    trained = find_run(path, overrides)
-    run, read = trained.run, read_checkpoint(trained.directory, trained.name)
+    return open_found(find_run(path, overrides), device=device)
+
+
+def open_found(found: FoundRun, *, device: str | None = None) -> Trained[Task]:
+    """Returns the task of a run that was found, as `open_trained` does."""
+    run, read = found.run, read_checkpoint(found.directory, found.name)
     record = record_of(read, run)
     world = World(0, 1, pick_device(device or run.trainer.device, 1))
     return load_into(build_task(run, record), run, world, read, record)

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from ucf_vit import checkpoint
-from ucf_vit.checkpoint.locate import find_start
+from ucf_vit.checkpoint.locate import find_start, place_of
 from ucf_vit.checkpoint.shards import Shards
 from ucf_vit.config import Run, Trainer, patch_of
 from ucf_vit.core.did_you_mean import did_you_mean
@@ -105,17 +105,8 @@ def start_from_mae(task: Task, run: Run) -> dict[Use, Rows]:
     Returns the items that the MAE was trained on, if known. Raises CheckpointError if there is no such
     checkpoint, UserError if none of its weights fits.
     """
-    directory, name = Path(run.trainer.mae_checkpoint_path), run.trainer.mae_checkpoint_filename
-    name = name or run.trainer.checkpoint_filename
     known = " or ".join(task.facts.encoder_from)
-    newest, problems = checkpoint.load_newest(directory, name)
-    for problem in problems:
-        log.warning("%s; using an older one", problem)
-    if newest is None:
-        raise CheckpointError(
-            f"trainer.mae_checkpoint_path {directory}: no checkpoint {name!r} there; pre-train with "
-            f"trainer.task {known} first, or set trainer.use_pretrained_mae_model=false"
-        )
+    newest = _read_mae(run.trainer, known)
     trained = newest.meta.get("task", "no name")
     if task_name(trained) not in task.facts.encoder_from:
         raise CheckpointError(
@@ -145,3 +136,31 @@ def start_from_mae(task: Task, run: Run) -> dict[Use, Rows]:
     used = used_items(newest.state)
     rows = [used[use] for use in ("trained", "pretrained") if use in used]
     return {"pretrained": joined(rows)} if rows else {}
+
+
+def _read_mae(trainer: Trainer, known: str) -> checkpoint.Checkpoint:
+    """Reads the checkpoint that `trainer.mae_checkpoint_path` means: itself, or one of a run's directory.
+
+    `known` are the tasks that make such checkpoints. Raises CheckpointError if there is none.
+    """
+    path = Path(trainer.mae_checkpoint_path)
+    directory, name = place_of(path)
+    if name and trainer.mae_checkpoint_filename:
+        raise CheckpointError(
+            f"trainer.mae_checkpoint_path {path} is a checkpoint; leave trainer.mae_checkpoint_filename "
+            f"{trainer.mae_checkpoint_filename} out"
+        )
+    if path.is_file():
+        raise CheckpointError(
+            f"trainer.mae_checkpoint_path {path} is a file; weights in files are named as model.pretrained"
+        )
+    name = name or trainer.mae_checkpoint_filename or trainer.checkpoint_filename
+    newest, problems = checkpoint.load_newest(directory, name)
+    for problem in problems:
+        log.warning("%s; using an older one", problem)
+    if newest is None:
+        raise CheckpointError(
+            f"trainer.mae_checkpoint_path {path}: no checkpoint {name!r} there; pre-train with "
+            f"trainer.task {known} first, or set trainer.use_pretrained_mae_model=false"
+        )
+    return newest

@@ -1,27 +1,24 @@
-"""Predictions of classifications."""
+"""Table of the classes of images."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import prod
 from pathlib import Path
 
-from ucf_vit.data.batch import Sample
+from ucf_vit.inference.classes import class_names
 from ucf_vit.inference.inputs import Case
-from ucf_vit.inference.predictors.class_table import FILE, ClassTable, Row
-from ucf_vit.inference.predictors.classes import class_names
-from ucf_vit.inference.predictors.outputs import class_probabilities
-from ucf_vit.inference.predictors.predictor import Advance
+from ucf_vit.inference.predict_item import Predicted
 from ucf_vit.inference.request import PredictionRequest
+from ucf_vit.inference.writers.class_table import FILE, ClassTable, Row
 from ucf_vit.tasks.classification import Classification
 from ucf_vit.training.saved_runs.open_trained import Trained
 
 
-class ClassificationPredictor:
+class ClassificationWriter:
     """Completes a table of classes."""
 
     def __init__(self, trained: Trained[Classification], request: PredictionRequest, is_main: bool) -> None:
-        self._trained, self._is_main = trained, is_main
+        self._is_main = is_main
         self._table = ClassTable(request.output / FILE, class_names(trained))
 
     def written(self, case: Case) -> Sequence[Path]:
@@ -36,12 +33,12 @@ class ClassificationPredictor:
         """Returns the rows of other items."""
         return self._table.others([case.item.key for case in cases])
 
-    def predict(self, case: Case, sample: Sample, advance: Advance) -> None:
+    def write(self, case: Case, predicted: Predicted) -> None:
         """Adds a row."""
-        self._table.add(case.item.key, class_probabilities(self._trained, sample).tolist())
+        assert predicted.probabilities is not None
+        self._table.add(case.item.key, predicted.probabilities.tolist())
         if self._is_main:
             self._table.save_sometimes()
-        advance(prod(case.shape))
 
     @property
     def rows(self) -> dict[str, Row]:

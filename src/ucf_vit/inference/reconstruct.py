@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from math import prod
 from pathlib import Path
 
@@ -11,27 +11,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ucf_vit.core.errors import DataError
-from ucf_vit.core.files.atomic_files import replace_atomic
 from ucf_vit.data.batch import Sample
 from ucf_vit.data.geometry.undo import values_to_original
 from ucf_vit.data.loader.tile_reader import TileReader
 from ucf_vit.data.values.normalization import Affine
 from ucf_vit.inference.inputs import Case
-from ucf_vit.inference.label_files.nifti import Nifti
 from ucf_vit.patching.sliding_window.blend import MEMORY
 from ucf_vit.tasks.masked import MaskedAutoencoding
 
 Values = NDArray[np.float32]
-
-
-def reconstruction_files(case: Case, directory: Path) -> Sequence[Path]:
-    """Returns the files of an item: NIfTI for volumes in space, one per variable, else one .npz with all."""
-    names = [case.source.variables[channel] for channel in case.dataset.channels]
-    if not _is_volume(case):
-        return [directory / f"{case.name}.npz"]
-    suffix = Nifti().suffix(case)
-    endings = [suffix] if len(names) == 1 else [f"_{name}{suffix}" for name in names]
-    return [directory / f"{case.name}{ending}" for ending in endings]
 
 
 def reconstruct(
@@ -59,21 +47,6 @@ def reconstruct(
     if case.grid is not None:
         values = values_to_original(values, case.grid)
     return dict(zip(sample.variables, values, strict=True))
-
-
-def write_reconstruction(values: Mapping[str, Values], paths: Sequence[Path], case: Case) -> None:
-    """Writes the arrays of all variables, as `reconstruction_files` names them."""
-    if not _is_volume(case):
-        with replace_atomic(paths[0]) as temporary, temporary.open("wb") as stream:
-            np.savez_compressed(stream, **dict(values))  # type: ignore[arg-type]
-        return
-    for path, one in zip(paths, values.values(), strict=True):
-        Nifti().write(path, one, case, ())
-
-
-def _is_volume(case: Case) -> bool:
-    """Returns whether an item is a volume with a place in space."""
-    return case.source.spatial_dims == 3 and case.source.geometry(case.item) is not None
 
 
 def _undo(values: Values, affine: Affine) -> None:
