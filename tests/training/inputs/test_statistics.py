@@ -284,7 +284,7 @@ def test_without_use_the_command_says_so(concrete: Path, tmp_path: Path) -> None
 def test_an_autoencoder_trains_on_all_14_variables_of_the_real_ocean(
     shared_data: Path, tmp_path: Path
 ) -> None:
-    config = Path(__file__).parents[2] / "configs/fields/mae/base_config.yaml"
+    config = Path(__file__).parents[3] / "configs/fields/mae/base_config.yaml"
     overrides = [
         f"data.dict_root_dirs.ocean={shared_data / 'esku_climate'}",
         f"trainer.checkpoint_path={tmp_path / 'out'}",
