@@ -85,6 +85,13 @@ def test_labels_are_those_of_predict(name: str, concrete: Path, scan: Path, tmp_
     assert len(np.unique(labels[0])) > 1 and (labels[0] != labels[1]).any()
     classes = json.loads((tmp_path / "folder" / "postprocessing.json").read_text())["classes"]
     assert str(out) in said and set(said.split()[1:]) <= set(classes)
+    for arguments, message in (
+        ([scan, scan, "-o", out], "expected 1 of one"),
+        ([scan, "-o", scan], "would replace an image"),
+        ([tmp_path / "c.yaml", "-o", out], "c.yaml: "),
+    ):
+        with pytest.raises(AssertionError, match=message):
+            run_isolated(tmp_path / "folder" / "run.py", *arguments, packages=[])
 
 
 @pytest.mark.parametrize("resize", [[16, 18], pytest.param(None, marks=pytest.mark.deep)])

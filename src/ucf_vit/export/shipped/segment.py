@@ -19,12 +19,12 @@ PARTS = ("pre", "post")
 
 
 def read(files: list[str], channels: int) -> tuple:
-    """Returns the image [C, *S] as stored, and the first file."""
+    """Returns the image [C, *S] as stored, and the first file; ValueError for other channels."""
     images = [nibabel.load(file) for file in files]
     arrays = [np.asanyarray(one.dataobj) for one in images]
     parts = [part for one in arrays for part in (np.moveaxis(one, -1, 0) if one.ndim == 4 else [one])]
     if len(parts) != channels or len({part.shape for part in parts}) > 1:
-        raise SystemExit(f"channels of shapes {[part.shape for part in parts]}, expected {channels} of one")
+        raise ValueError(f"channels of shapes {[part.shape for part in parts]}, expected {channels} of one")
     return np.stack(parts), images[0]
 
 
@@ -93,11 +93,13 @@ def main() -> None:
     options, folder = parser.parse_args(), Path(__file__).parent
     before, after = (json.loads((folder / f"{part}processing.json").read_text("utf-8")) for part in PARTS)
     session = InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
-    stored, first = read(options.images, before["channels"])
-    grid = Grid(stored, first.affine, before)
+    if Path(options.output).resolve() in [Path(one).resolve() for one in options.images]:
+        raise SystemExit(f"{options.output}: would replace an image; name another file")
     try:
+        stored, first = read(options.images, before["channels"])
+        grid = Grid(stored, first.affine, before)
         image = normalise(grid.forward(stored), before["normalization"])
-    except ValueError as error:
+    except (OSError, EOFError, ValueError, nibabel.filebasedimages.ImageFileError) as error:
         raise SystemExit(f"{' '.join(options.images)}: {error}") from None
     labels = grid.labels(predict(image, session, before), after["dtype"])
     if not options.no_postprocessing:
