@@ -5,7 +5,8 @@
 
 Trainings with and without the hook take turns, in one process each time, and every step is logged, which is
 the worst case. The server is one that nobody runs, or with --hang one that accepts connections and never
-answers. The first steps of a training are left out: the process beside it starts then.
+answers. The first steps of a training are left out: the process beside it starts then. CPU time is that of
+the training only, and depends less on other work of the machine.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import socket
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
@@ -30,6 +32,8 @@ from ucf_vit.training.hooks.hook import Hook, RunState
 from ucf_vit.training.launch import start
 from ucf_vit.training.run import train_task
 
+Seconds = tuple[float, float]
+"""Wall and CPU time."""
 SKIPPED = 10
 """First steps of each training that are not counted."""
 
@@ -40,15 +44,16 @@ class Clock(Hook):
     last = True
 
     def __init__(self) -> None:
-        self.times: list[float] = []
+        self.times: list[tuple[float, float]] = []
 
     def on_step(self, state: RunState, metrics: Mapping[str, float]) -> None:
         """Notes the time."""
-        self.times.append(time.perf_counter())
+        self.times.append((time.perf_counter(), time.process_time()))
 
-    def seconds(self) -> list[float]:
-        """Returns the time between steps."""
-        return [b - a for a, b in zip(self.times[SKIPPED:], self.times[SKIPPED + 1 :], strict=False)]
+    def seconds(self) -> list[Seconds]:
+        """Returns wall and CPU time between steps."""
+        kept = self.times[SKIPPED:]
+        return [(b[0] - a[0], b[1] - a[1]) for a, b in pairwise(kept)]
 
 
 def config_file(folder: Path, steps: int) -> Path:
@@ -80,8 +85,8 @@ def config_file(folder: Path, steps: int) -> Path:
     return path
 
 
-def train(config: Path, *overrides: str) -> list[float]:
-    """Seconds of each step."""
+def train(config: Path, *overrides: str) -> list[Seconds]:
+    """Wall and CPU time of each step."""
     run, clock = load(config, overrides), Clock()
     with contextlib.redirect_stdout(None), start(run) as world:
         train_task(build_task(run), run, world, [clock])
@@ -109,17 +114,17 @@ def main() -> None:
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as name, no_server(options.hang) as url:
         config = config_file(Path(name), options.steps)
-        without: list[float] = []
-        tracked: list[float] = []
+        without: list[Seconds] = []
+        tracked: list[Seconds] = []
         hook = ["trainer.hooks=[mlflow]", f"tracking.store={url}", "tracking.wait=0"]
         for round_ in range(options.rounds):
             pair = [(without, []), (tracked, hook)]
             for times, overrides in pair if round_ % 2 == 0 else reversed(pair):
                 times += train(config, f"trainer.checkpoint_path={name}/run", *overrides)
         print(f"load {os.getloadavg()[0]:.1f}, {len(without)} steps each, one thread")
-        for label, value in (("median", median), ("mean", lambda all_: sum(all_) / len(all_))):
-            a, b = value(without), value(tracked)
-            print(f"{label}: without {1e3 * a:.2f} ms, with {1e3 * b:.2f} ms, ratio {b / a:.4f}")
+        for place, kind in enumerate(("wall", "CPU")):
+            a, b = (median(one[place] for one in times) for times in (without, tracked))
+            print(f"{kind}: median without {1e3 * a:.2f} ms, with {1e3 * b:.2f} ms, ratio {b / a:.4f}")
 
 
 if __name__ == "__main__":

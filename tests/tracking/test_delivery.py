@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Any
 import pytest
 
 from tracking.conftest import recorded
+from ucf_vit.tracking import courier
 from ucf_vit.tracking import delivery as module
 from ucf_vit.tracking.delivery import Delivery, alone, undelivered
 from ucf_vit.tracking.mlflow_run import MlflowRun
@@ -44,9 +47,9 @@ class Directory:
             self._append(spool, event.pop("kind"), last, **event)
         spool.close()
 
-    def _append(self, spool: Spool, kind: str, step: int, **more: Any) -> None:
+    def _append(self, spool: Spool, kind: str, last: int, **more: Any) -> None:
         self.time += 1
-        spool.append({"kind": kind, "step": step, "time": self.time, **more})
+        spool.append({"kind": kind, "step": last, "time": self.time, **more})
 
     def delivery(self) -> Delivery:
         return Delivery(self.path, lambda level, text: self.said.append((level, text)))
@@ -261,6 +264,36 @@ def test_the_same_names_and_numbers_in_both_directions(directory: Directory) -> 
     assert directory.deliver()
     _, metrics = recorded(f"sqlite:///{directory.database}")
     assert set(metrics) == {"loss", "lr", "grad_norm", "tile_seconds/a b"}
+
+
+def test_a_model_that_cannot_be_made_holds_nothing_up(directory: Directory) -> None:
+    """Nor does a checkpoint that is not there any more; the last step is delivered after them."""
+    (directory.path / FOLDER / "left by a kill").mkdir()
+    missing = {"kind": "checkpoint", "name": "best", "step": 3, "time": 0}
+    directory.write(1, 3, {"kind": "model"}, missing, dict(END))
+    assert directory.deliver()
+    assert recorded(f"sqlite:///{directory.database}")[0].info.status == "FINISHED"
+    assert [text.split(" left out")[0] for _, text in directory.said] == [
+        "model of step 3",
+        "checkpoint of step 3",
+    ]
+    assert not (directory.path / FOLDER / "left by a kill").exists()
+
+
+@pytest.mark.deep
+def test_a_process_that_is_killed_is_started_again(
+    directory: Directory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(courier, "RESTART", 0.0)
+    directory.write(1, 3)
+    beside = courier.Courier(directory.path)
+    first = beside._process.pid
+    os.kill(first, signal.SIGKILL)
+    while beside._process.pid == first:
+        beside.listen()
+    directory.write(4, 6, dict(END))
+    beside.finish(300)
+    assert undelivered(directory.path) == 0 and directory.steps() == list(range(1, 7))
 
 
 def test_only_one_process_delivers(directory: Directory) -> None:

@@ -112,7 +112,7 @@ def test_a_server_that_is_killed_and_started_again(
     tmp_path: Path, concrete: Path, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In the middle of a training that does not wait for it."""
-    config = config_of(tmp_path, concrete, store=server.url, wait=120)
+    config = config_of(tmp_path, concrete, store=server.url, wait=300)
     on_step, times = mlflow_hook.MlflowHook.on_step, []
 
     def with_outage(self: Any, state: Any, metrics: Any) -> None:
@@ -158,20 +158,29 @@ def test_a_server_that_hangs(
 ) -> None:
     """The training waits as long as it was told, and the next one delivers everything to another store."""
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+    on_end, waited = mlflow_hook.MlflowHook.on_end, []
+
+    def once_told(self: Any, state: Any) -> None:
+        wait_for(lambda: self.courier.listen() or "does not take" in (tmp_path / "out/log.txt").read_text())
+        began = time.monotonic()
+        on_end(self, state)
+        waited.append(time.monotonic() - began)
+
     with hanging_server() as url:
         config = config_of(tmp_path, concrete, store=url, wait=4)
-        began = time.monotonic()
-        runs.train(config)
-        assert time.monotonic() - began < 40
+        with monkeypatch.context() as patch:
+            patch.setattr(mlflow_hook.MlflowHook, "on_end", once_told)
+            runs.train(config)
+    assert 4 <= waited[0] < 8
     text = (tmp_path / "out/log.txt").read_text()
     assert text.count("does not take the run") == 1
     assert "entries are not delivered" in text and undelivered(tmp_path / "out") > 10
-    runs.train(config, RESUME, f"tracking.store={database}", "trainer.max_epochs=3", "tracking.wait=120")
+    runs.train(config, RESUME, f"tracking.store={database}", "trainer.max_epochs=3", "tracking.wait=300")
     assert_all_recorded(f"sqlite:///{database}", tmp_path / "out")
 
 
 def wait_for(condition: Any) -> None:
-    until = time.monotonic() + 120
+    until = time.monotonic() + 300
     while not condition():
         assert time.monotonic() < until, "waited in vain"
         time.sleep(0.05)
@@ -182,7 +191,7 @@ def test_a_training_that_is_killed_and_resumed(
     tmp_path: Path, concrete: Path, forkserver: BaseContext, database: Path, with_checkpoint: bool
 ) -> None:
     """After its first checkpoint or before: the run of MLflow goes on, and has every step once."""
-    config = config_of(tmp_path, concrete, store=str(database), wait=120)
+    config = config_of(tmp_path, concrete, store=str(database), wait=300)
     settings = [f"trainer.checkpoint_steps={2 if with_checkpoint else 0}", "trainer.max_epochs=3", RESUME]
     step = 5 if with_checkpoint else 3
     process = forkserver.Process(  # type: ignore[attr-defined]
@@ -199,11 +208,12 @@ def test_a_training_that_is_killed_and_resumed(
 
 
 def test_a_signal_and_an_error(tmp_path: Path, concrete: Path, database: Path) -> None:
-    config = config_of(tmp_path, concrete, store=str(database))
+    config = config_of(tmp_path, concrete, store=str(database), wait=300)
     bad = tmp_path / "hook.py"
     bad.write_text(
         "import os, signal\nfrom ucf_vit.training.hooks.hook import Hook\n"
         "class Ends(Hook):\n"
+        "    last = True\n"
         "    def on_step(self, state, metrics):\n"
         "        if state.step == 2: os.kill(os.getpid(), signal.SIGTERM)\n"
         "        if state.step == 5: raise ValueError('at five')\n"
@@ -222,7 +232,7 @@ def test_all_checkpoints_of_a_training_that_replaces_them(
     tmp_path: Path, concrete: Path, database: Path
 ) -> None:
     """In the background, so that an event is there before its checkpoint."""
-    config = config_of(tmp_path, concrete, store=str(database), checkpoints="all", wait=120)
+    config = config_of(tmp_path, concrete, store=str(database), checkpoints="all", wait=300)
     runs.train(config, "trainer.checkpoint_async=true", "trainer.checkpoint_steps=2")
     run, _ = recorded(f"sqlite:///{database}")
     artifacts = Path(run.info.artifact_uri.removeprefix("file://"))

@@ -31,8 +31,7 @@ def open_pages(database: Path, port: int) -> None:
     """Serves MLflow's pages of an SQLite file to this machine only, until Ctrl-C."""
     if not database.is_file():
         raise UserError(f"{database}: no such file; it is written by runs with trainer.hooks=[mlflow]")
-    if find_spec("mlflow") is None:
-        raise UserError("ucf-vit track needs mlflow: pip install 'ucf-vit[mlflow]'")
+    _require_mlflow()
     say(f"MLflow's pages of {database}: http://{HOST}:{port} (Ctrl-C ends them)")
     uri = Store(str(database)).uri
     command = ["server", "--backend-store-uri", uri, "--host", HOST, "--port", str(port), "--workers", "1"]
@@ -53,6 +52,7 @@ def deliver_run(directory: Path, seconds: float) -> str:
     Raises UserError if something is left after that many seconds, or another process delivers the run.
     """
     _started(directory)
+    _require_mlflow()
     until = time.monotonic() + seconds
     with alone(directory, lambda: False) as mine:
         if not mine:
@@ -67,6 +67,11 @@ def deliver_run(directory: Path, seconds: float) -> str:
     if rest := undelivered(directory):
         raise UserError(f"{directory}: {rest} of {before} entries are still not delivered")
     return f"{directory}: {before} entries delivered, run {delivery.progress.run_id}"
+
+
+def _require_mlflow() -> None:
+    if find_spec("mlflow") is None:
+        raise UserError("ucf-vit track needs mlflow: pip install 'ucf-vit[mlflow]'")
 
 
 def _started(directory: Path) -> str:

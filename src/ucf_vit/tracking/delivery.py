@@ -17,7 +17,7 @@ from ucf_vit.tracking.mlflow_run import MOST_METRICS, MlflowRun, RunLostError
 from ucf_vit.tracking.progress import Progress
 from ucf_vit.tracking.spool import EVENTS, FOLDER, Event, last_start, read_events, read_on
 from ucf_vit.tracking.store import Store, redacted
-from ucf_vit.tracking.uploads import NotYetError, upload
+from ucf_vit.tracking.uploads import NotYetError, clean_up, upload
 
 Say = Callable[[Literal["info", "warning"], str], None]
 """Function that tells the user something."""
@@ -31,7 +31,7 @@ REFUSED = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST", "MALFORMED_REQUEST")
 
 
 class Delivery:
-    """Delivery of one run. Only one process delivers a run at a time, see `alone`.
+    """Delivery of one run. Only one process delivers a run at a time, in the context `alone`.
 
     Args:
         directory: directory of the run.
@@ -45,6 +45,7 @@ class Delivery:
         start = last_start(self.folder / EVENTS)
         if start is None:
             raise UserError(f"{self.folder / EVENTS}: no training has started there")
+        clean_up(directory)
         self.say = say
         self.store = Store.of(start["store"], directory)
         self.store.check(start["plain_http"])

@@ -7,11 +7,12 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from ucf_vit.core.errors import UserError
 from ucf_vit.tracking.facts import shortened
 from ucf_vit.tracking.spool import Event
-from ucf_vit.tracking.store import Store
+from ucf_vit.tracking.store import Store, is_loopback
 
 TOKEN = "ucf_vit.token"
 """Tag with the token of the spool, by which a run is found that was created by a process that was killed."""
@@ -31,6 +32,12 @@ class RunLostError(Exception):
     """Error for a run that was deleted, or that the store does not know."""
 
 
+def _bypass_proxy(url: str) -> None:
+    """Lets requests to this machine go through no proxy, which could read their credentials."""
+    direct = {urlsplit(url).hostname or "", *os.environ.get("NO_PROXY", "").split(",")}
+    os.environ["NO_PROXY"] = os.environ["no_proxy"] = ",".join(sorted(filter(None, direct)))
+
+
 class MlflowRun:
     """Requests about one run. Every one of them can be repeated, and has the same effect once.
 
@@ -42,6 +49,8 @@ class MlflowRun:
     def __init__(self, store: Store, run_id: str = "") -> None:
         for name, value in SETTINGS.items():
             os.environ.setdefault(name, value)
+        if is_loopback(store.place):
+            _bypass_proxy(store.place)
         try:
             from mlflow import MlflowClient
         except ImportError:

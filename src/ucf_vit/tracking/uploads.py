@@ -36,10 +36,27 @@ def upload(directory: Path, run: MlflowRun, event: Event, later: set[str]) -> No
     elif event["kind"] == "checkpoint":
         _upload_checkpoint(directory, run, event)
     elif event["kind"] == "model":
+        with tempfile.TemporaryDirectory(dir=directory / FOLDER) as folder:
+            run.upload(_model(directory, Path(folder) / "model"), "model")
+
+
+def clean_up(directory: Path) -> None:
+    """Removes what a process that was killed has left; only the one that delivers may call it."""
+    for path in (directory / FOLDER).iterdir():
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _model(directory: Path, folder: Path) -> Path:
+    """Writes the model. Errors, except those of a disk, would be the same at every try: UserError."""
+    try:
         from ucf_vit.tracking.model import write_model
 
-        with tempfile.TemporaryDirectory(dir=directory / FOLDER) as folder:
-            run.upload(write_model(directory, Path(folder) / "model"), "model")
+        return write_model(directory, folder)
+    except (OSError, UserError):
+        raise
+    except Exception as cause:
+        raise UserError(f"{type(cause).__name__}: {cause}") from None
 
 
 def _upload_checkpoint(directory: Path, run: MlflowRun, event: Event) -> None:
