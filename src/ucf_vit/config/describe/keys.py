@@ -10,6 +10,7 @@ from typing import Any
 
 from ucf_vit.config.run import Run
 from ucf_vit.config.yaml.lines import KeyPath
+from ucf_vit.options.rules import SIGNS
 
 Schema = Mapping[str, Any]
 PLACE = "<dataset>"
@@ -136,6 +137,5 @@ def _length(part: Schema) -> str:
 
 
 def _limits(part: Schema) -> str:
-    signs = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
-    limits = [f"{signs[name]} {limit}" for name, limit in part.get("limits", {}).items() if name in signs]
+    limits = [f"{SIGNS[name]} {limit}" for name, limit in part.get("limits", {}).items() if name in SIGNS]
     return (" " + " and ".join(limits)) if limits else ""
