@@ -127,9 +127,12 @@ def test_an_image_that_does_not_fit_is_refused(name, shape):
     ("wrong", "message"),
     [
         ({"num_heads": 5}, "num_heads 5 does not divide"),
-        ({"pos_embed": "sin"}, "pos_embed 'sin' is unknown"),
+        (
+            {"pos_embed": "sin"},
+            "pos_embed 'sin': expected one of auto, learned, sincos .did you mean 'sincos'",
+        ),
         ({"attention": "flsh"}, "did you mean 'flash'"),
-        ({"tile_size": (8,)}, "2 entries"),
+        ({"tile_size": (8,)}, "expected 2 sides for images, 3 for volumes"),
     ],
     ids=str,
 )

@@ -269,7 +269,7 @@ def test_a_number_of_tokens_is_needed(name):
 
 @every_model
 def test_tables_are_not_built_for_no_tokens(name):
-    with pytest.raises(UserError, match="fixed_length 0: an image needs"):
+    with pytest.raises(UserError, match="fixed_length 0: expected a whole number >= 1"):
         build(name, IMAGE | {"fixed_length": 0})
 
 

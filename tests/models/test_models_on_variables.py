@@ -155,7 +155,7 @@ def test_wrong_variables_are_refused(name):
         ({"default_vars": ("a", "b")}, "3 channels and default_vars 2 names"),
         ({"aggregation": "hierarchic"}, "did you mean 'hierarchical'"),
         ({"aggregation_partial": "liner"}, "did you mean 'linear'"),
-        ({"aggregation_group": 0}, "at least one variable"),
+        ({"aggregation_group": 0}, "group 0: expected a whole number >= 1"),
     ],
     ids=str,
 )

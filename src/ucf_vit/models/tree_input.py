@@ -27,12 +27,8 @@ class TreeInput(NetworkInput):
 
     def __init__(self, options: InputOptions) -> None:
         super().__init__(options)
-        if len(self.tile_size) not in (2, 3):
-            raise UserError(f"tile_size {list(self.tile_size)} must have 2 entries (images) or 3 (volumes)")
         if options.fixed_length is None:
             raise UserError("adaptive_patching needs fixed_length, the number of tokens per tree")
-        if options.fixed_length < 1:
-            raise UserError(f"fixed_length {options.fixed_length}: an image needs at least one token")
         self.length = options.fixed_length
         self.separate_channels = options.separate_channels
         self.box_positions = options.use_adaptive_pos_emb
