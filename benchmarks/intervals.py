@@ -1,10 +1,11 @@
-"""Coverage of the 95 % intervals of mean scores, over simulated studies whose true mean is known.
+"""Coverage and width of the 95 % intervals of means, over simulated studies whose true mean is known.
 
 python benchmarks/intervals.py --studies 2000
 
-Scores of a study have an effect of their patient and one of the case. `dice` is beta-distributed; in `with
-misses` each tenth structure is missed, so that its Dice is 0, and its distance the diagonal of 300 mm; `hd95`
-is log-normal, up to the diagonal.
+Scores of a study have an effect of their patient and one of the case. Dice is beta-distributed (mean 0.8,
+"high" 0.95), HD95 log-normal up to the diagonal of 300 mm; with misses, each tenth structure has the worst
+score. Lesion F1 is that of few lesions, of which most are found, and has few distinct values. A "difference"
+is between two methods on the same cases.
 """
 
 from __future__ import annotations
@@ -17,60 +18,83 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import beta, norm
 
-from ucf_vit.metrics.statistics.bootstrap import mean_interval
+from ucf_vit.metrics.statistics.bootstrap import Limits, mean_interval
 
 Array = NDArray[np.float64]
 DIAGONAL, MISSES = 300.0, 0.1
-SIZES = ((20, 1), (20, 2), (50, 1), (50, 2), (100, 1), (100, 4), (200, 1), (200, 4))
+SIZES = ((5, 1), (10, 1), (20, 1), (20, 2), (50, 1), (50, 2), (100, 1), (100, 4), (200, 1), (200, 4))
 """Numbers of cases, and of cases per patient."""
-Draw = Callable[[Array, Array], Array]
-"""Function from standard normal values, and uniform ones, to scores."""
+Draw = Callable[[Array, np.random.Generator], Array]
+"""Function from standard normal values of cases to their scores."""
 
 
-def dice(values: Array, chance: Array) -> Array:
+def dice(values: Array, generator: np.random.Generator) -> Array:
     return np.asarray(beta.ppf(norm.cdf(values), 8, 2))
 
 
-def dice_with_misses(values: Array, chance: Array) -> Array:
-    return np.where(chance < MISSES, 0.0, dice(values, chance))
+def high_dice(values: Array, generator: np.random.Generator) -> Array:
+    return np.asarray(beta.ppf(norm.cdf(values), 40, 2))
 
 
-def hd95(values: Array, chance: Array) -> Array:
+def hd95(values: Array, generator: np.random.Generator) -> Array:
     return np.minimum(DIAGONAL, np.exp(1.5 + 0.7 * values))
 
 
-def hd95_with_misses(values: Array, chance: Array) -> Array:
-    return np.where(chance < MISSES, DIAGONAL, hd95(values, chance))
+def lesion_f1(values: Array, generator: np.random.Generator, skill: float = 1.0) -> Array:
+    lesions = 1 + generator.poisson(1.5, values.shape)
+    found = generator.binomial(lesions, skill * (0.5 + 0.45 * norm.cdf(values)))
+    made_up = generator.poisson(0.3, values.shape)
+    return np.asarray(2 * found / (found + lesions + made_up))
 
 
-SCORES: dict[str, tuple[Draw, tuple[float, float]]] = {
-    "dice": (dice, (0, 1)),
-    "dice with misses": (dice_with_misses, (0, 1)),
-    "hd95": (hd95, (0, np.inf)),
-    "hd95 with misses": (hd95_with_misses, (0, np.inf)),
+def with_misses(draw: Draw, worst: float) -> Draw:
+    def scores(values: Array, generator: np.random.Generator) -> Array:
+        return np.where(generator.random(values.shape) < MISSES, worst, draw(values, generator))
+
+    return scores
+
+
+def difference_of_dice(values: Array, generator: np.random.Generator) -> Array:
+    """Two methods that differ little, on cases that are difficult for both."""
+    one, other = (
+        dice(0.95 * values + 0.31 * generator.normal(size=values.shape) + better, generator)
+        for better in (0.1, 0.0)
+    )
+    return one - other
+
+
+def difference_of_lesion_f1(values: Array, generator: np.random.Generator) -> Array:
+    return lesion_f1(values, generator) - lesion_f1(values, generator, 0.93)
+
+
+SCORES: dict[str, tuple[Draw, Limits]] = {
+    "Dice": (dice, (0, 1)),
+    "Dice, high": (high_dice, (0, 1)),
+    "Dice, 10 % missed": (with_misses(dice, 0.0), (0, 1)),
+    "HD95": (hd95, (0, DIAGONAL)),
+    "HD95, 10 % missed": (with_misses(hd95, DIAGONAL), (0, DIAGONAL)),
+    "lesion F1": (lesion_f1, (0, 1)),
+    "difference of Dice": (difference_of_dice, (-1, 1)),
+    "difference of lesion F1": (difference_of_lesion_f1, (-1, 1)),
 }
 
 
 def true_mean(draw: Draw) -> float:
-    """Returns the mean of a score over all quantiles of its distribution."""
-    values = norm.ppf((np.arange(200_000) + 0.5) / 200_000)
-    mean = float(draw(values, np.ones_like(values)).mean())
-    missed = float(draw(np.zeros(1), np.zeros(1))[0])
-    return (
-        mean if missed == float(draw(np.zeros(1), np.ones(1))[0]) else (1 - MISSES) * mean + MISSES * missed
-    )
+    """Returns the mean of a score of two million cases."""
+    generator = np.random.default_rng(0)
+    return float(draw(generator.normal(size=2_000_000), generator).mean())
 
 
 def coverage(name: str, cases: int, per_patient: int, studies: int, seed: int = 0) -> tuple[float, float]:
-    """Returns the shares of studies whose interval holds the true mean, and their mean width."""
+    """Returns the share of studies whose interval contains the true mean, and the mean width."""
     draw, limits = SCORES[name]
     truth, generator = true_mean(draw), np.random.default_rng([seed, cases, per_patient])
     patients = np.arange(cases) // per_patient
     hits, widths = 0, 0.0
     for _ in range(studies):
         shared = generator.normal(size=cases // per_patient)[patients]
-        values = 0.6 * shared + 0.8 * generator.normal(size=cases)
-        low, high = mean_interval(draw(values, generator.random(cases)), patients, limits) or (0, 0)
+        values = draw(0.6 * shared + 0.8 * generator.normal(size=cases), generator)
+        low, high = mean_interval(values, patients, limits) or (values.mean(), values.mean())
         hits += low <= truth <= high
         widths += high - low
     return hits / studies, widths / studies

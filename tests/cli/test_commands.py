@@ -70,7 +70,7 @@ def test_the_task_on_the_command_line_reaches_every_process(tmp_path: Path, conc
     assert done.returncode == 0, done.stderr
     saved = yaml.safe_load((tmp_path / "out/config.yaml").read_text())
     assert saved["trainer"]["task"] == "token_segmentation"
-    assert "dice_1" in call("evaluate", str(path), *told)
+    assert "Dice" in call("evaluate", str(path), *told)
 
 
 def test_from_nothing_to_a_table(tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_from_nothing_to_a_table(tmp_path: Path) -> None:
     log = (tmp_path / "unetr/out/log.txt").read_text()
     assert "changed (2 x 2 x 2 patches to 3 x 3 x 3): positions.table" in log
     table = call("evaluate", unetr, "--threshold")
-    assert "dice_3" in table
+    assert "Dice: class 3" in table
     assert "intensity threshold" in table
     files = ["config.yaml", "metrics.jsonl", "report.html", "best/model.safetensors", "pictures/loss.png"]
     assert all((tmp_path / "unetr/out" / name).is_file() for name in files)

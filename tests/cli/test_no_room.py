@@ -68,7 +68,7 @@ def test_a_report_without_room_is_one_message_after_the_results(
     assert shown.err == (
         f"error: {tmp_path}/out: cannot be written (File too large); the results above are complete\n"
     )
-    assert "top1" in shown.out
+    assert "Top-1 accuracy" in shown.out
     assert (tmp_path / "out/report.html").read_bytes() == before
 
 

@@ -15,7 +15,7 @@ from ucf_vit.core.errors import CheckpointError, UserError
 from ucf_vit.data.build_dataset import build_dataset
 from ucf_vit.data.loader.whole_items import volumes
 from ucf_vit.evaluation import EvaluationRequest, evaluate_run
-from ucf_vit.evaluation.choose_postprocessing import choose, postprocess_of
+from ucf_vit.evaluation.runs.choose_postprocessing import choose, postprocess_of
 from ucf_vit.inference import PredictionRequest, predict_run
 from ucf_vit.parallel.ranks.world import World
 from ucf_vit.tasks import Segmentation, dice

@@ -18,6 +18,7 @@ from ucf_vit.core.errors import DataError, UserError
 from ucf_vit.metrics.statistics.permutation import holm, paired_p_values
 
 AFFINE = np.diag([1.0, 1.0, 3.0, 1.0])
+COMPARISON = "o/evaluations/files_compared_with_theirs/comparison.json"
 
 
 def call(*arguments: object) -> str:
@@ -145,9 +146,9 @@ def test_a_class_that_one_method_makes_up_counts_against_it(folders: Path) -> No
         "--predictions", folders / "ours", "--predictions", folders / "theirs",
         "--labels", folders / "labels", "--output", folders / "o",
     )  # fmt: skip
-    found = json.loads((folders / "o/evaluations/comparison.json").read_text())["differences"]
-    (made_up,) = [one for one in found if (one["name"], one["metric"]) == ("5", "dice")]
-    assert made_up["mean"] == 1 and made_up["cases"] == len(list((folders / "ours").iterdir()))
+    found = json.loads((folders / COMPARISON).read_text())["differences"]
+    (made_up,) = [one for one in found if (one["name"], one["metric"]) == ("class 5", "dice")]
+    assert made_up["difference"] == 1 and made_up["cases"] == len(list((folders / "ours").iterdir()))
 
 
 def test_pictures_and_ignored_values(tmp_path: Path) -> None:
@@ -169,12 +170,12 @@ def test_two_methods_are_compared_on_the_same_cases(folders: Path) -> None:
         "--labels", folders / "labels", "--output", folders / "o",
     )  # fmt: skip
     assert "p (Holm)" in said
-    found = json.loads((folders / "o/evaluations/comparison.json").read_text())["differences"]
+    found = json.loads((folders / COMPARISON).read_text())["differences"]
     by_name = {(one["name"], one["metric"]): one for one in found}
-    one = by_name["1", "dice"]
-    assert one["mean"] == pytest.approx(3 / 4 * (2 * 5 / 12 - 2 * 4 / 12))
+    one = by_name["class 1", "dice"]
+    assert one["difference"] == pytest.approx(3 / 4 * (2 * 5 / 12 - 2 * 4 / 12))
     assert one["p"] == pytest.approx(2 * 2 / 2**4), "3 of 4 cases differ, all in the same direction"
-    assert by_name["2", "dice"]["cases"] == 4 and one["adjusted"] == 1
+    assert by_name["class 2", "dice"]["cases"] == 4 and one["adjusted"] == 1
     assert {path.name for path in (folders / "o").iterdir()} == {"1_ours", "2_theirs", "evaluations"}
 
 

@@ -98,7 +98,7 @@ def test_two_processes_evaluate_like_one(
     found = results(out)
     assert found["metrics"]["segmentation"] == pytest.approx(alone["metrics"]["segmentation"], rel=1e-5)
     assert found["counts"] == alone["counts"] and found["items"] == alone["items"]
-    assert found["summary"]["1"]["dice"] == pytest.approx(alone["summary"]["1"]["dice"], rel=1e-5)
+    assert found["summary"]["class 1"]["dice"] == pytest.approx(alone["summary"]["class 1"]["dice"], rel=1e-5)
     assert found["summary"]["all classes"]["dice"]["mean"] == pytest.approx(
         found["metrics"]["segmentation"]["dice"]
     )

@@ -66,13 +66,13 @@ def test_a_directory_that_cannot_be_written_gives_a_table(read_only: Path) -> No
     if done.returncode == 77:
         pytest.skip("this superuser may write anywhere")
     assert done.returncode == 0, done.stderr
-    assert "dice_1" in done.stdout and "1 items" in done.stdout
+    assert "Dice" in done.stdout and "1 items" in done.stdout
     assert "cannot be written (Permission denied): results go to the terminal only" in done.stderr
     assert "Traceback" not in done.stderr and "report:" not in done.stdout
     assert {path: path.stat().st_mtime_ns for path in read_only.rglob("*")} == before
     refused = command(read_only, "--output", read_only / "mine", before=obey_modes)
     assert refused.returncode == 1 and "Permission denied" in refused.stderr
-    assert "Traceback" not in refused.stderr and "dice" not in refused.stdout, "it is said before the work"
+    assert "Traceback" not in refused.stderr and "Dice" not in refused.stdout, "it is said before the work"
 
 
 def test_a_directory_can_be_named(trained: Path, tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_a_directory_can_be_named(trained: Path, tmp_path: Path) -> None:
         assert f"report: {tmp_path}/a/b/report.html" in result.stdout.replace("\n", "")
     assert (tmp_path / "a/b/evaluations/validation_best.json").is_file()
     report = (tmp_path / "a/b/report.html").read_text()
-    assert "on validation items" in report and "dice_1" in report
+    assert "on validation items" in report and "Dice" in report
     assert {path: path.stat().st_mtime_ns for path in trained.rglob("*")} == before
 
 
@@ -112,7 +112,7 @@ def test_no_room_for_the_report_is_one_message_after_the_table(trained: Path, tm
 
     done = command(trained, "--output", tmp_path / "out", before=little_room)
     assert done.returncode == 1
-    assert "dice_1" in done.stdout
+    assert "Dice" in done.stdout
     assert "cannot be written (File too large); the results above are complete" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "out/report.html").exists()

@@ -95,7 +95,8 @@ def evaluate(
     Items that were trained on are refused. KEY=VALUE override RUN/config.yaml. Several runs (RUN_A RUN_B ...)
     or --predictions are compared on the same cases.
     """
-    from ucf_vit.evaluation.compare_results import compare_results, places
+    from ucf_vit.evaluation.comparison.compare_results import compare_results, places
+    from ucf_vit.evaluation.comparison.write_comparison import write_comparison
     from ucf_vit.evaluation.options import EvaluationOptions
     from ucf_vit.evaluation.terminal import show, show_comparison, show_files
 
@@ -122,9 +123,9 @@ def evaluate(
     for path, place in places(methods, output).items():
         results = options.evaluate(path, changes, output=place, task=task, show=show)
         if results is not None:
-            found[str(path)] = results
+            found[path] = results
             show_files(results.files)
     if len(found) > 1:
-        comparison = compare_results(found, output)
-        show_comparison(comparison.differences)
-        show_files(comparison.files)
+        comparison = compare_results(found)
+        show_comparison(comparison)
+        show_files(write_comparison(comparison, found, output)[:3])

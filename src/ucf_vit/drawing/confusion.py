@@ -51,7 +51,7 @@ def draw_confusion(counts: NDArray[np.int64], names: Sequence[str]) -> dict[str,
     return figure_files("confusion", side + 0.8, side, draw)
 
 
-def draw_examples(examples: Sequence[Example]) -> dict[str, bytes]:
+def draw_examples(examples: Sequence[Example], name: str = "examples") -> dict[str, bytes]:
     """Returns pictures in rows, wrong ones with a red frame, as files; see `figure_files`."""
     rows = -(-len(examples) // _COLUMNS)
 
@@ -67,4 +67,4 @@ def draw_examples(examples: Sequence[Example]) -> dict[str, bytes]:
             if not one.right:
                 axes.spines[:].set(visible=True, color="#d55e00", linewidth=2.5)
 
-    return figure_files("examples", 8.6, 1.75 * rows + 0.2, draw) if examples else {}
+    return figure_files(name, 8.6, 1.75 * rows + 0.2, draw) if examples else {}

@@ -5,33 +5,54 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
+import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from ucf_vit.drawing.style import LINES, new_figure, render_png
+from ucf_vit.drawing.style import LINES, class_colour, figure_files
 
 Series = tuple[NDArray[np.float64], NDArray[np.float64]]
 _SIZE = (4.6, 3.0)
 _MAX_LEGEND = 16
 
 
+class Curve(NamedTuple):
+    """Values of a metric by step; `number` is that of the class that they are of, if they are of one."""
+
+    series: Series
+    title: str
+    number: int | None = None
+
+
 def draw_curves(
-    entries: Sequence[dict[str, Any]], titles: Mapping[str, str] = MappingProxyType({})
+    entries: Sequence[dict[str, Any]],
+    titles: Mapping[str, str] = MappingProxyType({}),
+    classes: Mapping[str, int] = MappingProxyType({}),
 ) -> dict[str, bytes]:
-    """Returns PNG files by name: loss, each family of validation metrics, and learning rate, if they exist.
+    """Returns loss, each family of validation metrics, and learning rate, if they exist, as files by name.
 
     Metrics belong to one family if their names begin with the same letters: dice_1, dice_2 and dice_mean are
-    drawn in one picture. `titles` are those of metrics that are not shown by their name.
+    drawn in one picture, `validation_dice`. `titles` are those of metrics that are not shown by their name;
+    those in `classes` are of one class and have the colour of its number. See `figure_files`.
     """
-    drawn = {"loss": _draw_loss(entries)}
+    files = _draw_loss(entries)
     for family, names in _families(entries).items():
-        curves = {titles.get(name, name): metric_series(entries, f"validation/{name}") for name in names}
-        drawn[f"validation_{family}"] = _draw_lines(curves, f"validation {family}")
-    drawn["learning_rate"] = _draw_lines({"lr": metric_series(entries, "lr")}, "learning rate")
-    return {name: data for name, data in drawn.items() if data is not None}
+        title = titles.get(family, family)
+        curves = [
+            Curve(
+                metric_series(entries, f"validation/{name}"),
+                titles.get(name, name).removeprefix(f"{title}: "),
+                classes.get(name),
+            )
+            for name in names
+        ]
+        files |= _draw_lines(f"validation_{family}", f"Validation: {title}", curves)
+    learning_rate = Curve(metric_series(entries, "lr"), "learning rate")
+    return files | _draw_lines("learning_rate", "Learning rate", [learning_rate])
 
 
 def metric_series(entries: Sequence[dict[str, Any]], name: str) -> Series:
@@ -64,43 +85,49 @@ def _families(entries: Sequence[dict[str, Any]]) -> dict[str, list[str]]:
     return families
 
 
-def _draw_loss(entries: Sequence[dict[str, Any]]) -> bytes | None:
+def _draw_loss(entries: Sequence[dict[str, Any]]) -> dict[str, bytes]:
     steps, values = metric_series(entries, "loss")
     validation_steps, validation = metric_series(entries, "validation/loss")
     if len(steps) + len(validation_steps) == 0:
-        return None
-    with new_figure(*_SIZE) as figure:
-        axes = figure.add_subplot(title="loss", xlabel="step")
+        return {}
+
+    def draw(figure: Figure) -> None:
+        axes = figure.add_subplot(title="Loss", xlabel="step")
+        blue: dict[str, Any] = {"color": LINES[0], "marker": _marker(steps), "markersize": 3}
         if len(steps):
-            axes.plot(steps, values, color=LINES[0], alpha=0.25, linewidth=0.8, marker=_marker(steps))
-            axes.plot(
-                steps,
-                smooth_values(values),
-                color=LINES[0],
-                label="training (smoothed)",
-                marker=_marker(steps),
-            )
+            axes.plot(steps, values, alpha=0.25, linewidth=0.8, **blue)
+            axes.plot(steps, smooth_values(values), label="training (smoothed)", **blue)
         if len(validation_steps):
-            axes.plot(
-                validation_steps, validation, color=LINES[1], label="validation", marker="o", markersize=3
-            )
+            red: dict[str, Any] = {"color": LINES[1], "marker": "o", "markersize": 3}
+            axes.plot(validation_steps, validation, label="validation", **red)
         _set_scale(axes, np.concatenate((values, validation)))
         axes.legend()
-        return render_png(figure)
+
+    return figure_files("loss", *_SIZE, draw)
 
 
-def _draw_lines(curves: dict[str, Series], title: str) -> bytes | None:
-    curves = {name: curve for name, curve in curves.items() if len(curve[0])}
+def _draw_lines(name: str, title: str, curves: Sequence[Curve]) -> dict[str, bytes]:
+    curves = [curve for curve in curves if len(curve.series[0])]
     if not curves:
-        return None
-    with new_figure(*_SIZE) as figure:
+        return {}
+    of_classes = any(curve.number is not None for curve in curves)
+
+    def draw(figure: Figure) -> None:
         axes = figure.add_subplot(title=title, xlabel="step")
-        for name, (steps, values) in curves.items():
-            axes.plot(steps, values, label=name, marker=_marker(steps), markersize=3)
+        for curve in curves:
+            steps, values = curve.series
+            style: dict[str, Any] = {"marker": _marker(steps), "markersize": 3, "label": curve.title}
+            if curve.number is not None:
+                style["color"] = class_colour(curve.number)
+            elif of_classes:
+                style |= {"color": matplotlib.rcParams["text.color"], "linewidth": 2.2, "zorder": 3}
+                style["label"] = f"{curve.title}, all classes"
+            axes.plot(steps, values, **style)
         axes.ticklabel_format(axis="y", scilimits=(-3, 4))
         if 1 < len(curves) <= _MAX_LEGEND:
             axes.legend(ncols=1 + len(curves) // 9, fontsize=7)
-        return render_png(figure)
+
+    return figure_files(name, *_SIZE, draw)
 
 
 def _marker(steps: NDArray[np.float64]) -> str:

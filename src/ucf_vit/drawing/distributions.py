@@ -58,5 +58,5 @@ def _row(axes: Axes, place: int, values: NDArray[np.float64], colour: tuple[floa
     axes.plot([middle, middle], [place - 0.26, place + 0.26], color=colour, linewidth=2, zorder=4)
 
 
-def _short(name: str, length: int = 20) -> str:
+def _short(name: str, length: int = 30) -> str:
     return name if len(name) <= length else name[: length - 1] + "…"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import html
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import quote
@@ -40,13 +40,17 @@ tr:last-child > * { border-bottom: 0; }
 th:first-child { text-align: left; padding-left: 0; }
 thead th { color: var(--soft); font-size: .8rem; font-weight: 500; }
 tbody th { font-weight: 500; }
-td.best { color: var(--accent); font-weight: 700; }
+td.best, tr.marked > * { color: var(--accent); font-weight: 700; }
 .gallery { display: grid; gap: 1rem;
   grid-template-columns: repeat(auto-fill, minmax(min(100%, 20rem), 1fr)); }
 figure { margin: 0; max-width: 48rem; padding: .5rem; background: #fff;
   border: 1px solid var(--line); border-radius: 10px; }
 figure img { display: block; max-width: 100%; height: auto; margin: 0 auto; }
-figure.themed { max-width: 62rem; margin-bottom: 1rem; }
+figure.themed { max-width: 62rem; }
+.card + figure, figure + figure { margin-top: 1rem; }
+.gallery figure + figure { margin-top: 0; }
+@media (max-width: 40rem) { figure.themed { overflow-x: auto; } figure.themed img { max-width: 44rem; }
+  .gallery figure.themed img { max-width: 100%; } }
 @media (prefers-color-scheme: dark) { figure.themed { background: var(--card); } }
 .viewer .controls { display: flex; flex-wrap: wrap; gap: .4rem 1.4rem; margin: 0 0 .75rem; }
 .viewer .canvas { height: min(70vh, 34rem); border-radius: 6px; overflow: hidden; background: #000; }
@@ -60,6 +64,7 @@ pre { margin: .75rem 0 0; overflow-x: auto;
 ul.warnings { margin: 0; padding-left: 2.25rem; overflow-wrap: anywhere; }
 ul.warnings li::marker { color: var(--warn); }
 """
+_MARKED = ' class="marked"'
 _WIDE, _LONG = ' class="wide"', 60
 """Attribute of facts that take a row of their own, and the number of characters above which they do."""
 
@@ -69,12 +74,13 @@ class Table:
     """Table with named rows and columns, e.g. `{"UNETR": {"dice_1": 0.91}, "threshold": {"dice_1": 0.62}}`.
 
     `names` is the heading of the names of the rows. `better` marks the best number of each column: "max",
-    "min", or None to mark none.
+    "min", or None to mark none; `marked` are names of rows that are marked as a whole.
     """
 
     names: str
     rows: Mapping[str, Mapping[str, float | str]]
     better: Literal["max", "min"] | None = None
+    marked: Collection[str] = ()
 
 
 def page(title: str, subtitle: str, parts: Sequence[str]) -> str:
@@ -110,7 +116,8 @@ def table(content: Table) -> str:
     best = {column: _best(content, column) for column in columns}
     head = "".join(f"<th>{html.escape(column)}</th>" for column in (content.names, *columns))
     rows = "".join(
-        f"<tr><th>{html.escape(name)}</th>{''.join(_cell(row, *item) for item in best.items())}</tr>"
+        f"<tr{_MARKED if name in content.marked else ''}><th>{html.escape(name)}</th>"
+        f"{''.join(_cell(row, *item) for item in best.items())}</tr>"
         for name, row in content.rows.items()
     )
     return (
@@ -118,26 +125,18 @@ def table(content: Table) -> str:
     )
 
 
-def gallery(pictures: Mapping[str, bytes]) -> str:
-    """Returns PNG files side by side, given by name."""
-    return (
-        f'<div class="gallery">{"".join(map(image, pictures, pictures.values()))}</div>' if pictures else ""
-    )
+def gallery(figures: Sequence[str]) -> str:
+    """Returns figures side by side, each from `image`."""
+    return f'<div class="gallery">{"".join(figures)}</div>' if figures else ""
 
 
-def image(name: str, png: bytes) -> str:
-    """Returns one PNG file, embedded in the page."""
-    data = base64.b64encode(png).decode()
-    return f'<figure><img alt="{html.escape(name)}" src="data:image/png;base64,{data}"></figure>'
-
-
-def themed(name: str, light: bytes, dark: bytes) -> str:
-    """Returns a PNG file that has another one for dark pages, both embedded in the page."""
-    one, other = (f"data:image/png;base64,{base64.b64encode(png).decode()}" for png in (light, dark))
-    return (
-        f'<figure class="themed"><picture><source media="(prefers-color-scheme: dark)" srcset="{other}">'
-        f'<img alt="{html.escape(name)}" src="{one}"></picture></figure>'
-    )
+def image(name: str, png: bytes, dark: bytes | None = None) -> str:
+    """Returns a PNG file embedded in the page, and another one that takes its place in dark pages, if any."""
+    light = f'<img alt="{html.escape(name)}" src="{_address(png)}">'
+    if dark is None:
+        return f"<figure>{light}</figure>"
+    source = f'<source media="(prefers-color-scheme: dark)" srcset="{_address(dark)}">'
+    return f'<figure class="themed"><picture>{source}{light}</picture></figure>'
 
 
 def link(text: str, address: str) -> str:
@@ -175,6 +174,10 @@ def format_number(value: float | str) -> str:
     if isinstance(value, str | int):
         return str(value)
     return f"{value:.0f}" if value.is_integer() and abs(value) < 1e15 else f"{value:.4g}"
+
+
+def _address(png: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
 
 
 def _cell(row: Mapping[str, float | str], column: str, best: float | None) -> str:

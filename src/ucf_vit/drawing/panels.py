@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
-from ucf_vit.drawing.style import GREY, class_colour, colour_classes, grey_window, new_figure, render_png
+from ucf_vit.drawing.style import GREY, class_colour, colour_classes, figure_files, grey_window
 
 if TYPE_CHECKING:
     from ucf_vit.tasks.task import Panel
@@ -22,8 +22,12 @@ _COLUMN_WIDTH = 2.4
 _MAX_LEGEND = 24
 
 
-def draw_panels(panels: Sequence[Panel], class_names: Mapping[int, str] = MappingProxyType({})) -> bytes:
-    """Returns a PNG with a column for each panel and a row for each slice, all images in one grey window.
+def draw_panels(
+    name: str, panels: Sequence[Panel], class_names: Mapping[int, str] = MappingProxyType({})
+) -> dict[str, bytes]:
+    """Returns a figure with a column for each panel and a row for each slice, as files; see `figure_files`.
+
+    All images are in one grey window.
 
     Volumes `[X, Y, Z]` are cut in the middle or, if there is a label, where each axis has most foreground.
     The first remaining axis of a slice points to the right, the second one upwards. NaN is blue-grey. Raises
@@ -35,7 +39,8 @@ def draw_panels(panels: Sequence[Panel], class_names: Mapping[int, str] = Mappin
     cuts = _cuts(panels)
     rows = [[_cut(panel.image, axis, index) for panel in panels] for axis, index in cuts]
     heights = [float(np.clip(row[0].shape[0] / row[0].shape[1], 0.25, 2.0)) for row in rows]
-    with new_figure(_COLUMN_WIDTH * max(2, len(panels)), _COLUMN_WIDTH * sum(heights) + 0.7) as figure:
+
+    def draw(figure: Figure) -> None:
         grid = figure.subplots(len(rows), len(panels), squeeze=False, height_ratios=heights)
         window = _window(panels, rows)
         for axes_row, row, cut in zip(grid, rows, cuts, strict=True):
@@ -46,7 +51,8 @@ def draw_panels(panels: Sequence[Panel], class_names: Mapping[int, str] = Mappin
             axes.set_title(panel.title)
         labels = [image for row in rows for image, p in zip(row, panels, strict=True) if p.kind == "label"]
         _add_legend(figure, labels, class_names)
-        return render_png(figure)
+
+    return figure_files(name, _COLUMN_WIDTH * max(2, len(panels)), _COLUMN_WIDTH * sum(heights) + 0.7, draw)
 
 
 def _cuts(panels: Sequence[Panel]) -> list[tuple[int | None, int]]:

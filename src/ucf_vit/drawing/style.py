@@ -10,6 +10,7 @@ import matplotlib
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from numpy.typing import NDArray
 
 LINES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000")
@@ -47,7 +48,7 @@ _DARK = {
     "grid.color": "#313a47",
     "xtick.color": "#b4becc",
     "ytick.color": "#b4becc",
-    **{f"boxplot.{part}props.color": "#b4becc" for part in ("box", "whisker", "cap")},
+    "axes.prop_cycle": matplotlib.cycler(color=(*LINES[:-1], "#e4e8ee")),
 }
 """Changes for pages with a dark background: the colours of the page."""
 
@@ -56,7 +57,7 @@ _DARK = {
 def new_figure(width: float, height: float, dark: bool = False) -> Iterator[Figure]:
     """Context with a figure of `width` × `height` inches in this style, without pyplot's global state."""
     with matplotlib.rc_context(_RC | (_DARK if dark else {"figure.facecolor": "white"})):
-        figure = Figure(figsize=(width, height), layout="constrained")
+        figure = Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(h_pad=0.08))
         FigureCanvasAgg(figure)
         yield figure
 

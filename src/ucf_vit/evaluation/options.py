@@ -9,10 +9,10 @@ from typing import get_args
 
 from ucf_vit.config import Split
 from ucf_vit.core.errors import UserError
-from ucf_vit.evaluation.evaluate import evaluate_run
 from ucf_vit.evaluation.files.evaluate_files import FilesRequest, evaluate_files
-from ucf_vit.evaluation.request import EvaluationRequest
 from ucf_vit.evaluation.results import Results, Show, show_nothing
+from ucf_vit.evaluation.runs.evaluate_run import evaluate_run
+from ucf_vit.evaluation.runs.request import EvaluationRequest
 
 OF_FILES = ("labels", "images", "classes", "groups", "ignore")
 """Options for predictions in files; all others are for runs."""

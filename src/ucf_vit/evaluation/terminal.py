@@ -10,9 +10,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from ucf_vit.core.lists import few
 from ucf_vit.core.log import say
-from ucf_vit.evaluation.cases.compare import Difference
-from ucf_vit.evaluation.trained_items import few
+from ucf_vit.evaluation.comparison.compare_results import Comparison
+from ucf_vit.evaluation.comparison.differences import p_in_words
 from ucf_vit.training.evaluation_files import KINDS, METRICS, SCORES, Evaluation
 
 _FILES = {"scores.csv": "scores of each case", "report.html": "report"}
@@ -41,21 +42,24 @@ def show_files(files: Sequence[Path]) -> None:
         say(f"{_FILES.get(path.name, 'results')}: {path}")
 
 
-def show_comparison(differences: Sequence[Difference]) -> None:
+def show_comparison(comparison: Comparison) -> None:
     """Prints the differences of methods as tables, one for each pair of them."""
     pairs: dict[str, dict[str, dict[str, str]]] = {}
-    for one in differences:
-        interval = "" if one.low is None else f" ({one.low:.3f} to {one.high:.3f})"
+    for one in comparison.differences:
         row = {
-            "difference (95 % interval)": f"{one.mean:+.4f}{interval}",
-            "p": f"{one.p:.4f}",
-            "p (Holm)": f"{one.adjusted:.4f}",
+            "difference (95 % interval)": one.in_words,
+            "p": p_in_words(one.p),
+            "p (Holm)": p_in_words(one.adjusted),
             "cases": str(one.cases),
             "groups": str(one.groups),
         }
-        pairs.setdefault(f"{one.first} - {one.second}", {})[f"{one.name}: {one.metric}"] = row
+        pairs.setdefault(f"{one.first} - {one.second}", {})[one.row] = row
+    for name, path in comparison.methods.items():
+        say(f"{name}: {path}")
     for title, rows in pairs.items():
         _print(title, rows)
+    for note in comparison.notes:
+        say(note)
 
 
 def _print(title: str, rows: Mapping[str, Mapping[str, Any]]) -> None:

@@ -23,8 +23,8 @@ OVERALL = {
         Metric("auroc", "AUROC"),
         Metric("auprc", "AUPRC"),
         Metric("f1", "F1"),
-        Metric("ece", "Calibration error", "min", 1.0),
-        Metric("brier", "Brier score", "min", 2.0),
+        Metric("ece", "Calibration error", "min"),
+        Metric("brier", "Brier score", "min", most=2.0),
     )
 }
 """Scores of all cases together; AUROC, AUPRC and F1 are means over classes."""

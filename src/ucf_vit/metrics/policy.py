@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import inf
 from types import MappingProxyType
 from typing import Literal
 
@@ -24,13 +25,38 @@ KINDS: tuple[Kind, ...] = ("both", "missed", "only predicted", "neither")
 
 @dataclass(frozen=True)
 class Metric:
-    """A score by name, in `unit`. `better` says which values are better; `worst` None is the diagonal."""
+    """A score by name, in `unit`, from `least` to `most`; `better` says which values are better.
+
+    The `most` of a distance is the length of the image's diagonal, None where that is not known.
+    """
 
     name: str
     title: str
     better: Literal["max", "min"] = "max"
-    worst: float | None = 0.0
+    least: float | None = 0.0
+    most: float | None = 1.0
     unit: str = ""
+
+    @property
+    def best(self) -> float | None:
+        """The best possible value."""
+        return self.most if self.better == "max" else self.least
+
+    @property
+    def worst(self) -> float | None:
+        """The worst possible value."""
+        return self.least if self.better == "max" else self.most
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """Least and largest possible value."""
+        return -inf if self.least is None else self.least, inf if self.most is None else self.most
+
+    @property
+    def limits_of_differences(self) -> tuple[float, float]:
+        """Least and largest possible difference of two values."""
+        low, high = self.limits
+        return low - high, high - low
 
 
 SEGMENTATION: Mapping[str, Metric] = MappingProxyType(
@@ -38,9 +64,9 @@ SEGMENTATION: Mapping[str, Metric] = MappingProxyType(
         one.name: one
         for one in (
             Metric("dice", "Dice"),
-            Metric("hd95", "HD95", "min", None, "mm"),
+            Metric("hd95", "HD95", "min", most=None, unit="mm"),
             Metric("nsd", "NSD"),
-            Metric("volume_error", "Volume error", "min", 1.0),
+            Metric("volume_error", "Volume error", "min"),
             Metric("sensitivity", "Sensitivity"),
             Metric("precision", "Precision"),
             Metric("lesion_f1", "Lesion F1"),
@@ -50,7 +76,13 @@ SEGMENTATION: Mapping[str, Metric] = MappingProxyType(
 )
 """Scores of a class in a case."""
 RECONSTRUCTION: Mapping[str, Metric] = MappingProxyType(
-    {one.name: one for one in (Metric("psnr", "PSNR", unit="dB"), Metric("ssim", "SSIM"))}
+    {
+        one.name: one
+        for one in (
+            Metric("psnr", "PSNR", least=None, most=100.0, unit="dB"),
+            Metric("ssim", "SSIM", least=-1.0),
+        )
+    }
 )
 """Scores of a reconstructed image."""
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Literal
 
 import torch
@@ -38,6 +39,9 @@ class Classification(Task):
 
     facts = BUILT_IN["classification"]
     metric_names: tuple[str, ...] = ("loss", "top1", "top5")
+    metric_titles: Mapping[str, str] = MappingProxyType(
+        {"loss": "Loss", "top": "Accuracy", "top1": "Top-1 accuracy", "top5": "Top-5 accuracy"}
+    )
     best: tuple[str, Direction] = ("top1", "max")
 
     def __init__(

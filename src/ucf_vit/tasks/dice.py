@@ -10,8 +10,8 @@ from ucf_vit.metrics.voxels import Voxels, count_voxels
 DEFINITION = (
     "Dice of a class in an item is 2 |P and L| / (|P| + |L|), with the predicted voxels P and the labelled "
     "voxels L: 0 for a class that is missed, and 0 for a class that is predicted but not in the label. "
-    "An item with the class neither in its label nor in its prediction does not count. dice_k is the mean "
-    "over the items that count for class k, dice is the mean of these over all classes except the "
+    "An item with the class neither in its label nor in its prediction does not count. The Dice of a class "
+    "is the mean over the items that count for it, Dice is the mean of these over all classes except the "
     "background. It has no value if no label has any of them."
 )
 COLUMNS = ("sum", "labelled", "missed", "only predicted", "neither")

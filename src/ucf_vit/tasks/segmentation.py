@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -31,6 +32,7 @@ class Segmentation(Task):
     """
 
     facts = BUILT_IN["segmentation"]
+    metric_titles: Mapping[str, str] = MappingProxyType({"loss": "Loss", "dice": "Dice"})
     best: tuple[str, Direction] = ("dice", "max")
     definitions = (dice.DEFINITION,)
     postprocess: Callable[[NDArray[Any], Batch], NDArray[Any]] | None = None
@@ -49,8 +51,8 @@ class Segmentation(Task):
         super().__init__(model, patcher, tile_size=tile_size, overlap=overlap, windows=windows)
         self.num_classes = num_classes
         self.ignores = ignores
-        classes = [f"dice_{k}" for k in range(1, num_classes)]
-        self.metric_names = ("loss", "dice", *classes)
+        self.class_metrics = {f"dice_{k}": k for k in range(1, num_classes)}
+        self.metric_names = ("loss", "dice", *self.class_metrics)
 
     def forward(self, batch: Batch) -> Loss:
         """Returns the mean over samples of cross-entropy + soft Dice loss."""

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
@@ -99,6 +100,10 @@ class Task(nn.Module):
 
     metric_names: tuple[str, ...] = ("loss",)
     """Names of the metrics that `metrics` returns."""
+    metric_titles: Mapping[str, str] = MappingProxyType({"loss": "Loss"})
+    """Titles of the metrics that tables and curves show by another text than their name."""
+    class_metrics: Mapping[str, int] = MappingProxyType({})
+    """Class numbers of the metrics that are of one class only, such as `{"dice_1": 1}`."""
     best: tuple[str, Direction] = ("loss", "min")
     """Metric that chooses the best checkpoint, and whether its minimum or maximum is best."""
     class_names: tuple[str, ...] = ()
@@ -144,6 +149,18 @@ class Task(nn.Module):
 
         Raises UserError if a normalization does not fit the task.
         """
+
+    def titles(self, class_names: Mapping[int, str]) -> dict[str, str]:
+        """Returns the titles of metrics by name; those of one class are the metric with the class's name.
+
+        `class_names` are those of the classes of pixels, by number.
+        """
+        of_classes = {}
+        for name, number in self.class_metrics.items():
+            base = name.removesuffix(f"_{number}")
+            title = self.metric_titles.get(base, base)
+            of_classes[name] = f"{title}: {class_names.get(number, f'class {number}')}"
+        return {**self.metric_titles, **of_classes}
 
     def data_facts(self) -> dict[str, Any]:
         """Returns facts about the data that the weights depend on, as JSON values, to be saved with them."""

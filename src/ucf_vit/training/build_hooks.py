@@ -26,13 +26,12 @@ def build_hooks(run: Run, world: World, data: RunData, more: Sequence[Hook] = ()
     `last` after it. If the model is sharded, all ranks take part in drawing pictures. Raises UserError for a
     hook that cannot be built.
     """
-    directory, titles = Path(run.trainer.checkpoint_path), data.record.titles
+    directory, names = Path(run.trainer.checkpoint_path), data.record.label_names
     pictures: list[Hook] = []
     if run.trainer.pictures:
         sample = _sample_reader(world, data) if data.has_validation else None
         if world.is_main:
-            names = data.record.label_names
-            pictures = [PicturesHook(directory, sample, data.examples, names, titles)]
+            pictures = [PicturesHook(directory, sample, data.examples, names)]
         elif sample is not None and world.mesh is not None:
             pictures = [PicturesPeer(sample)]
     own = [*_configured_hooks(run, world), *(hook for hook in more if world.is_main or hook.every_rank)]
@@ -41,7 +40,7 @@ def build_hooks(run: Run, world: World, data: RunData, more: Sequence[Hook] = ()
     if not world.is_main:
         return [*pictures, *own, *last]
     summary = {"Task": run.task, **data.in_words(), "Processes": str(world.size)}
-    report = ReportHook(directory, title=run.task, summary=summary, device=world.device, titles=titles)
+    report = ReportHook(directory, title=run.task, summary=summary, device=world.device, class_names=names)
     always = [ProgressHook(), JsonlHook(directory), TreesHook(data.examples)]
     return [*always, *pictures, *own, report, *last]
 

@@ -102,11 +102,6 @@ class Record:
             label_names=label_names(datasets),
         )
 
-    @property
-    def titles(self) -> dict[str, str]:
-        """Titles of the metrics of classes that have names, such as `dice_1 (liver)`."""
-        return {f"dice_{number}": f"dice_{number} ({name})" for number, name in self.label_names.items()}
-
     def normalization(self, dataset: Dataset) -> Normalization | None:
         """Returns the normalization for the variables of `dataset`, None if it is unknown."""
         known = self.normalized_as(dataset.name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ from ucf_vit.drawing import page
 from ucf_vit.drawing.page import Table
 
 FOLDER, FORMAT = "evaluations", "ucf_vit.evaluation"
+COMPARISON, COMPARED = "comparison.json", "ucf_vit.comparison"
+"""File of a comparison in its folder, which names all files of it, and its format."""
 PAGE, CASES = "report.html", "Cases: distributions, pictures and volumes"
 """Page of an evaluation, and the text of the link to it."""
 METRICS, KINDS, SCORES = "metric", "numbers of items", "mean (95 % interval)"
@@ -38,11 +40,11 @@ class Summary:
     @property
     def in_words(self) -> str:
         """The mean with its interval, such as `0.871 (0.850 to 0.893)`."""
-        interval = f" ({_short(self.low)} to {_short(self.high)})" if self.low is not None else ""
-        return f"{_short(self.mean)}{interval}"
+        interval = f" ({short_number(self.low)} to {short_number(self.high)})" if self.low is not None else ""
+        return f"{short_number(self.mean)}{interval}"
 
 
-def _short(value: float | None) -> str:
+def short_number(value: float | None) -> str:
     """Returns a number with three decimals, or two if it is large."""
     return "-" if value is None else f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}"
 
@@ -141,14 +143,27 @@ def read_evaluation(path: Path) -> Evaluation | None:
 
 
 def remove_evaluations(directory: Path) -> None:
-    """Removes the evaluations in the directory of a run, with their further files and no others."""
+    """Removes evaluations and comparisons in the directory of a run, with their files and no others."""
     for path in (directory / FOLDER).glob("*.json"):
         evaluation = read_evaluation(path)
-        if evaluation is None:
-            continue
-        folder = path.with_suffix("")
-        for name in filter(is_file_name, evaluation.files):
-            (folder / name).unlink(missing_ok=True)
-        if folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()
-        path.unlink()
+        if evaluation is not None:
+            _remove(path.with_suffix(""), evaluation.files)
+            path.unlink()
+    for path in (directory / FOLDER).glob(f"*/{COMPARISON}"):
+        _remove(path.parent, _files_of_comparison(path))
+
+
+def _remove(folder: Path, files: Sequence[str]) -> None:
+    for name in filter(is_file_name, files):
+        (folder / name).unlink(missing_ok=True)
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
+
+
+def _files_of_comparison(path: Path) -> tuple[str, ...]:
+    """Returns the names of the files of a comparison; none where the file holds something else."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return tuple(map(str, content["files"])) if content["format"] == COMPARED else ()
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return ()

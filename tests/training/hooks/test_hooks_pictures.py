@@ -14,6 +14,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 from torch import nn
@@ -63,6 +64,15 @@ def _names(directory: Path) -> list[str]:
     return sorted(path.name for path in directory.glob("**/*") if path.is_file())
 
 
+def _light(name: str, panels: list[Panel]) -> bytes:
+    return draw_panels(name, panels)[f"{name}.png"]
+
+
+def _files(*names: str) -> list[str]:
+    """The files of figures, for light and dark pages."""
+    return sorted(f"{name}{end}" for name in names for end in (".png", ".svg", "_dark.png"))
+
+
 def test_pictures_after_a_validation_and_at_the_end(tmp_path: Path) -> None:
     asked = []
     task = Doubling().train()
@@ -76,9 +86,10 @@ def test_pictures_after_a_validation_and_at_the_end(tmp_path: Path) -> None:
         state, {"validation/loss": 0.4, "validation/dice_1": 0.5, "validation/dice_mean": 0.5}
     )
     pictures.on_validation(state, {})
-    expected = ["example.png", "learning_rate.png", "loss.png", "validation_dice.png"]
+    expected = _files("example", "learning_rate", "loss", "validation_dice")
     assert _names(tmp_path / "pictures") == expected
-    assert all(_pixels((tmp_path / "pictures" / name).read_bytes()).ndim == 3 for name in expected)
+    drawn = [name for name in expected if name.endswith(".png")]
+    assert all(_pixels((tmp_path / "pictures" / name).read_bytes()).ndim == 3 for name in drawn)
     pictures.on_end(state)
     assert len(task.seen) == 1, "nothing new since the last validation"
     state.step = 3
@@ -92,7 +103,7 @@ def test_curves_alone_where_nothing_is_held_out(tmp_path: Path) -> None:
     task = Doubling()
     JsonlHook(tmp_path).on_step(_state(task, 1), {"loss": 1.0})
     PicturesHook(tmp_path).on_end(_state(task, 1))
-    assert _names(tmp_path / "pictures") == ["loss.png"]
+    assert _names(tmp_path / "pictures") == _files("loss")
     assert not task.seen
 
 
@@ -108,7 +119,7 @@ def test_a_failing_picture_is_a_warning(
     hook.on_validation(_state(task, 1), {})
     (warning,) = [record for record in caplog.records if record.levelno == logging.WARNING]
     assert warning.getMessage() == f"no picture of the example: {type(fail).__name__}: {fail}"
-    assert _names(tmp_path / "pictures") == ["loss.png"]
+    assert _names(tmp_path / "pictures") == _files("loss")
     assert task.training
 
 
@@ -140,19 +151,22 @@ def test_an_unreadable_held_out_file_is_an_error(tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_curves_of_what_there_is(entries: list[dict[str, Any]], names: list[str]) -> None:
-    assert sorted(draw_curves(entries)) == names
+    assert sorted(draw_curves(entries)) == _files(*names)
 
 
-def test_curves_have_the_titles_of_their_metrics(tmp_path: Path) -> None:
-    metrics = {"validation/dice_1": 0.5, "validation/dice_2": 0.25}
-    titles = {"dice_1": "dice_1 (liver)", "dice_2": "dice_2 (cyst)"}
-    jsonl, state = JsonlHook(tmp_path), _state(Doubling(), 1)
-    jsonl.on_validation(state, metrics)
-    PicturesHook(tmp_path, titles=titles).on_end(state)
-    drawn = (tmp_path / "pictures/validation_dice.png").read_bytes()
-    entries = [{"step": 1, **metrics}]
-    assert drawn == draw_curves(entries, titles)["validation_dice"]
-    assert drawn != draw_curves(entries)["validation_dice"]
+def test_curves_of_classes_have_their_names_and_colours(tmp_path: Path) -> None:
+    metrics = {"validation/dice": 0.4, "validation/dice_1": 0.5, "validation/dice_2": 0.25}
+    jsonl, task = JsonlHook(tmp_path), Doubling()
+    task.metric_titles, task.class_metrics = {"dice": "Dice"}, {"dice_1": 1, "dice_2": 2}
+    jsonl.on_validation(_state(task, 1), metrics)
+    PicturesHook(tmp_path, class_names={1: "liver"}).on_end(_state(task, 1))
+    drawn = (tmp_path / "pictures/validation_dice.svg").read_text()
+    titles = {"dice": "Dice", "dice_1": "Dice: liver", "dice_2": "Dice: class 2"}
+    assert task.titles({1: "liver"}) == titles
+    for text in ("Validation: Dice", "liver", "class 2", "Dice, all classes"):
+        assert f"<!-- {text} -->" in drawn
+    for number in (1, 2):
+        assert to_hex(class_colour(number)) in drawn
 
 
 def test_curves_are_the_same_bytes_again() -> None:
@@ -197,7 +211,7 @@ def test_volumes_are_cut_where_the_label_is() -> None:
 def test_panels_of_any_shape(shape: tuple[int, ...]) -> None:
     image = np.linspace(0, 1, int(np.prod(shape)), dtype=np.float32).reshape(shape)
     label = (image > 0.5).astype(np.int64)
-    drawn = _pixels(draw_panels([Panel("image", image), Panel("label", label, "label")]))
+    drawn = _pixels(_light("p", [Panel("image", image), Panel("label", label, "label")]))
     assert drawn.ndim == 3
     assert drawn.std() > 0
 
@@ -205,13 +219,13 @@ def test_panels_of_any_shape(shape: tuple[int, ...]) -> None:
 @pytest.mark.parametrize("value", [0.0, 7.5, np.nan, np.inf])
 def test_panels_without_contrast(value: float) -> None:
     image = np.full((6, 6), value, dtype=np.float32)
-    assert draw_panels([Panel("a title with $one dollar", image)])
+    assert draw_panels("p", [Panel("a title with $one dollar", image)])
 
 
 def test_images_share_the_window_of_the_first() -> None:
     image = np.linspace(0, 1, 64, dtype=np.float32).reshape(8, 8)
-    same = _pixels(draw_panels([Panel("", image), Panel("", image)]))
-    brighter = _pixels(draw_panels([Panel("", image), Panel("", image + 0.5)]))
+    same = _pixels(_light("p", [Panel("", image), Panel("", image)]))
+    brighter = _pixels(_light("p", [Panel("", image), Panel("", image + 0.5)]))
     half = same.shape[1] // 2
     np.testing.assert_array_equal(same[:, : half - 10], brighter[:, : half - 10])
     assert brighter[:, half:].mean() > same[:, half:].mean() + 0.02
@@ -227,8 +241,8 @@ def test_the_first_axis_of_a_volume_is_to_the_right_and_the_last_up() -> None:
 
 def test_label_of_bytes_many_classes_and_ignored_voxels() -> None:
     label = np.arange(-1, 119, dtype=np.int16).reshape(10, 12)
-    assert draw_panels([Panel("label", label, "label")])
-    assert draw_panels([Panel("label", (label % 3).astype(np.uint8), "label")])
+    assert draw_panels("p", [Panel("label", label, "label")])
+    assert draw_panels("p", [Panel("label", (label % 3).astype(np.uint8), "label")])
 
 
 @pytest.mark.parametrize(
@@ -242,7 +256,7 @@ def test_label_of_bytes_many_classes_and_ignored_voxels() -> None:
 )
 def test_panels_that_cannot_be_drawn_are_named(panels: list[Panel]) -> None:
     with pytest.raises(ValueError, match="2D or 3D"):
-        draw_panels(panels)
+        draw_panels("p", panels)
 
 
 def test_class_colours_are_fixed_and_differ() -> None:
@@ -263,6 +277,6 @@ def test_no_figure_stays_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
         made.append(weakref.ref(self))
 
     monkeypatch.setattr(Figure, "__init__", note)
-    draw_panels([Panel("a", np.zeros((4, 4)))])
+    draw_panels("p", [Panel("a", np.zeros((4, 4)))])
     gc.collect()
     assert made and all(figure() is None for figure in made)

@@ -54,7 +54,7 @@ class Checker(HTMLParser):
 
 def _state(step: int, total: int = 4) -> Any:
     best = ("dice_mean", "max")
-    task = SimpleNamespace(best=best, best_by=lambda metrics: best, definitions=())
+    task = SimpleNamespace(best=best, best_by=lambda metrics: best, definitions=(), titles=lambda names: {})
     return SimpleNamespace(step=step, epoch=step // 2, total_steps=total, steps_per_epoch=2, task=task)
 
 
@@ -92,7 +92,7 @@ def test_report_of_a_whole_run(tmp_path: Path) -> None:
     stamp = "2025-01-01 10:00:00"
     (tmp_path / "log.txt").write_text(f"{stamp} WARNING ucf_vit.data: skipped {EVIL}\n" * 3)
     for name, data in draw_curves([{"step": 1, "loss": 1.0, "lr": 1.0}]).items():
-        write_atomic(tmp_path / "pictures" / f"{name}.png", data)
+        write_atomic(tmp_path / "pictures" / name, data)
     write_atomic(tmp_path / "pictures" / "example.png", b"\x89PNG")
     evaluation(title=f"Test items {EVIL}", notes=(EVIL,)).write(tmp_path / FOLDER / "test_best.json")
     (tmp_path / FOLDER / "of_another.json").write_text('{"format": "another"}')

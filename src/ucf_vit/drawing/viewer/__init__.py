@@ -18,7 +18,10 @@ from ucf_vit.drawing.style import class_colour
 
 
 class ViewedCase(NamedTuple):
-    """Volumes `[*S]` of one case: image uint8 (or None), class numbers of label and prediction."""
+    """Volumes `[*S]` of one case: image uint8 (or None), class numbers of label and prediction.
+
+    The axes of an `oriented` case point to the right, to the front and up.
+    """
 
     title: str
     image: NDArray[np.uint8] | None
@@ -26,6 +29,7 @@ class ViewedCase(NamedTuple):
     predicted: NDArray[Any]
     spacing: tuple[float, ...]
     remark: str
+    oriented: bool = False
 
 
 def viewer(cases: Sequence[ViewedCase], class_names: Mapping[int, str]) -> str:
@@ -54,6 +58,7 @@ def _volumes(case: ViewedCase) -> dict[str, Any]:
     arrays = {"image": image, "label": case.label, "prediction": case.predicted}
     return {
         "remark": case.remark,
+        "oriented": case.oriented,
         "middle": _middle(case.label if case.label.any() else case.predicted),
         **{name: _nifti(array, case.spacing) for name, array in arrays.items()},
     }

@@ -17,11 +17,16 @@ from ucf_vit.core.files.atomic_files import write_atomic
 from ucf_vit.evaluation.cases.table import ALL, CSV, FORMAT, JSON
 from ucf_vit.metrics.classification import OVERALL, confusion, overall, per_class
 from ucf_vit.metrics.policy import Metric
-from ucf_vit.metrics.statistics.bootstrap import drawn_studies, percentile_interval
+from ucf_vit.metrics.statistics.bootstrap import statistic_intervals
 from ucf_vit.training.evaluation_files import Summary
 
 _WORK = 3e8
-"""Numbers of cases x classes x drawn studies up to which there are intervals with all drawn studies."""
+"""Number of cases x classes x drawn studies up to which as many studies as wanted are drawn."""
+
+
+def affordable(size: int) -> int:
+    """Returns the number of drawn studies, or exchanges, for scores of cases x classes of that `size`."""
+    return int(min(1000, max(200, _WORK / size)))
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,11 @@ class ClassifiedCase:
     label: int
     probabilities: NDArray[np.float32]
     broken: bool = False
+
+    @property
+    def right(self) -> bool:
+        """Whether the class with the largest probability is the right one."""
+        return int(self.probabilities.argmax()) == self.label
 
     @classmethod
     def of(cls, case: str, group: str, label: int, probabilities: NDArray[Any]) -> ClassifiedCase:
@@ -74,27 +84,38 @@ class ClassifiedCases:
         """Numbers of cases `[K, K]` by label (rows) and prediction (columns)."""
         return confusion(self.labels, self.probabilities.argmax(axis=1), self.probabilities.shape[1])
 
+    @cached_property
+    def by_case(self) -> dict[str, ClassifiedCase]:
+        """The cases by name."""
+        return {one.case: one for one in self.cases}
+
+    @property
+    def all_names(self) -> tuple[str, ...]:
+        """Names of all classes, or their numbers."""
+        return tuple(map(self.name, range(self.probabilities.shape[1])))
+
     def name(self, number: int) -> str:
         """Returns the name of a class, or its number."""
         return self.names[number] if number < len(self.names) else str(number)
 
     def summary(self) -> dict[str, dict[str, Summary]]:
-        """Returns the scores of all cases together, with 95 % intervals: percentiles over drawn studies."""
+        """Returns the scores of all cases together, with 95 % intervals."""
         groups = {
             group: number for number, group in enumerate(dict.fromkeys(one.group for one in self.cases))
         }
         numbers = np.array([groups[one.group] for one in self.cases])
         values = overall(self.labels, self.probabilities)
-        drawn: dict[str, list[float]] = {name: [] for name in values}
-        wanted = int(min(1000, max(200, _WORK / self.probabilities.size)))
-        for rows in drawn_studies(numbers, wanted) if len(groups) > 1 else ():
-            for name, value in overall(self.labels[rows], self.probabilities[rows]).items():
-                drawn.setdefault(name, []).append(value)
-        cases = len(self.cases)
+
+        def statistics(rows: NDArray[np.int64]) -> NDArray[np.float64]:
+            drawn = overall(self.labels[rows], self.probabilities[rows])
+            return np.array([drawn.get(name, np.nan) for name in values])
+
+        limits = [OVERALL[name].limits for name in values]
+        intervals = statistic_intervals(statistics, numbers, limits, affordable(self.probabilities.size))
         summary: dict[str, dict[str, Summary]] = {ALL: {}}
-        for name, value in values.items():
-            low, high = percentile_interval(drawn[name]) if drawn[name] else (None, None)
-            summary[ALL][name] = Summary(value, value, low, high, cases, len(groups))
+        for (name, value), interval in zip(values.items(), intervals, strict=True):
+            low, high = interval or (None, None)
+            summary[ALL][name] = Summary(value, value, low, high, len(self.cases), len(groups))
         return summary
 
     def summary_of_classes(self) -> dict[str, dict[str, float]]:
@@ -111,7 +132,7 @@ class ClassifiedCases:
                 "group": one.group,
                 "class": self.name(one.label),
                 "predicted": names[int(one.probabilities.argmax())],
-                "correct": int(one.probabilities.argmax() == one.label),
+                "correct": int(one.right),
                 **{
                     f"p({name})": round(float(p), 6) for name, p in zip(names, one.probabilities, strict=True)
                 },

@@ -6,10 +6,12 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ucf_vit.core.errors import DataError
 from ucf_vit.data.batch import Batch
 from ucf_vit.data.dataset import Dataset
-from ucf_vit.data.sources import Item
 from ucf_vit.data.splits.groups import group_of_items
 
 log = logging.getLogger(__name__)
@@ -19,12 +21,14 @@ log = logging.getLogger(__name__)
 class NamedCase:
     """Name and group of an item, and the distance of voxels along each axis where predictions are compared.
 
-    The spacing is that of pixels (1) where the item has no position in space.
+    `affine` `[4, 4]` is the place of the item in space; where it is not known, the spacing is that of pixels
+    (1).
     """
 
     name: str
     group: str
     spacing: tuple[float, ...]
+    affine: NDArray[np.float64] | None = None
 
 
 class NamedCases:
@@ -55,7 +59,11 @@ class NamedCases:
         name = f"{root}/{item.key}" if self._prefixed else item.key
         if batch.variables != dataset.variables:
             name += f" [{', '.join(batch.variables)}]"
-        return NamedCase(name, self._groups[place][item.key] or name, _spacing(dataset, item, batch))
+        group = self._groups[place][item.key] or name
+        geometry = batch.original.grid.stored if batch.original else dataset.source.geometry(item)
+        if geometry is None:
+            return NamedCase(name, group, (1.0,) * dataset.source.spatial_dims)
+        return NamedCase(name, group, geometry.spacing, geometry.affine)
 
 
 def _groups(dataset: Dataset, how: str, other_data: bool) -> dict[str, str]:
@@ -67,10 +75,3 @@ def _groups(dataset: Dataset, how: str, other_data: bool) -> dict[str, str]:
             raise
         log.warning("%s; every item of it counts as a group of its own", error)
         return {item.key: item.group for item in dataset.items}
-
-
-def _spacing(dataset: Dataset, item: Item, batch: Batch) -> tuple[float, ...]:
-    if batch.original is not None:
-        return batch.original.grid.stored.spacing
-    geometry = dataset.source.geometry(item)
-    return (1.0,) * dataset.source.spatial_dims if geometry is None else geometry.spacing

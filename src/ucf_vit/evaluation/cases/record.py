@@ -14,7 +14,7 @@ from torch import Tensor
 from ucf_vit.data.batch import Batch
 from ucf_vit.data.geometry.undo import values_to_original
 from ucf_vit.evaluation.cases.classified import ClassifiedCase, ClassifiedCases
-from ucf_vit.evaluation.cases.named_cases import NamedCases
+from ucf_vit.evaluation.cases.named_cases import NamedCase, NamedCases
 from ucf_vit.evaluation.cases.summary import summarise
 from ucf_vit.evaluation.cases.table import Row, Scores, distinct
 from ucf_vit.evaluation.cases.views import Gallery, View, view_of, view_of_picture
@@ -53,7 +53,9 @@ class SegmentationRecorder:
     def __init__(self, cases: NamedCases, num_classes: int, names: Mapping[int, str]) -> None:
         self._cases = cases
         self._num_classes = num_classes
-        self._names = distinct({number: names.get(number, str(number)) for number in range(1, num_classes)})
+        self._names = distinct(
+            {number: names.get(number, f"class {number}") for number in range(1, num_classes)}
+        )
         self._scored: list[tuple[str, str, Sequence[ClassScores]]] = []
         self._gallery = Gallery()
 
@@ -66,7 +68,7 @@ class SegmentationRecorder:
             self._scored.append((case.name, case.group, scores))
             values = [one.values["dice"] for one in scores if one.values]
             if values:
-                make = partial(_view, batch, row, label, ours, case.spacing)
+                make = partial(_view, batch, row, label, ours, case)
                 self._gallery.offer(case.name, float(np.mean(values)), make)
 
     def finish(self, world: World) -> Scored:
@@ -130,12 +132,12 @@ class ClassificationRecorder:
         return Scored(table, Gallery.merged(world.gather(self._gallery)))
 
 
-def _view(batch: Batch, row: int, label: Labels, predicted: Labels, spacing: Sequence[float]) -> View:
+def _view(batch: Batch, row: int, label: Labels, predicted: Labels, case: NamedCase) -> View:
     """Returns a copy of an item, on the grid on which it is stored."""
     image = _numpy(batch.image[row, :1])
     if batch.original is not None:
         image = values_to_original(image, batch.original.grid, np.nan)
-    return view_of(image[0], label, predicted, spacing)
+    return view_of(image[0], label, predicted, case.spacing, case.affine)
 
 
 def _picture(image: Tensor) -> View:

@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ucf_vit.evaluation.cases.table import ALL, Row, Scores
-from ucf_vit.metrics.policy import Metric
-from ucf_vit.metrics.statistics.bootstrap import mean_interval
+from ucf_vit.metrics.statistics.bootstrap import ANY, Limits, contributions, mean_interval
 from ucf_vit.training.evaluation_files import Summary
 
 
@@ -32,19 +31,12 @@ def summarise(scores: Scores) -> dict[str, dict[str, Summary]]:
             columns[ALL] = np.stack(list(columns.values()), axis=1)
         for name, values in columns.items():
             if not np.isnan(values).all():
-                summary[name][metric] = _summary(values, groups, limits_of(one))
+                summary[name][metric] = _summary(values, groups, one.limits)
     for name, rows in by_class.items():
         for size in dict.fromkeys(size for row in rows.values() for size in row.sizes):
             column = np.array([rows[case].sizes.get(size, math.nan) for case in cases])
-            summary[name][size] = _summary(column, groups, (-math.inf, math.inf))
+            summary[name][size] = _summary(column, groups, ANY)
     return summary
-
-
-def limits_of(metric: Metric) -> tuple[float, float]:
-    """Returns the lowest and highest possible value of a score."""
-    if metric.better == "min":
-        return 0.0, math.inf if metric.worst is None else metric.worst
-    return 0.0, math.inf if metric.unit else 1.0
 
 
 def _column(rows: dict[str, Row], cases: list[str], metric: str) -> NDArray[np.float64]:
@@ -52,14 +44,12 @@ def _column(rows: dict[str, Row], cases: list[str], metric: str) -> NDArray[np.f
     return np.array([rows[case].values.get(metric, math.nan) for case in cases])
 
 
-def _summary(values: NDArray[np.float64], groups: NDArray[np.int64], limits: tuple[float, float]) -> Summary:
+def _summary(values: NDArray[np.float64], groups: NDArray[np.int64], limits: Limits) -> Summary:
     """Returns the summary of values `[N]`, or of the mean over the classes of values `[N, K]`."""
     counts = ~np.isnan(values.reshape(len(values), -1)).all(axis=1)
     values, groups = values[counts], groups[counts]
     table = values.reshape(len(values), -1)
-    columns = [column[~np.isnan(column)] for column in table.T]
-    means = [math.fsum(column) / len(column) for column in columns if len(column)]
-    mean = math.fsum(means) / len(means)
+    mean = math.fsum(contributions(table))
     low, high = mean_interval(values, groups, limits) or (None, None)
     median = float(np.median([np.nanmean(row) for row in table]))
     return Summary(mean, median, low, high, len(values), len(set(groups.tolist())))

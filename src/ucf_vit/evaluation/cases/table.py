@@ -58,19 +58,20 @@ class Scores:
         """Returns the table of (case, group, scores of each class), whose classes have these `names`.
 
         The distance of a structure that is only predicted is the largest diagonal of all images, so that no
-        such structure in a small image improves the mean.
+        such structure in a small image improves the mean; no distance is larger.
         """
         cases = sorted(cases, key=lambda case: case[:2])
         largest = max((one.diagonal for case in cases for one in case[2]), default=0.0)
+        distances = {key: largest for key, metric in metrics.items() if metric.worst is None}
         rows = []
         for case, group, classes in cases:
             for name, one in zip(names, classes, strict=True):
                 values = one.values
                 if one.kind == "only predicted":
-                    distances = {key: largest for key, metric in metrics.items() if metric.worst is None}
                     values = {**values, **distances}
                 rows.append(Row(case, group, name, one.kind, values, one.sizes))
-        return cls(tuple(rows), metrics)
+        bounded = {key: replace(metrics[key], most=most or None) for key, most in distances.items()}
+        return cls(tuple(rows), {**metrics, **bounded})
 
     @cached_property
     def classes(self) -> tuple[str, ...]:

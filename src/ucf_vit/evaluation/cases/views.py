@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from nibabel.orientations import apply_orientation, io_orientation
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
@@ -25,7 +26,8 @@ class View:
     """A small copy of a case: `image` `[*S]` uint8 or, of a picture in colour, `[H, W, 3]`; None: not known.
 
     `label` and `predicted` `[*S]` are class numbers, None for pictures. `spacing` is that of the copy, and
-    `origin` the place of its first voxel in the original, both in mm. `remark` says what was left out.
+    `origin` the place of its first voxel in the original, both in mm. `remark` says what was left out. The
+    axes of a volume that is `oriented` point to the right, to the front and up.
     """
 
     image: NDArray[np.uint8] | None
@@ -34,6 +36,7 @@ class View:
     spacing: tuple[float, ...]
     origin: tuple[float, ...] = ()
     remark: str = ""
+    oriented: bool = False
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,11 @@ class Gallery:
         sample = [one for some in galleries for one in some.sample]
         return cls(_first(worst), _first(best), sample, sum(some.seen for some in galleries))
 
+    @property
+    def views(self) -> dict[str, View]:
+        """The copies of all cases that are kept, by case."""
+        return {one.case: one.view for one in (*self.sample, *self.best, *self.worst)}
+
     def chosen(self, median: float) -> list[tuple[str, Candidate]]:
         """Returns cases with their titles: the worst, one about the `median`, and the best, each once."""
         about = sorted(self.sample, key=lambda one: abs(one.score - median))[:1]
@@ -91,9 +99,25 @@ class Gallery:
         return sorted(chosen.values(), key=lambda pair: pair[1].score)
 
 
-def view_of(image: Array | None, label: Array, predicted: Array, spacing: Sequence[float]) -> View:
-    """Returns a small copy of a segmented image `[*S]`: cropped to its classes and thinned out to `LIMIT`."""
+def view_of(
+    image: Array | None,
+    label: Array,
+    predicted: Array,
+    spacing: Sequence[float],
+    affine: NDArray[np.float64] | None = None,
+) -> View:
+    """Returns a small copy of a segmented image `[*S]`: cropped to its classes and thinned out to `LIMIT`.
+
+    A volume whose position in space is known by its `affine` is turned: its axes point to the right, to the
+    front and up.
+    """
     remarks = []
+    oriented = affine is not None and label.ndim == 3
+    if affine is not None and oriented:
+        turn = io_orientation(affine)
+        image = None if image is None else apply_orientation(image, turn)
+        label, predicted = apply_orientation(label, turn), apply_orientation(predicted, turn)
+        spacing = [spacing[axis] for axis in np.argsort(turn[:, 0])]
     box = tuple(slice(0, side) for side in label.shape)
     if label.size > LIMIT:
         box = _box((label > 0) | (predicted > 0))
@@ -111,6 +135,7 @@ def view_of(image: Array | None, label: Array, predicted: Array, spacing: Sequen
         tuple(step * size for size in spacing),
         tuple(part.start * size for part, size in zip(box, spacing, strict=True)),
         ", ".join(remarks),
+        oriented,
     )
 
 

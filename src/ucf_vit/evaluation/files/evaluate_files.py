@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -110,14 +111,15 @@ def _score(
         values = [one.values["dice"] for one in scores.values() if one.values]
         if values:
             image = reader.image(request.images, pair) if request.images else None
-            make = lambda: view_of(image, read.label, read.predicted, read.spacing)  # noqa: E731, B023
+            affine = read.geometry.affine if read.geometry else None
+            make = partial(view_of, image, read.label, read.predicted, read.spacing, affine)
             gallery.offer(pair.name, float(np.mean(values)), make)
     found = sorted({number for _, _, scores in scored for number in scores} | {n for n in names if n > 0})
     table = [
         (case, group, [scores.get(number, ClassScores("neither")) for number in found])
         for case, group, scores in scored
     ]
-    titles = distinct({number: names.get(number, str(number)) for number in found})
+    titles = distinct({number: names.get(number, f"class {number}") for number in found})
     return Scored(Scores.of_classes(table, list(titles.values()), SEGMENTATION), gallery, titles)
 
 

@@ -19,4 +19,4 @@ class Part:
 
 def figure(name: str, files: Mapping[str, bytes]) -> str:
     """Returns a figure, see `ucf_vit.drawing.style.figure_files`, as HTML; empty without files."""
-    return page.themed(name, files[f"{name}.png"], files[f"{name}_dark.png"]) if files else ""
+    return page.image(name, files[f"{name}.png"], files[f"{name}_dark.png"]) if files else ""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from statistics import median
 
 from ucf_vit.drawing import page
-from ucf_vit.drawing.case_pictures import draw_case
+from ucf_vit.drawing.case_pictures import PicturedCase, draw_case
 from ucf_vit.drawing.distributions import draw_distributions
 from ucf_vit.drawing.viewer import ViewedCase, viewer
 from ucf_vit.evaluation.cases.of_task import titled
@@ -58,7 +58,9 @@ def _pictures(chosen: list[tuple[str, Candidate]], names: Mapping[int, str]) -> 
             continue
         name = f"case_{number}_{title}"
         text = f"{title}: {one.case}, Dice {one.score:.3f}"
-        drawn = draw_case(name, text, view.image, view.label, view.predicted, view.spacing, names)
+        predictions = {"prediction": view.predicted}
+        case = PicturedCase(text, view.image, view.label, predictions, view.spacing, view.oriented)
+        drawn = draw_case(name, case, names)
         figures.append(figure(name, drawn))
         files |= drawn
     return Part("Worst, median and best cases", "\n".join(figures) + page.notes([CHOSEN]), files)
@@ -73,6 +75,7 @@ def _volumes(chosen: list[tuple[str, Candidate]], names: Mapping[int, str]) -> P
             one.view.predicted,
             one.view.spacing,
             one.view.remark,
+            one.view.oriented,
         )
         for title, one in chosen
         if one.view.label is not None and one.view.predicted is not None and one.view.label.ndim == 3

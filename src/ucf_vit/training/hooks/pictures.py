@@ -33,12 +33,11 @@ log = get_logger(__name__)
 
 
 class PicturesHook(Hook):
-    """Draws `directory/pictures/*.png` after each validation and at the end; comes after JsonlHook.
+    """Draws `directory/pictures` after each validation and at the end; comes after JsonlHook.
 
     `sample` returns the held-out batch to draw; without it, or if it returns None, only curves are drawn.
     `examples` yields one tile of each data set, whose adaptive patches are drawn once, at the start.
-    `class_names` are the names of the classes of pixels, by number, `titles` those of metrics that are not
-    shown by their name. If a picture cannot be drawn, for
+    `class_names` are the names of the classes of pixels, by number. If a picture cannot be drawn, for
     whatever reason, a warning is logged and training continues.
     """
 
@@ -48,10 +47,9 @@ class PicturesHook(Hook):
         sample: Callable[[], Batch | None] | None = None,
         examples: Callable[[], Iterable[Batch]] | None = None,
         class_names: Mapping[int, str] = MappingProxyType({}),
-        titles: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.directory = directory
-        self.class_names, self.titles = class_names, titles
+        self.class_names = class_names
         self.sample = sample
         self.examples = examples
         self._batch: Batch | None = None
@@ -63,7 +61,7 @@ class PicturesHook(Hook):
         if patcher is not None and examples is not None:
             self._write(
                 "patches",
-                lambda: {f"{PATCHES}_{one.name}": one.png for one in draw_examples(examples(), patcher)},
+                lambda: {f"{PATCHES}_{one.name}.png": one.png for one in draw_examples(examples(), patcher)},
             )
 
     def on_validation(self, state: RunState, metrics: Mapping[str, float]) -> None:
@@ -77,8 +75,9 @@ class PicturesHook(Hook):
 
     def _draw(self, state: RunState) -> None:
         self._drawn_at = state.step
-        entries = read_metrics(self.directory / METRICS)
-        self._write("curves", lambda: draw_curves(entries, self.titles))
+        entries, task = read_metrics(self.directory / METRICS), state.task
+        titles = task.titles(self.class_names)
+        self._write("curves", lambda: draw_curves(entries, titles, task.class_metrics))
         if self.sample is not None:
             self._batch = self._batch or self.sample()
         if (batch := self._batch) is not None:
@@ -86,9 +85,10 @@ class PicturesHook(Hook):
 
     def _write(self, subject: str, draw: Callable[[], dict[str, bytes]]) -> None:
         try:
-            for name, data in draw().items():
-                claim(self.directory, f"{PICTURES}/{name}.png")
-                write_atomic(self.directory / PICTURES / f"{name}.png", data)
+            files = draw()
+            claim(self.directory, *(f"{PICTURES}/{name}" for name in files))
+            for name, data in files.items():
+                write_atomic(self.directory / PICTURES / name, data)
         except Exception as cause:  # whatever it is, training continues
             log.warning("no picture of the %s: %s: %s", subject, type(cause).__name__, cause)
             log.debug("where it failed", exc_info=True)
@@ -126,7 +126,7 @@ class PicturesPeer(Hook):
 
 
 def _example(panels: list[Panel], class_names: Mapping[int, str]) -> dict[str, bytes]:
-    return {EXAMPLE: draw_panels(panels, class_names)} if panels else {}
+    return draw_panels(EXAMPLE, panels, class_names) if panels else {}
 
 
 def _panels(state: RunState, batch: Batch) -> list[Panel]:

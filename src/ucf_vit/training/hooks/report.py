@@ -57,8 +57,8 @@ class About:
 class ReportHook(Hook):
     """Writes `directory/report.html` after each validation and at the end; comes after PicturesHook.
 
-    Also writes its facts about the training to `report.json`, from which later evaluations write the report
-    again.
+    `class_names` are the names of the classes of pixels, by number. Also writes its facts about the training
+    to `report.json`, from which later evaluations write the report again.
     """
 
     def __init__(
@@ -68,10 +68,10 @@ class ReportHook(Hook):
         title: str,
         summary: Mapping[str, str],
         device: torch.device,
-        titles: Mapping[str, str] = MappingProxyType({}),
+        class_names: Mapping[int, str] = MappingProxyType({}),
     ) -> None:
-        self.directory = directory
-        self.about = About(title, dict(summary), environment=environment(device), titles=dict(titles))
+        self.directory, self.class_names = directory, class_names
+        self.about = About(title, dict(summary), environment=environment(device))
 
     def on_validation(self, state: RunState, metrics: Mapping[str, float]) -> None:
         """Writes the report so far."""
@@ -89,6 +89,7 @@ class ReportHook(Hook):
             summary={**self.about.summary, "Steps": f"{state.step} of {state.total_steps}"},
             best=self.about.best or state.task.best,
             definitions=state.task.definitions,
+            titles=state.task.titles(self.class_names),
         )
         write_atomic(self.directory / ABOUT, json.dumps(asdict(about), indent=1) + "\n")
         write_report(self.directory, about)
@@ -116,11 +117,11 @@ def write_report(directory: Path, about: About) -> Path:
     notes = [*([CHOSEN] if about.best else []), *about.definitions]
     curves, pictures = _pictures(directory / PICTURES)
     parts = [
-        page.facts({**about.summary, **run_facts(entries, about.best), **about.summary}),
+        page.facts({**about.summary, **run_facts(entries, about.best, about.titles), **about.summary}),
         *(one.section() for one in read_evaluations(directory)),
         *(page.section("Validation", page.table(one) + page.notes(notes)) for one in validations),
         page.section("Curves", page.gallery(curves)),
-        page.section("Pictures", "\n".join(page.image(name, data) for name, data in pictures.items())),
+        page.section("Pictures", "\n".join(pictures)),
         page.section("Warnings", page.warnings(read_warnings(directory / LOG))),
         page.section("Details", _details(directory / CONFIG, about.environment)),
     ]
@@ -148,12 +149,24 @@ def environment(device: torch.device) -> dict[str, str]:
     }
 
 
-def _pictures(directory: Path) -> tuple[dict[str, bytes], dict[str, bytes]]:
-    """Returns the PNG files by name: the curves in their order, and all others."""
-    files = {path.stem: path.read_bytes() for path in sorted(directory.glob("*.png"))}
-    names = ["loss", *(name for name in files if name.startswith("validation_")), "learning_rate"]
-    curves = {name: files.pop(name) for name in names if name in files}
-    return curves, files
+def _pictures(directory: Path) -> tuple[list[str], list[str]]:
+    """Returns the pictures as parts of the page: the curves in their order, and all others.
+
+    A picture that is also there as SVG has a version for dark pages.
+    """
+    files = {path.stem: path for path in sorted(directory.glob("*.png"))}
+    dark = {name: files.pop(f"{name}_dark", None) for name in list(files) if _is_figure(directory, name)}
+    figures = {}
+    for name, path in files.items():
+        other = dark.get(name)
+        figures[name] = page.image(name, path.read_bytes(), None if other is None else other.read_bytes())
+    first = ["loss", *(name for name in figures if name.startswith("validation_")), "learning_rate"]
+    curves = [figures.pop(name) for name in first if name in figures]
+    return curves, list(figures.values())
+
+
+def _is_figure(directory: Path, name: str) -> bool:
+    return (directory / f"{name}.svg").exists()
 
 
 def _details(config: Path, environment: Mapping[str, str]) -> str:

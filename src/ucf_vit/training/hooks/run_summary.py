@@ -18,8 +18,13 @@ Best = tuple[str, Literal["min", "max"]]
 """Validation metric that chooses the best checkpoint, and whether a lower or higher value is better."""
 
 
-def run_facts(entries: Sequence[dict[str, Any]], best: Best | None) -> dict[str, str]:
-    """Returns steps, time, speed and the best validation result as texts by name; empty without lines."""
+def run_facts(
+    entries: Sequence[dict[str, Any]], best: Best | None, titles: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, str]:
+    """Returns steps, time, speed and the best validation result as texts by name; empty without lines.
+
+    `titles` are those of metrics that are not shown by their name.
+    """
     if not entries:
         return {}
     last = entries[-1]
@@ -36,7 +41,8 @@ def run_facts(entries: Sequence[dict[str, Any]], best: Best | None) -> dict[str,
     chosen = _best_entry(entries, best)
     if best is not None and chosen is not None:
         value = page.format_number(chosen[_key(best)])
-        facts[f"Best {best[0].removeprefix('validation/')}"] = f"{value} at step {chosen['step']}"
+        metric = best[0].removeprefix("validation/")
+        facts[f"Best {titles.get(metric, metric)}"] = f"{value} at step {chosen['step']}"
     return facts
 
 

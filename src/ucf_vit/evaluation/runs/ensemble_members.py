@@ -8,8 +8,8 @@ from pathlib import Path
 
 from ucf_vit.core.errors import UserError
 from ucf_vit.data.dataset import Dataset
-from ucf_vit.evaluation.request import EvaluationRequest
-from ucf_vit.evaluation.trained_items import Overlap
+from ucf_vit.evaluation.runs.request import EvaluationRequest
+from ucf_vit.evaluation.runs.trained_items import Overlap
 from ucf_vit.parallel.ranks.world import World
 from ucf_vit.tasks.task import Task
 from ucf_vit.training.inputs.used_items import used_items

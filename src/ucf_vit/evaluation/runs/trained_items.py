@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ucf_vit.core.errors import UserError
+from ucf_vit.core.lists import few
 from ucf_vit.data.dataset import Dataset
 from ucf_vit.data.fingerprints import NAME, among, fingerprints
 from ucf_vit.data.leaks.compare import NEAR, VALUES, Rows, copies, exact_copies, without_values
@@ -15,7 +16,6 @@ from ucf_vit.training.inputs.item_search import Use
 
 BY_FILES = "by path and by contents (the size of a file and blocks from all parts of it)"
 BY_VALUES = "by path, by contents of the file, and by their values, also altered ones"
-SHOWN = 10
 
 
 @dataclass(frozen=True)
@@ -103,8 +103,3 @@ class Overlap:
                 "same item in another format."
             )
         return [*notes, self.compared]
-
-
-def few(names: Sequence[str]) -> str:
-    """Returns the first names, and the number of all if there are more."""
-    return ", ".join(names[:SHOWN]) + (f", ... ({len(names)} in all)" if len(names) > SHOWN else "")

@@ -17,7 +17,7 @@ from ucf_vit.data.batch import Batch
 from ucf_vit.data.dataset import Dataset
 from ucf_vit.data.sources import Source
 from ucf_vit.data.sources.regridded import Regridded
-from ucf_vit.evaluation.request import EvaluationRequest
+from ucf_vit.evaluation.runs.request import EvaluationRequest
 from ucf_vit.parallel.ranks.world import World
 from ucf_vit.tasks.ensemble import for_dataset
 from ucf_vit.tasks.postprocessing import ClassOptions, Components, Postprocessing

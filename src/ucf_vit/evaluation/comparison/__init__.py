@@ -1,0 +1,1 @@
+"""Comparison of several methods on the same cases: differences, their files and page."""
