@@ -18,7 +18,7 @@ from ucf_vit.tracking.spool import EVENTS, FOLDER, Spool, last_start
 from ucf_vit.tracking.store import redacted, store_of
 from ucf_vit.tracking.system import SystemMetrics
 from ucf_vit.training.hooks.hook import Hook, RunState
-from ucf_vit.training.hooks.pictures import PICTURES
+from ucf_vit.training.hooks.pictures import PICTURES, picture_files
 from ucf_vit.training.hooks.report import environment
 from ucf_vit.training.inputs.plan_files import plan_directory
 from ucf_vit.training.run_directory import claim
@@ -126,7 +126,7 @@ class MlflowHook(Hook):
             self._append("files", state, files=files, folder="plan")
 
     def _pictures(self) -> list[str]:
-        return [f"{PICTURES}/{path.name}" for path in sorted((self.directory / PICTURES).glob("*.png"))]
+        return [f"{PICTURES}/{path.name}" for path in picture_files(self.directory)]
 
     def _finish(
         self, state: RunState, status: str, seconds: float, tags: Mapping[str, str] | None = None

@@ -11,7 +11,7 @@ from PIL import Image
 from ucf_vit.config import Run, dump
 from ucf_vit.core.errors import UserError
 from ucf_vit.training.hooks.hook import Hook, RunState
-from ucf_vit.training.hooks.pictures import PICTURES
+from ucf_vit.training.hooks.pictures import picture_files
 from ucf_vit.training.run_directory import claim
 
 FOLDER = "tensorboard"
@@ -53,7 +53,7 @@ class TensorboardHook(Hook):
     def on_validation(self, state: RunState, metrics: Mapping[str, float]) -> None:
         """Writes the metrics and pictures of a validation."""
         self._write(state, metrics)
-        for path in sorted((self.directory / PICTURES).glob("*.png")):
+        for path in picture_files(self.directory):
             with Image.open(path) as image:
                 pixels = np.asarray(image.convert("RGB"))
             self.writer.add_image(path.stem, pixels, state.step, dataformats="HWC")

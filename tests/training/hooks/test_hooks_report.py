@@ -24,7 +24,7 @@ from ucf_vit.training.hooks.report import About, ReportHook, environment, read_a
 from ucf_vit.training.hooks.run_summary import run_facts, validation_table
 
 EVIL = "<script>alert('&\"')</script>"
-VOID = {"meta", "img", "br", "link"}
+VOID = {"meta", "img", "br", "link", "source"}
 
 
 class Checker(HTMLParser):

@@ -94,6 +94,14 @@ class PicturesHook(Hook):
             log.debug("where it failed", exc_info=True)
 
 
+def picture_files(directory: Path) -> dict[Path, Path | None]:
+    """Returns the PNG files of the pictures of a run, each with its version for dark pages, if it has one."""
+    files = sorted((directory / PICTURES).glob("*.png"))
+    dark = {one: one.with_stem(f"{one.stem}_dark") for one in files if one.with_suffix(".svg").exists()}
+    dark = {one: other for one, other in dark.items() if other in files}
+    return {one: dark.get(one) for one in files if one not in dark.values()}
+
+
 class PicturesPeer(Hook):
     """Takes part in the forward passes of `PicturesHook` on the other ranks, for a sharded model.
 

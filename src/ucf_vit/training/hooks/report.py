@@ -24,7 +24,7 @@ from ucf_vit.drawing import page
 from ucf_vit.training.evaluation_files import read_evaluations
 from ucf_vit.training.hooks.hook import Hook, RunState
 from ucf_vit.training.hooks.jsonl import METRICS, read_metrics
-from ucf_vit.training.hooks.pictures import PICTURES
+from ucf_vit.training.hooks.pictures import picture_files
 from ucf_vit.training.hooks.run_summary import Best, run_facts, validation_table
 
 REPORT, ABOUT, CONFIG, LOG = "report.html", "report.json", "config.yaml", "log.txt"
@@ -115,7 +115,7 @@ def write_report(directory: Path, about: About) -> Path:
     entries = read_metrics(directory / METRICS)
     validations = validation_table(entries, about.best, about.titles)
     notes = [*([CHOSEN] if about.best else []), *about.definitions]
-    curves, pictures = _pictures(directory / PICTURES)
+    curves, pictures = _pictures(directory)
     parts = [
         page.facts({**about.summary, **run_facts(entries, about.best, about.titles), **about.summary}),
         *(one.section() for one in read_evaluations(directory)),
@@ -150,23 +150,14 @@ def environment(device: torch.device) -> dict[str, str]:
 
 
 def _pictures(directory: Path) -> tuple[list[str], list[str]]:
-    """Returns the pictures as parts of the page: the curves in their order, and all others.
-
-    A picture that is also there as SVG has a version for dark pages.
-    """
-    files = {path.stem: path for path in sorted(directory.glob("*.png"))}
-    dark = {name: files.pop(f"{name}_dark", None) for name in list(files) if _is_figure(directory, name)}
-    figures = {}
-    for name, path in files.items():
-        other = dark.get(name)
-        figures[name] = page.image(name, path.read_bytes(), None if other is None else other.read_bytes())
+    """Returns the pictures as parts of the page: the curves in their order, and all others."""
+    figures = {
+        path.stem: page.image(path.stem, path.read_bytes(), None if dark is None else dark.read_bytes())
+        for path, dark in picture_files(directory).items()
+    }
     first = ["loss", *(name for name in figures if name.startswith("validation_")), "learning_rate"]
     curves = [figures.pop(name) for name in first if name in figures]
     return curves, list(figures.values())
-
-
-def _is_figure(directory: Path, name: str) -> bool:
-    return (directory / f"{name}.svg").exists()
 
 
 def _details(config: Path, environment: Mapping[str, str]) -> str:

@@ -125,7 +125,7 @@ def claim(directory: Path, *files: str, checkpoints: Iterable[str] = ()) -> None
 def adopt(directory: Path, checkpoints: Iterable[str]) -> None:
     """Adds `checkpoints` to the list of a resumed run; without a list, makes one of all its outputs."""
     if Owned.read(directory) is None:
-        pictures = (f"{PICTURES}/{path.name}" for path in (directory / PICTURES).glob("*.png"))
+        pictures = (f"{PICTURES}/{path.name}" for path in (directory / PICTURES).glob("*"))
         folders = (name for name in FOLDERS if (directory / name).is_dir())
         files = frozenset(filter(_is_output, (*OUTPUTS, *pictures, *folders)))
         Owned(directory, files, frozenset(checkpoints)).write()
@@ -148,5 +148,5 @@ def _exists(path: Path) -> bool:
 def _is_output(name: str) -> bool:
     folder, _, file = name.rpartition("/")
     return name in (*OUTPUTS, *FOLDERS) or (
-        folder == PICTURES and is_file_name(file) and file.endswith(".png")
+        folder == PICTURES and is_file_name(file) and file.endswith((".png", ".svg"))
     )
