@@ -170,7 +170,7 @@ def test_pictures_are_drawn_with_the_average(tmp_path: Path, monkeypatch: pytest
     task.set(2.0)
     monkeypatch.setattr(
         "ucf_vit.training.hooks.pictures.draw_panels",
-        lambda panels, class_names: drawn.append(panels[0].image[0, 0]) or b"",
+        lambda name, panels, class_names: drawn.append(panels[0].image[0, 0]) or {},
     )
     state: Any = SimpleNamespace(step=1, task=task, averaged=lambda: ema.averaged(task))
     PicturesHook(tmp_path, lambda: batch_of(1.0)).on_end(state)
