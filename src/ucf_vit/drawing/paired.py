@@ -29,13 +29,14 @@ def draw_paired(
     `scores` are the values `[N]` of both methods by the title of a score and the name of a class; the first
     method is on the horizontal axis. `numbers` are those of the classes, which have their colours.
     """
-    rows = -(-len(scores) // _COLUMNS)
+    columns = min(_COLUMNS, len(scores))
+    rows = -(-len(scores) // columns)
     classes = list(next(iter(scores.values()), {}))
 
     def draw(figure: Figure) -> None:
-        panels = list(figure.subplots(rows, _COLUMNS, squeeze=False).flat)
+        panels = list(figure.subplots(rows, columns, squeeze=False).flat)
         for axes in panels[len(scores) :]:
-            axes.set_visible(False)
+            axes.remove()
         for axes, (title, by_class) in zip(panels, scores.items(), strict=False):
             axes.set(title=title, xlabel=printable(methods[0]), ylabel=printable(methods[1]))
             _panel(axes, by_class, numbers)
@@ -44,7 +45,7 @@ def draw_paired(
             handles.append(Line2D([], [], linestyle="", label=f"... ({len(classes)} in all)"))
         figure.legend(handles=handles, loc="outside lower center", ncols=4)
 
-    return figure_files(name, _COLUMNS * _SIDE, rows * _SIDE + 0.5, draw)
+    return figure_files(name, columns * _SIDE, rows * _SIDE + 0.5, draw)
 
 
 def _panel(axes: Axes, by_class: Mapping[str, tuple[Array, Array]], numbers: Mapping[str, int]) -> None:
