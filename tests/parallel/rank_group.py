@@ -21,21 +21,40 @@ _MESHES: dict[tuple[MeshLayout, Exchange], Any] = {}
 
 
 class RankGroup:
-    """`ranks` processes on gloo; `call` runs a function on all of them."""
+    """`ranks` processes on gloo; `call` runs a function on all of them.
+
+    Where one dies or does not answer, all are started again for the next call: one failure is no more.
+    """
 
     def __init__(self, forkserver: BaseContext, ranks: int) -> None:
+        self.forkserver, self.ranks = forkserver, ranks
+        self.start()
+
+    def start(self) -> None:
+        """Starts the processes."""
         port = free_port()
         self.pipes = []
         self.processes = []
-        for rank in range(ranks):
-            here, there = forkserver.Pipe()
-            process = forkserver.Process(target=_serve, args=(rank, ranks, port, there))  # type: ignore[attr-defined]
+        for rank in range(self.ranks):
+            here, there = self.forkserver.Pipe()
+            process = self.forkserver.Process(target=_serve, args=(rank, self.ranks, port, there))  # type: ignore[attr-defined]
             process.start()
+            there.close()
             self.pipes.append(here)
             self.processes.append(process)
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> list[Any]:
         """What `function(*arguments)` returns on each rank, or the first error of one."""
+        try:
+            return self._call(function, *arguments)
+        except (EOFError, OSError):  # TimeoutError is one
+            for process in self.processes:
+                process.kill()
+            self.close()
+            self.start()
+            raise
+
+    def _call(self, function: Callable[..., Any], *arguments: Any) -> list[Any]:
         for pipe in self.pipes:
             pipe.send((function, arguments))
         answers = []

@@ -64,13 +64,15 @@ class Server:
             env=os.environ | silent,
             start_new_session=True,
         )
-        for _ in range(600):
+        for _ in range(3000):
             try:
                 urllib.request.urlopen(f"{self.url}/health", timeout=5).close()
                 return
             except OSError:
                 assert self.process.poll() is None, "the server did not start"
                 time.sleep(0.1)
+        self.process.kill()
+        self.process.wait()
         raise RuntimeError("the server did not answer")
 
     def kill(self) -> None:

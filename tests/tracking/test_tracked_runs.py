@@ -40,7 +40,7 @@ def assert_all_recorded(uri: str, out: Path) -> Any:
     run, metrics = recorded(uri)
     for event, names in (("step", ("loss", "lr", "grad_norm")), ("validation", ("validation/loss",))):
         for name in names:
-            assert metrics[name] == list(runs.losses(out, event, name).items()), name
+            assert metrics.get(name, []) == list(runs.losses(out, event, name).items()), name
     assert undelivered(out) == 0
     return run
 

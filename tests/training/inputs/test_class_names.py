@@ -63,7 +63,7 @@ def call(*arguments: object) -> str:
 
 
 def top1(table: str) -> float:
-    return float(next(line for line in table.splitlines() if "top1" in line).split("│")[2])
+    return float(next(line for line in table.splitlines() if "Top-1" in line).split("│")[2])
 
 
 @pytest.fixture(scope="module")
