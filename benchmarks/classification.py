@@ -12,7 +12,6 @@ Needs timm. Prints a table.
 from __future__ import annotations
 
 import math
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -98,7 +97,8 @@ def train(config: dict[str, Any]) -> float:
         network = Timm(
             ucf_vit.config.input_options(run), ucf_vit.config.encoder_options(run), run.num_classes
         )
-        start = Path(tempfile.mkdtemp()) / "timm.safetensors"
+        start = Path(run.trainer.checkpoint_path).with_name(f"timm_{run.trainer.seed}.safetensors")
+        start.parent.mkdir(parents=True, exist_ok=True)
         save_file({f"model.{name}": value for name, value in network.state_dict().items()}, start)
         config["trainer"]["start_from"] = str(start)
     ucf_vit.train(config, progress=False)
@@ -113,10 +113,12 @@ def ridge(config: dict[str, Any]) -> float:
     (x, y), *held_out = [(values - parts[0][0].mean(axis=0), label) for values, label in parts]
     values, vectors = np.linalg.eigh(x @ x.T)
     one_hot = np.eye(run.num_classes)[y]
+    means = one_hot.mean(axis=0)
     scores = []
     for strength in np.geomspace(1e-3, 1e6, 28):
-        weights = x.T @ (vectors @ ((vectors.T @ (one_hot - 0.1)) / (values + strength)[:, None]))
-        scores.append([float((part @ weights).argmax(1).__eq__(label).mean()) for part, label in held_out])
+        weights = x.T @ (vectors @ ((vectors.T @ (one_hot - means)) / (values + strength)[:, None]))
+        found = [(part @ weights + means).argmax(axis=1) == label for part, label in held_out]
+        scores.append([float(right.mean()) for right in found])
     return max(scores)[1]
 
 

@@ -8,7 +8,7 @@ from types import ModuleType
 
 
 def run_isolated(program: Path, *arguments: str | Path, packages: list[ModuleType]) -> str:
-    """What the program prints, run by a Python that finds `packages` and what they need."""
+    """Returns the output of a program, run by a Python that finds only `packages` and those they need."""
     site = program.parent / "site"
     site.mkdir(exist_ok=True)
     for module in packages:

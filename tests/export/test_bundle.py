@@ -91,7 +91,7 @@ def test_labels_are_those_of_predict(
 
 
 def _run(bundle: Path, scan: Path, output: Path) -> nibabel.Nifti1Image:
-    """What the bundle makes of a scan, as MONAI's evaluator does it."""
+    """Returns the labels of a scan by the bundle, in the way of MONAI's evaluator."""
     parser = ConfigParser()
     parser.read_config(bundle / "configs" / "inference.json")
     parser["bundle_root"], parser["output_dir"] = str(bundle), str(output)

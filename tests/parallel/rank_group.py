@@ -44,7 +44,7 @@ class RankGroup:
             self.processes.append(process)
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> list[Any]:
-        """What `function(*arguments)` returns on each rank, or the first error of one."""
+        """Returns the results of `function(*arguments)` on all ranks. Raises the first error of one."""
         try:
             return self._call(function, *arguments)
         except (EOFError, OSError):  # TimeoutError is one

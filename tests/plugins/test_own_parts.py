@@ -177,9 +177,9 @@ def test_a_script_on_two_processes_gives_the_run_of_one_and_may_move(folder: Pat
         place = [f"trainer.checkpoint_path={name}", f"data.batch_size={batch}"]
         command = [sys.executable, *start, "my_script.py", "run.yaml", *values, *place]
         subprocess.run(command, check=True, env=environment)
-    assert runs.losses(Path("two")) == pytest.approx(runs.losses(Path("one")), rel=1e-3)
+    assert runs.losses(Path("two")) == pytest.approx(runs.losses(Path("one")), rel=1e-5)
     assert runs.losses(Path("two"), key="certainty") == pytest.approx(
-        runs.losses(Path("one"), key="certainty"), rel=1e-3
+        runs.losses(Path("one"), key="certainty"), rel=1e-5
     )
     expected = ucf_vit.evaluate("two").metrics
     (folder / "moved").mkdir()
@@ -210,7 +210,7 @@ def test_a_task_in_a_file_on_two_processes(folder: Path) -> None:
         place = f"trainer.checkpoint_path={name}"
         command = [sys.executable, "-m", "ucf_vit", "train", "run.yaml", *SMALL, place, *options]
         subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
-    assert runs.losses(Path("two")) == pytest.approx(runs.losses(Path("one")), rel=1e-3)
+    assert runs.losses(Path("two")) == pytest.approx(runs.losses(Path("one")), rel=1e-5)
     assert {path.name for path in Path("two").glob("losses_*.json")} == {"losses_0.json", "losses_1.json"}
 
 

@@ -64,12 +64,17 @@ def test_balanced_weights_weigh_every_class_alike() -> None:
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"class_weights": [1, -1, 1]}, "class_weights = .*should be 'balanced' or a number"),
-        ({"class_weights": "equal"}, "class_weights = 'equal'"),
+        ({"class_weights": [1, -1, 1]}, r"class_weights\[1\] -1: expected a number >= 0"),
+        ({"class_weights": [1, "a", 1]}, r"class_weights\[1\] 'a': expected a number >= 0"),
+        ({"class_weights": "equal"}, "class_weights 'equal': expected 'balanced' or a number"),
+        ({"class_weights": 3}, "class_weights 3: expected 'balanced' or a number"),
+        ({"class_weights": [0, 0, 0]}, "class_weights .*: expected 'balanced' or a number"),
         ({"class_weights": [1.0, 2.0]}, "class_weights has 2 numbers; the network has 3 classes"),
-        ({"mixup": -0.1}, "mixup = -0.1"),
-        ({"cutmix": float("nan")}, "cutmix = nan"),
-        ({"label_smoothing": 1}, "label_smoothing = 1"),
+        ({"mixup": -0.1}, "mixup -0.1: expected a number >= 0"),
+        ({"mixup": "0.2"}, "mixup '0.2': expected a number >= 0"),
+        ({"cutmix": float("nan")}, "cutmix nan: expected a number >= 0"),
+        ({"cutmix": float("inf")}, "cutmix inf: expected a number >= 0"),
+        ({"label_smoothing": 1}, "label_smoothing 1: expected a number >= 0 and < 1"),
     ],
 )
 def test_values_out_of_range_are_refused(options: dict, text: str) -> None:

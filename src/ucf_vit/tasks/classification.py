@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from types import MappingProxyType
 from typing import Literal
 
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ucf_vit.core.errors import UserError
 from ucf_vit.data.batch import Batch
+from ucf_vit.options.rules import Range, check
 from ucf_vit.patching.tree.patcher import AdaptivePatcher
 from ucf_vit.registries.tasks import BUILT_IN
 from ucf_vit.tasks.mixing import Mixing, mix
@@ -56,8 +57,7 @@ class Classification(Task):
         overlap: float = 0.5,
     ) -> None:
         super().__init__(model, patcher, tile_size=tile_size, overlap=overlap)
-        if not 0 <= label_smoothing < 1:
-            raise UserError(f"label_smoothing = {label_smoothing}: should be at least 0 and below 1")
+        check("label_smoothing", label_smoothing, Range(Real, {"ge": 0, "lt": 1}))
         self.label_smoothing = label_smoothing
         self.class_weights = class_weights
         self.mixing = Mixing(mixup, cutmix)
@@ -134,9 +134,10 @@ def _checked(weights: Sequence[float] | str | None) -> Tensor | None:
     """Returns given weights as a tensor. Raises UserError unless they are numbers >= 0, and not all 0."""
     if weights is None or weights == "balanced":
         return None
-    bad = [one for one in weights if not (isinstance(one, int | float) and 0 <= one < math.inf)]
-    if isinstance(weights, str) or bad or not any(weights):
-        raise UserError(f"class_weights = {weights!r}: should be 'balanced' or a number >= 0 for each class")
+    if isinstance(weights, str) or not isinstance(weights, Sequence) or not any(weights):
+        raise UserError(f"class_weights {weights!r}: expected 'balanced' or a number >= 0 for each class")
+    for place, weight in enumerate(weights):
+        check(f"class_weights[{place}]", weight, Range(Real, {"ge": 0}))
     return torch.tensor(weights, dtype=torch.float32)
 
 

@@ -9,9 +9,9 @@ import torch
 from scipy.special import betaincinv
 from torch import Tensor
 
-from ucf_vit.core.errors import UserError
 from ucf_vit.core.seeds import rand_per_sample
 from ucf_vit.data.batch import Batch
+from ucf_vit.options.rules import check_values, number
 
 
 @dataclass(frozen=True)
@@ -29,13 +29,11 @@ class Mixing:
     Raises UserError for a negative parameter.
     """
 
-    mixup: float = 0.0
-    cutmix: float = 0.0
+    mixup: float = number(0.0, ge=0)
+    cutmix: float = number(0.0, ge=0)
 
     def __post_init__(self) -> None:
-        for name in ("mixup", "cutmix"):
-            if not 0 <= getattr(self, name) < float("inf"):
-                raise UserError(f"{name} = {getattr(self, name)}: should be 0 (none) or a positive number")
+        check_values(self)
 
     def __bool__(self) -> bool:
         return self.mixup > 0 or self.cutmix > 0

@@ -25,7 +25,10 @@ def main(directory: Path) -> None:
         signal.signal(number, signal.SIG_IGN)
     os.nice(10)
     parent = os.getppid()
-    is_training = lambda: os.getppid() == parent  # noqa: E731
+
+    def is_training() -> bool:
+        return os.getppid() == parent
+
     with alone(directory, is_training) as mine:
         if mine:
             Delivery(directory, say).follow(is_training)

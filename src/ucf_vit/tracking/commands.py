@@ -1,4 +1,4 @@
-"""What `ucf-vit track` does: MLflow's pages, and delivery without a training."""
+"""MLflow's pages, and delivery without a training, for `ucf-vit track`."""
 
 from __future__ import annotations
 

@@ -34,8 +34,9 @@ class RunLostError(Exception):
 
 def _bypass_proxy(url: str) -> None:
     """Lets requests to this machine go through no proxy, which could read their credentials."""
-    direct = {urlsplit(url).hostname or "", *os.environ.get("NO_PROXY", "").split(",")}
-    os.environ["NO_PROXY"] = os.environ["no_proxy"] = ",".join(sorted(filter(None, direct)))
+    names = ("NO_PROXY", "no_proxy")
+    direct = {urlsplit(url).hostname or ""}.union(*(os.environ.get(name, "").split(",") for name in names))
+    os.environ.update(dict.fromkeys(names, ",".join(sorted(filter(None, direct)))))
 
 
 class MlflowRun:

@@ -55,7 +55,7 @@ class Difference:
 
 
 def signed(value: float) -> str:
-    """Returns a difference with its sign and three decimals, or two if it is large."""
+    """Returns a difference with its sign and three decimals, or one if it is large."""
     return f"{value:+.3f}" if abs(value) < 10 else f"{value:+.1f}"
 
 
